@@ -1,0 +1,1 @@
+"""From an action to a control: position targets for servos."""

@@ -1,0 +1,200 @@
+"""The one order of a step and the one place of automatic resets, for one sub-environment or a thousand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from gait_envs.models.robot import Robot
+from gait_envs.physics import Physics, State
+from gait_envs.randomize import Randomizer
+from gait_envs.tasks.walk import WalkMemory, WalkTask
+
+Info = dict[str, Any]
+
+
+class StepResult(NamedTuple):
+    """Arrays with a row for each sub-environment."""
+
+    obs: np.ndarray  # (n, layout.size) float32
+    reward: np.ndarray  # (n,) float64
+    terminated: np.ndarray  # (n,) bool, failures
+    truncated: np.ndarray  # (n,) bool, time-outs
+    info: Info
+
+
+class Core:
+    """n sub-environments: robot, physics and task, stepped together.
+
+    A step is: act, shove, simulate, reward, fail, log, draw new commands, observe. Sub-environment i owns
+    generator i, so it lives the same life alone or among others.
+    """
+
+    def __init__(
+        self,
+        task: WalkTask,
+        n: int,
+        *,
+        threads: int = 0,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
+    ) -> None:
+        self.task, self.n = task, n
+        self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
+        self.physics = Physics(task.robot, n, threads)
+        self.randomizer = Randomizer(task.config.randomize, self.physics)
+        self.memory: WalkMemory = task.blank_memory(n)
+        self.state: State = self.physics.read()
+        self.rngs: list[np.random.Generator] = []
+        self.divergences = 0  # simulations that blew up since construction; each was ended as a fall
+        self._ended = np.zeros(n, dtype=bool)  # episodes that are over and not reset yet
+        self._all = np.ones(n, dtype=bool)
+
+    @property
+    def robot(self) -> Robot:
+        return self.task.robot
+
+    # -- resets -----------------------------------------------------------------------------------------
+
+    def seed(self, seeds: Sequence[int | None]) -> None:
+        """A generator for each sub-environment; None asks the system for entropy."""
+        self.rngs = [np.random.default_rng(seed) for seed in seeds]
+
+    def reset(self, ids: np.ndarray | None = None, options: Mapping[str, Any] | None = None) -> tuple[np.ndarray, Info]:
+        """Begin episodes in `ids` (None: all); every row of the result is current."""
+        self._begin(np.arange(self.n) if ids is None else ids, options or {})
+        return self.task.observe(self.state, self.memory), self._info(np.zeros(self.n, dtype=bool))
+
+    def _begin(self, ids: np.ndarray, options: Mapping[str, Any]) -> None:
+        unknown = [key for key in options if key not in self.task.option_keys]
+        if unknown:
+            raise ValueError(f"unknown reset option {unknown}; known are {list(self.task.option_keys)}")
+        if not self.rngs:
+            self.seed([None] * self.n)
+        # One command for everyone, or one each.
+        commands = np.asarray(options["command"], dtype=float) if "command" in options else None
+        starts = []
+        for i in ids:
+            own = dict(options)
+            if commands is not None and commands.ndim == 2:
+                if commands.shape != (self.n, 3):
+                    raise ValueError(f"options['command'] has shape {commands.shape}, expected (3,) or ({self.n}, 3)")
+                own["command"] = commands[i]
+            start = self.task.draw_start(self.rngs[i], float(self.memory.level[i]), own)
+            if start.on_floor:
+                start.qpos[2] -= self.physics.lowest_sole(start.qpos)
+            starts.append(start)
+        lag = self.randomizer.reset(ids, self.rngs)
+        self.task.begin(self.memory, ids, starts, lag)
+        qpos, qvel = np.stack([s.qpos for s in starts]), np.stack([s.qvel for s in starts])
+        self.physics.reset(ids, qpos, qvel)
+        self.state = self.physics.read()
+        self._ended[ids] = False
+
+    # -- steps ------------------------------------------------------------------------------------------
+
+    def step(self, action: np.ndarray) -> StepResult:
+        """Advance every sub-environment by one control step, or by its reset where one is due."""
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and self._ended.any():
+            return self._step_and_reset(action, self._ended.copy())
+        result = self._advance(action, None)
+        done = result.terminated | result.truncated
+        self._ended = done
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and done.any():
+            ids = np.flatnonzero(done)
+            final = {"final_obs": result.obs, "_final_obs": done, "final_info": result.info, "_final_info": done}
+            obs, info = self.reset(ids)
+            # Rows that go on keep the info of their step; rows that ended show their new beginning.
+            merged = {k: _where(done, info[k], v) for k, v in result.info.items() if not k.startswith("_")}
+            masks = {k: v for k, v in result.info.items() if k.startswith("_")}
+            return result._replace(obs=np.where(done[:, None], obs, result.obs), info=merged | masks | final)
+        return result
+
+    def _step_and_reset(self, action: np.ndarray, due: np.ndarray) -> StepResult:
+        """NEXT_STEP: the finished episodes begin anew (reward 0) while the others step."""
+        going = np.flatnonzero(~due)
+        result = self._advance(action, going)
+        done = (result.terminated | result.truncated) & ~due
+        obs, info = self.reset(np.flatnonzero(due))
+        merged = {k: _where(due, info[k], v) if not k.startswith("_") else v for k, v in result.info.items()}
+        self._ended = done
+        return StepResult(
+            np.where(due[:, None], obs, result.obs),
+            np.where(due, 0.0, result.reward),
+            result.terminated & ~due,
+            result.truncated & ~due,
+            merged,
+        )
+
+    def _advance(self, action: np.ndarray, ids: np.ndarray | None) -> StepResult:
+        """The step itself, for the rows `ids` (None: all); other rows of the result mean nothing."""
+        task, before = self.task, self.memory
+        target, memory = task.act(before, action)
+        self.randomizer.push(before.steps, self.rngs)
+        self.physics.step(target, ids)
+        state, diverged = self.physics.read(), self.physics.diverged
+        if diverged.any():
+            # The last sane state stands in for the undefined one; the episode ends as a fall.
+            self.divergences += int(diverged.sum())
+            state = state.where(diverged, self.state)
+        self.state, self.memory = state, memory
+        reward_terms = task.reward(state, memory)
+        reward = np.sum(list(reward_terms.values()), axis=0)
+        terminated = task.fallen(state, memory) | diverged
+        truncated = np.zeros(self.n, dtype=bool)
+        if self.max_episode_steps is not None:
+            truncated = (memory.steps >= self.max_episode_steps) & ~terminated
+        info = self._info(truncated, terminated, reward_terms)
+        ended = np.flatnonzero(terminated | truncated)
+        if len(ended):
+            task.finish(memory, ended, truncated[ended])
+        task.resample(memory, self.rngs)
+        return StepResult(task.observe(state, memory), reward, terminated, truncated, info)
+
+    def _info(
+        self,
+        truncated: np.ndarray,
+        terminated: np.ndarray | None = None,
+        reward_terms: Mapping[str, np.ndarray] | None = None,
+    ) -> Info:
+        """Constant keys and shapes: at a reset the rewards are zero."""
+        zero = np.zeros(self.n)
+        names = self.task.config.reward_weights
+        info = {f"reward_{k}": reward_terms[k] if reward_terms else zero for k in names}
+        info |= self.task.info(self.state, self.memory)
+        info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)
+        info["success"] = truncated.copy()
+        return info | {f"_{key}": self._all for key in info}
+
+    # -- continuation -----------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the future depends on, as arrays and plain values."""
+        return {
+            "physics": self.physics.get_state(),
+            "memory": {f.name: getattr(self.memory, f.name).copy() for f in dataclasses.fields(self.memory)},
+            "state": {f.name: getattr(self.state, f.name).copy() for f in dataclasses.fields(self.state)},
+            "generators": [rng.bit_generator.state for rng in self.rngs],
+            "ended": self._ended.copy(),
+            "divergences": self.divergences,
+        }
+
+    def set_state(self, saved: Mapping[str, Any]) -> None:
+        """Continue from `get_state`, bit for bit."""
+        self.physics.set_state(saved["physics"])
+        self.memory = WalkMemory(**{k: np.array(v) for k, v in saved["memory"].items()})
+        self.state = State(**{k: np.array(v) for k, v in saved["state"].items()})
+        self.seed([0] * len(saved["generators"]))
+        for rng, state in zip(self.rngs, saved["generators"], strict=True):
+            rng.bit_generator.state = state
+        self._ended = np.array(saved["ended"], dtype=bool)
+        self.divergences = int(saved["divergences"])
+
+
+def _where(mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a where the mask (n,), else b; a and b are (n, ...)."""
+    return np.where(mask.reshape(-1, *[1] * (b.ndim - 1)), a, b)

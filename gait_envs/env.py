@@ -1,0 +1,122 @@
+"""`gymnasium.Env` over a core of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium import spaces
+
+from gait_envs.core import Core
+from gait_envs.models.robot import wildrobot
+from gait_envs.render import Offscreen, Window
+from gait_envs.tasks.config import WalkConfig, build
+from gait_envs.tasks.walk import WalkTask
+
+RENDER_MODES = ["human", "rgb_array", "depth_array"]
+
+
+def make_task(config: Mapping[str, Any]) -> WalkTask:
+    """The walking task with these settings; unknown keys are errors."""
+    return WalkTask(wildrobot(), build(WalkConfig, config, "GaitNet/WildRobot-v0"))
+
+
+def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
+    """Observation and action boxes of one sub-environment."""
+    limits, actions = task.layout.limits, len(task.robot.joint_names)
+    return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, (actions,), np.float32)
+
+
+class WildRobotEnv(gymnasium.Env):
+    """A small biped that walks to a commanded velocity; settings are those of `WalkConfig`.
+
+    Reset options: `command` (vx m/s, vy m/s, yaw rate rad/s), `qpos` and `qvel` of the start.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 50}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None, **config: Any) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise ValueError(f"unknown render_mode {render_mode!r}; allowed are None, {', '.join(RENDER_MODES)}")
+        self.render_mode = render_mode
+        self.core = Core(make_task(config), 1, threads=1)
+        self.observation_space, self.action_space = make_spaces(self.core.task)
+        self._data: mujoco.MjData | None = None
+        self._offscreen: Offscreen | None = None
+        self._window: Window | None = None
+        self._config = config
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        return self.core.robot.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """The simulation as an `MjData`, current after each step and reset; writing to it has no effect."""
+        self._data = self.core.physics.batch.get_data(0, self._data)
+        return self._data
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        if seed is not None or not self.core.rngs:
+            self.core.seed([seed])
+        obs, info = self.core.reset(options=options)
+        if self.render_mode == "human":
+            self.render()
+        return obs[0], _first(info)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        action = np.asarray(action)
+        if action.shape != self.action_space.shape:
+            raise ValueError(f"action has shape {action.shape}, expected {self.action_space.shape}")
+        result = self.core.step(action[None])
+        if self.render_mode == "human":
+            self.render()
+        return result.obs[0], float(result.reward[0]), bool(result.terminated[0]), False, _first(result.info)
+
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        if self.render_mode is None:
+            gymnasium.logger.warn("render() without a render_mode; pass render_mode to gym.make")
+            return None
+        if self.render_mode == "human":
+            if self._window is None:
+                self._window = Window(self.model, self.data)
+            self._window.show(self.data)
+            return None
+        if self._offscreen is None:
+            self._offscreen = Offscreen(self.model)
+        state, depth = self.core.state, self.render_mode == "depth_array"
+        return self._offscreen.frame(state.qpos[0], state.qvel[0], depth=depth)
+
+    def close(self) -> None:
+        for view in (self._offscreen, self._window):
+            if view is not None:
+                view.close()
+        self._offscreen = self._window = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything the future depends on; see `Core.get_state`."""
+        return self.core.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from `get_state`, bit for bit."""
+        self.core.set_state(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"render_mode": self.render_mode, "config": self._config, "state": self.core.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["render_mode"], **state["config"])  # type: ignore[misc]
+        if state["state"]["generators"]:
+            self.core.set_state(state["state"])
+
+
+def _first(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The only sub-environment's info: rows unwrapped to Python numbers, masks dropped."""
+    rows = {key: value[0] for key, value in info.items() if not key.startswith("_")}
+    return {key: row.item() if np.ndim(row) == 0 else row for key, row in rows.items()}

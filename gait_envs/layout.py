@@ -1,0 +1,55 @@
+"""Tables that say what each number of a vector is; they build the vectors and the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Row(NamedTuple):
+    """One named run of numbers in a vector."""
+
+    name: str
+    size: int
+    unit: str
+    description: str
+    limit: float = np.inf  # numbers are kept within ± this
+
+
+class Layout(tuple[Row, ...]):
+    """Rows in order; the single source of an observation's order, its size and its docs."""
+
+    __slots__ = ()
+
+    @property
+    def size(self) -> int:
+        return sum(row.size for row in self)
+
+    def slices(self) -> dict[str, slice]:
+        """Where each row lies in the vector."""
+        out, start = {}, 0
+        for row in self:
+            out[row.name] = slice(start, start + row.size)
+            start += row.size
+        return out
+
+    @property
+    def limits(self) -> np.ndarray:
+        """The largest absolute value of each number, (size,) float32."""
+        return np.repeat([row.limit for row in self], [row.size for row in self]).astype(np.float32)
+
+    def pack(self, values: Mapping[str, Any]) -> np.ndarray:
+        """Concatenate `values` (each (n, size)) in this order, within the limits, as float32 (n, size)."""
+        parts = [values[row.name] for row in self]
+        for row, part in zip(self, parts, strict=True):
+            if part.shape[-1] != row.size:
+                raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
+        limits = self.limits
+        return np.clip(np.concatenate(parts, axis=-1).astype(np.float32), -limits, limits)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Rows as plain dicts with their index range, for docs and exported bundles."""
+        slices = self.slices()
+        return [{"index": [slices[r.name].start, slices[r.name].stop], **r._asdict()} for r in self]

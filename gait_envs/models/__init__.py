@@ -1,0 +1,1 @@
+"""Bodies: an MJCF file becomes a frozen `Robot` whose names are resolved to indices once."""

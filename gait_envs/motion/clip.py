@@ -1,0 +1,179 @@
+"""One motion format: an `.npz` without pickle, holding what a body did, frame by frame."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gait_envs.rotations import quat_conj, quat_mul, quat_to_rotvec
+
+FORMAT_VERSION = 1
+_REQUIRED = ("qpos", "qvel", "fps", "joint_names", "loop", "model", "source", "license", "format_version")
+
+
+class ClipError(ValueError):
+    """A motion that cannot be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames at a constant rate: frame i is at time i / fps, the last at (T - 1) / fps.
+
+    `qpos` is the root's position (m), its quaternion (wxyz) and the joints in `joint_names` order (rad);
+    `qvel` follows MuJoCo's free joint: world linear velocity, body-frame angular velocity, joint rates.
+    `contacts`, where known, are the normal forces (N) under each named foot geom.
+    """
+
+    qpos: np.ndarray  # (T, 7 + joints) float64
+    qvel: np.ndarray  # (T, 6 + joints) float64
+    fps: float
+    joint_names: tuple[str, ...]
+    loop: bool
+    model: str
+    source: str
+    license: str
+    name: str = ""
+    contacts: np.ndarray | None = None  # (T, feet) float64
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @property
+    def frames(self) -> int:
+        return len(self.qpos)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (self.frames - 1) / self.fps
+
+    @property
+    def mean_speed(self) -> float:
+        """Horizontal distance from the first to the last root position over the duration, m/s."""
+        return float(np.linalg.norm(self.qpos[-1, :2] - self.qpos[0, :2])) / self.duration
+
+
+def _validate(clip: Clip) -> None:
+    where = f"clip {clip.name!r}" if clip.name else "clip"
+    joints = len(clip.joint_names)
+    shapes = {"qpos": (clip.frames, 7 + joints), "qvel": (clip.frames, 6 + joints)}
+    for key, shape in shapes.items():
+        array = getattr(clip, key)
+        if array.shape != shape:
+            raise ClipError(f"{where}: {key} has shape {array.shape}, expected {shape} for {joints} joints")
+    if clip.frames < 2:
+        raise ClipError(f"{where}: qpos has {clip.frames} frames, at least 2 are needed")
+    if not (np.isfinite(clip.fps) and clip.fps > 0):
+        raise ClipError(f"{where}: fps is {clip.fps}, expected a positive number")
+    if len(set(clip.joint_names)) != joints:
+        raise ClipError(f"{where}: joint_names repeats a name: {list(clip.joint_names)}")
+    if clip.contacts is not None and (clip.contacts.ndim != 2 or len(clip.contacts) != clip.frames):
+        raise ClipError(f"{where}: contacts has shape {clip.contacts.shape}, expected ({clip.frames}, feet)")
+    for key in ("qpos", "qvel", "contacts"):
+        array = getattr(clip, key)
+        if array is not None and not np.isfinite(array).all():
+            frame = int(np.argmin(np.isfinite(array).all(axis=1)))
+            raise ClipError(f"{where}: {key} is not finite at frame {frame}")
+    norms = np.linalg.norm(clip.qpos[:, 3:7], axis=1)
+    if np.abs(norms - 1).max() > 1e-3:
+        frame = int(np.argmax(np.abs(norms - 1)))
+        raise ClipError(f"{where}: the root quaternion at frame {frame} has length {norms[frame]:.4f}, not 1")
+
+
+def save_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
+    """Write the clip whole or not at all (a temporary file, then a rename)."""
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ClipError(f"{path}: a clip's name ends in .npz")
+    arrays: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "qpos": clip.qpos,
+        "qvel": clip.qvel,
+        "fps": float(clip.fps),
+        "joint_names": np.array(clip.joint_names),
+        "loop": bool(clip.loop),
+        "model": clip.model,
+        "source": clip.source,
+        "license": clip.license,
+        "meta": json.dumps(clip.meta, sort_keys=True),
+    }
+    if clip.contacts is not None:
+        arrays["contacts"] = clip.contacts
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def load_clip(path: str | os.PathLike[str]) -> Clip:
+    """Read a clip; every fault is a `ClipError` that names the file and the key."""
+    path = Path(path)
+    if not path.is_file():
+        raise ClipError(f"{path}: no such clip")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ClipError(f"{path}: not a readable clip: {error}") from error
+    missing = [key for key in _REQUIRED if key not in data]
+    if missing:
+        raise ClipError(f"{path}: missing {', '.join(missing)}; it holds {', '.join(sorted(data)) or 'nothing'}")
+    try:
+        version = int(data["format_version"])
+        if version != FORMAT_VERSION:
+            raise ClipError(f"format_version is {version}, this GaitNet reads {FORMAT_VERSION}")
+        return Clip(
+            qpos=np.asarray(data["qpos"], dtype=np.float64),
+            qvel=np.asarray(data["qvel"], dtype=np.float64),
+            fps=float(data["fps"]),
+            joint_names=tuple(str(name) for name in data["joint_names"]),
+            loop=bool(data["loop"]),
+            model=str(data["model"]),
+            source=str(data["source"]),
+            license=str(data["license"]),
+            name=path.stem,
+            contacts=np.asarray(data["contacts"], dtype=np.float64) if "contacts" in data else None,
+            meta=json.loads(str(data["meta"])) if "meta" in data else {},
+        )
+    except (TypeError, ValueError) as error:
+        raise ClipError(f"{path}: {error}") from error
+
+
+def check_fits(clip: Clip, joint_names: tuple[str, ...], fps: float | None = None) -> None:
+    """Raise unless the clip has exactly this body's joints, in order, and the wanted rate."""
+    if clip.joint_names != joint_names:
+        missing = [name for name in joint_names if name not in clip.joint_names]
+        extra = [name for name in clip.joint_names if name not in joint_names]
+        detail = f"missing {missing}, unknown {extra}" if missing or extra else f"order {list(clip.joint_names)}"
+        raise ClipError(f"clip {clip.name!r}: joints differ: {detail}; the body has {list(joint_names)}")
+    if fps is not None and abs(clip.fps - fps) > 1e-6:
+        raise ClipError(f"clip {clip.name!r}: fps is {clip.fps:g}, this body is controlled at {fps:g}; resample it")
+
+
+def velocities(qpos: np.ndarray, fps: float) -> np.ndarray:
+    """Velocities (T, nv) of positions (T, nq) by central differences (one-sided at the ends).
+
+    MuJoCo's convention: world linear velocity, body-frame angular velocity, joint rates.
+    """
+    before = np.concatenate([qpos[:1], qpos[:-1]])
+    after = np.concatenate([qpos[1:], qpos[-1:]])
+    span = np.full((len(qpos), 1), 2.0 / fps)
+    span[[0, -1]] = 1.0 / fps
+    # The turn from the frame before to the frame after, in the frame before's axes, moved half-way on
+    # to this frame's own axes by the symmetric choice q₋⁻¹ q₊ (exact for a constant body rate).
+    turn = quat_to_rotvec(quat_mul(quat_conj(before[:, 3:7]), after[:, 3:7]))
+    return np.concatenate(
+        [(after[:, :3] - before[:, :3]) / span, turn / span, (after[:, 7:] - before[:, 7:]) / span], axis=1
+    )

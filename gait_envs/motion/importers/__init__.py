@@ -1,0 +1,1 @@
+"""Readers of captured motion: each turns one file format into a `SkeletonMotion`."""

@@ -1,0 +1,66 @@
+"""A captured motion on its own skeleton, in the units and axes of its file, and its forward kinematics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gait_envs.rotations import quat_mul, quat_rotate
+
+
+class MotionError(ValueError):
+    """A capture, joint map or robot description that cannot be used; names the file and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A tree of J nodes, every parent before its children.
+
+    End sites are nodes too, named `<joint>_end`: the tip of a foot or of a finger is often the only thing
+    that tells where it points.
+    """
+
+    names: tuple[str, ...]  # (J,)
+    parents: np.ndarray  # (J,) int, -1 for the root
+    offsets: np.ndarray  # (J, 3) from the parent, in the parent's frame, file units
+
+    def index(self, name: str) -> int:
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise MotionError(f"no joint {name!r}; the skeleton has {', '.join(self.names)}") from None
+
+    def children(self, node: int) -> list[int]:
+        return [int(child) for child in np.flatnonzero(self.parents == node)]
+
+
+@dataclass(frozen=True)
+class SkeletonMotion:
+    """T frames of a skeleton at a constant rate."""
+
+    skeleton: Skeleton
+    rotations: np.ndarray  # (T, J, 4) wxyz, relative to the parent
+    translations: np.ndarray  # (T, J, 3) from the parent, in the parent's frame, file units
+    fps: float
+    name: str = ""
+    notes: tuple[str, ...] = ()  # what the importer had to put right
+
+    @property
+    def frames(self) -> int:
+        return len(self.rotations)
+
+
+def forward_kinematics(motion: SkeletonMotion) -> tuple[np.ndarray, np.ndarray]:
+    """World positions (T, J, 3) and rotations (T, J, 4) of every node, in the file's units and axes."""
+    position = np.empty_like(motion.translations)
+    rotation = np.empty_like(motion.rotations)
+    for node, parent in enumerate(motion.skeleton.parents):
+        if parent < 0:
+            position[:, node] = motion.translations[:, node]
+            rotation[:, node] = motion.rotations[:, node]
+        else:
+            turned = quat_rotate(rotation[:, parent], motion.translations[:, node])
+            position[:, node] = position[:, parent] + turned
+            rotation[:, node] = quat_mul(rotation[:, parent], motion.rotations[:, node])
+    return position, rotation

@@ -1,0 +1,118 @@
+"""Many simulations of one robot: a thin use of MuJoCo's native batch, which keeps the bits of a plain loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+
+from gait_envs.models.robot import Robot
+
+MAX_SPEED = 1e3  # m/s or rad/s in any coordinate; beyond it a simulation has diverged
+
+
+@dataclass(frozen=True)
+class State:
+    """What tasks see of n simulations after a control step; copies, safe to keep."""
+
+    qpos: np.ndarray  # (n, nq) root position m, quaternion wxyz, joints rad
+    qvel: np.ndarray  # (n, nv) root m/s in the world, root rad/s in the body, joints rad/s
+    gyro: np.ndarray  # (n, 3) rad/s, body frame
+    foot_force: np.ndarray  # (n, 4) N, left toe, left heel, right toe, right heel
+    foot_pos: np.ndarray  # (n, 2, 3) m, centre of each sole
+    foot_vel: np.ndarray  # (n, 2, 3) m/s
+    torque: np.ndarray  # (n, nu) N·m of the servos
+
+    def where(self, mask: np.ndarray, other: State) -> State:
+        """Rows of `other` where the mask (n,) is true, of this one elsewhere."""
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return State(**{k: np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), b, a) for k, (a, b) in pairs.items()})
+
+
+class Physics:
+    """n simulations of a robot, stepped on `threads` threads (0: every processor)."""
+
+    def __init__(self, robot: Robot, n: int, threads: int = 0) -> None:
+        self.robot = robot
+        self.batch = Batch(robot.model, n, threads, persistent=True)
+        bind = self.batch.bind
+        self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
+        self._sensors, self._force = bind("sensordata"), bind("actuator_force")
+        self.diverged = np.zeros(n, dtype=bool)
+        self.batch.reset()
+
+    def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
+        """Start simulations afresh: no controls, no warm start, sensors at the new state."""
+        self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._qpos[ids], self._qvel[ids] = qpos, qvel
+        # The servos hold the starting pose, so that the first contact forces are those of standing in it.
+        self._ctrl[ids] = np.clip(qpos[:, 7:], self.robot.lower, self.robot.upper)
+        self.batch.forward(ids)
+        self.diverged[ids] = False
+
+    def step(self, target: np.ndarray, ids: np.ndarray | None = None) -> None:
+        """One control step of servo targets (n, nu) rad; the diverged are marked, not repaired."""
+        if ids is None:
+            self._ctrl[:] = target
+        else:
+            self._ctrl[ids] = target[ids]
+        failed: np.ndarray | list[int] = []
+        try:
+            self.batch.step(ids, nstep=self.robot.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL)
+        except SimulationError as error:
+            failed = error.ids
+        # NaN fails the comparison, so one test finds both runaway and undefined states.
+        sane = (np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < 1e6)
+        self.diverged = ~sane
+        self.diverged[failed] = True
+
+    def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
+        """Add a horizontal velocity (k, 2) m/s to the root: a shove of m·v newton seconds."""
+        self._qvel[ids, :2] += velocity
+
+    def read(self) -> State:
+        """A copy of the current state."""
+        robot, sensors = self.robot, self._sensors
+        n = len(sensors)
+        return State(
+            qpos=self._qpos.copy(),
+            qvel=self._qvel.copy(),
+            gyro=sensors[:, robot.gyro].copy(),
+            foot_force=sensors[:, robot.touch].copy(),
+            foot_pos=sensors[:, robot.foot_pos].reshape(n, 2, 3).copy(),
+            foot_vel=sensors[:, robot.foot_vel].reshape(n, 2, 3).copy(),
+            torque=self._force.copy(),
+        )
+
+    def lowest_sole(self, qpos: np.ndarray) -> float:
+        """Height of the lowest corner of the soles in a pose (nq,), m; negative is inside the floor."""
+        model, data = self.robot.model, self._scratch
+        data.qpos[:] = qpos
+        mujoco.mj_kinematics(model, data)
+        rotation = data.geom_xmat[self.robot.soles].reshape(-1, 3, 3)
+        # The lowest corner of a box lies its half sizes' shadow on the vertical below its centre.
+        shadow = (np.abs(rotation[:, 2, :]) * model.geom_size[self.robot.soles]).sum(axis=1)
+        return float((data.geom_xpos[self.robot.soles, 2] - shadow).min())
+
+    @property
+    def _scratch(self) -> mujoco.MjData:
+        if not hasattr(self, "_scratch_data"):
+            self._scratch_data = mujoco.MjData(self.robot.model)
+        return self._scratch_data
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything the next step depends on."""
+        state = {"rows": self.batch.state.copy(), "diverged": self.diverged.copy()}
+        return state | {f"model.{k}": v.copy() for k, v in self.batch._expanded.items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from `get_state`, bit for bit."""
+        for key, value in state.items():
+            if key.startswith("model."):
+                self.batch.expand(key.removeprefix("model."))[:] = value
+        self.batch.state[:] = state["rows"]
+        self.diverged = np.asarray(state["diverged"], dtype=bool).copy()
+        self.batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)

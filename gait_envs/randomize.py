@@ -1,0 +1,58 @@
+"""Domain randomisation: each episode its own masses, friction, servos, latency and shoves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gait_envs.physics import Physics
+from gait_envs.tasks.config import RandomizeConfig
+
+
+class Randomizer:
+    """Draws per-simulation model fields from each sub-environment's own generator; off, it draws nothing."""
+
+    def __init__(self, config: RandomizeConfig, physics: Physics) -> None:
+        self.config, self.physics = config, physics
+        if not config.enabled:
+            return
+        batch, model = physics.batch, physics.robot.model
+        self._nominal = {
+            name: getattr(model, name).copy()
+            for name in ("body_mass", "body_inertia", "geom_friction", "actuator_gainprm", "actuator_biasprm")
+        }
+        self._fields = {name: batch.expand(name) for name in self._nominal}
+
+    def reset(self, ids: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        """New bodies for the sub-environments `ids`; returns their latency in control steps, (k,)."""
+        lag = np.zeros(len(ids), dtype=np.int64)
+        if not self.config.enabled:
+            return lag
+        nominal, out, soles = self._nominal, self._fields, self.physics.robot.soles
+        bodies, servos = len(nominal["body_mass"]), len(nominal["actuator_gainprm"])
+        for row, i in enumerate(ids):
+            rng = rngs[i]
+            mass = rng.uniform(*self.config.mass, bodies)
+            gain = rng.uniform(*self.config.servo_gain, servos)
+            out["body_mass"][i] = nominal["body_mass"] * mass
+            out["body_inertia"][i] = nominal["body_inertia"] * mass[:, None]
+            friction = nominal["geom_friction"].copy()
+            friction[soles, 0] *= rng.uniform(*self.config.friction)
+            # A pair's friction is the larger of the two, so the floor must slide as the soles do.
+            friction[self.physics.robot.floor, 0] = friction[soles[0], 0]
+            out["geom_friction"][i] = friction
+            out["actuator_gainprm"][i] = nominal["actuator_gainprm"] * gain[:, None]
+            out["actuator_biasprm"][i] = nominal["actuator_biasprm"] * gain[:, None]
+            low, high = self.config.latency
+            lag[row] = rng.integers(low, high + 1)
+        self.physics.batch.set_const(ids)
+        return lag
+
+    def push(self, steps: np.ndarray, rngs: list[np.random.Generator]) -> None:
+        """Shove the sub-environments that are due, `steps` (n,) control steps after their reset."""
+        if not (self.config.enabled and self.config.push_interval > 0):
+            return
+        period = max(1, round(self.config.push_interval / self.physics.robot.dt))
+        due = np.flatnonzero((steps > 0) & (steps % period == 0))
+        if len(due):
+            angle, speed = np.array([rngs[i].uniform([-np.pi, 0.0], [np.pi, self.config.push_speed]) for i in due]).T
+            self.physics.push(due, speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))

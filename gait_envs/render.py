@@ -1,0 +1,68 @@
+"""Pictures: off screen for videos and arrays, a window for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+HEADLESS = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+if HEADLESS:
+    # MuJoCo picks its back end when its renderer is first imported; a window system is not there to pick.
+    os.environ.setdefault("MUJOCO_GL", "egl")
+
+import mujoco
+import mujoco.viewer
+import numpy as np
+
+
+class Offscreen:
+    """Draws states of one model into arrays; keeps its own `MjData`, so drawing never touches physics."""
+
+    def __init__(self, model: mujoco.MjModel, width: int = 640, height: int = 480, camera: str = "track") -> None:
+        cameras = [model.camera(i).name for i in range(model.ncam)]
+        if camera not in cameras:
+            raise ValueError(f"no camera {camera!r}; the model has {', '.join(cameras)}")
+        self._model, self._data, self._camera = model, mujoco.MjData(model), camera
+        try:
+            self._renderer = mujoco.Renderer(model, height, width)
+        except Exception as error:  # the GL back ends raise many kinds
+            raise RuntimeError(
+                f"cannot render off screen with MUJOCO_GL={os.environ.get('MUJOCO_GL', '(unset)')}: {error}. "
+                "On a headless Linux machine install EGL (Debian: libegl1) or set MUJOCO_GL=osmesa."
+            ) from error
+
+    def frame(self, qpos: np.ndarray, qvel: np.ndarray | None = None, *, depth: bool = False) -> np.ndarray:
+        """(height, width, 3) uint8, or (height, width) float32 metres when `depth`."""
+        self._data.qpos[:] = qpos
+        self._data.qvel[:] = 0.0 if qvel is None else qvel
+        mujoco.mj_forward(self._model, self._data)
+        (self._renderer.enable_depth_rendering if depth else self._renderer.disable_depth_rendering)()
+        self._renderer.update_scene(self._data, self._camera)
+        return self._renderer.render()
+
+    def close(self) -> None:
+        self._renderer.close()
+
+
+class Window:
+    """MuJoCo's passive viewer at real time."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        if HEADLESS:  # asking GLFW anyway would end the process
+            raise RuntimeError("no display to open a window on; use render_mode='rgb_array'")
+        self._data = mujoco.MjData(model)
+        self._model = model
+        self._viewer = mujoco.viewer.launch_passive(model, self._data)
+        self._clock = time.monotonic()
+
+    def show(self, data: mujoco.MjData, dt: float = 0.02) -> None:
+        """Show a state, then wait until its moment has passed."""
+        self._data.qpos[:], self._data.qvel[:] = data.qpos, data.qvel
+        mujoco.mj_forward(self._model, self._data)
+        self._viewer.sync()
+        self._clock = max(self._clock + dt, time.monotonic() - dt)
+        time.sleep(max(0.0, self._clock - time.monotonic()))
+
+    def close(self) -> None:
+        self._viewer.close()

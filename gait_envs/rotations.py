@@ -1,0 +1,177 @@
+"""Batched rotations: unit quaternions (w, x, y, z), rotation vectors, matrices and the six-dof form.
+
+Every function takes arrays whose last axis (or last two, for matrices) holds the components and
+broadcasts over the others. Angles are radians. Pure functions on the array API: NumPy in, NumPy out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = Any  # any array-API array; NumPy's ndarray in practice
+
+
+def array_namespace(x: Array) -> Any:
+    """The array-API namespace of `x`, so that the same code can run on another backend."""
+    return x.__array_namespace__() if hasattr(x, "__array_namespace__") else np
+
+
+def normalize(v: Array) -> Array:
+    """v / |v| along the last axis; the zero vector stays zero."""
+    xp = array_namespace(v)
+    norm = xp.sqrt(xp.sum(v * v, axis=-1, keepdims=True))
+    return v / xp.where(norm > 0, norm, xp.ones_like(norm))
+
+
+def cross(a: Array, b: Array) -> Array:
+    """Vector product (..., 3), written out: several times quicker than `np.cross` on small batches."""
+    xp = array_namespace(a)
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return xp.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
+def quat_mul(a: Array, b: Array) -> Array:
+    """Hamilton product a ⊗ b: the rotation b followed by a."""
+    xp = array_namespace(a)
+    aw, ax, ay, az = (a[..., i] for i in range(4))
+    bw, bx, by, bz = (b[..., i] for i in range(4))
+    return xp.stack(
+        [
+            aw * bw - ax * bx - ay * by - az * bz,
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+        ],
+        axis=-1,
+    )
+
+
+def quat_conj(q: Array) -> Array:
+    """Conjugate; the inverse of a unit quaternion."""
+    xp = array_namespace(q)
+    return xp.concat([q[..., :1], -q[..., 1:]], axis=-1)
+
+
+def quat_rotate(q: Array, v: Array) -> Array:
+    """Rotate v (..., 3) by the unit quaternion q (..., 4)."""
+    w, u = q[..., :1], q[..., 1:]
+    t = 2.0 * cross(u, v)
+    return v + w * t + cross(u, t)
+
+
+def quat_rotate_inverse(q: Array, v: Array) -> Array:
+    """Rotate v by the inverse of q: a world vector into the body's frame."""
+    return quat_rotate(quat_conj(q), v)
+
+
+def quat_from_rotvec(r: Array) -> Array:
+    """Exponential map: rotation vector (axis times angle) to quaternion."""
+    xp = array_namespace(r)
+    angle = xp.sqrt(xp.sum(r * r, axis=-1, keepdims=True))
+    half = 0.5 * angle
+    # sin(a/2)/a tends to 1/2 - a²/48; the series avoids 0/0.
+    small = angle < 1e-4
+    safe = xp.where(small, xp.ones_like(angle), angle)
+    scale = xp.where(small, 0.5 - angle * angle / 48.0, xp.sin(half) / safe)
+    return xp.concat([xp.cos(half), scale * r], axis=-1)
+
+
+def quat_to_rotvec(q: Array) -> Array:
+    """Logarithm: the rotation vector of angle at most π."""
+    xp = array_namespace(q)
+    q = xp.where(q[..., :1] < 0, -q, q)  # the short way round
+    u = q[..., 1:]
+    sin_half = xp.sqrt(xp.sum(u * u, axis=-1, keepdims=True))
+    angle = 2.0 * xp.atan2(sin_half, q[..., :1])
+    small = sin_half < 1e-6
+    safe = xp.where(small, xp.ones_like(sin_half), sin_half)
+    return xp.where(small, 2.0 * u, angle / safe * u)
+
+
+def quat_slerp(a: Array, b: Array, t: Array) -> Array:
+    """Constant-speed rotation from a (t = 0) to b (t = 1) the short way; t is (...,)."""
+    delta = quat_to_rotvec(quat_mul(quat_conj(a), b))
+    return quat_mul(a, quat_from_rotvec(delta * t[..., None]))
+
+
+def quat_to_matrix(q: Array) -> Array:
+    """Rotation matrix (..., 3, 3) of a unit quaternion."""
+    xp = array_namespace(q)
+    w, x, y, z = (q[..., i] for i in range(4))
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def quat_from_matrix(m: Array) -> Array:
+    """Quaternion with w ≥ 0 of a rotation matrix (..., 3, 3).
+
+    Each quaternion component squared is read off the diagonal; the largest one fixes the signs of the
+    others, so no case divides by a small number.
+    """
+    xp = array_namespace(m)
+    m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
+    wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    # 4 q qᵀ: row i is 4 q_i q, so the row with the largest diagonal is q times a number far from zero.
+    outer = xp.stack(
+        [
+            xp.stack([1 + m00 + m11 + m22, wx, wy, wz], axis=-1),
+            xp.stack([wx, 1 + m00 - m11 - m22, xy, xz], axis=-1),
+            xp.stack([wy, xy, 1 - m00 + m11 - m22, yz], axis=-1),
+            xp.stack([wz, xz, yz, 1 - m00 - m11 + m22], axis=-1),
+        ],
+        axis=-2,
+    )
+    diagonal = xp.stack([outer[..., i, i] for i in range(4)], axis=-1)
+    best = xp.argmax(diagonal, axis=-1)[..., None, None]
+    q = normalize(xp.take_along_axis(outer, best, axis=-2)[..., 0, :])
+    return xp.where(q[..., :1] < 0, -q, q)
+
+
+def quat_yaw(q: Array) -> Array:
+    """Heading: the angle about z of the body's x axis seen from above, (...,)."""
+    xp = array_namespace(q)
+    w, x, y, z = (q[..., i] for i in range(4))
+    return xp.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+
+
+def yaw_quat(angle: Array) -> Array:
+    """Rotation by `angle` (...,) about z."""
+    xp = array_namespace(angle)
+    zero = xp.zeros_like(angle)
+    return xp.stack([xp.cos(angle / 2), zero, zero, xp.sin(angle / 2)], axis=-1)
+
+
+def heading_frame(q: Array, v: Array) -> Array:
+    """World vector v (..., 3) seen from the frame that shares the body's heading but stays upright."""
+    return quat_rotate(yaw_quat(-quat_yaw(q)), v)
+
+
+def wrap_angle(angle: Array) -> Array:
+    """The same angle in [-π, π)."""
+    xp = array_namespace(angle)
+    return angle - 2 * np.pi * xp.floor((angle + np.pi) / (2 * np.pi))
+
+
+def matrix_to_six_dof(m: Array) -> Array:
+    """First two rows of a rotation matrix, flattened to (..., 6): a continuous rotation encoding.
+
+    Zhou et al. 2019, "On the Continuity of Rotation Representations in Neural Networks".
+    """
+    return m[..., :2, :].reshape(*m.shape[:-2], 6)
+
+
+def six_dof_to_matrix(x: Array) -> Array:
+    """Inverse of `matrix_to_six_dof` by Gram-Schmidt; any six numbers give a rotation."""
+    xp = array_namespace(x)
+    first = normalize(x[..., :3])
+    second = x[..., 3:] - xp.sum(first * x[..., 3:], axis=-1, keepdims=True) * first
+    second = normalize(second)
+    return xp.stack([first, second, cross(first, second)], axis=-2)

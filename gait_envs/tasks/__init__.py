@@ -1,0 +1,1 @@
+"""Tasks: what is observed, rewarded and called a failure."""

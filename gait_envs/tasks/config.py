@@ -1,0 +1,90 @@
+"""Settings of the tasks: plain frozen dataclasses whose unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# The four terms and weights of the WildRobot design document; a reward is the weighted sum of these.
+DEFAULT_REWARD = {
+    "tracking_lin_vel": 5.0,
+    "base_height": 0.3,
+    "action_rate": -0.01,
+    "torque": -0.001,
+}
+
+
+@dataclass(frozen=True)
+class RandomizeConfig:
+    """Ranges drawn anew for each episode; the switch that turns all of them on is `enabled`."""
+
+    enabled: bool = False
+    mass: tuple[float, float] = (0.9, 1.1)  # factor on every body's mass and inertia
+    friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
+    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own
+    latency: tuple[int, int] = (0, 1)  # control steps (20 ms) between an action and its effect
+    push_interval: float = 4.0  # s between shoves; 0 turns them off
+    push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
+
+
+@dataclass(frozen=True)
+class WalkConfig:
+    """Everything one may set about walking to a command."""
+
+    # Commands: forward and leftward velocity m/s in the heading frame, yaw rate rad/s.
+    command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
+    command_high: tuple[float, float, float] = (0.8, 0.0, 0.0)
+    command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one an episode
+    curriculum: bool = False  # widen the forward range from its low end as episodes are survived
+    heading_gain: float = 1.0  # 1/s; the observed yaw rate also turns back towards the commanded heading
+    velocity_frame: str = "heading"  # of the observed root velocity: "heading" or "world"
+    previous_action: str = "legs"  # "legs": waist, hips, knees (37 numbers in all); "all": 39
+    action_filter: float = 0.7  # share of the new action in the low-pass filter
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_REWARD))
+    tracking_sharpness: float = 4.0  # s/m in exp(-k·|v - command|)
+    target_height: float = 0.45  # m
+    min_height: float = 0.2  # m; the root below this is a fall
+    max_height: float = 0.7  # m; above this it has been thrown
+    max_tilt: float = 1.0  # rad between the root's axis and the vertical; more is a fall
+    reset_noise: float = 0.05  # rad and, ten times it, rad/s about the starting pose
+    reference: str | tuple[str, ...] | None = None  # clips to start from: a set's name, a file or a folder
+    rsi_probability: float = 0.0  # share of episodes that start from a reference frame
+    randomize: RandomizeConfig | bool | Mapping[str, Any] = False
+
+    def __post_init__(self) -> None:
+        set_ = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731 - frozen dataclass
+        for key in ("command_low", "command_high"):
+            value = tuple(float(v) for v in getattr(self, key))
+            if len(value) != 3:
+                raise ValueError(f"{key} needs (vx, vy, yaw rate), got {value}")
+            set_(key, value)
+        for low, high, name in zip(self.command_low, self.command_high, ("vx", "vy", "yaw rate"), strict=True):
+            if low > high:
+                raise ValueError(f"command_low exceeds command_high for {name}: {low} > {high}")
+        choices = {"velocity_frame": ("heading", "world"), "previous_action": ("legs", "all")}
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
+        if not 0.0 < self.action_filter <= 1.0:
+            raise ValueError(f"action_filter is {self.action_filter}, allowed is (0, 1]")
+        if not 0.0 <= self.rsi_probability <= 1.0:
+            raise ValueError(f"rsi_probability is {self.rsi_probability}, allowed is [0, 1]")
+        if self.rsi_probability > 0 and self.reference is None:
+            raise ValueError("rsi_probability needs a reference to start from; set reference")
+        if isinstance(self.randomize, bool):
+            set_("randomize", RandomizeConfig(enabled=self.randomize))
+        elif isinstance(self.randomize, Mapping):
+            set_("randomize", build(RandomizeConfig, {"enabled": True, **self.randomize}, "randomize"))
+
+
+def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
+    """Make the dataclass from a mapping; an unknown key is an error that lists the known ones."""
+    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise TypeError(f"unknown key {', '.join(map(repr, unknown))} in {where}; known are {', '.join(known)}")
+    return kind(**values)

@@ -1,0 +1,46 @@
+"""Reward terms: small pure functions, arrays (n, ...) in, (n,) out, larger is better unless named a cost."""
+
+from __future__ import annotations
+
+from gait_envs.rotations import Array, array_namespace
+
+
+def tracking(value: Array, target: Array, sharpness: float) -> Array:
+    """exp(-sharpness·|value - target|): 1 on target, a slope everywhere, so that it never goes flat."""
+    xp = array_namespace(value)
+    return xp.exp(-sharpness * xp.abs(value - target))
+
+
+def progress(speed: Array, target: Array) -> Array:
+    """Share of the commanded speed reached, in [-1, 1]: a pull out of standing still."""
+    xp = array_namespace(speed)
+    pace = xp.maximum(xp.abs(target), xp.full_like(target, 0.1))
+    return xp.clip(speed * xp.sign(target) / pace, -1.0, 1.0)
+
+
+def near_height(height: Array, target: float, width: float) -> Array:
+    """Bell of the root's height about the target, both in m."""
+    xp = array_namespace(height)
+    return xp.exp(-(((height - target) / width) ** 2))
+
+
+def upright(gravity: Array) -> Array:
+    """Cosine of the tilt, from the gravity direction in the body frame (n, 3)."""
+    return -gravity[..., 2]
+
+
+def squared(x: Array) -> Array:
+    """Sum of squares over the last axis: the size of a cost."""
+    xp = array_namespace(x)
+    return xp.sum(x * x, axis=-1)
+
+
+def stance_slip(foot_force: Array, foot_vel: Array, threshold: float) -> Array:
+    """Horizontal speed (m/s) of the soles that bear load, summed over the feet.
+
+    foot_force (n, 4) N as toe and heel of each foot, foot_vel (n, 2, 3) m/s.
+    """
+    xp = array_namespace(foot_vel)
+    load = xp.stack([foot_force[..., 0] + foot_force[..., 1], foot_force[..., 2] + foot_force[..., 3]], axis=-1)
+    speed = xp.sqrt(foot_vel[..., 0] ** 2 + foot_vel[..., 1] ** 2)
+    return xp.sum(xp.where(load > threshold, speed, xp.zeros_like(speed)), axis=-1)

@@ -1,0 +1,287 @@
+"""Walking to a commanded velocity: the observation, reward and failure of `GaitNet/WildRobot-v0`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gait_envs.control.position import action_holding, low_pass, servo_target
+from gait_envs.layout import Layout, Row
+from gait_envs.models.robot import Robot
+from gait_envs.motion.features import AMP_LAYOUT, amp_features
+from gait_envs.motion.library import MotionLibrary, load_clips
+from gait_envs.physics import State
+from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
+from gait_envs.tasks import terms
+from gait_envs.tasks.config import WalkConfig
+
+LOADED = 3.0  # N, a sole that bears more is in stance
+HEIGHT_WIDTH = 0.1  # m, of the bell around the target height
+DOWN = np.array([0.0, 0.0, -1.0])
+
+
+@dataclass(frozen=True)
+class WalkMemory:
+    """All that the task remembers between steps; every array has a row for each sub-environment."""
+
+    command: np.ndarray  # (n, 3) vx, vy m/s, yaw rate rad/s
+    heading: np.ndarray  # (n,) rad, where the commanded yaw rate has turned to by now
+    action: np.ndarray  # (n, nu) the latest
+    previous_action: np.ndarray  # (n, nu) the one before
+    filtered: np.ndarray  # (n, nu) after the low-pass filter
+    delayed: np.ndarray  # (n, lags + 1, nu) rad, servo targets on their way, newest first
+    lag: np.ndarray  # (n,) int, control steps until a target acts
+    level: np.ndarray  # (n,) in [0, 1], how much of the command range the curriculum has opened
+    steps: np.ndarray  # (n,) int, control steps since the reset
+
+
+@dataclass(frozen=True)
+class Start:
+    """One sub-environment's beginning, drawn from its own generator."""
+
+    qpos: np.ndarray  # (nq,)
+    qvel: np.ndarray  # (nv,)
+    command: np.ndarray  # (3,)
+    on_floor: bool  # True: the pose is to be lifted or lowered until its lowest sole touches
+
+
+def observation_layout(robot: Robot, config: WalkConfig) -> Layout:
+    """The observation's table; 37 numbers with the default previous action."""
+    held = len(_held_actions(robot, config))
+    who = "waist, hips and knees" if config.previous_action == "legs" else "all servos"
+    return Layout(
+        (
+            Row("joint_position", len(robot.joint_names), "1", "(q - home) / half range, all servos", 5.0),
+            Row("joint_velocity", len(robot.joint_names), "rad/s", "all servos", 100.0),
+            Row("linear_velocity", 3, "m/s", f"of the root, {config.velocity_frame} frame", 20.0),
+            Row("angular_velocity", 3, "rad/s", "gyroscope, body frame", 100.0),
+            Row("gravity", 3, "1", "direction of gravity, body frame", 1.0),
+            Row("command", 3, "m/s, m/s, rad/s", "forward, leftward, yaw rate (with heading correction)", 10.0),
+            Row("previous_action", held, "1", f"filtered, {who}", 1.0),
+        )
+    )
+
+
+def _held_actions(robot: Robot, config: WalkConfig) -> np.ndarray:
+    """Which servos' last action is observed."""
+    names = robot.joint_names
+    return np.array([i for i, n in enumerate(names) if config.previous_action == "all" or "ankle" not in n])
+
+
+class WalkTask:
+    """Pure batched functions of (state, memory) for one robot and one configuration."""
+
+    option_keys = ("command", "qpos", "qvel")
+
+    def __init__(self, robot: Robot, config: WalkConfig) -> None:
+        unknown = [name for name in config.reward_weights if name not in self.reward_terms]
+        if unknown:
+            raise ValueError(f"unknown reward term {unknown}; known are {list(self.reward_terms)}")
+        self.robot, self.config = robot, config
+        self.layout = observation_layout(robot, config)
+        self.amp_layout = AMP_LAYOUT
+        self._held = _held_actions(robot, config)
+        self.library: MotionLibrary | None = None
+        if config.reference is not None:
+            self.library = MotionLibrary(load_clips(config.reference), robot.joint_names, robot.control_rate)
+
+    # -- memory -----------------------------------------------------------------------------------------
+
+    def blank_memory(self, n: int) -> WalkMemory:
+        """Memory of n sub-environments that have not been reset yet."""
+        nu = len(self.robot.joint_names)
+        lags = self.config.randomize.latency[1] if self.config.randomize.enabled else 0
+        zeros = np.zeros
+        return WalkMemory(
+            command=zeros((n, 3)),
+            heading=zeros(n),
+            action=zeros((n, nu)),
+            previous_action=zeros((n, nu)),
+            filtered=zeros((n, nu)),
+            delayed=zeros((n, lags + 1, nu)),
+            lag=zeros(n, dtype=np.int64),
+            level=zeros(n),
+            steps=zeros(n, dtype=np.int64),
+        )
+
+    def draw_start(self, rng: np.random.Generator, level: float, options: Mapping[str, Any]) -> Start:
+        """Where one episode begins; `options` of reset override the draw."""
+        config, robot = self.config, self.robot
+        command = np.asarray(options["command"], float) if "command" in options else self.draw_command(rng, level)
+        if command.shape != (3,):
+            raise ValueError(f"options['command'] must be (vx, vy, yaw rate), got shape {command.shape}")
+        from_reference = self.library is not None and rng.random() < config.rsi_probability
+        if from_reference:
+            assert self.library is not None
+            clip = self.library.nearest_speed(float(command[0]))
+            qpos, qvel = self.library.frame(clip, int(rng.integers(self.library.lengths[clip])))
+        else:
+            qpos, qvel = robot.home_qpos.copy(), np.zeros(robot.model.nv)
+            joints = qpos[7:] + config.reset_noise * rng.uniform(-1, 1, len(robot.home))
+            qpos[7:] = np.clip(joints, robot.lower, robot.upper)
+            qvel[6:] = 10 * config.reset_noise * rng.uniform(-1, 1, len(robot.home))
+        for key, value in (("qpos", qpos), ("qvel", qvel)):
+            if key in options:
+                given = np.asarray(options[key], float)
+                if given.shape != value.shape:
+                    raise ValueError(f"options[{key!r}] has shape {given.shape}, expected {value.shape}")
+                value[:] = given
+        return Start(qpos, qvel, command, on_floor=not from_reference and "qpos" not in options)
+
+    def draw_command(self, rng: np.random.Generator, level: float) -> np.ndarray:
+        """A command within the range; with a curriculum, the forward range opens with the level."""
+        low, high = np.array(self.config.command_low), np.array(self.config.command_high)
+        if self.config.curriculum:
+            high[0] = low[0] + (high[0] - low[0]) * (0.3 + 0.7 * level)
+        return rng.uniform(low, high)
+
+    def begin(self, memory: WalkMemory, ids: np.ndarray, starts: list[Start], lag: np.ndarray) -> None:
+        """Write the rows of the freshly reset sub-environments."""
+        robot = self.robot
+        qpos = np.stack([start.qpos for start in starts])
+        hold = action_holding(qpos[:, 7:], robot.home, robot.action_scale)
+        for rows in (memory.action, memory.previous_action, memory.filtered):
+            rows[ids] = hold
+        memory.delayed[ids] = self._target(hold)[:, None, :]
+        memory.command[ids] = [start.command for start in starts]
+        memory.heading[ids] = quat_yaw(qpos[:, 3:7])
+        memory.lag[ids] = lag
+        memory.steps[ids] = 0
+
+    def finish(self, memory: WalkMemory, ids: np.ndarray, survived: np.ndarray) -> None:
+        """Move the curriculum of the sub-environments whose episode ended: up a tenth, or down."""
+        memory.level[ids] = np.clip(memory.level[ids] + np.where(survived, 0.1, -0.05), 0.0, 1.0)
+
+    def resample(self, memory: WalkMemory, rngs: list[np.random.Generator]) -> None:
+        """Draw new commands where one is due."""
+        if self.config.command_interval <= 0:
+            return
+        period = max(1, round(self.config.command_interval / self.robot.dt))
+        for i in np.flatnonzero(memory.steps % period == 0):
+            memory.command[i] = self.draw_command(rngs[i], float(memory.level[i]))
+
+    # -- one step ---------------------------------------------------------------------------------------
+
+    def act(self, memory: WalkMemory, action: np.ndarray) -> tuple[np.ndarray, WalkMemory]:
+        """Servo targets (n, nu) rad that this step applies, and the memory with the action in it."""
+        action = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        filtered = low_pass(action, memory.filtered, self.config.action_filter)
+        delayed = np.concatenate([self._target(filtered)[:, None, :], memory.delayed[:, :-1]], axis=1)
+        memory = dataclasses.replace(
+            memory,
+            action=action,
+            previous_action=memory.action,
+            filtered=filtered,
+            delayed=delayed,
+            heading=memory.heading + memory.command[:, 2] * self.robot.dt,
+            steps=memory.steps + 1,
+        )
+        return delayed[np.arange(len(action)), memory.lag], memory
+
+    def _target(self, action: np.ndarray) -> np.ndarray:
+        robot = self.robot
+        return servo_target(action, robot.home, robot.action_scale, robot.lower, robot.upper)
+
+    def observe(self, state: State, memory: WalkMemory) -> np.ndarray:
+        """The observation, (n, layout.size) float32."""
+        robot, quat = self.robot, state.qpos[:, 3:7]
+        velocity = state.qvel[:, :3]
+        if self.config.velocity_frame == "heading":
+            velocity = heading_frame(quat, velocity)
+        return self.layout.pack(
+            {
+                "joint_position": (state.qpos[:, 7:] - robot.home) / robot.action_scale,
+                "joint_velocity": state.qvel[:, 6:],
+                "linear_velocity": velocity,
+                "angular_velocity": state.gyro,
+                "gravity": gravity_direction(state),
+                "command": self.steered_command(state, memory),
+                "previous_action": memory.filtered[:, self._held],
+            }
+        )
+
+    def steered_command(self, state: State, memory: WalkMemory) -> np.ndarray:
+        """The command with its yaw rate corrected towards the heading it should have by now, (n, 3).
+
+        A walker that only feels its yaw rate drifts with the sum of its errors; the correction is the
+        usual outer loop (at most 0.5 rad/s), and `heading_gain=0` turns it off.
+        """
+        error = wrap_angle(memory.heading - quat_yaw(state.qpos[:, 3:7]))
+        rate = memory.command[:, 2] + np.clip(self.config.heading_gain * error, -0.5, 0.5)
+        return np.concatenate([memory.command[:, :2], rate[:, None]], axis=1)
+
+    # Names, meanings and functions of every reward term; weights pick among them.
+    reward_terms: Mapping[str, str] = {
+        "tracking_lin_vel": "exp(-k·|vx - command|), heading frame",
+        "tracking_lateral": "exp(-k·|vy - command|), heading frame",
+        "tracking_yaw_rate": "exp(-k·|yaw rate - steered command|)",
+        "progress": "forward speed / commanded speed, within [-1, 1]",
+        "base_height": "bell of the root's height about the target, 0.1 m wide",
+        "upright": "cosine of the root's tilt",
+        "alive": "1 a step",
+        "action_rate": "squared change of the action (a cost)",
+        "torque": "squared servo torque, N²·m² (a cost)",
+        "slip": "speed of the soles that bear load, m/s (a cost)",
+        "vertical_velocity": "squared vertical speed of the root (a cost)",
+        "roll_pitch_rate": "squared roll and pitch rate of the root (a cost)",
+    }
+
+    def reward(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
+        """Weighted terms (n,), in the order of the weights; their sum is the reward."""
+        velocity = heading_frame(state.qpos[:, 3:7], state.qvel[:, :3])
+        gravity = gravity_direction(state)
+        command, k = memory.command, self.config.tracking_sharpness
+        functions = {
+            "tracking_lin_vel": lambda: terms.tracking(velocity[:, 0], command[:, 0], k),
+            "tracking_lateral": lambda: terms.tracking(velocity[:, 1], command[:, 1], k),
+            "tracking_yaw_rate": lambda: terms.tracking(
+                yaw_rate(state), self.steered_command(state, memory)[:, 2], 0.5 * k
+            ),
+            "progress": lambda: terms.progress(velocity[:, 0], command[:, 0]),
+            "base_height": lambda: terms.near_height(state.qpos[:, 2], self.config.target_height, HEIGHT_WIDTH),
+            "upright": lambda: terms.upright(gravity),
+            "alive": lambda: np.ones(len(velocity)),
+            "action_rate": lambda: terms.squared(memory.action - memory.previous_action),
+            "torque": lambda: terms.squared(state.torque),
+            "slip": lambda: terms.stance_slip(state.foot_force, state.foot_vel, LOADED),
+            "vertical_velocity": lambda: state.qvel[:, 2] ** 2,
+            "roll_pitch_rate": lambda: terms.squared(state.gyro[:, :2]),
+        }
+        return {name: weight * functions[name]() for name, weight in self.config.reward_weights.items()}
+
+    def fallen(self, state: State, memory: WalkMemory) -> np.ndarray:
+        """Failure (n,): too low, too high or tilted over."""
+        height, config = state.qpos[:, 2], self.config
+        tilted = -gravity_direction(state)[:, 2] < np.cos(config.max_tilt)
+        return (height < config.min_height) | (height > config.max_height) | tilted
+
+    def info(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
+        """What one may want to log; constant keys and shapes."""
+        velocity = heading_frame(state.qpos[:, 3:7], state.qvel[:, :3])
+        rate = yaw_rate(state)
+        return {
+            "x_position": state.qpos[:, 0].copy(),
+            "y_position": state.qpos[:, 1].copy(),
+            "x_velocity": velocity[:, 0],
+            "y_velocity": velocity[:, 1],
+            "yaw_rate": rate,
+            "command": memory.command.copy(),
+            "speed_error": np.abs(velocity[:, 0] - memory.command[:, 0]),
+            "lateral_error": np.abs(velocity[:, 1] - memory.command[:, 1]),
+            "yaw_rate_error": np.abs(rate - memory.command[:, 2]),
+            "amp_obs": amp_features(state.qpos, state.qvel, state.foot_force),
+        }
+
+
+def gravity_direction(state: State) -> np.ndarray:
+    """Unit vector of gravity in the body frame, (n, 3); upright is (0, 0, -1)."""
+    return quat_rotate_inverse(state.qpos[:, 3:7], np.broadcast_to(DOWN, (len(state.qpos), 3)))
+
+
+def yaw_rate(state: State) -> np.ndarray:
+    """Turning rate about the vertical, (n,) rad/s: the body rate's share along -gravity."""
+    return -np.sum(state.qvel[:, 3:6] * gravity_direction(state), axis=1)

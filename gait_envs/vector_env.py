@@ -1,0 +1,105 @@
+"""`gymnasium.vector.VectorEnv` over a core of n: one process, every processor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from gait_envs.core import Core
+from gait_envs.env import RENDER_MODES, make_spaces, make_task
+from gait_envs.render import Offscreen
+
+
+class GaitVectorEnv(VectorEnv):
+    """Many WildRobots at once; sub-environment i equals the scalar environment seeded `seed + i`.
+
+    In `SAME_STEP` mode `info` holds `final_obs` (n, size) and `final_info` with the masks `_final_obs` and
+    `_final_info`; in `DISABLED` mode pass `options={"reset_mask": mask}` to reset some.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 50}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        max_episode_steps: int = 500,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        threads: int = 0,
+        render_mode: str | None = None,
+        **config: Any,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs is {num_envs}, at least 1 is needed")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode {render_mode!r} of a vector environment; allowed are None and 'rgb_array'")
+        task = make_task(config)
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self.metadata = self.metadata | {"autoreset_mode": AutoresetMode(autoreset_mode)}
+        self.core = Core(
+            task,
+            num_envs,
+            threads=threads,
+            max_episode_steps=max_episode_steps,
+            autoreset_mode=AutoresetMode(autoreset_mode),
+        )
+        self.single_observation_space, self.single_action_space = make_spaces(task)
+        self.observation_space: spaces.Space = batch_space(self.single_observation_space, num_envs)
+        self.action_space: spaces.Space = batch_space(self.single_action_space, num_envs)
+        self._offscreen: Offscreen | None = None
+
+    @property
+    def model(self) -> Any:
+        """The `MjModel` that all sub-environments share."""
+        return self.core.robot.model
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin anew; `options` are those of the scalar form, a command (n, 3), and `reset_mask` (n,)."""
+        options = dict(options or {})
+        mask = options.pop("reset_mask", None)
+        if isinstance(seed, int | np.integer):
+            seed = [int(seed) + i for i in range(self.num_envs)]
+        if seed is not None:
+            if len(seed) != self.num_envs:
+                raise ValueError(f"{len(seed)} seeds for {self.num_envs} sub-environments")
+            if any(s is not None for s in seed) or not self.core.rngs:
+                self.core.seed(list(seed))
+        return self.core.reset(None if mask is None else np.flatnonzero(np.asarray(mask)), options)
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Advance all; actions (n, nu) in [-1, 1]."""
+        if np.shape(actions) != self.action_space.shape:
+            raise ValueError(f"actions have shape {np.shape(actions)}, expected {self.action_space.shape}")
+        result = self.core.step(actions)
+        return result.obs, result.reward, result.terminated, result.truncated, result.info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """The first sub-environment's picture, as a tuple of one, as Gymnasium's recorder expects."""
+        if self.render_mode is None:
+            return None
+        if self._offscreen is None:
+            self._offscreen = Offscreen(self.model)
+        return (self._offscreen.frame(self.core.state.qpos[0], self.core.state.qvel[0]),)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        if self._offscreen is not None:
+            self._offscreen.close()
+            self._offscreen = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything the future depends on; see `Core.get_state`."""
+        return self.core.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from `get_state`, bit for bit."""
+        self.core.set_state(state)

@@ -1,0 +1,63 @@
+"""Windows of consecutive frames: what the discriminator judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def clip_windows(frames: np.ndarray, length: int) -> np.ndarray:
+    """All windows inside one clip, oldest frame first: (T, d) -> (T - length + 1, length * d)."""
+    count = len(frames) - length + 1
+    if count < 1:
+        raise ValueError(f"a clip of {len(frames)} frames holds no window of {length}")
+    return np.concatenate([frames[i : i + count] for i in range(length)], axis=1)
+
+
+class ReferenceWindows:
+    """Windows of the reference clips; a draw picks a clip, then a place in it, both uniformly."""
+
+    def __init__(self, clips: Sequence[np.ndarray], length: int):
+        """clips: per-frame features, (T_i, d) each."""
+        if not clips:
+            raise ValueError("no reference clip: a discriminator needs at least one")
+        per_clip = [clip_windows(np.asarray(clip, dtype=np.float32), length) for clip in clips]
+        self.windows = np.concatenate(per_clip)  # (N, length * d)
+        self.counts = np.array([len(windows) for windows in per_clip])
+        self.starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
+        self.frames = np.concatenate(clips)  # (ΣT, d), for the statistics
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """(count, length * d)"""
+        clip = rng.integers(len(self.counts), size=count)
+        return self.windows[self.starts[clip] + rng.integers(self.counts[clip])]
+
+
+class WindowStack:
+    """The latest frames of n running episodes. A window never spans two episodes."""
+
+    def __init__(self, num_envs: int, length: int, dim: int):
+        self.frames = np.zeros((num_envs, length, dim), dtype=np.float32)  # oldest first
+        self.counts = np.zeros(num_envs, dtype=np.int64)  # frames seen in the running episode
+
+    def reset(self, rows: np.ndarray, frames: np.ndarray) -> None:
+        """Start episodes. rows: (n,) mask; frames: (n, d), each the state an episode starts in."""
+        self.frames[rows, -1] = frames[rows]
+        self.counts[rows] = 1
+
+    def push(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Add one frame to each episode: (n, d) -> windows (n, length * d), valid (n,)."""
+        self.frames[:, :-1] = self.frames[:, 1:].copy()
+        self.frames[:, -1] = frames
+        self.counts += 1
+        n, length, _ = self.frames.shape
+        return self.frames.reshape(n, -1).copy(), self.counts >= length
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        return {"frames": self.frames.copy(), "counts": self.counts.copy()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.frames[:] = state["frames"]
+        self.counts[:] = state["counts"]

@@ -1,0 +1,136 @@
+"""The callback that keeps a run: metrics, checkpoints, warnings, and the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
+from gait_trainers.amp.callback import AMPCallback
+from gait_trainers.config import TrainConfig
+from gait_trainers.metrics import HealthMonitor, RolloutMetrics
+from gait_trainers.runs import Run
+from gait_trainers.sb3_vec import SB3VecEnv
+from gait_trainers.state import capture
+
+Say = Callable[..., None]
+
+
+class RunCallback(BaseCallback):
+    """Closes each iteration once PPO's update is done, which is when SB3 starts the next rollout.
+
+    `until` is asked after each iteration with its number; a sentence ends the training, None goes on.
+    """
+
+    model: PPO
+
+    def __init__(
+        self,
+        run: Run,
+        config: TrainConfig,
+        base: SB3VecEnv,
+        amp: AMPCallback | None,
+        say: Say = print,
+        until: Callable[[int], str | None] = lambda _: None,
+    ):
+        super().__init__()
+        self.run, self.config, self.base, self.amp = run, config, base, amp
+        self.say, self.until = say, until
+        self.metrics = RolloutMetrics(base.num_envs)
+        self.health = HealthMonitor()
+        self.iteration = 0
+        self.elapsed = 0.0  # s of training, earlier parts of a resumed run included
+        self.stopped: str | None = None  # why training ended before its last iteration
+        self._collecting = False
+        self._saved_at = -1
+
+    def _on_training_start(self) -> None:
+        self._mark = time.perf_counter()
+        self.iteration = self.model.num_timesteps // self.config.rollout_steps
+        if self.iteration == 0:
+            self.save()
+
+    def _on_rollout_start(self) -> None:
+        if self._collecting:
+            self._end_iteration()
+        self._collecting = True
+        self._env_seconds = self.base.seconds
+        self._rollout_start = time.perf_counter()
+
+    def _on_step(self) -> bool:
+        if self.stopped is not None:
+            return False
+        done = self.locals["dones"]
+        info = self.base.last_transition
+        timed_out = info.get("success", np.zeros_like(done))
+        self.metrics.add_step(self.locals["rewards"], done, timed_out, info)
+        if self.amp is not None:
+            wrapper = self.amp.wrapper
+            self.metrics.add_mean("amp_reward", wrapper.style[wrapper.valid])
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._rollout_end = time.perf_counter()
+
+    def _on_training_end(self) -> None:
+        if self._collecting and self.stopped is None:
+            self._end_iteration()
+        self.save()
+
+    def save(self) -> None:
+        """A checkpoint of this moment, which must lie between two iterations."""
+        if self._saved_at == self.model.num_timesteps:
+            return
+        self._saved_at = self.model.num_timesteps
+        state = capture(self.model, self.amp, self.metrics, self.health)
+        state["elapsed"] = self.elapsed
+        self.run.save_checkpoint(state, self.model.num_timesteps, self.config.run.keep_checkpoints)
+
+    def _end_iteration(self) -> None:
+        self._keep_std_above_floor()
+        self.iteration += 1
+        row = self._record()
+        for warning in self.health.check(row):
+            self.say(f"warning: {warning}", style="yellow")
+        self.stopped = self.until(self.iteration)
+        last = self.iteration >= self.config.run.iterations or self.stopped is not None
+        if last or self.iteration % self.config.run.checkpoint_every == 0:
+            self.save()
+
+    def _record(self) -> dict[str, float]:
+        """Log the iteration; returns its metrics by name."""
+        now = time.perf_counter()
+        physics = self.base.seconds - self._env_seconds
+        rollout = self._rollout_end - self._rollout_start
+        self.elapsed += now - self._mark
+        steps = self.config.rollout_steps
+        times = {
+            "elapsed": self.elapsed,
+            "steps_per_second": steps / (now - self._mark),
+            "physics_seconds": physics,
+            "policy_seconds": rollout - physics,
+            "update_seconds": now - self._rollout_end,
+        }
+        self._mark = now
+        self.logger.record("time/iteration", self.iteration)
+        self.logger.record("time/steps", self.model.num_timesteps)
+        for name, value in times.items():
+            self.logger.record(f"time/{name}", value)
+        for name, value in self.metrics.summary().items():
+            group = "rewards" if name.startswith("reward_") else "amp" if name.startswith("amp_") else "walk"
+            self.logger.record(f"{group}/{name}", value)
+        row = {
+            key.rsplit("/", 1)[-1]: float(value)
+            for key, value in self.logger.name_to_value.items()
+            if isinstance(value, int | float | np.number)
+        }
+        self.logger.dump(self.model.num_timesteps)
+        return row
+
+    def _keep_std_above_floor(self) -> None:
+        floor = self.config.networks.log_std_min
+        if floor is not None:
+            self.model.policy.log_std.data.clamp_(min=floor)  # type: ignore[union-attr, operator]

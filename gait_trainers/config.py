@@ -1,0 +1,263 @@
+"""Training configuration: one validated tree, filled from defaults, a preset, a file and overrides.
+
+The defaults are the values of the WildRobot design document; a preset holds only what it changes. Every layer
+is checked by itself, so an unknown key is reported with the file that holds it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: says which file, which key, and what is allowed."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class EnvConfig(Section):
+    """The environments that training runs in."""
+
+    id: str = Field("GaitNet/WildRobot-v0", description="registered Gymnasium id")
+    num_envs: int = Field(1024, ge=1, description="environments stepped together")
+    threads: int = Field(0, ge=0, description="physics threads; 0 = one a core")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="options of the environment itself")
+
+
+class PPOConfig(Section):
+    """Proximal policy optimisation (Stable-Baselines3's)."""
+
+    n_steps: int = Field(128, ge=1, description="steps per environment in one rollout")
+    minibatches: int = Field(8, ge=1, description="minibatches a rollout is cut into")
+    epochs: int = Field(4, ge=1, description="passes over a rollout")
+    learning_rate: float = Field(3e-4, gt=0)
+    lr_schedule: Literal["constant", "linear"] = Field("constant", description="linear falls to 0 at the end")
+    gamma: float = Field(0.99, gt=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    clip_range: float = Field(0.2, gt=0)
+    ent_coef: float = Field(0.01, ge=0)
+    vf_coef: float = Field(0.5, ge=0)
+    max_grad_norm: float = Field(0.5, gt=0)
+    target_kl: float | None = Field(None, gt=0, description="end an update early past 1.5 times this")
+    normalize_obs: bool = Field(True, description="running mean and variance of the observations")
+    normalize_reward: bool = Field(False, description="divide by the running std of the discounted return")
+
+
+class NetworkConfig(Section):
+    """Policy and value networks: separate multilayer perceptrons."""
+
+    policy: list[int] = Field([512, 256, 128], description="hidden sizes")
+    value: list[int] = Field([512, 256, 128], description="hidden sizes")
+    activation: Literal["elu", "silu", "relu", "tanh"] = "elu"
+    log_std_init: float = Field(0.0, description="log of the initial standard deviation of each action")
+    log_std_min: float | None = Field(None, description="floor of that, applied after every update")
+
+
+class AMPConfig(Section):
+    """The discriminator and the style reward."""
+
+    weight: float = Field(0.5, ge=0, description="reward = task + weight * style")
+    data: str | None = Field(
+        None, description="clip, folder of clips or asset name; none = the environment's"
+    )
+    frames: int = Field(1, ge=1, le=3, description="consecutive frames in a window")
+    reward: Literal["clip", "quadratic"] = Field("clip", description="style reward from the score")
+    hidden: list[int] = Field([1024, 512, 256], description="hidden sizes of the discriminator")
+    spectral_norm: bool = True
+    learning_rate: float = Field(1e-4, gt=0)
+    batch_size: int = Field(2048, ge=1, description="reference windows, and as many policy windows")
+    updates: int = Field(3, ge=1, description="discriminator steps per iteration")
+    r1_gamma: float = Field(
+        5.0, ge=0, description="R1: gamma/2 * |dD/dx|^2 on reference windows, x normalised"
+    )
+    input_noise: float = Field(0.02, ge=0, description="std of the noise on normalised inputs while training")
+    input_noise_final: float | None = Field(None, ge=0, description="its value after input_noise_decay")
+    input_noise_decay: int = Field(0, ge=0, description="iterations over which it falls, linearly")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="targets become 1 - s and s")
+    accuracy_ceiling: float = Field(
+        1.0, gt=0.5, le=1, description="skip updates while disc_acc is above this"
+    )
+    feature_std_floor: float = Field(1e-4, gt=0, description="smallest scale a feature is divided by")
+    replay_size: int = Field(100_000, ge=0, description="policy windows remembered; 0 = none")
+    replay_ratio: float = Field(0.5, ge=0, le=1, description="share of policy windows drawn from the memory")
+
+
+class StopWhen(Section):
+    """Training may end early, at the first deterministic evaluation that reaches all of these."""
+
+    success_rate: float = Field(0.95, gt=0, le=1)
+    speed_error: float = Field(0.10, gt=0, description="m/s, mean over episodes of |mean speed - command|")
+    command: float = Field(0.4, description="commanded forward speed, m/s")
+    every: int = Field(10, ge=1, description="iterations between evaluations")
+    episodes: int = Field(40, ge=1)
+
+
+class RunConfig(Section):
+    """Everything about a run that is not the learning problem."""
+
+    seed: int = Field(0, ge=0)
+    iterations: int = Field(3000, ge=1)
+    device: str = "cpu"
+    torch_threads: int = Field(1, ge=1, description="more than one disturbs the physics threads")
+    out: str = Field("runs", description="folder that holds run folders")
+    name: str | None = Field(None, description="run folder; none = algorithm, time and seed")
+    checkpoint_every: int = Field(20, ge=1, description="iterations")
+    keep_checkpoints: int = Field(3, ge=1)
+    tensorboard: bool = True
+    stop_when: StopWhen | None = None
+
+
+class TrainConfig(Section):
+    algorithm: Literal["ppo-amp", "ppo"] = "ppo-amp"
+    env: EnvConfig = Field(default_factory=EnvConfig)
+    ppo: PPOConfig = Field(default_factory=PPOConfig)
+    networks: NetworkConfig = Field(default_factory=NetworkConfig)
+    amp: AMPConfig = Field(default_factory=AMPConfig)
+    run: RunConfig = Field(default_factory=RunConfig)
+
+    @model_validator(mode="after")
+    def _minibatches_divide_a_rollout(self) -> TrainConfig:
+        if self.rollout_steps % self.ppo.minibatches:
+            raise ValueError(
+                f"ppo.minibatches = {self.ppo.minibatches} does not divide a rollout of env.num_envs x "
+                f"ppo.n_steps = {self.env.num_envs} x {self.ppo.n_steps} = {self.rollout_steps} steps"
+            )
+        return self
+
+    @property
+    def rollout_steps(self) -> int:
+        """Environment steps in one iteration."""
+        return self.env.num_envs * self.ppo.n_steps
+
+    @property
+    def batch_size(self) -> int:
+        return self.rollout_steps // self.ppo.minibatches
+
+    @property
+    def total_steps(self) -> int:
+        return self.run.iterations * self.rollout_steps
+
+
+def preset_names() -> list[str]:
+    folder = resources.files("gait_trainers") / "presets"
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def load_config(
+    file: str | Path | None = None,
+    preset: str | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> TrainConfig:
+    """Defaults, then `preset`, then `file`, then `overrides` ({"ppo.gamma": 0.98, …}); the later wins."""
+    tree: dict[str, Any] = {}
+    if preset is not None:
+        tree = merge(tree, _checked(_read_preset(preset), f"preset {preset!r}"))
+    if file is not None:
+        tree = merge(tree, _checked(_read_yaml(Path(file).read_text(), str(file)), str(file)))
+    for key, value in (overrides or {}).items():
+        tree = merge(tree, _checked(nest(key, value), f"override {key}={value!r}"))
+    source = (
+        str(file) if file is not None else f"preset {preset!r}" if preset is not None else "configuration"
+    )
+    return validate(tree, source)
+
+
+def validate(tree: dict[str, Any], source: str) -> TrainConfig:
+    """The whole configuration, or ConfigError naming `source`, the dotted key and what is allowed there."""
+    try:
+        return TrainConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
+
+
+def dump_yaml(config: TrainConfig) -> str:
+    return yaml.safe_dump(config.model_dump(), sort_keys=False)
+
+
+def nest(dotted: str, value: Any) -> dict[str, Any]:
+    """nest("ppo.gamma", 0.98) == {"ppo": {"gamma": 0.98}}"""
+    tree = value
+    for part in reversed(dotted.split(".")):
+        tree = {part: tree}
+    return tree
+
+
+def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `top` laid over it; mappings are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """ "ppo.gamma=0.98" -> ("ppo.gamma", 0.98); the value is read as YAML."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text!r}: expected dotted.key=value, for instance ppo.gamma=0.98")
+    return key.strip(), yaml.safe_load(value)
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise ConfigError(f"unknown preset {name!r}; available: {', '.join(preset_names())}")
+    return _read_yaml(
+        (resources.files("gait_trainers") / "presets" / f"{name}.yaml").read_text(), f"preset {name}"
+    )
+
+
+def _read_yaml(text: str, source: str) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not valid YAML: {error}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source}: expected a mapping of sections, found {type(tree).__name__}")
+    return tree
+
+
+def _checked(layer: dict[str, Any], source: str) -> dict[str, Any]:
+    """`layer` unchanged, once each of its keys and values has been seen to be possible by itself."""
+    try:
+        TrainConfig.model_validate(layer)
+    except ValidationError as error:
+        # What concerns the whole (loc is empty) is judged on the merged tree, where all layers have spoken.
+        problems = [problem for problem in error.errors() if problem["loc"]]
+        if problems:
+            raise ConfigError("\n".join(_explain(problem, source) for problem in problems)) from None
+    return layer
+
+
+def _explain(problem: Any, source: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        allowed = _fields_at(path[:-1])
+        close = difflib.get_close_matches(path[-1], allowed, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"{source}: unknown key {key!r}{hint}; allowed here: {', '.join(allowed)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{source}: {key}: {message}, got {problem['input']!r}" if key else f"{source}: {message}"
+
+
+def _fields_at(path: list[str]) -> list[str]:
+    """Names of the fields of the section at `path`."""
+    model: Any = TrainConfig
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        options = getattr(annotation, "__args__", (annotation,))
+        model = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
+    return list(model.model_fields)

@@ -1,0 +1,332 @@
+"""Runs a policy over many episodes and says how well it walks, command by command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from gait_envs.layout import Layout
+from gait_trainers.amp.windows import WindowStack
+from gait_trainers.bundle import MANIFEST, BundleError, Policy, deployment_kwargs, load_bundle, make_env
+from gait_trainers.gait_metrics import FALL_CAUSES, Rollout, episode_metrics, fall_cause
+
+GRID = tuple((round(0.1 * i, 1), 0.0, 0.0) for i in range(1, 11))  # forward at 0.1 … 1.0 m/s
+BATCH = 512  # episodes simulated together; bounds the memory of a recording
+
+Command = tuple[float, float, float]  # forward m/s, leftward m/s, yaw rate rad/s
+
+
+class PolicyError(ValueError):
+    """A path that holds no policy: says what was found there and what may be given."""
+
+
+def load_policy(path: str | Path) -> Policy:
+    """The policy of a bundle folder, a run folder (its latest checkpoint) or a checkpoint file."""
+    path = Path(path)
+    if (path / MANIFEST).exists():
+        return load_bundle(path)
+    if path.is_file() or (path / "checkpoints").is_dir():
+        from gait_trainers.export import policy_from_run  # needs torch; a bundle does not
+
+        return policy_from_run(path)
+    kinds = "a bundle (policy.json), a run folder (checkpoints/) or a checkpoint file"
+    if not path.exists():
+        raise PolicyError(f"{path}: no such file or folder; expected {kinds}")
+    raise PolicyError(
+        f"{path}: holds {', '.join(sorted(p.name for p in path.iterdir())) or 'nothing'}, not {kinds}"
+    )
+
+
+# -- recording -----------------------------------------------------------------------------------------
+
+
+def record(
+    policy: Policy,
+    commands: np.ndarray,
+    *,
+    stochastic: bool = False,
+    seed: int = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
+    seconds: float | None = None,
+    threads: int = 0,
+) -> tuple[Rollout, dict[str, np.ndarray]]:
+    """One episode for each command (n, 3), all at once; episode i is seeded `seed + i`.
+
+    Returns what happened and how each episode ended: `success` (n,), `cause` of the fall (n,) or "",
+    `steps` (n,) and `style_score` (n,), the mean score of its windows (NaN without a discriminator).
+    """
+    n = len(commands)
+    kwargs = deployment_kwargs(policy.env_kwargs) | dict(env_kwargs or {})
+    if seconds is not None:
+        kwargs["max_episode_steps"] = max(1, round(seconds * 50))
+    env = make_env(policy.env_id, num_envs=n, threads=threads, **kwargs)
+    _check_observation(policy, env.core.task.layout)
+    core, rng, noise = env.core, np.random.default_rng(seed), None if not stochastic else True
+    style = _StyleMeter(policy, n)
+    obs, info = env.reset(seed=seed, options={"command": commands})
+    style.begin(info["amp_obs"])
+    states, valid, alive = [core.state], [np.ones(n, bool)], np.ones(n, bool)
+    success, cause = np.zeros(n, bool), np.full(n, "", dtype=f"<U{max(map(len, FALL_CAUSES))}")
+    while alive.any():
+        obs, _, terminated, truncated, info = env.step(policy.act(obs, deterministic=noise is None, rng=rng))
+        states.append(core.state)
+        valid.append(alive.copy())
+        style.add(info["amp_obs"], alive)
+        fell = alive & terminated
+        cause[fell] = np.where(core.physics.diverged, "diverged", fall_cause(core.state.qpos))[fell]
+        success |= alive & truncated & ~terminated
+        alive &= ~(terminated | truncated)
+    arrays = {
+        name: np.stack([getattr(state, name) for state in states])
+        for name in ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")
+    }
+    robot = core.robot
+    rollout = Rollout(**arrays, command=commands, valid=np.stack(valid), dt=robot.dt, mass=robot.mass)
+    env.close()
+    return rollout, {
+        "success": success,
+        "cause": cause,
+        "steps": rollout.valid.sum(0) - 1,
+        "style_score": style.mean(),
+    }
+
+
+class _StyleMeter:
+    """Mean score of the discriminator over each episode's windows."""
+
+    def __init__(self, policy: Policy, n: int) -> None:
+        self.style = policy.style
+        self.stack: WindowStack | None = None
+        self.total, self.count = np.zeros(n), np.zeros(n)
+
+    def begin(self, features: np.ndarray) -> None:
+        if self.style is not None:
+            n, size = features.shape
+            self.stack = WindowStack(n, self.style.frames, size)
+            self.stack.reset(np.ones(n, bool), features)
+
+    def add(self, features: np.ndarray, alive: np.ndarray) -> None:
+        if self.style is None or self.stack is None:
+            return
+        windows, whole = self.stack.push(features)
+        rows = np.flatnonzero(whole & alive)
+        if len(rows):
+            self.total[rows] += self.style.score(windows[rows])
+            self.count[rows] += 1
+
+    def mean(self) -> np.ndarray:
+        return np.where(self.count > 0, self.total / np.maximum(self.count, 1), np.nan)
+
+
+def _check_observation(policy: Policy, layout: Layout) -> None:
+    try:
+        policy.forward(np.zeros((1, layout.size), np.float32))
+    except Exception as error:  # onnxruntime and torch raise their own kinds
+        rows = ", ".join(f"{row.name} {row.size}" for row in layout)
+        raise PolicyError(
+            f"{policy.name}: cannot act on the environment's {layout.size} observations ({rows}): {error}"
+        ) from error
+
+
+# -- evaluation ----------------------------------------------------------------------------------------
+
+
+def evaluate(
+    policy: Policy,
+    episodes: int = 100,
+    commands: Sequence[Command] | None = None,
+    stochastic: bool = False,
+    seed: int = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
+    threads: int = 0,
+) -> dict[str, Any]:
+    """`episodes` episodes shared out evenly over `commands`; JSON-able figures, overall and per command.
+
+    Every episode counts once, from its reset to its fall or time-out. A figure is the mean over the episodes
+    in which it can be measured and None where there is none. Without `commands`, forward speeds in steps of
+    0.1 m/s as far as the policy's environment commands them.
+    """
+    commands = list(commands or default_commands(policy))
+    if episodes < len(commands):
+        raise ValueError(
+            f"{episodes} episodes are too few for {len(commands)} commands; give at least one each"
+        )
+    of_command = np.arange(episodes) % len(commands)  # episode -> command, shared out evenly
+    wanted = np.asarray(commands, dtype=float)[of_command]
+    columns: dict[str, list[np.ndarray]] = {}
+    for start in range(0, episodes, BATCH):
+        rollout, ends = record(
+            policy, wanted[start : start + BATCH],
+            stochastic=stochastic, seed=seed + start, env_kwargs=env_kwargs, threads=threads,
+        )  # fmt: skip
+        figures = episode_metrics(rollout) | ends | {"episode_length": ends["steps"] * rollout.dt}
+        for name, values in figures.items():
+            columns.setdefault(name, []).append(values)
+    table = {name: np.concatenate(parts) for name, parts in columns.items()}
+    per_command = [
+        {"command": list(command), **summary(table, of_command == i)} for i, command in enumerate(commands)
+    ]
+    return {
+        "policy": policy.name,
+        "environment": policy.env_id,
+        "env_kwargs": dict(env_kwargs or {}),
+        "mode": "stochastic" if stochastic else "deterministic",
+        "seed": seed,
+        **summary(table, np.ones(episodes, bool)),
+        "per_command": per_command,
+    }
+
+
+def summary(table: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:
+    """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls."""
+    causes = table["cause"][rows]
+    means = {
+        name: _mean(values[rows])
+        for name, values in table.items()
+        if name not in ("success", "cause", "steps")
+    }
+    return {
+        "episodes": int(rows.sum()),
+        "success_rate": float(table["success"][rows].mean()),
+        **means,
+        "falls": {cause: int((causes == cause).sum()) for cause in FALL_CAUSES},
+    }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def default_commands(policy: Policy) -> list[Command]:
+    """The forward speeds of GRID within the environment's command range; at least the nearest one."""
+    env = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs))
+    low, high = env.core.task.config.command_low[0], env.core.task.config.command_high[0]
+    env.close()
+    within = [command for command in GRID if low - 1e-6 <= command[0] <= high + 1e-6]
+    return within or [(low, 0.0, 0.0)]
+
+
+def parse_command(text: str) -> Command:
+    """ "0.4" or "0.4,0.1,-0.5" -> (vx, vy, yaw rate)."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3) or not np.isfinite(numbers).all():
+        raise ValueError(
+            f"command {text!r}: expected VX or VX,VY,YAW_RATE in m/s and rad/s, such as 0.4 or 0.4,0,0.5"
+        )
+    vx, vy, yaw_rate = (*numbers, 0.0, 0.0)[:3]
+    return vx, vy, yaw_rate
+
+
+def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
+    """["reset_noise=0.1"] -> {"reset_noise": 0.1}; values are read as YAML."""
+    options = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--env-set {text!r}: expected key=value, such as randomize=true")
+        options[key.strip()] = yaml.safe_load(value)
+    return options
+
+
+# -- command line --------------------------------------------------------------------------------------
+
+COLUMNS = (  # heading, key, format
+    ("success", "success_rate", "{:.0%}"),
+    ("speed\nm/s", "forward_velocity", "{:.2f}"),
+    ("error\nm/s", "speed_error", "{:.3f}"),
+    ("lateral\nm/10 s", "lateral_drift", "{:.2f}"),
+    ("heading\n°/10 s", "heading_drift_deg", "{:.1f}"),
+    ("slip\nm/s", "foot_slip", "{:.3f}"),
+    ("asym-\nmetry", "step_symmetry", "{:.1%}"),
+    ("single\nsupport", "single_support", "{:.0%}"),
+    ("alter-\nnation", "alternation", "{:.0%}"),
+    ("steps\n/min", "cadence", "{:.0f}"),
+    ("step\nm", "step_length", "{:.2f}"),
+    ("cost of\ntransport", "cost_of_transport", "{:.2f}"),
+    ("style", "style_score", "{:.2f}"),
+)
+
+
+def show_command(command: Sequence[float]) -> str:
+    vx, vy, yaw_rate = command
+    return f"{vx:g}" if vy == yaw_rate == 0 else f"{vx:g}, {vy:g}, {yaw_rate:g}"
+
+
+def show_falls(falls: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {cause}" for cause, count in falls.items() if count) or "–"
+
+
+def table_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """The table's cells, one row a command and one for all of them; columns without a figure stay empty."""
+    rows = [(show_command(row["command"]), row) for row in result["per_command"]]
+    return [
+        [
+            name,
+            *("–" if r[key] is None else form.format(r[key]) for _, key, form in COLUMNS),
+            show_falls(r["falls"]),
+        ]
+        for name, r in [*rows, ("all", result)]
+    ]
+
+
+def print_table(result: Mapping[str, Any], console: Console) -> None:
+    title = f"{result['policy']}: {result['episodes']} episodes, {result['mode']}"
+    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
+    for heading in ("command\nm/s", *(heading for heading, _, _ in COLUMNS), "falls"):
+        table.add_column(heading, justify="left" if heading == "falls" else "right")
+    rows = table_rows(result)
+    for row in rows:
+        if row is rows[-1]:
+            table.add_section()
+        table.add_row(*row)
+    console.print(table)
+
+
+def command(
+    policy: Annotated[Path, typer.Argument(help="bundle folder, run folder or checkpoint file")],
+    episodes: Annotated[int, typer.Option(min=1, help="episodes in all, shared out over the commands")] = 100,
+    command: Annotated[
+        list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated")
+    ] = None,
+    sweep: Annotated[bool, typer.Option(help="forward at 0.1, 0.2 … 1.0 m/s, trained for or not")] = False,
+    stochastic: Annotated[bool, typer.Option(help="sample actions instead of taking their mean")] = False,
+    both: Annotated[bool, typer.Option(help="deterministic, then stochastic")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="of the first episode; the others count on from it")] = 0,
+    env_set: Annotated[
+        list[str] | None, typer.Option(help="environment option key=value; may be repeated")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="physics threads; 0 = one a core")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print one JSON object on one line instead")
+    ] = False,
+) -> None:
+    """Measure how well a policy walks: success, speed, drift, gait and effort, per commanded velocity."""
+    loaded = load_policy(policy)
+    commands = [*(GRID if sweep else ()), *(parse_command(text) for text in command or ())] or None
+    options = parse_env_set(env_set or ())
+    results = [
+        evaluate(loaded, episodes, commands, stochastic=mode, seed=seed, env_kwargs=options, threads=threads)
+        for mode in ((False, True) if both else (stochastic,))
+    ]
+    if as_json:
+        # With --both the deterministic figures lead and carry the others along.
+        print(json.dumps(results[0] | ({"stochastic": results[1]} if both else {})))
+        return
+    console = Console(width=None if Console().is_terminal else 160)
+    for result in results:
+        print_table(result, console)
+
+
+__all__ = ["GRID", "BundleError", "Policy", "PolicyError", "evaluate", "load_policy", "record"]

@@ -1,0 +1,135 @@
+"""What training reports: averages over a rollout, recent episodes, and warnings in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Per-step columns of `info` that are averaged over a rollout, and the names they are reported under.
+STEP_METRICS = {
+    "x_velocity": "forward_velocity",
+    "speed_error": "speed_error",
+    "lateral_error": "lateral_error",
+    "yaw_rate_error": "yaw_rate_error",
+}
+
+
+class RolloutMetrics:
+    """Accumulates what n environments report, a step at a time; `summary` closes an iteration."""
+
+    def __init__(self, num_envs: int, recent: int = 256):
+        self.returns = np.zeros(num_envs)  # total reward so far in the running episodes
+        self.lengths = np.zeros(num_envs, dtype=np.int64)
+        # (return, length, reached the time limit) of the latest episodes
+        self.episodes: deque[tuple[float, int, bool]] = deque(maxlen=recent)
+        self._sums: dict[str, float] = defaultdict(float)
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def add_step(
+        self, reward: np.ndarray, done: np.ndarray, timed_out: np.ndarray, info: Mapping[str, Any]
+    ) -> None:
+        """All (n,). `info` describes the step itself, also where an episode ended."""
+        self.returns += reward
+        self.lengths += 1
+        for key, value in info.items():
+            if key.startswith("reward_") or key in STEP_METRICS:
+                self.add_mean(STEP_METRICS.get(key, key), value)
+        if "command" in info:
+            self.add_mean("command", info["command"][:, 0])
+        for i in np.flatnonzero(done):
+            self.episodes.append((float(self.returns[i]), int(self.lengths[i]), bool(timed_out[i])))
+        self.returns[done] = 0.0
+        self.lengths[done] = 0
+
+    def add_mean(self, name: str, values: np.ndarray) -> None:
+        """Let `values` count towards the mean of `name` in this iteration."""
+        self._sums[name] += float(np.sum(values))
+        self._counts[name] += len(values)
+
+    def summary(self) -> dict[str, float]:
+        """The iteration's means, then start anew. Episode figures are over the most recent episodes."""
+        means = {name: self._sums[name] / self._counts[name] for name in self._sums if self._counts[name]}
+        self._sums.clear()
+        self._counts.clear()
+        if self.episodes:
+            returns, lengths, timed_out = map(np.array, zip(*self.episodes, strict=True))
+            means["episode_reward"] = float(returns.mean())
+            means["episode_length"] = float(lengths.mean())
+            means["success_rate"] = float(timed_out.mean())
+        return means
+
+    def get_state(self) -> dict[str, Any]:
+        """State between two iterations."""
+        return {
+            "returns": self.returns.copy(),
+            "lengths": self.lengths.copy(),
+            "episodes": list(self.episodes),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.returns[:] = state["returns"]
+        self.lengths[:] = state["lengths"]
+        self.episodes.clear()
+        self.episodes.extend((float(r), int(length), bool(ok)) for r, length, ok in state["episodes"])
+
+
+class Check(NamedTuple):
+    """A state of affairs that is fine for a while and a problem when it lasts."""
+
+    name: str
+    holds: Callable[[Mapping[str, float]], bool]
+    advice: str
+
+
+def _standing_still(row: Mapping[str, float]) -> bool:
+    needed = ("forward_velocity", "command", "episode_length")
+    if any(key not in row for key in needed):
+        return False
+    upright = row["episode_length"] > 150
+    return upright and row["command"] > 0.1 and row["forward_velocity"] < 0.25 * row["command"]
+
+
+CHECKS = (
+    Check(
+        "disc_acc stuck at 1",
+        lambda row: row.get("disc_acc", 0.5) > 0.98,
+        "the discriminator tells every window apart and the style reward no longer guides; raise amp.r1_gamma or "
+        "amp.input_noise, lower amp.learning_rate or amp.updates, or use a reference recorded in simulation",
+    ),
+    Check(
+        "disc_acc stuck at 0.5",
+        lambda row: "disc_acc" in row and abs(row["disc_acc"] - 0.5) < 0.02,
+        "the discriminator learns nothing; raise amp.learning_rate or amp.updates, or lower amp.r1_gamma",
+    ),
+    Check(
+        "standing still",
+        _standing_still,
+        "the robot survives without following the command; raise the weight of tracking_lin_vel or "
+        "env.kwargs.rsi_probability, or lower networks.log_std_init",
+    ),
+)
+
+
+class HealthMonitor:
+    """Says once, in words, when a healthy range has been left for `patience` iterations in a row."""
+
+    def __init__(self, patience: int = 30):
+        self.patience = patience
+        self.counts = {check.name: 0 for check in CHECKS}
+
+    def check(self, row: Mapping[str, float]) -> list[str]:
+        warnings = []
+        for check in CHECKS:
+            self.counts[check.name] = self.counts[check.name] + 1 if check.holds(row) else 0
+            if self.counts[check.name] == self.patience:
+                warnings.append(f"{check.name} for {self.patience} iterations: {check.advice}")
+        return warnings
+
+    def get_state(self) -> dict[str, int]:
+        return dict(self.counts)
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        self.counts.update(state)

@@ -1,0 +1,138 @@
+"""Where metrics go besides TensorBoard: a CSV file and the screen. Both are SB3 logger formats."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+
+def column(key: str) -> str:
+    """Tags are grouped for TensorBoard ("amp/disc_acc"); everywhere else the last part is the name."""
+    return key.rsplit("/", 1)[-1]
+
+
+class MetricsCSV(KVWriter):
+    """metrics.csv, a row per iteration. A row that brings a new column makes the file be rewritten, whole."""
+
+    def __init__(self, path: Path, keep_iterations: int | None = None):
+        """keep_iterations: drop the rows after it, which a killed run wrote past its last checkpoint."""
+        self.path = path
+        self.rows = read_metrics(path) if path.exists() else []
+        if keep_iterations is not None:
+            self.rows = [row for row in self.rows if float(row["iteration"]) <= keep_iterations]
+        self.columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        self._rewrite()
+
+    def write(
+        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
+    ) -> None:
+        row = {column(key): _plain(value) for key, value in key_values.items()}
+        self.rows.append(row)
+        new = [key for key in row if key not in self.columns]
+        if new:
+            self.columns += new
+            self._rewrite()
+            return
+        with open(self.path, "a", newline="") as file:
+            csv.DictWriter(file, self.columns, restval="").writerow(row)
+
+    def close(self) -> None:
+        """Nothing is held open between rows."""
+
+    def _rewrite(self) -> None:
+        temporary = self.path.with_suffix(".csv.tmp")
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(temporary, self.path)
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """Rows of a metrics.csv; a last row cut off by a kill is left out."""
+    with open(path, newline="") as file:
+        text = file.read()
+    complete = text[: text.rfind("\n") + 1]
+    return list(csv.DictReader(complete.splitlines()))
+
+
+class TensorBoard(TensorBoardOutputFormat):
+    """SB3's writer; on resume it hides what a killed run wrote past its last checkpoint."""
+
+    def __init__(self, folder: str, purge_step: int | None = None):
+        self.writer = SummaryWriter(log_dir=folder, purge_step=purge_step)
+        self._is_closed = False
+
+
+class ProgressDisplay(KVWriter):
+    """A bar with the figures that matter; plain lines, one every few seconds, where there is no terminal."""
+
+    LINE_EVERY = 5.0  # s
+
+    def __init__(self, iterations: int, done: int = 0):
+        self.console = Console(file=sys.stderr)
+        self.iterations = iterations
+        self.progress: Progress | None = None
+        self._last_line = -self.LINE_EVERY
+        if self.console.is_terminal:
+            self.progress = Progress(
+                MofNCompleteColumn(),
+                BarColumn(bar_width=20),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.description}"),
+                console=self.console,
+            )
+            self.task = self.progress.add_task(
+                "collecting the first rollout", total=iterations, completed=done
+            )
+            self.progress.start()
+
+    def write(
+        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
+    ) -> None:
+        row = {column(key): value for key, value in key_values.items()}
+        iteration = int(row.get("iteration", 0))
+        if self.progress is not None:
+            self.progress.update(self.task, completed=iteration, description=describe(row))
+            return
+        now = time.monotonic()
+        if now - self._last_line >= self.LINE_EVERY or iteration >= self.iterations:
+            self._last_line = now
+            self.say(f"{iteration}/{self.iterations} {row.get('elapsed', 0.0):.0f} s: {describe(row)}")
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """A line above the bar."""
+        self.console.print(text, style=style, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def describe(row: Mapping[str, Any]) -> str:
+    """One line: how well it walks, how it is judged, how fast it learns."""
+    parts = [
+        ("success {:.0%}", "success_rate"),
+        ("speed {:.2f}", "forward_velocity"),
+        ("of {:.2f} m/s", "command"),
+        ("reward {:.0f}", "episode_reward"),
+        ("style {:.2f}", "amp_reward"),
+        ("disc {:.2f}", "disc_acc"),
+        ("{:,.0f} steps/s", "steps_per_second"),
+    ]
+    return " ".join(text.format(float(row[key])) for text, key in parts if key in row)
+
+
+def _plain(value: Any) -> Any:
+    return f"{float(value):.6g}" if isinstance(value, float) or hasattr(value, "dtype") else value

@@ -1,0 +1,198 @@
+"""Training: build the pieces that a configuration names, join them, run them."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+import gait_envs  # noqa: F401 - registers the environments
+from gait_envs.motion.clip import check_fits
+from gait_envs.motion.features import clip_features
+from gait_envs.motion.library import EMBEDDED, load_clips
+from gait_trainers.amp.callback import AMPCallback
+from gait_trainers.amp.discriminator import Discriminator
+from gait_trainers.amp.reward import AMPRewardWrapper
+from gait_trainers.amp.windows import ReferenceWindows
+from gait_trainers.callbacks import RunCallback
+from gait_trainers.config import TrainConfig, load_config
+from gait_trainers.networks import policy_kwargs
+from gait_trainers.progress import MetricsCSV, ProgressDisplay, TensorBoard
+from gait_trainers.runs import Run, RunError, create_run, load_checkpoint, open_run
+from gait_trainers.sb3_vec import SB3VecEnv
+from gait_trainers.state import restore
+from gait_trainers.stopping import walks_already
+
+
+@dataclass
+class Result:
+    """How a training ended."""
+
+    run: Run
+    iterations: int
+    steps: int
+    seconds: float
+    stopped: str | None  # why it ended early, if it did
+
+
+def train(config: TrainConfig) -> Result:
+    """A new run, from its first step."""
+    return _run(create_run(config), config, checkpoint=None)
+
+
+def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
+    """Continue a run folder from its last checkpoint, or from a given checkpoint, as if it had never stopped."""
+    run, checkpoint = open_run(path)
+    config = load_config(run.config_file, overrides=overrides)
+    if checkpoint is not None:
+        for later in run.checkpoints():
+            if later.name > checkpoint.name:
+                later.unlink()  # they belong to the future that is now taken again
+    return _run(run, config, checkpoint)
+
+
+def make_vec_env(config: TrainConfig, num_envs: int | None = None, **kwargs: Any) -> SB3VecEnv:
+    """The configured environments behind SB3's interface; `kwargs` override the environment's options."""
+    env = gymnasium.make_vec(
+        config.env.id,
+        num_envs=num_envs or config.env.num_envs,
+        vectorization_mode="vector_entry_point",
+        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP, "threads": config.env.threads},
+        **{**config.env.kwargs, **kwargs},
+    )
+    return SB3VecEnv(env)
+
+
+def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
+    """Windows of the clips that the discriminator takes for real."""
+    robot = base.env.unwrapped.core.robot  # type: ignore[attr-defined]
+    clips = load_clips(config.amp.data or config.env.kwargs.get("reference") or EMBEDDED)
+    for clip in clips:
+        check_fits(clip, robot.joint_names, 1.0 / robot.dt)
+    return ReferenceWindows([clip_features(clip) for clip in clips], config.amp.frames)
+
+
+def build_amp(config: TrainConfig, base: SB3VecEnv, reference: ReferenceWindows) -> AMPCallback:
+    """The reward wrapper around `base`, inside the callback that trains its discriminator."""
+    amp = config.amp
+    discriminator = Discriminator(
+        reference.frames,
+        amp.frames,
+        amp.hidden,
+        use_spectral_norm=amp.spectral_norm,
+        std_floor=amp.feature_std_floor,
+    ).to(config.run.device)
+    wrapper = AMPRewardWrapper(base, discriminator, frames=amp.frames, weight=amp.weight, reward=amp.reward)
+    return AMPCallback(wrapper, reference, amp, seed=config.run.seed)
+
+
+def build_model(config: TrainConfig, env: VecEnv) -> PPO:
+    ppo = config.ppo
+    rate = LinearSchedule(ppo.learning_rate, 0.0, 1.0) if ppo.lr_schedule == "linear" else ppo.learning_rate
+    return PPO(
+        "MlpPolicy",
+        env,
+        learning_rate=rate,
+        n_steps=ppo.n_steps,
+        batch_size=config.batch_size,
+        n_epochs=ppo.epochs,
+        gamma=ppo.gamma,
+        gae_lambda=ppo.gae_lambda,
+        clip_range=ppo.clip_range,
+        ent_coef=ppo.ent_coef,
+        vf_coef=ppo.vf_coef,
+        max_grad_norm=ppo.max_grad_norm,
+        target_kl=ppo.target_kl,
+        policy_kwargs=policy_kwargs(config.networks),
+        seed=config.run.seed,
+        device=config.run.device,
+    )
+
+
+def iterations_for(total_steps: int, config: TrainConfig) -> int:
+    """Iterations that make at least `total_steps` environment steps."""
+    return max(1, math.ceil(total_steps / config.rollout_steps))
+
+
+def _run(run: Run, config: TrainConfig, checkpoint: Path | None) -> Result:
+    start = time.monotonic()
+    state = load_checkpoint(checkpoint) if checkpoint is not None else None
+    torch.set_num_threads(config.run.torch_threads)
+    torch.manual_seed(config.run.seed)
+
+    base = make_vec_env(config)
+    try:
+        amp = build_amp(config, base, load_reference(config, base)) if config.algorithm == "ppo-amp" else None
+        env: VecEnv = base if amp is None else amp.wrapper
+        if config.ppo.normalize_obs or config.ppo.normalize_reward:
+            env = VecNormalize(
+                env,
+                norm_obs=config.ppo.normalize_obs,
+                norm_reward=config.ppo.normalize_reward,
+                gamma=config.ppo.gamma,
+            )
+        model = build_model(config, env)
+        done = 0 if state is None else state["sb3"]["num_timesteps"]
+        display = ProgressDisplay(config.run.iterations, done // config.rollout_steps)
+        keeper = RunCallback(run, config, base, amp, display.say, walks_already(config, model, make_vec_env))
+        if state is not None:
+            restore(state, model, amp, keeper.metrics, keeper.health)
+            keeper.elapsed = state["elapsed"]
+        model.set_logger(_logger(run, config, display, done, resumed=state is not None))
+        callbacks: list[BaseCallback] = [keeper] if amp is None else [amp, keeper]
+        try:
+            remaining = config.total_steps - done
+            if remaining > 0:
+                model.learn(
+                    remaining, CallbackList(callbacks), log_interval=None, reset_num_timesteps=state is None
+                )
+        finally:
+            model.logger.close()
+    finally:
+        base.close()
+    return Result(run, keeper.iteration, model.num_timesteps, time.monotonic() - start, keeper.stopped)
+
+
+def _logger(run: Run, config: TrainConfig, display: ProgressDisplay, done: int, *, resumed: bool) -> Logger:
+    csv = MetricsCSV(run.metrics_file, done // config.rollout_steps if resumed else None)
+    formats: list[Any] = [csv, display]
+    if config.run.tensorboard:
+        formats.append(TensorBoard(str(run.tensorboard), done + 1 if resumed else None))
+    return Logger(str(run.path), formats)
+
+
+def verify(config: TrainConfig) -> Result:
+    """A smoke run: two tiny iterations of the real thing, then its checkpoint read back."""
+    from gait_trainers.runs import load_policy
+
+    result = train(config)
+    policy, normalize, _ = load_policy(result.run.path)
+    obs = normalize(np.zeros((1, policy.observation_space.shape[0]), dtype=np.float32))
+    action, _ = policy.predict(obs, deterministic=True)
+    if not np.isfinite(action).all():
+        raise RunError(f"{result.run.path}: the policy read back gives actions that are not finite")
+    return result
+
+
+def smoke_overrides() -> dict[str, Any]:
+    """What `--verify` changes."""
+    return {
+        "env.num_envs": 16,
+        "ppo.n_steps": 16,
+        "ppo.minibatches": 4,
+        "amp.batch_size": 64,
+        "run.iterations": 2,
+        "run.tensorboard": False,
+    }
