@@ -52,7 +52,6 @@ class Core:
         self.rngs: list[np.random.Generator] = []
         self.divergences = 0  # simulations that blew up since construction; each was ended as a fall
         self._ended = np.zeros(n, dtype=bool)  # episodes that are over and not reset yet
-        self._all = np.ones(n, dtype=bool)
 
     @property
     def robot(self) -> Robot:
@@ -60,9 +59,13 @@ class Core:
 
     # -- resets -----------------------------------------------------------------------------------------
 
-    def seed(self, seeds: Sequence[int | None]) -> None:
-        """A generator for each sub-environment; None asks the system for entropy."""
-        self.rngs = [np.random.default_rng(seed) for seed in seeds]
+    def seed(self, seeds: Sequence[int | None], ids: Sequence[int] | np.ndarray | None = None) -> None:
+        """New generators for `ids` (None: all) where a seed is given; the first ones take the system's entropy."""
+        if not self.rngs:
+            self.rngs = [np.random.default_rng() for _ in range(self.n)]
+        for i in range(self.n) if ids is None else ids:
+            if seeds[i] is not None:
+                self.rngs[i] = np.random.default_rng(seeds[i])
 
     def reset(self, ids: np.ndarray | None = None, options: Mapping[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin episodes in `ids` (None: all); every row of the result is current."""
@@ -92,13 +95,18 @@ class Core:
         self.task.begin(self.memory, ids, starts, lag)
         qpos, qvel = np.stack([s.qpos for s in starts]), np.stack([s.qvel for s in starts])
         self.physics.reset(ids, qpos, qvel)
-        self.state = self.physics.read()
-        self._ended[ids] = False
+        # The other rows keep the state they had: a diverged one's stand-in, not what it diverged to.
+        fresh = np.zeros(self.n, dtype=bool)
+        fresh[ids] = True
+        self.state = self.physics.read().where(~fresh, self.state)
+        self._ended = self._ended & ~fresh
 
     # -- steps ------------------------------------------------------------------------------------------
 
     def step(self, action: np.ndarray) -> StepResult:
         """Advance every sub-environment by one control step, or by its reset where one is due."""
+        if not np.isfinite(action).all():
+            raise ValueError(f"action is not finite in sub-environments {np.flatnonzero(~np.isfinite(action).all(1))}")
         if self.autoreset_mode == AutoresetMode.NEXT_STEP and self._ended.any():
             return self._step_and_reset(action, self._ended.copy())
         result = self._advance(action, None)
@@ -106,7 +114,12 @@ class Core:
         self._ended = done
         if self.autoreset_mode == AutoresetMode.SAME_STEP and done.any():
             ids = np.flatnonzero(done)
-            final = {"final_obs": result.obs, "_final_obs": done, "final_info": result.info, "_final_info": done}
+            final = {
+                "final_obs": result.obs,
+                "_final_obs": done,
+                "final_info": result.info,
+                "_final_info": done,
+            }
             obs, info = self.reset(ids)
             # Rows that go on keep the info of their step; rows that ended show their new beginning.
             merged = {k: _where(done, info[k], v) for k, v in result.info.items() if not k.startswith("_")}
@@ -133,26 +146,28 @@ class Core:
     def _advance(self, action: np.ndarray, ids: np.ndarray | None) -> StepResult:
         """The step itself, for the rows `ids` (None: all); other rows of the result mean nothing."""
         task, before = self.task, self.memory
+        rows = np.arange(self.n) if ids is None else ids
         target, memory = task.act(before, action)
-        self.randomizer.push(before.steps, self.rngs)
+        self.randomizer.push(rows, before.steps, self.rngs)
         self.physics.step(target, ids)
         state, diverged = self.physics.read(), self.physics.diverged
         if diverged.any():
             # The last sane state stands in for the undefined one; the episode ends as a fall.
-            self.divergences += int(diverged.sum())
+            self.divergences += int(diverged[rows].sum())
             state = state.where(diverged, self.state)
         self.state, self.memory = state, memory
         reward_terms = task.reward(state, memory)
-        reward = np.sum(list(reward_terms.values()), axis=0)
+        # Term by term: NumPy's own sum over terms rounds one row otherwise than many.
+        reward = sum(reward_terms.values(), np.zeros(self.n))
         terminated = task.fallen(state, memory) | diverged
         truncated = np.zeros(self.n, dtype=bool)
         if self.max_episode_steps is not None:
             truncated = (memory.steps >= self.max_episode_steps) & ~terminated
         info = self._info(truncated, terminated, reward_terms)
-        ended = np.flatnonzero(terminated | truncated)
+        ended = rows[(terminated | (truncated & (memory.steps == self.max_episode_steps)))[rows]]
         if len(ended):
             task.finish(memory, ended, truncated[ended])
-        task.resample(memory, self.rngs)
+        task.resample(memory, rows, self.rngs)
         return StepResult(task.observe(state, memory), reward, terminated, truncated, info)
 
     def _info(
@@ -168,7 +183,8 @@ class Core:
         info |= self.task.info(self.state, self.memory)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)
         info["success"] = truncated.copy()
-        return info | {f"_{key}": self._all for key in info}
+        every = np.ones(self.n, dtype=bool)
+        return info | {f"_{key}": every for key in info}
 
     # -- continuation -----------------------------------------------------------------------------------
 
@@ -185,8 +201,10 @@ class Core:
 
     def set_state(self, saved: Mapping[str, Any]) -> None:
         """Continue from `get_state`, bit for bit."""
+        if len(saved["ended"]) != self.n:
+            raise ValueError(f"the saved state is of {len(saved['ended'])} sub-environments, this has {self.n}")
         self.physics.set_state(saved["physics"])
-        self.memory = WalkMemory(**{k: np.array(v) for k, v in saved["memory"].items()})
+        self.memory = type(self.memory)(**{k: np.array(v) for k, v in saved["memory"].items()})
         self.state = State(**{k: np.array(v) for k, v in saved["state"].items()})
         self.seed([0] * len(saved["generators"]))
         for rng, state in zip(self.rngs, saved["generators"], strict=True):

@@ -10,18 +10,26 @@ import mujoco
 import numpy as np
 from gymnasium import spaces
 
+from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.models.robot import wildrobot
 from gait_envs.render import Offscreen, Window
 from gait_envs.tasks.config import WalkConfig, build
+from gait_envs.tasks.track import TrackConfig, TrackTask
 from gait_envs.tasks.walk import WalkTask
 
 RENDER_MODES = ["human", "rgb_array", "depth_array"]
 
 
-def make_task(config: Mapping[str, Any]) -> WalkTask:
-    """The walking task with these settings; unknown keys are errors."""
-    return WalkTask(wildrobot(), build(WalkConfig, config, "GaitNet/WildRobot-v0"))
+TASKS = {"walk": (WalkTask, WalkConfig), "track": (TrackTask, TrackConfig)}
+
+
+def make_task(name: str, config: Mapping[str, Any]) -> WalkTask:
+    """A task on WildRobot with these settings; unknown names and keys are errors."""
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; known are {', '.join(TASKS)}")
+    task, settings = TASKS[name]
+    return task(wildrobot(), build(settings, config, f"the {name} task"))  # type: ignore[arg-type]
 
 
 def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
@@ -31,23 +39,24 @@ def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
 
 
 class WildRobotEnv(gymnasium.Env):
-    """A small biped that walks to a commanded velocity; settings are those of `WalkConfig`.
+    """A small biped that walks to a commanded velocity (`WalkConfig`) or follows a clip (`TrackConfig`).
 
     Reset options: `command` (vx m/s, vy m/s, yaw rate rad/s), `qpos` and `qvel` of the start.
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 50}  # noqa: RUF012
 
-    def __init__(self, render_mode: str | None = None, **config: Any) -> None:
+    def __init__(self, task: str = "walk", render_mode: str | None = None, **config: Any) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise ValueError(f"unknown render_mode {render_mode!r}; allowed are None, {', '.join(RENDER_MODES)}")
         self.render_mode = render_mode
-        self.core = Core(make_task(config), 1, threads=1)
+        # Truncation is the `TimeLimit` wrapper's; the core knows the limit for `success` and the curriculum.
+        self.core = Core(make_task(task, config), 1, threads=1, max_episode_steps=EPISODE_STEPS)
         self.observation_space, self.action_space = make_spaces(self.core.task)
         self._data: mujoco.MjData | None = None
         self._offscreen: Offscreen | None = None
         self._window: Window | None = None
-        self._config = config
+        self._made_with = {"task": task, "render_mode": render_mode, **config}
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -63,8 +72,7 @@ class WildRobotEnv(gymnasium.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        if seed is not None or not self.core.rngs:
-            self.core.seed([seed])
+        self.core.seed([seed])
         obs, info = self.core.reset(options=options)
         if self.render_mode == "human":
             self.render()
@@ -108,10 +116,11 @@ class WildRobotEnv(gymnasium.Env):
         self.core.set_state(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"render_mode": self.render_mode, "config": self._config, "state": self.core.get_state()}
+        return {"made_with": self._made_with, "spec": self.spec, "state": self.core.get_state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["render_mode"], **state["config"])  # type: ignore[misc]
+        self.__init__(**state["made_with"])  # type: ignore[misc]
+        self.spec = state["spec"]
         if state["state"]["generators"]:
             self.core.set_state(state["state"])
 

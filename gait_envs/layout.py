@@ -47,7 +47,7 @@ class Layout(tuple[Row, ...]):
             if part.shape[-1] != row.size:
                 raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
         limits = self.limits
-        return np.clip(np.concatenate(parts, axis=-1).astype(np.float32), -limits, limits)
+        return np.clip(np.concatenate(parts, axis=-1), -limits, limits).astype(np.float32)
 
     def table(self) -> list[dict[str, Any]]:
         """Rows as plain dicts with their index range, for docs and exported bundles."""

@@ -113,6 +113,8 @@ class Physics:
         for key, value in state.items():
             if key.startswith("model."):
                 self.batch.expand(key.removeprefix("model."))[:] = value
+        if self.batch._expanded:
+            self.batch.set_const()  # what follows from these fields, such as the inverse weights of contacts
         self.batch.state[:] = state["rows"]
         self.diverged = np.asarray(state["diverged"], dtype=bool).copy()
         self.batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)

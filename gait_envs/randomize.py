@@ -47,12 +47,12 @@ class Randomizer:
         self.physics.batch.set_const(ids)
         return lag
 
-    def push(self, steps: np.ndarray, rngs: list[np.random.Generator]) -> None:
-        """Shove the sub-environments that are due, `steps` (n,) control steps after their reset."""
+    def push(self, rows: np.ndarray, steps: np.ndarray, rngs: list[np.random.Generator]) -> None:
+        """Shove those of the sub-environments `rows` that are due, `steps` (n,) control steps after reset."""
         if not (self.config.enabled and self.config.push_interval > 0):
             return
         period = max(1, round(self.config.push_interval / self.physics.robot.dt))
-        due = np.flatnonzero((steps > 0) & (steps % period == 0))
+        due = rows[(steps[rows] > 0) & (steps[rows] % period == 0)]
         if len(due):
             angle, speed = np.array([rngs[i].uniform([-np.pi, 0.0], [np.pi, self.config.push_speed]) for i in due]).T
             self.physics.push(due, speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))

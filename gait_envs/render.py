@@ -6,14 +6,22 @@ import os
 import sys
 import time
 
-HEADLESS = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-if HEADLESS:
-    # MuJoCo picks its back end when its renderer is first imported; a window system is not there to pick.
-    os.environ.setdefault("MUJOCO_GL", "egl")
-
 import mujoco
 import mujoco.viewer
 import numpy as np
+from mujoco.rendering.classic import gl_context
+
+HEADLESS = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+if HEADLESS and "MUJOCO_GL" not in os.environ:
+    # MuJoCo chose a window system when it was imported, perhaps long before us; without a display it is EGL.
+    os.environ["MUJOCO_GL"] = "egl"
+    try:
+        from mujoco.egl import GLContext
+
+        gl_context.GLContext = GLContext
+    except (ImportError, AttributeError):  # no EGL here: `Offscreen` says so when it is asked to draw
+        pass
 
 
 class Offscreen:

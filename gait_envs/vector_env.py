@@ -10,6 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.env import RENDER_MODES, make_spaces, make_task
 from gait_envs.render import Offscreen
@@ -28,7 +29,8 @@ class GaitVectorEnv(VectorEnv):
         self,
         num_envs: int = 1,
         *,
-        max_episode_steps: int = 500,
+        task: str = "walk",
+        max_episode_steps: int = EPISODE_STEPS,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         threads: int = 0,
         render_mode: str | None = None,
@@ -38,18 +40,18 @@ class GaitVectorEnv(VectorEnv):
             raise ValueError(f"num_envs is {num_envs}, at least 1 is needed")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode {render_mode!r} of a vector environment; allowed are None and 'rgb_array'")
-        task = make_task(config)
+        made = make_task(task, config)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.metadata = self.metadata | {"autoreset_mode": AutoresetMode(autoreset_mode)}
         self.core = Core(
-            task,
+            made,
             num_envs,
             threads=threads,
             max_episode_steps=max_episode_steps,
             autoreset_mode=AutoresetMode(autoreset_mode),
         )
-        self.single_observation_space, self.single_action_space = make_spaces(task)
+        self.single_observation_space, self.single_action_space = make_spaces(made)
         self.observation_space: spaces.Space = batch_space(self.single_observation_space, num_envs)
         self.action_space: spaces.Space = batch_space(self.single_action_space, num_envs)
         self._offscreen: Offscreen | None = None
@@ -64,19 +66,18 @@ class GaitVectorEnv(VectorEnv):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin anew; `options` are those of the scalar form, a command (n, 3), and `reset_mask` (n,)."""
         options = dict(options or {})
-        mask = options.pop("reset_mask", None)
+        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
+        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+            raise ValueError(f"options['reset_mask'] must be {self.num_envs} booleans, one of them true; got {mask}")
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + i for i in range(self.num_envs)]
-        if seed is not None:
-            if len(seed) != self.num_envs:
-                raise ValueError(f"{len(seed)} seeds for {self.num_envs} sub-environments")
-            if any(s is not None for s in seed) or not self.core.rngs:
-                self.core.seed(list(seed))
-        return self.core.reset(None if mask is None else np.flatnonzero(np.asarray(mask)), options)
+        if seed is not None and len(seed) != self.num_envs:
+            raise ValueError(f"{len(seed)} seeds for {self.num_envs} sub-environments")
+        ids = np.flatnonzero(mask)
+        self.core.seed(seed or [None] * self.num_envs, ids)
+        return self.core.reset(ids, options)
 
-    def step(
-        self, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Advance all; actions (n, nu) in [-1, 1]."""
         if np.shape(actions) != self.action_space.shape:
             raise ValueError(f"actions have shape {np.shape(actions)}, expected {self.action_space.shape}")

@@ -17,6 +17,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
+
+import gait_envs  # noqa: F401 - registers the environments
 
 FORMAT_VERSION = 1
 MANIFEST, NETWORK, STYLE, CHECKSUMS = "policy.json", "policy.onnx", "style.onnx", "SHA256SUMS"
@@ -28,7 +31,15 @@ OUTPUTS = ("action", "action_mean", "action_std")
 TRAINING_KWARGS = ("reference", "rsi_probability", "curriculum", "command_interval", "randomize")
 
 
-class BundleError(ValueError):
+class EnvironmentOptionError(ValueError):
+    """An environment that cannot be made with the options given."""
+
+
+class PolicyError(ValueError):
+    """Something that is no policy, or none for this environment: says what was found and what may be given."""
+
+
+class BundleError(PolicyError):
     """A bundle that cannot be used: says which file, which key, and what was expected."""
 
 
@@ -51,10 +62,8 @@ class Policy:
     style: Style | None = None
     details: dict[str, Any] = field(default_factory=dict)  # policy.json of a bundle
 
-    def act(
-        self, obs: np.ndarray, deterministic: bool = True, rng: np.random.Generator | None = None
-    ) -> np.ndarray:
-        """Actions (n, nu) float32 within [-1, 1] for observations (n, d); `rng` draws when not deterministic."""
+    def act(self, obs: np.ndarray, deterministic: bool = True, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Actions (n, nu) in [-1, 1] for observations (n, d); `rng` draws when not deterministic."""
         mean, std = self.forward(np.asarray(obs, dtype=np.float32))
         if not deterministic:
             rng = np.random.default_rng() if rng is None else rng
@@ -68,17 +77,13 @@ def deployment_kwargs(env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_env(env_id: str, num_envs: int = 1, **kwargs: Any) -> Any:
-    """The vector form of an environment, each sub-environment left as it is once its episode has ended."""
-    import gait_envs  # noqa: F401 - registers the ids
-
-    spec = gym.spec(env_id)
-    entry = spec.vector_entry_point
-    make = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
-    options = {
-        "autoreset_mode": gym.vector.AutoresetMode.DISABLED,
-        "max_episode_steps": spec.max_episode_steps,
-    }
-    return make(num_envs=num_envs, **options | kwargs)
+    """The vector form of an environment; without automatic resets unless asked for."""
+    options = {"autoreset_mode": AutoresetMode.DISABLED, **kwargs}
+    try:
+        env = gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **options)
+    except (TypeError, ValueError, gym.error.Error) as error:
+        raise EnvironmentOptionError(f"cannot make {env_id}: {error}") from error
+    return env.unwrapped
 
 
 def load_bundle(folder: str | Path) -> Policy:
@@ -120,9 +125,7 @@ def verify_checksums(folder: Path) -> None:
     for number, line in enumerate((folder / CHECKSUMS).read_text().splitlines(), start=1):
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name or Path(name).name != name:
-            raise BundleError(
-                f"{folder / CHECKSUMS}, line {number}: expected '<sha256>  <file>', found {line!r}"
-            )
+            raise BundleError(f"{folder / CHECKSUMS}, line {number}: expected '<sha256>  <file>', found {line!r}")
         listed[name] = digest
     present = [name for name in (MANIFEST, NETWORK, STYLE) if (folder / name).exists()]
     for name in sorted({*present, *listed}):
@@ -131,9 +134,7 @@ def verify_checksums(folder: Path) -> None:
         if not (folder / name).is_file():
             raise BundleError(f"{folder}: {name} missing; {CHECKSUMS} lists it")
         if sha256(folder / name) != listed[name]:
-            raise BundleError(
-                f"{folder / name}: differs from its checksum; export or download the bundle again"
-            )
+            raise BundleError(f"{folder / name}: differs from its checksum; export or download the bundle again")
 
 
 def sha256(path: Path) -> str:
@@ -155,7 +156,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version != FORMAT_VERSION:
         raise BundleError(f"{path}: format_version is {version!r}, this version reads {FORMAT_VERSION}")
-    for dotted in ("environment.id", "environment.kwargs", "observation.layout", "action.joints"):
+    needed = ["environment.id", "environment.kwargs", "observation.layout", "action.joints"]
+    if (path.parent / STYLE).exists():
+        needed.append("style.frames")
+    for dotted in needed:
         value: Any = manifest
         for part in dotted.split("."):
             if not isinstance(value, dict) or part not in value:
@@ -169,8 +173,8 @@ def _check_environment(manifest: Mapping[str, Any], path: Path) -> None:
     environment = manifest["environment"]
     try:
         env = make_env(environment["id"], threads=1, **environment["kwargs"])
-    except (TypeError, ValueError, gym.error.Error) as error:
-        raise BundleError(f"{path}: cannot make its environment {environment['id']!r}: {error}") from None
+    except EnvironmentOptionError as error:
+        raise BundleError(f"{path}: {error}") from None
     core = env.core
     check_layout(manifest["observation"]["layout"], core.task.layout.table(), str(path))
     joints = list(core.robot.joint_names)
@@ -180,9 +184,9 @@ def _check_environment(manifest: Mapping[str, Any], path: Path) -> None:
 
 
 def check_layout(found: list[dict[str, Any]], expected: list[dict[str, Any]], where: str) -> None:
-    """Same names, sizes and units in the same places; wording may differ."""
+    """The same rows in the same places; only the descriptions may differ."""
     for row, ours in zip(found, expected, strict=False):
-        for key in ("name", "size", "unit", "index"):
+        for key in ours.keys() - {"description"}:
             if row.get(key) != ours[key]:
                 raise BundleError(
                     f"{where}: observation row {ours['index']} has {key} {row.get(key)!r}, "

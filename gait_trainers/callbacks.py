@@ -41,7 +41,7 @@ class RunCallback(BaseCallback):
         self.say, self.until = say, until
         self.metrics = RolloutMetrics(base.num_envs)
         self.health = HealthMonitor()
-        self.iteration = 0
+        self.iteration = 0  # iterations that are done
         self.elapsed = 0.0  # s of training, earlier parts of a resumed run included
         self.stopped: str | None = None  # why training ended before its last iteration
         self._collecting = False
@@ -49,7 +49,6 @@ class RunCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._mark = time.perf_counter()
-        self.iteration = self.model.num_timesteps // self.config.rollout_steps
         if self.iteration == 0:
             self.save()
 
@@ -66,7 +65,9 @@ class RunCallback(BaseCallback):
         done = self.locals["dones"]
         info = self.base.last_transition
         timed_out = info.get("success", np.zeros_like(done))
-        self.metrics.add_step(self.locals["rewards"], done, timed_out, info)
+        norm = self.model.get_vec_normalize_env()
+        reward = self.locals["rewards"] if norm is None else norm.get_original_reward()
+        self.metrics.add_step(reward, done, timed_out, info)
         if self.amp is not None:
             wrapper = self.amp.wrapper
             self.metrics.add_mean("amp_reward", wrapper.style[wrapper.valid])
@@ -76,9 +77,8 @@ class RunCallback(BaseCallback):
         self._rollout_end = time.perf_counter()
 
     def _on_training_end(self) -> None:
-        if self._collecting and self.stopped is None:
+        if self.stopped is None:
             self._end_iteration()
-        self.save()
 
     def save(self) -> None:
         """A checkpoint of this moment, which must lie between two iterations."""
@@ -92,33 +92,40 @@ class RunCallback(BaseCallback):
     def _end_iteration(self) -> None:
         self._keep_std_above_floor()
         self.iteration += 1
+        self._record_speed()
+        self.stopped = self.until(self.iteration)
         row = self._record()
         for warning in self.health.check(row):
             self.say(f"warning: {warning}", style="yellow")
-        self.stopped = self.until(self.iteration)
+        self.stopped = self.stopped or self._out_of_time()
         last = self.iteration >= self.config.run.iterations or self.stopped is not None
         if last or self.iteration % self.config.run.checkpoint_every == 0:
             self.save()
 
+    def _out_of_time(self) -> str | None:
+        limit = self.config.run.minutes
+        return None if limit is None or self.elapsed < 60 * limit else f"{limit:g} minutes of training are up"
+
+    def _record_speed(self) -> None:
+        now = time.perf_counter()
+        physics = self.base.seconds - self._env_seconds
+        times = {
+            "steps_per_second": self.config.rollout_steps / (now - self._mark),
+            "physics_seconds": physics,
+            "policy_seconds": self._rollout_end - self._rollout_start - physics,
+            "update_seconds": now - self._rollout_end,
+        }
+        for name, value in times.items():
+            self.logger.record(f"time/{name}", value)
+
     def _record(self) -> dict[str, float]:
         """Log the iteration; returns its metrics by name."""
         now = time.perf_counter()
-        physics = self.base.seconds - self._env_seconds
-        rollout = self._rollout_end - self._rollout_start
         self.elapsed += now - self._mark
-        steps = self.config.rollout_steps
-        times = {
-            "elapsed": self.elapsed,
-            "steps_per_second": steps / (now - self._mark),
-            "physics_seconds": physics,
-            "policy_seconds": rollout - physics,
-            "update_seconds": now - self._rollout_end,
-        }
         self._mark = now
         self.logger.record("time/iteration", self.iteration)
         self.logger.record("time/steps", self.model.num_timesteps)
-        for name, value in times.items():
-            self.logger.record(f"time/{name}", value)
+        self.logger.record("time/elapsed", self.elapsed)
         for name, value in self.metrics.summary().items():
             group = "rewards" if name.startswith("reward_") else "amp" if name.startswith("amp_") else "walk"
             self.logger.record(f"{group}/{name}", value)

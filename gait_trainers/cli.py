@@ -6,31 +6,39 @@ import importlib
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+import typer.core
 
 from gait_trainers.config import ConfigError, load_config, parse_assignment
 
-# Commands that live in their own module, as `app`: a typer.Typer with one command.
+# Commands that live in their own module, as the function `command`; the text is for the list of commands.
 ELSEWHERE = {
-    "evaluate": "gait_trainers.evaluate",
-    "play": "gait_trainers.play",
-    "export": "gait_trainers.export",
+    "evaluate": "Measure how well a policy walks, command by command.",
+    "play": "Watch a policy walk, in a window or as a video.",
+    "export": "Write a policy bundle: policy.onnx, policy.json and checksums.",
 }
 
 
 class LazyGroup(typer.core.TyperGroup):
-    """Imports a command's module when the command is asked for."""
+    """Imports a command's module only when that command is asked for: torch alone takes seconds."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *ELSEWHERE]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in ELSEWHERE:
-            command = typer.main.get_command(importlib.import_module(ELSEWHERE[cmd_name]).app)
-            command.name = cmd_name
-            return command
-        return super().get_command(ctx, cmd_name)
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.listing = True
+        super().format_help(ctx, formatter)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        if self.listing:
+            return typer.core.TyperCommand(cmd_name, help=ELSEWHERE[cmd_name])
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(cmd_name)(importlib.import_module(f"gait_trainers.{cmd_name}").command)
+        return typer.main.get_command(single)
 
 
 app = typer.Typer(
@@ -42,9 +50,7 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of settings.", dir_okay=False)]
-Preset = Annotated[
-    str | None, typer.Option(help="paper (the design document's values) or laptop (two cores).")
-]
+Preset = Annotated[str | None, typer.Option(help="paper (the design document's values) or laptop (two cores).")]
 Iterations = Annotated[int | None, typer.Option(help="Rollouts, each followed by an update.")]
 TotalSteps = Annotated[int | None, typer.Option(help="Environment steps, instead of --iterations.")]
 NumEnvs = Annotated[int | None, typer.Option(help="Environments stepped together.")]
@@ -53,16 +59,12 @@ Seed = Annotated[int | None, typer.Option(help="Decides everything random.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Smoke run: two tiny iterations, then read back.")]
 Resume = Annotated[Path | None, typer.Option(help="Continue this run folder or checkpoint, bit for bit.")]
 Device = Annotated[str | None, typer.Option(help="Of the networks: cpu, cuda, …")]
-Threads = Annotated[
-    int | None, typer.Option("--torch-threads", help="More than 1 disturbs the physics threads.")
-]
+Threads = Annotated[int | None, typer.Option("--torch-threads", help="More than 1 disturbs the physics threads.")]
 Out = Annotated[Path | None, typer.Option(help="Folder that holds run folders.")]
 Name = Annotated[str | None, typer.Option(help="Name of the run folder.")]
 Assignments = Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value, for any setting.")]
 Weight = Annotated[float | None, typer.Option("--amp-weight", help="Weight of the style reward.")]
-Data = Annotated[
-    str | None, typer.Option("--amp-data", help="Reference: clip, folder of clips, or set name.")
-]
+Data = Annotated[str | None, typer.Option("--amp-data", help="Reference: clip, folder of clips, or set name.")]
 
 
 @app.command("ppo-amp")
@@ -167,7 +169,7 @@ def _train(
             overrides["run.iterations"] = training.iterations_for(total_steps, run_config)
         result = training.resume(resume_from, overrides)
     else:
-        overrides = {"algorithm": algorithm} | overrides | (training.smoke_overrides() if verify else {})
+        overrides = {"algorithm": algorithm} | overrides | (training.SMOKE if verify else {})
         settings = load_config(config_file, preset, overrides)
         if total_steps is not None and not verify:
             overrides["run.iterations"] = training.iterations_for(total_steps, settings)
@@ -175,9 +177,7 @@ def _train(
         result = training.verify(settings) if verify else training.train(settings)
     if result.stopped:
         typer.echo(result.stopped)
-    typer.echo(
-        f"{result.iterations} iterations, {result.steps:,} steps in {result.seconds:.0f} s: {result.run.path}"
-    )
+    typer.echo(f"{result.iterations} iterations, {result.steps:,} steps in {result.seconds:.0f} s: {result.run.path}")
 
 
 def main() -> None:

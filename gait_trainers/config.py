@@ -6,7 +6,9 @@ is checked by itself, so an unknown key is reported with the file that holds it.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+from functools import reduce
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -26,92 +28,90 @@ class Section(BaseModel):
 class EnvConfig(Section):
     """The environments that training runs in."""
 
-    id: str = Field("GaitNet/WildRobot-v0", description="registered Gymnasium id")
-    num_envs: int = Field(1024, ge=1, description="environments stepped together")
-    threads: int = Field(0, ge=0, description="physics threads; 0 = one a core")
+    id: str = Field(default="GaitNet/WildRobot-v0", description="registered Gymnasium id")
+    num_envs: int = Field(default=1024, ge=1, description="environments stepped together")
+    threads: int = Field(default=0, ge=0, description="physics threads; 0 = one a core")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="options of the environment itself")
 
 
 class PPOConfig(Section):
     """Proximal policy optimisation (Stable-Baselines3's)."""
 
-    n_steps: int = Field(128, ge=1, description="steps per environment in one rollout")
-    minibatches: int = Field(8, ge=1, description="minibatches a rollout is cut into")
-    epochs: int = Field(4, ge=1, description="passes over a rollout")
-    learning_rate: float = Field(3e-4, gt=0)
-    lr_schedule: Literal["constant", "linear"] = Field("constant", description="linear falls to 0 at the end")
-    gamma: float = Field(0.99, gt=0, le=1)
-    gae_lambda: float = Field(0.95, ge=0, le=1)
-    clip_range: float = Field(0.2, gt=0)
-    ent_coef: float = Field(0.01, ge=0)
-    vf_coef: float = Field(0.5, ge=0)
-    max_grad_norm: float = Field(0.5, gt=0)
-    target_kl: float | None = Field(None, gt=0, description="end an update early past 1.5 times this")
-    normalize_obs: bool = Field(True, description="running mean and variance of the observations")
-    normalize_reward: bool = Field(False, description="divide by the running std of the discounted return")
+    n_steps: int = Field(default=128, ge=1, description="steps per environment in one rollout")
+    minibatches: int = Field(default=8, ge=1, description="minibatches a rollout is cut into")
+    epochs: int = Field(default=4, ge=1, description="passes over a rollout")
+    learning_rate: float = Field(default=3e-4, gt=0)
+    lr_schedule: Literal["constant", "linear"] = Field(default="constant", description="linear falls to 0 at the end")
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    clip_range: float = Field(default=0.2, gt=0)
+    ent_coef: float = Field(default=0.01, ge=0)
+    vf_coef: float = Field(default=0.5, ge=0)
+    max_grad_norm: float = Field(default=0.5, gt=0)
+    target_kl: float | None = Field(default=None, gt=0, description="end an update early past 1.5 times this")
+    normalize_obs: bool = Field(default=True, description="running mean and variance of the observations")
+    normalize_reward: bool = Field(default=False, description="divide by the running std of the discounted return")
 
 
 class NetworkConfig(Section):
     """Policy and value networks: separate multilayer perceptrons."""
 
-    policy: list[int] = Field([512, 256, 128], description="hidden sizes")
-    value: list[int] = Field([512, 256, 128], description="hidden sizes")
+    policy: list[int] = Field(default=[512, 256, 128], description="hidden sizes")
+    value: list[int] = Field(default=[512, 256, 128], description="hidden sizes")
     activation: Literal["elu", "silu", "relu", "tanh"] = "elu"
-    log_std_init: float = Field(0.0, description="log of the initial standard deviation of each action")
-    log_std_min: float | None = Field(None, description="floor of that, applied after every update")
+    log_std_init: float = Field(default=0.0, description="log of the initial standard deviation of each action")
+    log_std_min: float | None = Field(default=None, description="floor of that, applied after every update")
 
 
 class AMPConfig(Section):
     """The discriminator and the style reward."""
 
-    weight: float = Field(0.5, ge=0, description="reward = task + weight * style")
-    data: str | None = Field(
-        None, description="clip, folder of clips or asset name; none = the environment's"
+    weight: float = Field(default=0.5, ge=0, description="reward = task + weight * style")
+    data: str | list[str] | None = Field(
+        default=None, description="clips, folders of clips or names of embedded sets; none = the environment's"
     )
-    frames: int = Field(1, ge=1, le=3, description="consecutive frames in a window")
-    reward: Literal["clip", "quadratic"] = Field("clip", description="style reward from the score")
-    hidden: list[int] = Field([1024, 512, 256], description="hidden sizes of the discriminator")
+    mirror: bool = Field(default=False, description="also take each clip's mirror image for real")
+    frames: int = Field(default=1, ge=1, le=3, description="consecutive frames in a window")
+    reward: Literal["clip", "quadratic"] = Field(default="clip", description="style reward from the score")
+    hidden: list[int] = Field(default=[1024, 512, 256], description="hidden sizes of the discriminator")
     spectral_norm: bool = True
-    learning_rate: float = Field(1e-4, gt=0)
-    batch_size: int = Field(2048, ge=1, description="reference windows, and as many policy windows")
-    updates: int = Field(3, ge=1, description="discriminator steps per iteration")
-    r1_gamma: float = Field(
-        5.0, ge=0, description="R1: gamma/2 * |dD/dx|^2 on reference windows, x normalised"
-    )
-    input_noise: float = Field(0.02, ge=0, description="std of the noise on normalised inputs while training")
-    input_noise_final: float | None = Field(None, ge=0, description="its value after input_noise_decay")
-    input_noise_decay: int = Field(0, ge=0, description="iterations over which it falls, linearly")
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="targets become 1 - s and s")
-    accuracy_ceiling: float = Field(
-        1.0, gt=0.5, le=1, description="skip updates while disc_acc is above this"
-    )
-    feature_std_floor: float = Field(1e-4, gt=0, description="smallest scale a feature is divided by")
-    replay_size: int = Field(100_000, ge=0, description="policy windows remembered; 0 = none")
-    replay_ratio: float = Field(0.5, ge=0, le=1, description="share of policy windows drawn from the memory")
+    learning_rate: float = Field(default=1e-4, gt=0)
+    batch_size: int = Field(default=2048, ge=1, description="reference windows, and as many policy windows")
+    updates: int = Field(default=3, ge=1, description="discriminator steps per iteration")
+    r1_gamma: float = Field(default=5.0, ge=0, description="R1: gamma/2 * |dD/dx|^2 on reference windows, x normalised")
+    input_noise: float = Field(default=0.02, ge=0, description="std of the noise on normalised inputs while training")
+    input_noise_final: float | None = Field(default=None, ge=0, description="its value after input_noise_decay")
+    input_noise_decay: int = Field(default=0, ge=0, description="iterations over which it falls, linearly")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5, description="targets become 1 - s and s")
+    accuracy_ceiling: float = Field(default=1.0, gt=0.5, le=1, description="skip updates while disc_acc is above this")
+    feature_std_floor: float = Field(default=1e-4, gt=0, description="smallest scale a feature is divided by")
+    replay_size: int = Field(default=100_000, ge=0, description="policy windows remembered; 0 = none")
+    replay_ratio: float = Field(default=0.5, ge=0, le=1, description="share of policy windows drawn from the memory")
 
 
 class StopWhen(Section):
     """Training may end early, at the first deterministic evaluation that reaches all of these."""
 
-    success_rate: float = Field(0.95, gt=0, le=1)
-    speed_error: float = Field(0.10, gt=0, description="m/s, mean over episodes of |mean speed - command|")
-    command: float = Field(0.4, description="commanded forward speed, m/s")
-    every: int = Field(10, ge=1, description="iterations between evaluations")
-    episodes: int = Field(40, ge=1)
+    success_rate: float = Field(default=0.95, gt=0, le=1)
+    speed_error: float = Field(default=0.10, gt=0, description="m/s, mean over episodes of |mean speed - command|")
+    command: float = Field(default=0.4, description="commanded forward speed, m/s")
+    every: int = Field(default=10, ge=1, description="iterations between evaluations")
+    episodes: int = Field(default=40, ge=1)
 
 
 class RunConfig(Section):
     """Everything about a run that is not the learning problem."""
 
-    seed: int = Field(0, ge=0)
-    iterations: int = Field(3000, ge=1)
+    seed: int = Field(default=0, ge=0)
+    iterations: int = Field(default=3000, ge=1)
     device: str = "cpu"
-    torch_threads: int = Field(1, ge=1, description="more than one disturbs the physics threads")
-    out: str = Field("runs", description="folder that holds run folders")
-    name: str | None = Field(None, description="run folder; none = algorithm, time and seed")
-    checkpoint_every: int = Field(20, ge=1, description="iterations")
-    keep_checkpoints: int = Field(3, ge=1)
+    torch_threads: int = Field(default=1, ge=1, description="more than one disturbs the physics threads")
+    out: str = Field(default="runs", description="folder that holds run folders")
+    name: str | None = Field(default=None, description="run folder; none = algorithm, time and seed")
+    checkpoint_every: int = Field(default=20, ge=1, description="iterations")
+    keep_checkpoints: int = Field(default=3, ge=1)
     tensorboard: bool = True
+    minutes: float | None = Field(default=None, gt=0, description="end after this much training; none = no limit")
     stop_when: StopWhen | None = None
 
 
@@ -148,9 +148,7 @@ class TrainConfig(Section):
 
 def preset_names() -> list[str]:
     folder = resources.files("gait_trainers") / "presets"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_config(
@@ -159,25 +157,43 @@ def load_config(
     overrides: dict[str, Any] | None = None,
 ) -> TrainConfig:
     """Defaults, then `preset`, then `file`, then `overrides` ({"ppo.gamma": 0.98, …}); the later wins."""
-    tree: dict[str, Any] = {}
+    layers: list[tuple[str, dict[str, Any]]] = []
     if preset is not None:
-        tree = merge(tree, _checked(_read_preset(preset), f"preset {preset!r}"))
+        layers.append((f"preset {preset!r}", _read_preset(preset)))
     if file is not None:
-        tree = merge(tree, _checked(_read_yaml(Path(file).read_text(), str(file)), str(file)))
-    for key, value in (overrides or {}).items():
-        tree = merge(tree, _checked(nest(key, value), f"override {key}={value!r}"))
-    source = (
-        str(file) if file is not None else f"preset {preset!r}" if preset is not None else "configuration"
-    )
+        layers.append((str(file), _read_yaml(Path(file).read_text(), str(file))))
+    layers += [(f"override {key}={value!r}", nest(key, value)) for key, value in (overrides or {}).items()]
+    for source, layer in layers:
+        _check_layer(layer, source)
+    tree: dict[str, Any] = reduce(merge, (layer for _, layer in layers), {})
+    env_id = tree.get("env", {}).get("id", EnvConfig().id)
+    for source, layer in layers:
+        _check_env_options(layer.get("env", {}).get("kwargs", {}), env_id, source)
+    source = str(file) if file is not None else f"preset {preset!r}" if preset is not None else "configuration"
     return validate(tree, source)
 
 
 def validate(tree: dict[str, Any], source: str) -> TrainConfig:
     """The whole configuration, or ConfigError naming `source`, the dotted key and what is allowed there."""
     try:
-        return TrainConfig.model_validate(tree)
+        config = TrainConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
+    options = env_options(config.env.id)
+    if options is not None:
+        try:
+            options(**config.env.kwargs)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{source}: env.kwargs: {error}") from None
+    return config
+
+
+def env_options(env_id: str) -> Any:
+    """The dataclass of an environment's options, so that a wrong one is found before anything is built."""
+    from gait_envs import IDS
+    from gait_envs.env import TASKS
+
+    return TASKS[IDS[env_id]][1] if env_id in IDS else None  # an id from elsewhere checks its own
 
 
 def dump_yaml(config: TrainConfig) -> str:
@@ -212,9 +228,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 def _read_preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
         raise ConfigError(f"unknown preset {name!r}; available: {', '.join(preset_names())}")
-    return _read_yaml(
-        (resources.files("gait_trainers") / "presets" / f"{name}.yaml").read_text(), f"preset {name}"
-    )
+    return _read_yaml((resources.files("gait_trainers") / "presets" / f"{name}.yaml").read_text(), f"preset {name}")
 
 
 def _read_yaml(text: str, source: str) -> dict[str, Any]:
@@ -229,8 +243,8 @@ def _read_yaml(text: str, source: str) -> dict[str, Any]:
     return tree
 
 
-def _checked(layer: dict[str, Any], source: str) -> dict[str, Any]:
-    """`layer` unchanged, once each of its keys and values has been seen to be possible by itself."""
+def _check_layer(layer: dict[str, Any], source: str) -> None:
+    """Raise unless each key and value of `layer` is possible by itself."""
     try:
         TrainConfig.model_validate(layer)
     except ValidationError as error:
@@ -238,17 +252,27 @@ def _checked(layer: dict[str, Any], source: str) -> dict[str, Any]:
         problems = [problem for problem in error.errors() if problem["loc"]]
         if problems:
             raise ConfigError("\n".join(_explain(problem, source) for problem in problems)) from None
-    return layer
+
+
+def _check_env_options(kwargs: dict[str, Any], env_id: str, source: str) -> None:
+    options = env_options(env_id)
+    allowed = [] if options is None else [field.name for field in dataclasses.fields(options)]
+    for key in kwargs:
+        if allowed and key not in allowed:
+            raise ConfigError(f"{source}: {_unknown(f'env.kwargs.{key}', allowed)}")
+
+
+def _unknown(key: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown key {key!r}{hint}; allowed here: {', '.join(allowed)}"
 
 
 def _explain(problem: Any, source: str) -> str:
     path = [str(part) for part in problem["loc"]]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        allowed = _fields_at(path[:-1])
-        close = difflib.get_close_matches(path[-1], allowed, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"{source}: unknown key {key!r}{hint}; allowed here: {', '.join(allowed)}"
+        return f"{source}: {_unknown(key, _fields_at(path[:-1]))}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{source}: {key}: {message}, got {problem['input']!r}" if key else f"{source}: {message}"
 

@@ -13,10 +13,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from gait_envs.layout import Layout
-from gait_trainers.amp.windows import WindowStack
-from gait_trainers.bundle import MANIFEST, BundleError, Policy, deployment_kwargs, load_bundle, make_env
-from gait_trainers.gait_metrics import FALL_CAUSES, Rollout, episode_metrics, fall_cause
+from gait_trainers.bundle import MANIFEST, Policy, PolicyError, deployment_kwargs, load_bundle, make_env
+from gait_trainers.gait_metrics import FALL_CAUSES, episode_metrics
+from gait_trainers.recording import record
 
 GRID = tuple((round(0.1 * i, 1), 0.0, 0.0) for i in range(1, 11))  # forward at 0.1 … 1.0 m/s
 BATCH = 512  # episodes simulated together; bounds the memory of a recording
@@ -24,8 +23,8 @@ BATCH = 512  # episodes simulated together; bounds the memory of a recording
 Command = tuple[float, float, float]  # forward m/s, leftward m/s, yaw rate rad/s
 
 
-class PolicyError(ValueError):
-    """A path that holds no policy: says what was found there and what may be given."""
+class EvaluationError(ValueError):
+    """An evaluation that cannot be made as asked."""
 
 
 def load_policy(path: str | Path) -> Policy:
@@ -34,106 +33,13 @@ def load_policy(path: str | Path) -> Policy:
     if (path / MANIFEST).exists():
         return load_bundle(path)
     if path.is_file() or (path / "checkpoints").is_dir():
-        from gait_trainers.export import policy_from_run  # needs torch; a bundle does not
+        from gait_trainers.policies import policy_from_run  # needs torch; a bundle does not
 
         return policy_from_run(path)
     kinds = "a bundle (policy.json), a run folder (checkpoints/) or a checkpoint file"
     if not path.exists():
         raise PolicyError(f"{path}: no such file or folder; expected {kinds}")
-    raise PolicyError(
-        f"{path}: holds {', '.join(sorted(p.name for p in path.iterdir())) or 'nothing'}, not {kinds}"
-    )
-
-
-# -- recording -----------------------------------------------------------------------------------------
-
-
-def record(
-    policy: Policy,
-    commands: np.ndarray,
-    *,
-    stochastic: bool = False,
-    seed: int = 0,
-    env_kwargs: Mapping[str, Any] | None = None,
-    seconds: float | None = None,
-    threads: int = 0,
-) -> tuple[Rollout, dict[str, np.ndarray]]:
-    """One episode for each command (n, 3), all at once; episode i is seeded `seed + i`.
-
-    Returns what happened and how each episode ended: `success` (n,), `cause` of the fall (n,) or "",
-    `steps` (n,) and `style_score` (n,), the mean score of its windows (NaN without a discriminator).
-    """
-    n = len(commands)
-    kwargs = deployment_kwargs(policy.env_kwargs) | dict(env_kwargs or {})
-    if seconds is not None:
-        kwargs["max_episode_steps"] = max(1, round(seconds * 50))
-    env = make_env(policy.env_id, num_envs=n, threads=threads, **kwargs)
-    _check_observation(policy, env.core.task.layout)
-    core, rng, noise = env.core, np.random.default_rng(seed), None if not stochastic else True
-    style = _StyleMeter(policy, n)
-    obs, info = env.reset(seed=seed, options={"command": commands})
-    style.begin(info["amp_obs"])
-    states, valid, alive = [core.state], [np.ones(n, bool)], np.ones(n, bool)
-    success, cause = np.zeros(n, bool), np.full(n, "", dtype=f"<U{max(map(len, FALL_CAUSES))}")
-    while alive.any():
-        obs, _, terminated, truncated, info = env.step(policy.act(obs, deterministic=noise is None, rng=rng))
-        states.append(core.state)
-        valid.append(alive.copy())
-        style.add(info["amp_obs"], alive)
-        fell = alive & terminated
-        cause[fell] = np.where(core.physics.diverged, "diverged", fall_cause(core.state.qpos))[fell]
-        success |= alive & truncated & ~terminated
-        alive &= ~(terminated | truncated)
-    arrays = {
-        name: np.stack([getattr(state, name) for state in states])
-        for name in ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")
-    }
-    robot = core.robot
-    rollout = Rollout(**arrays, command=commands, valid=np.stack(valid), dt=robot.dt, mass=robot.mass)
-    env.close()
-    return rollout, {
-        "success": success,
-        "cause": cause,
-        "steps": rollout.valid.sum(0) - 1,
-        "style_score": style.mean(),
-    }
-
-
-class _StyleMeter:
-    """Mean score of the discriminator over each episode's windows."""
-
-    def __init__(self, policy: Policy, n: int) -> None:
-        self.style = policy.style
-        self.stack: WindowStack | None = None
-        self.total, self.count = np.zeros(n), np.zeros(n)
-
-    def begin(self, features: np.ndarray) -> None:
-        if self.style is not None:
-            n, size = features.shape
-            self.stack = WindowStack(n, self.style.frames, size)
-            self.stack.reset(np.ones(n, bool), features)
-
-    def add(self, features: np.ndarray, alive: np.ndarray) -> None:
-        if self.style is None or self.stack is None:
-            return
-        windows, whole = self.stack.push(features)
-        rows = np.flatnonzero(whole & alive)
-        if len(rows):
-            self.total[rows] += self.style.score(windows[rows])
-            self.count[rows] += 1
-
-    def mean(self) -> np.ndarray:
-        return np.where(self.count > 0, self.total / np.maximum(self.count, 1), np.nan)
-
-
-def _check_observation(policy: Policy, layout: Layout) -> None:
-    try:
-        policy.forward(np.zeros((1, layout.size), np.float32))
-    except Exception as error:  # onnxruntime and torch raise their own kinds
-        rows = ", ".join(f"{row.name} {row.size}" for row in layout)
-        raise PolicyError(
-            f"{policy.name}: cannot act on the environment's {layout.size} observations ({rows}): {error}"
-        ) from error
+    raise PolicyError(f"{path}: holds {', '.join(sorted(p.name for p in path.iterdir())) or 'nothing'}, not {kinds}")
 
 
 # -- evaluation ----------------------------------------------------------------------------------------
@@ -154,11 +60,9 @@ def evaluate(
     in which it can be measured and None where there is none. Without `commands`, forward speeds in steps of
     0.1 m/s as far as the policy's environment commands them.
     """
-    commands = list(commands or default_commands(policy))
+    commands = list(commands or thinned(default_commands(policy), episodes))
     if episodes < len(commands):
-        raise ValueError(
-            f"{episodes} episodes are too few for {len(commands)} commands; give at least one each"
-        )
+        raise EvaluationError(f"{episodes} episodes are too few for {len(commands)} commands; give at least one each")
     of_command = np.arange(episodes) % len(commands)  # episode -> command, shared out evenly
     wanted = np.asarray(commands, dtype=float)[of_command]
     columns: dict[str, list[np.ndarray]] = {}
@@ -171,9 +75,7 @@ def evaluate(
         for name, values in figures.items():
             columns.setdefault(name, []).append(values)
     table = {name: np.concatenate(parts) for name, parts in columns.items()}
-    per_command = [
-        {"command": list(command), **summary(table, of_command == i)} for i, command in enumerate(commands)
-    ]
+    per_command = [{"command": list(command), **summary(table, of_command == i)} for i, command in enumerate(commands)]
     return {
         "policy": policy.name,
         "environment": policy.env_id,
@@ -188,11 +90,7 @@ def evaluate(
 def summary(table: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:
     """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls."""
     causes = table["cause"][rows]
-    means = {
-        name: _mean(values[rows])
-        for name, values in table.items()
-        if name not in ("success", "cause", "steps")
-    }
+    means = {name: _mean(values[rows]) for name, values in table.items() if name not in ("success", "cause", "steps")}
     return {
         "episodes": int(rows.sum()),
         "success_rate": float(table["success"][rows].mean()),
@@ -215,6 +113,12 @@ def default_commands(policy: Policy) -> list[Command]:
     return within or [(low, 0.0, 0.0)]
 
 
+def thinned(commands: list[Command], most: int) -> list[Command]:
+    """At most `most` of the commands, spread evenly."""
+    picks = np.linspace(0, len(commands) - 1, min(most, len(commands)))
+    return [commands[round(pick)] for pick in picks]
+
+
 def parse_command(text: str) -> Command:
     """ "0.4" or "0.4,0.1,-0.5" -> (vx, vy, yaw rate)."""
     try:
@@ -222,7 +126,7 @@ def parse_command(text: str) -> Command:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 3) or not np.isfinite(numbers).all():
-        raise ValueError(
+        raise EvaluationError(
             f"command {text!r}: expected VX or VX,VY,YAW_RATE in m/s and rad/s, such as 0.4 or 0.4,0,0.5"
         )
     vx, vy, yaw_rate = (*numbers, 0.0, 0.0)[:3]
@@ -235,7 +139,7 @@ def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise ValueError(f"--env-set {text!r}: expected key=value, such as randomize=true")
+            raise EvaluationError(f"--env-set {text!r}: expected key=value, such as randomize=true")
         options[key.strip()] = yaml.safe_load(value)
     return options
 
@@ -257,6 +161,7 @@ COLUMNS = (  # heading, key, format
     ("cost of\ntransport", "cost_of_transport", "{:.2f}"),
     ("style", "style_score", "{:.2f}"),
 )
+WIDE, NARROW_COLUMNS = 140, 6  # characters that all of them take; those shown where there is less room
 
 
 def show_command(command: Sequence[float]) -> str:
@@ -268,13 +173,13 @@ def show_falls(falls: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {cause}" for cause, count in falls.items() if count) or "–"
 
 
-def table_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """The table's cells, one row a command and one for all of them; columns without a figure stay empty."""
+def table_rows(result: Mapping[str, Any], columns: int = len(COLUMNS)) -> list[list[str]]:
+    """The table's cells, one row a command and one for all of them, with the first `columns` figures."""
     rows = [(show_command(row["command"]), row) for row in result["per_command"]]
     return [
         [
             name,
-            *("–" if r[key] is None else form.format(r[key]) for _, key, form in COLUMNS),
+            *("–" if r[key] is None else form.format(r[key]) for _, key, form in COLUMNS[:columns]),
             show_falls(r["falls"]),
         ]
         for name, r in [*rows, ("all", result)]
@@ -282,11 +187,15 @@ def table_rows(result: Mapping[str, Any]) -> list[list[str]]:
 
 
 def print_table(result: Mapping[str, Any], console: Console) -> None:
+    """The table as wide as the terminal allows: on a narrow one the figures of the gait are left out."""
+    columns = len(COLUMNS) if console.width >= WIDE else NARROW_COLUMNS
     title = f"{result['policy']}: {result['episodes']} episodes, {result['mode']}"
     table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
-    for heading in ("command\nm/s", *(heading for heading, _, _ in COLUMNS), "falls"):
+    if columns < len(COLUMNS):
+        table.caption = f"gait figures need {WIDE} columns, or --json"
+    for heading in ("command\nm/s", *(heading for heading, _, _ in COLUMNS[:columns]), "falls"):
         table.add_column(heading, justify="left" if heading == "falls" else "right")
-    rows = table_rows(result)
+    rows = table_rows(result, columns)
     for row in rows:
         if row is rows[-1]:
             table.add_section()
@@ -295,22 +204,18 @@ def print_table(result: Mapping[str, Any], console: Console) -> None:
 
 
 def command(
-    policy: Annotated[Path, typer.Argument(help="bundle folder, run folder or checkpoint file")],
-    episodes: Annotated[int, typer.Option(min=1, help="episodes in all, shared out over the commands")] = 100,
+    policy: Annotated[Path, typer.Argument(help="Bundle folder, run folder or checkpoint file.")],
+    episodes: Annotated[int, typer.Option(min=1, help="In all, shared out over the commands.")] = 100,
     command: Annotated[
-        list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated")
+        list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated.")
     ] = None,
-    sweep: Annotated[bool, typer.Option(help="forward at 0.1, 0.2 … 1.0 m/s, trained for or not")] = False,
-    stochastic: Annotated[bool, typer.Option(help="sample actions instead of taking their mean")] = False,
-    both: Annotated[bool, typer.Option(help="deterministic, then stochastic")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="of the first episode; the others count on from it")] = 0,
-    env_set: Annotated[
-        list[str] | None, typer.Option(help="environment option key=value; may be repeated")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="physics threads; 0 = one a core")] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print one JSON object on one line instead")
-    ] = False,
+    sweep: Annotated[bool, typer.Option(help="Forward at 0.1, 0.2 … 1.0 m/s, trained for or not.")] = False,
+    stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking their mean.")] = False,
+    both: Annotated[bool, typer.Option(help="Deterministic, then stochastic.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first episode; the others count on.")] = 0,
+    env_set: Annotated[list[str] | None, typer.Option(help="Environment option key=value; may be repeated.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Physics threads; 0 = one a core.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")] = False,
 ) -> None:
     """Measure how well a policy walks: success, speed, drift, gait and effort, per commanded velocity."""
     loaded = load_policy(policy)
@@ -324,9 +229,6 @@ def command(
         # With --both the deterministic figures lead and carry the others along.
         print(json.dumps(results[0] | ({"stochastic": results[1]} if both else {})))
         return
-    console = Console(width=None if Console().is_terminal else 160)
+    console = Console(width=None if Console().is_terminal else WIDE)
     for result in results:
         print_table(result, console)
-
-
-__all__ = ["GRID", "BundleError", "Policy", "PolicyError", "evaluate", "load_policy", "record"]

@@ -22,6 +22,7 @@ GRAVITY = 9.81  # m/s²
 STANCE_LOAD = 0.05  # body weights on a foot from which it counts as standing
 WARMUP = 1.0  # s at the start of an episode left out of gait and speed figures
 DRIFT_TIME = 10.0  # s over which drifts are quoted
+MIN_DRIFT_TIME = 2.0  # s an episode must last for that; a fall within the first steps is no drift
 COLLAPSE_TILT = np.radians(30.0)  # a fall with less tilt than this is a collapse, not a topple
 MIN_STEP = 0.01  # m, step lengths below this on average have no meaningful symmetry
 FALL_CAUSES = ("forward", "backward", "left", "right", "low", "diverged")
@@ -83,8 +84,8 @@ def heading_drift(yaw: Array, yaw_rate_command: Array, valid: Mask, dt: float) -
     """(n,) degrees per 10 s between the heading reached and the one commanded: (T, n), (n,), (T, n)."""
     frames = np.arange(len(yaw))[:, None]
     error = np.unwrap(yaw, axis=0) - yaw[0] - yaw_rate_command * dt * frames
-    last, duration = _last_frame(valid), _duration(valid, dt)
-    return np.degrees(np.abs(error[last, np.arange(yaw.shape[1])])) * DRIFT_TIME / duration
+    last = error[_last_frame(valid), np.arange(yaw.shape[1])]
+    return np.degrees(np.abs(last)) * DRIFT_TIME / _drift_duration(valid, dt)
 
 
 def lateral_drift(position: Array, yaw: Array, command: Array, valid: Mask, dt: float) -> Array:
@@ -105,7 +106,7 @@ def lateral_drift(position: Array, yaw: Array, command: Array, valid: Mask, dt: 
     turn = np.where(turning, rate, 1.0)
     arc = np.hypot(x + vy / turn, y - vx / turn) - speed / np.abs(turn)
     off = np.where(still, np.hypot(x, y), np.where(turning, arc, line))
-    return np.abs(off) * DRIFT_TIME / _duration(valid, dt)
+    return np.abs(off) * DRIFT_TIME / _drift_duration(valid, dt)
 
 
 def _last_frame(valid: Mask) -> NDArray[np.intp]:
@@ -113,9 +114,10 @@ def _last_frame(valid: Mask) -> NDArray[np.intp]:
     return len(valid) - 1 - np.argmax(valid[::-1], axis=0)
 
 
-def _duration(valid: Mask, dt: float) -> Array:
-    """(n,) s from the first frame to the last, at least one step."""
-    return np.maximum(_last_frame(valid), 1) * dt
+def _drift_duration(valid: Mask, dt: float) -> Array:
+    """(n,) s from the first frame to the last; NaN for episodes too short to speak of drift."""
+    duration = _last_frame(valid) * dt
+    return np.where(duration >= MIN_DRIFT_TIME, duration, np.nan)
 
 
 # -- contact -------------------------------------------------------------------------------------------
@@ -179,12 +181,11 @@ class Events:
         return _mean_by(self.episode, self.values, episodes, at_least=1)
 
     def asymmetry(self, episodes: int) -> Array:
-        """(n,) |L − R| / |mean of L and R| per episode; NaN with fewer than two events a side."""
+        """(n,) |L − R| over the mean of |L| and |R|, 0 … 2; NaN with fewer than two events a side."""
         left, right = (
-            _mean_by(self.episode[self.side == s], self.values[self.side == s], episodes, at_least=2)
-            for s in (0, 1)
+            _mean_by(self.episode[self.side == s], self.values[self.side == s], episodes, at_least=2) for s in (0, 1)
         )
-        middle = np.abs(left + right) / 2
+        middle = (np.abs(left) + np.abs(right)) / 2
         measurable = middle > 0
         return np.where(measurable, np.abs(left - right) / np.where(measurable, middle, 1.0), np.nan)
 
@@ -251,7 +252,7 @@ def fall_cause(qpos: Array) -> NDArray[np.str_]:
     Beyond 30° of tilt the side it leans to; below, the robot sank: "low". The lean is read off gravity
     in the body's frame, which stays right beyond 90°, where a heading turns about.
     """
-    finite = np.isfinite(qpos).all(-1)
+    finite = np.asarray(np.isfinite(qpos).all(-1))
     quat = np.where(finite[:, None], qpos[:, 3:7], [1.0, 0.0, 0.0, 0.0])
     x, y, z = quat_rotate_inverse(quat, np.broadcast_to([0.0, 0.0, -1.0], (len(quat), 3))).T
     pitch = np.where(x > 0, "forward", "backward")

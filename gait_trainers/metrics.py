@@ -28,9 +28,7 @@ class RolloutMetrics:
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, int] = defaultdict(int)
 
-    def add_step(
-        self, reward: np.ndarray, done: np.ndarray, timed_out: np.ndarray, info: Mapping[str, Any]
-    ) -> None:
+    def add_step(self, reward: np.ndarray, done: np.ndarray, timed_out: np.ndarray, info: Mapping[str, Any]) -> None:
         """All (n,). `info` describes the step itself, also where an episode ended."""
         self.returns += reward
         self.lengths += 1
@@ -96,8 +94,9 @@ CHECKS = (
     Check(
         "disc_acc stuck at 1",
         lambda row: row.get("disc_acc", 0.5) > 0.98,
-        "the discriminator tells every window apart and the style reward no longer guides; raise amp.r1_gamma or "
-        "amp.input_noise, lower amp.learning_rate or amp.updates, or use a reference recorded in simulation",
+        "the discriminator tells every window apart and the style reward no longer guides; raise "
+        "amp.r1_gamma or amp.input_noise, lower amp.learning_rate or amp.updates, or use a reference "
+        "recorded in simulation",
     ),
     Check(
         "disc_acc stuck at 0.5",

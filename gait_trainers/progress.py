@@ -33,9 +33,7 @@ class MetricsCSV(KVWriter):
         self.columns = list(dict.fromkeys(key for row in self.rows for key in row))
         self._rewrite()
 
-    def write(
-        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
-    ) -> None:
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         row = {column(key): _plain(value) for key, value in key_values.items()}
         self.rows.append(row)
         new = [key for key in row if key not in self.columns]
@@ -92,14 +90,10 @@ class ProgressDisplay(KVWriter):
                 TextColumn("{task.description}"),
                 console=self.console,
             )
-            self.task = self.progress.add_task(
-                "collecting the first rollout", total=iterations, completed=done
-            )
+            self.task = self.progress.add_task("collecting the first rollout", total=iterations, completed=done)
             self.progress.start()
 
-    def write(
-        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
-    ) -> None:
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         row = {column(key): value for key, value in key_values.items()}
         iteration = int(row.get("iteration", 0))
         if self.progress is not None:

@@ -17,7 +17,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,8 +25,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gait_trainers.config import TrainConfig, dump_yaml, load_config
+from gait_trainers.networks import build_policy
 
 FORMAT_VERSION = 1
 _PACKAGES = ("gaitnet", "gymnasium", "mujoco", "numpy", "stable-baselines3", "torch")
@@ -45,6 +47,10 @@ class Run:
     @property
     def config_file(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def provenance_file(self) -> Path:
+        return self.path / "provenance.json"
 
     @property
     def metrics_file(self) -> Path:
@@ -69,6 +75,19 @@ class Run:
             old.unlink()
         return file
 
+    def note_resumption(self, config: TrainConfig) -> None:
+        """Add to the provenance, and keep what the continuation changed (how long, on what)."""
+        origin = json.loads(self.provenance_file.read_text())
+        origin.setdefault("resumed", []).append(provenance(config.run.seed))
+        write_atomic(self.provenance_file, json.dumps(origin, indent=2).encode())
+        write_atomic(self.config_file, dump_yaml(config).encode())
+
+    def drop_checkpoints_after(self, steps: int) -> None:
+        """Remove the checkpoints of a future that will be lived again."""
+        for file in self.checkpoints():
+            if (_steps(file) or 0) > steps:
+                file.unlink()
+
 
 def create_run(config: TrainConfig) -> Run:
     """A new folder with the configuration and where it came from."""
@@ -76,11 +95,9 @@ def create_run(config: TrainConfig) -> Run:
     name = config.run.name or f"{config.algorithm}-{stamp}-seed{config.run.seed}"
     run = Run(Path(config.run.out) / name)
     if run.path.exists() and any(run.path.iterdir()):
-        raise RunError(
-            f"{run.path} exists already; choose another --name, or continue it with --resume {run.path}"
-        )
+        raise RunError(f"{run.path} exists already; choose another --name, or continue it with --resume {run.path}")
     (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-    write_atomic(run.path / "provenance.json", json.dumps(provenance(config.run.seed), indent=2).encode())
+    write_atomic(run.provenance_file, json.dumps(provenance(config.run.seed), indent=2).encode())
     write_atomic(run.config_file, dump_yaml(config).encode())
     return run
 
@@ -104,16 +121,9 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         found = content["format_version"]
         state = from_tensors(content["state"])
     except Exception as error:  # torch raises many kinds for a damaged file
-        earlier = [
-            other
-            for other in Run(file.parent.parent).checkpoints()
-            if (_steps(other) or 0) < (_steps(file) or 0)
-        ]
-        advice = (
-            f"continue from an earlier one with --resume {earlier[-1]}"
-            if earlier
-            else "there is no earlier one"
-        )
+        others = Run(file.parent.parent).checkpoints()
+        earlier = [other for other in others if (_steps(other) or 0) < (_steps(file) or 0)]
+        advice = f"continue from an earlier one with --resume {earlier[-1]}" if earlier else "there is no earlier one"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{file} cannot be read as a checkpoint ({reason}); {advice}") from error
     if found != FORMAT_VERSION:
@@ -136,10 +146,8 @@ class ObsNormalizer:
         return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
 
 
-def load_policy(run_or_checkpoint: str | Path) -> tuple[Any, Callable[[np.ndarray], np.ndarray], TrainConfig]:
-    """The policy of a run's last checkpoint, or of a checkpoint: (SB3 policy, obs normaliser, configuration)."""
-    from gait_trainers.networks import build_policy
-
+def load_policy(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:
+    """Policy, observation normaliser and configuration of a run's last checkpoint, or of a given one."""
     run, file = open_run(run_or_checkpoint)
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
@@ -149,8 +157,9 @@ def load_policy(run_or_checkpoint: str | Path) -> tuple[Any, Callable[[np.ndarra
     policy.load_state_dict(state["policy"])
     policy.set_training_mode(False)
     norm = state["vec_normalize"]
-    if norm is None:
-        return policy, lambda obs: np.asarray(obs, dtype=np.float32), config
+    if norm is None or not config.ppo.normalize_obs:
+        size = state["spaces"]["obs_size"]
+        return policy, ObsNormalizer(np.zeros(size), np.ones(size), clip=np.inf, epsilon=0.0), config
     return policy, ObsNormalizer(norm["mean"], norm["var"], norm["clip_obs"], norm["epsilon"]), config
 
 
@@ -170,7 +179,7 @@ def provenance(seed: int) -> dict[str, Any]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Whole or not at all, also when the machine stops: temporary file, fsync, rename, fsync of the folder."""
+    """Whole or not at all, also when the machine stops: temporary file, fsync, rename, fsync the folder."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -187,8 +196,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-# Checkpoints are read with weights_only=True: tensors, containers and plain scalars. An array is kept as a tensor
-# with a tag, so that it comes back as an array.
+# Checkpoints are read with weights_only=True: tensors, containers and plain scalars. An array is kept as a
+# tensor with a tag, so that it comes back as an array.
 _ARRAY = "__ndarray__"
 
 

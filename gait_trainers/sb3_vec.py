@@ -21,23 +21,21 @@ InfoBatch = dict[str, Any]
 class SB3VecEnv(VecEnv):
     """Stable-Baselines3's view of n environments that step together.
 
-    A time-out is reported as `TimeLimit.truncated`, with the true last observation as `terminal_observation`, so
-    that SB3 bootstraps it with V(s_next); a fall is not.
+    A time-out is reported as `TimeLimit.truncated`, with the true last observation as `terminal_observation`,
+    so that SB3 bootstraps it with V(s_next); a fall is not.
     """
 
     def __init__(self, env: VectorEnv):
         mode = env.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
-            raise ValueError(
-                f"SB3VecEnv needs autoreset_mode=AutoresetMode.SAME_STEP, the environment has {mode}"
-            )
+            raise ValueError(f"SB3VecEnv needs autoreset_mode=AutoresetMode.SAME_STEP, the environment has {mode}")
         self.env = env
         self.seconds = 0.0  # wall time spent inside env.step
         self.last_info: InfoBatch = {}  # latest step; rows of finished episodes describe the new episode
         self.last_transition: InfoBatch = {}  # latest step; rows of finished episodes describe their end
         self.returns = np.zeros(env.num_envs)  # sum of task rewards in the running episodes
         self.lengths = np.zeros(env.num_envs, dtype=np.int64)
-        self._actions = np.zeros((env.num_envs, *env.single_action_space.shape), dtype=np.float32)
+        self._actions = np.zeros(env.action_space.shape, dtype=np.float32)  # type: ignore[type-var]
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> VecEnvObs:
@@ -45,7 +43,7 @@ class SB3VecEnv(VecEnv):
         if any(other != options for other in self._options):
             raise ValueError("reset options are given to all environments at once; they must not differ")
         seeds = None if self._seeds[0] is None else list(self._seeds)
-        obs, self.last_info = self.env.reset(seed=seeds, options=options or None)
+        obs, self.last_info = self.env.reset(seed=seeds, options=options or None)  # type: ignore[arg-type]
         self.last_transition = self.last_info
         self.returns[:] = 0.0
         self.lengths[:] = 0
@@ -68,9 +66,7 @@ class SB3VecEnv(VecEnv):
         self.last_transition = transition_info(info, done)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.any():
-            scalars = {
-                key: value for key, value in info["final_info"].items() if _is_scalar_column(key, value)
-            }
+            scalars = {key: value for key, value in info["final_info"].items() if _is_scalar_column(key, value)}
             for i in np.flatnonzero(done):
                 infos[i] = {key: value[i].item() for key, value in scalars.items()} | {
                     "terminal_observation": info["final_obs"][i],
@@ -87,7 +83,7 @@ class SB3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         frames = self.env.render()
-        return [None] * self.num_envs if frames is None else list(frames)
+        return [None] * self.num_envs if frames is None else list(frames)  # type: ignore[arg-type]
 
     # The n environments are rows of one object, so an attribute or a method belongs to all of them.
 
@@ -126,7 +122,7 @@ class SB3VecEnv(VecEnv):
 
 
 def transition_info(info: InfoBatch, done: np.ndarray) -> InfoBatch:
-    """`info` as the step left it: rows of finished episodes come from `final_info`, not from the new episode."""
+    """`info` as the step left it: rows of finished episodes come from `final_info`."""
     final = info.get("final_info")
     if final is None or not done.any():
         return info

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from gait_trainers.amp.callback import AMPCallback
@@ -17,12 +18,8 @@ from gait_trainers.metrics import HealthMonitor, RolloutMetrics
 from gait_trainers.sb3_vec import SB3VecEnv
 
 
-def capture(
-    model: PPO, amp: AMPCallback | None, metrics: RolloutMetrics, health: HealthMonitor
-) -> dict[str, Any]:
+def capture(model: PPO, amp: AMPCallback | None, metrics: RolloutMetrics, health: HealthMonitor) -> dict[str, Any]:
     """Everything the rest of the training depends on: tensors, arrays, containers and plain scalars."""
-    env = model.get_env()
-    assert env is not None and isinstance(env.unwrapped, SB3VecEnv)
     return {
         "spaces": {
             "obs_size": int(model.observation_space.shape[0]),  # type: ignore[index]
@@ -31,7 +28,7 @@ def capture(
         "policy": model.policy.state_dict(),
         "optimizer": model.policy.optimizer.state_dict(),
         "vec_normalize": _vec_normalize_state(model.get_vec_normalize_env()),
-        "env": env.unwrapped.get_state(),
+        "env": _base(model).get_state(),
         "amp": None if amp is None else {"callback": amp.get_state(), "wrapper": amp.wrapper.get_state()},
         "metrics": metrics.get_state(),
         "health": health.get_state(),
@@ -46,7 +43,7 @@ def capture(
         },
         "random": {
             "python": random.getstate(),
-            "numpy": np.random.get_state(legacy=False),
+            "numpy": np.random.get_state(legacy=False),  # noqa: NPY002 - the one SB3 draws from
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         },
@@ -61,12 +58,10 @@ def restore(
     health: HealthMonitor,
 ) -> None:
     """Put `capture`'s state into a freshly built training. The random generators come last."""
-    env = model.get_env()
-    assert env is not None and isinstance(env.unwrapped, SB3VecEnv)
     model.policy.load_state_dict(state["policy"])
     model.policy.optimizer.load_state_dict(state["optimizer"])
     _set_vec_normalize_state(model.get_vec_normalize_env(), state["vec_normalize"])
-    env.unwrapped.set_state(state["env"])
+    _base(model).set_state(state["env"])
     if amp is not None:
         amp.set_state(state["amp"]["callback"])
         amp.wrapper.set_state(state["amp"]["wrapper"])
@@ -84,19 +79,27 @@ def restore(
 
     generators = state["random"]
     random.setstate(generators["python"])
-    np.random.set_state(generators["numpy"])
+    np.random.set_state(generators["numpy"])  # noqa: NPY002
     torch.set_rng_state(generators["torch"])
     if generators["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(generators["cuda"])
 
 
+def _base(model: PPO) -> SB3VecEnv:
+    env = model.get_env()
+    if env is None or not isinstance(env.unwrapped, SB3VecEnv):
+        raise TypeError("the model's environment is not built on a SB3VecEnv")
+    return env.unwrapped
+
+
 def _vec_normalize_state(norm: VecNormalize | None) -> dict[str, Any] | None:
     if norm is None:
         return None
+    obs = _obs_statistics(norm)
     return {
-        "mean": norm.obs_rms.mean,
-        "var": norm.obs_rms.var,
-        "count": float(norm.obs_rms.count),
+        "mean": obs.mean,
+        "var": obs.var,
+        "count": float(obs.count),
         "clip_obs": norm.clip_obs,
         "epsilon": norm.epsilon,
         "returns": norm.returns,
@@ -109,8 +112,15 @@ def _vec_normalize_state(norm: VecNormalize | None) -> dict[str, Any] | None:
 def _set_vec_normalize_state(norm: VecNormalize | None, state: Mapping[str, Any] | None) -> None:
     if norm is None or state is None:
         return
-    norm.obs_rms.mean, norm.obs_rms.var = state["mean"].copy(), state["var"].copy()
-    norm.obs_rms.count = state["count"]
+    obs = _obs_statistics(norm)
+    obs.mean, obs.var, obs.count = state["mean"].copy(), state["var"].copy(), state["count"]
     norm.returns = state["returns"].copy()
     norm.ret_rms.mean, norm.ret_rms.var = np.array(state["return_mean"]), np.array(state["return_var"])
     norm.ret_rms.count = state["return_count"]
+
+
+def _obs_statistics(norm: VecNormalize) -> RunningMeanStd:
+    statistics = getattr(norm, "obs_rms", None)  # SB3 makes none where observations stay as they are
+    if statistics is None:
+        statistics = norm.obs_rms = RunningMeanStd(shape=norm.observation_space.shape)  # type: ignore[arg-type, assignment]
+    return statistics  # type: ignore[return-value]

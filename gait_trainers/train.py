@@ -21,19 +21,30 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 import gait_envs  # noqa: F401 - registers the environments
 from gait_envs.motion.clip import check_fits
 from gait_envs.motion.features import clip_features
+from gait_envs.motion.gait import mirror
 from gait_envs.motion.library import EMBEDDED, load_clips
 from gait_trainers.amp.callback import AMPCallback
 from gait_trainers.amp.discriminator import Discriminator
 from gait_trainers.amp.reward import AMPRewardWrapper
 from gait_trainers.amp.windows import ReferenceWindows
 from gait_trainers.callbacks import RunCallback
-from gait_trainers.config import TrainConfig, load_config
+from gait_trainers.config import ConfigError, TrainConfig, load_config
 from gait_trainers.networks import policy_kwargs
 from gait_trainers.progress import MetricsCSV, ProgressDisplay, TensorBoard
-from gait_trainers.runs import Run, RunError, create_run, load_checkpoint, open_run
+from gait_trainers.runs import Run, RunError, create_run, load_checkpoint, load_policy, open_run
 from gait_trainers.sb3_vec import SB3VecEnv
 from gait_trainers.state import restore
-from gait_trainers.stopping import walks_already
+from gait_trainers.stopping import WalkGoal
+
+
+@dataclass
+class Training:
+    """The joined pieces of a training that has not begun."""
+
+    config: TrainConfig
+    base: SB3VecEnv
+    amp: AMPCallback | None
+    model: PPO
 
 
 @dataclass
@@ -49,29 +60,70 @@ class Result:
 
 def train(config: TrainConfig) -> Result:
     """A new run, from its first step."""
-    return _run(create_run(config), config, checkpoint=None)
+    training = build(config)  # before the folder: a configuration that cannot be built leaves none behind
+    return _run(training, create_run(config), checkpoint=None)
 
 
 def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
-    """Continue a run folder from its last checkpoint, or from a given checkpoint, as if it had never stopped."""
+    """Continue a run folder from its last checkpoint, or from a given one, as if it had never stopped."""
     run, checkpoint = open_run(path)
-    config = load_config(run.config_file, overrides=overrides)
-    if checkpoint is not None:
-        for later in run.checkpoints():
-            if later.name > checkpoint.name:
-                later.unlink()  # they belong to the future that is now taken again
-    return _run(run, config, checkpoint)
+    training = build(load_config(run.config_file, overrides=overrides))
+    run.note_resumption(training.config)
+    return _run(training, run, checkpoint)
 
 
-def make_vec_env(config: TrainConfig, num_envs: int | None = None, **kwargs: Any) -> SB3VecEnv:
-    """The configured environments behind SB3's interface; `kwargs` override the environment's options."""
-    env = gymnasium.make_vec(
-        config.env.id,
-        num_envs=num_envs or config.env.num_envs,
-        vectorization_mode="vector_entry_point",
-        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP, "threads": config.env.threads},
-        **{**config.env.kwargs, **kwargs},
-    )
+def verify(config: TrainConfig) -> Result:
+    """A smoke run, meant for a configuration with `SMOKE` laid over it; its checkpoint is read back."""
+    result = train(config)
+    policy, normalize, _ = load_policy(result.run.path)
+    obs = normalize(np.zeros((1, len(normalize.mean)), dtype=np.float32))
+    action, _ = policy.predict(obs, deterministic=True)
+    if not np.isfinite(action).all():
+        raise RunError(f"{result.run.path}: the policy read back gives actions that are not finite")
+    return result
+
+
+# What --verify changes: two iterations of the real thing, tiny.
+SMOKE: dict[str, Any] = {
+    "env.num_envs": 16,
+    "ppo.n_steps": 16,
+    "ppo.minibatches": 4,
+    "amp.batch_size": 64,
+    "run.iterations": 2,
+}
+
+
+def build(config: TrainConfig) -> Training:
+    """Environments, discriminator, policy: everything that `config` names, seeded and joined."""
+    check_device(config.run.device)
+    torch.set_num_threads(config.run.torch_threads)
+    torch.manual_seed(config.run.seed)
+    base = make_vec_env(config)
+    amp = build_amp(config, base, load_reference(config, base)) if config.algorithm == "ppo-amp" else None
+    env: VecEnv = base if amp is None else amp.wrapper
+    if config.ppo.normalize_obs or config.ppo.normalize_reward:
+        env = VecNormalize(
+            env,
+            norm_obs=config.ppo.normalize_obs,
+            norm_reward=config.ppo.normalize_reward,
+            gamma=config.ppo.gamma,
+        )
+    return Training(config, base, amp, build_model(config, env))
+
+
+def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
+    """The configured environments, or `num_envs` of them, behind SB3's interface."""
+    try:
+        env = gymnasium.make_vec(
+            config.env.id,
+            num_envs=num_envs or config.env.num_envs,
+            vectorization_mode="vector_entry_point",
+            autoreset_mode=AutoresetMode.SAME_STEP,
+            threads=config.env.threads,
+            **config.env.kwargs,
+        )
+    except (TypeError, ValueError, gymnasium.error.Error) as error:
+        raise ConfigError(f"env.id {config.env.id!r} cannot be made with env.kwargs: {error}") from error
     return SB3VecEnv(env)
 
 
@@ -81,6 +133,8 @@ def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
     clips = load_clips(config.amp.data or config.env.kwargs.get("reference") or EMBEDDED)
     for clip in clips:
         check_fits(clip, robot.joint_names, 1.0 / robot.dt)
+    if config.amp.mirror:
+        clips += [mirror(clip) for clip in clips]
     return ReferenceWindows([clip_features(clip) for clip in clips], config.amp.frames)
 
 
@@ -121,48 +175,51 @@ def build_model(config: TrainConfig, env: VecEnv) -> PPO:
     )
 
 
+def check_device(name: str) -> None:
+    """Raise unless torch can compute there; SB3 would fall back to the CPU without a word."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"run.device: {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+
+
 def iterations_for(total_steps: int, config: TrainConfig) -> int:
     """Iterations that make at least `total_steps` environment steps."""
     return max(1, math.ceil(total_steps / config.rollout_steps))
 
 
-def _run(run: Run, config: TrainConfig, checkpoint: Path | None) -> Result:
+def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
+    """Train to the end, from the beginning or from a checkpoint."""
     start = time.monotonic()
-    state = load_checkpoint(checkpoint) if checkpoint is not None else None
-    torch.set_num_threads(config.run.torch_threads)
-    torch.manual_seed(config.run.seed)
-
-    base = make_vec_env(config)
+    config, model, amp = training.config, training.model, training.amp
+    state = None if checkpoint is None else load_checkpoint(checkpoint)
+    done = 0 if state is None else state["sb3"]["num_timesteps"]
+    display = ProgressDisplay(config.run.iterations, done // config.rollout_steps)
+    goal = WalkGoal(config, model, make_vec_env)
+    keeper = RunCallback(run, config, training.base, amp, display.say, goal)
+    if state is not None:
+        restore(state, model, amp, keeper.metrics, keeper.health)
+        keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
+        run.drop_checkpoints_after(done)  # they belong to a future that is now lived again
+    model.set_logger(_logger(run, config, display, done, resumed=state is not None))
+    callbacks: list[BaseCallback] = [keeper] if amp is None else [amp, keeper]
     try:
-        amp = build_amp(config, base, load_reference(config, base)) if config.algorithm == "ppo-amp" else None
-        env: VecEnv = base if amp is None else amp.wrapper
-        if config.ppo.normalize_obs or config.ppo.normalize_reward:
-            env = VecNormalize(
-                env,
-                norm_obs=config.ppo.normalize_obs,
-                norm_reward=config.ppo.normalize_reward,
-                gamma=config.ppo.gamma,
+        if done < config.total_steps:
+            model.learn(
+                config.total_steps - done,
+                CallbackList(callbacks),
+                log_interval=None,  # type: ignore[arg-type] # RunCallback logs, once the update is done
+                reset_num_timesteps=state is None,
             )
-        model = build_model(config, env)
-        done = 0 if state is None else state["sb3"]["num_timesteps"]
-        display = ProgressDisplay(config.run.iterations, done // config.rollout_steps)
-        keeper = RunCallback(run, config, base, amp, display.say, walks_already(config, model, make_vec_env))
-        if state is not None:
-            restore(state, model, amp, keeper.metrics, keeper.health)
-            keeper.elapsed = state["elapsed"]
-        model.set_logger(_logger(run, config, display, done, resumed=state is not None))
-        callbacks: list[BaseCallback] = [keeper] if amp is None else [amp, keeper]
-        try:
-            remaining = config.total_steps - done
-            if remaining > 0:
-                model.learn(
-                    remaining, CallbackList(callbacks), log_interval=None, reset_num_timesteps=state is None
-                )
-        finally:
-            model.logger.close()
+    except KeyboardInterrupt:
+        display.say(f"interrupted; continue with --resume {run.path}")
+        raise
     finally:
-        base.close()
-    return Result(run, keeper.iteration, model.num_timesteps, time.monotonic() - start, keeper.stopped)
+        model.logger.close()
+        training.base.close()
+        goal.close()
+    seconds = time.monotonic() - start
+    return Result(run, keeper.iteration, keeper.iteration * config.rollout_steps, seconds, keeper.stopped)
 
 
 def _logger(run: Run, config: TrainConfig, display: ProgressDisplay, done: int, *, resumed: bool) -> Logger:
@@ -171,28 +228,3 @@ def _logger(run: Run, config: TrainConfig, display: ProgressDisplay, done: int, 
     if config.run.tensorboard:
         formats.append(TensorBoard(str(run.tensorboard), done + 1 if resumed else None))
     return Logger(str(run.path), formats)
-
-
-def verify(config: TrainConfig) -> Result:
-    """A smoke run: two tiny iterations of the real thing, then its checkpoint read back."""
-    from gait_trainers.runs import load_policy
-
-    result = train(config)
-    policy, normalize, _ = load_policy(result.run.path)
-    obs = normalize(np.zeros((1, policy.observation_space.shape[0]), dtype=np.float32))
-    action, _ = policy.predict(obs, deterministic=True)
-    if not np.isfinite(action).all():
-        raise RunError(f"{result.run.path}: the policy read back gives actions that are not finite")
-    return result
-
-
-def smoke_overrides() -> dict[str, Any]:
-    """What `--verify` changes."""
-    return {
-        "env.num_envs": 16,
-        "ppo.n_steps": 16,
-        "ppo.minibatches": 4,
-        "amp.batch_size": 64,
-        "run.iterations": 2,
-        "run.tensorboard": False,
-    }

@@ -64,6 +64,8 @@ def load_robot(asset: str, control_rate: float = 50.0) -> Robot:
 @functools.lru_cache(maxsize=8)
 def _load(asset: str, control_rate: float) -> Robot:
     model = mujoco.MjModel.from_xml_path(str(asset_path(asset)))
+    # MuJoCo would put a diverging simulation back to its defaults and say nothing; we end the episode instead.
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     substeps = round(1.0 / (control_rate * model.opt.timestep))
     if substeps < 1 or abs(substeps * model.opt.timestep * control_rate - 1.0) > 1e-9:
         raise ValueError(f"{control_rate} Hz control is no whole number of {model.opt.timestep} s physics steps")

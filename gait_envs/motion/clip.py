@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,33 +123,76 @@ def load_clip(path: str | os.PathLike[str]) -> Clip:
     path = Path(path)
     if not path.is_file():
         raise ClipError(f"{path}: no such clip")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ClipError(f"{path}: not a readable clip: {error}") from error
+    data = _read_arrays(path)
     missing = [key for key in _REQUIRED if key not in data]
     if missing:
         raise ClipError(f"{path}: missing {', '.join(missing)}; it holds {', '.join(sorted(data)) or 'nothing'}")
+    fields: dict[str, Any] = {"name": path.stem}
+    for key, read in _READERS.items():
+        if key in data:
+            try:
+                fields[key] = read(data[key])
+            except (TypeError, ValueError) as error:
+                raise ClipError(f"{path}: {key}: {error}") from error
+    if fields.pop("format_version") != FORMAT_VERSION:
+        raise ClipError(f"{path}: format_version is {data['format_version']}, this GaitNet reads {FORMAT_VERSION}")
     try:
-        version = int(data["format_version"])
-        if version != FORMAT_VERSION:
-            raise ClipError(f"format_version is {version}, this GaitNet reads {FORMAT_VERSION}")
-        return Clip(
-            qpos=np.asarray(data["qpos"], dtype=np.float64),
-            qvel=np.asarray(data["qvel"], dtype=np.float64),
-            fps=float(data["fps"]),
-            joint_names=tuple(str(name) for name in data["joint_names"]),
-            loop=bool(data["loop"]),
-            model=str(data["model"]),
-            source=str(data["source"]),
-            license=str(data["license"]),
-            name=path.stem,
-            contacts=np.asarray(data["contacts"], dtype=np.float64) if "contacts" in data else None,
-            meta=json.loads(str(data["meta"])) if "meta" in data else {},
-        )
-    except (TypeError, ValueError) as error:
+        return Clip(**fields)
+    except ClipError as error:
         raise ClipError(f"{path}: {error}") from error
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz`, none of them pickled."""
+    if not zipfile.is_zipfile(path):
+        raise ClipError(f"{path}: not a readable clip: no whole .npz archive")
+    data: dict[str, np.ndarray] = {}
+    key = "the archive"
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            for key in file.files:
+                data[key] = file[key]
+    except Exception as error:  # a damaged archive raises a dozen kinds
+        raise ClipError(f"{path}: not a readable clip: {key}: {error}") from error
+    return data
+
+
+def _floats(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, dtype=np.float64)
+
+
+def _flag(array: np.ndarray) -> bool:
+    if array.dtype != bool or array.ndim:
+        raise ValueError(f"expected true or false, got {array}")
+    return bool(array)
+
+
+def _names(array: np.ndarray) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise ValueError(f"expected a row of names, got {array}")
+    return tuple(array.tolist())
+
+
+def _json_object(array: np.ndarray) -> dict[str, Any]:
+    value = json.loads(str(array))
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, got {value}")
+    return value
+
+
+_READERS: dict[str, Callable[[np.ndarray], Any]] = {
+    "format_version": lambda array: int(array.item()),
+    "qpos": _floats,
+    "qvel": _floats,
+    "fps": lambda array: float(array.item()),
+    "joint_names": _names,
+    "loop": _flag,
+    "model": str,
+    "source": str,
+    "license": str,
+    "contacts": _floats,
+    "meta": _json_object,
+}
 
 
 def check_fits(clip: Clip, joint_names: tuple[str, ...], fps: float | None = None) -> None:

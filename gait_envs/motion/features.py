@@ -19,7 +19,12 @@ AMP_LAYOUT = Layout(
     (
         Row("joint_position", 9, "rad", "all servos, absolute"),
         Row("joint_velocity", 9, "rad/s", "all servos"),
-        Row("velocity_direction", 3, "1", "unit vector of the root's velocity, heading frame; zero below 0.1 m/s"),
+        Row(
+            "velocity_direction",
+            3,
+            "1",
+            "unit vector of the root's velocity, heading frame; zero below 0.1 m/s",
+        ),
         Row("angular_velocity", 3, "rad/s", "of the root, heading frame"),
         Row("height", 1, "m", "of the root above the floor"),
         Row("foot_contact", 4, "1", "tanh(force / 10 N): left toe, left heel, right toe, right heel"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import savgol_filter
 
 
@@ -29,14 +30,37 @@ def trend(values: np.ndarray, fps: float, window: float) -> np.ndarray:
     """Running straight-line fit over `window` seconds of values (T, ...).
 
     With a window of one stride it keeps where a walker turns and drops how the pelvis swings at each
-    step. A span shorter than the window is fitted by one line.
+    step. A span shorter than the window has no trend to tell from a swing: it gets its mean.
     """
     frames = max(3, round(window * fps) // 2 * 2 + 1)
     if frames > len(values):
-        frames = len(values) - 1 + len(values) % 2  # the largest odd number that fits
-    if frames < 3:
         return np.broadcast_to(values.mean(axis=0), values.shape).copy()
     return savgol_filter(values, frames, 1, axis=0, mode="interp")
+
+
+def smooth(values: np.ndarray, fps: float, sigma: float) -> np.ndarray:
+    """Values (T, ...) without phase shift through a Gaussian of `sigma` seconds; the ends keep their slope."""
+    width = sigma * fps
+    pad = min(len(values) - 1, int(np.ceil(4 * width)))
+    if width <= 0 or pad < 1:
+        return values.copy()
+    padded = np.pad(values, [(pad, pad)] + [(0, 0)] * (values.ndim - 1), mode="reflect", reflect_type="odd")
+    return gaussian_filter1d(padded, width, axis=0)[pad:-pad]
+
+
+def smooth_quaternions(quat: np.ndarray, fps: float, sigma: float) -> np.ndarray:
+    """The same for unit quaternions (T, 4), good while they turn little within `sigma`."""
+    flips = np.cumprod(np.where(np.sum(quat[1:] * quat[:-1], axis=-1) < 0, -1.0, 1.0))
+    continuous = quat * np.concatenate([[1.0], flips])[:, None]  # q and -q are one rotation
+    mean = smooth(continuous, fps, sigma)
+    return mean / np.linalg.norm(mean, axis=-1, keepdims=True)
+
+
+def envelope(values: np.ndarray, frames: int) -> np.ndarray:
+    """A smooth curve nowhere below values (T,): the largest within `frames` either way, averaged as widely."""
+    window = np.hanning(2 * frames + 3)[1:-1]
+    highest = np.pad(maximum_filter1d(values, 2 * frames + 1, mode="nearest"), frames, mode="edge")
+    return np.convolve(highest, window / window.sum(), mode="valid")
 
 
 def debounce(mask: np.ndarray, frames: int) -> np.ndarray:

@@ -43,6 +43,7 @@ class Landmarks:
     unit: float  # metres a file unit
     up: str  # the file's vertical axis, such as "+y"
     dropped: int = 0  # leading rest-pose frames left out
+    time_scale: float = 1.0  # seconds here a captured second
     notes: tuple[str, ...] = ()
 
     @property
@@ -116,7 +117,6 @@ def extract_landmarks(
     if len(position) - dropped < 2:
         raise MotionError(f"{motion.name}: {len(position)} frames, {dropped} of them a rest pose; nothing moves")
     points = {role: point[dropped:] for role, point in points.items()}
-    notes = motion.notes
     bones = [(f"{side}_{a}", f"{side}_{b}") for side in SIDES for a, b in (("hip", "knee"), ("knee", "ankle"))]
     leg = 0.5 * sum(float(np.median(np.linalg.norm(points[a] - points[b], axis=1))) for a, b in bones)
     if leg <= 0:
@@ -125,13 +125,13 @@ def extract_landmarks(
     up = up or _vertical(points)
     turn = _upright(up)
     landmarks = Landmarks(
-        {role: point @ turn.T * metres for role, point in points.items()},
-        motion.fps,
-        leg * metres,
-        metres,
-        up,
-        dropped,
-        (*notes, *note),
+        points={role: point @ turn.T * metres for role, point in points.items()},
+        fps=motion.fps,
+        leg_length=leg * metres,
+        unit=metres,
+        up=up,
+        dropped=dropped,
+        notes=(*motion.notes, *note),
     )
     _check_sides(landmarks, motion.name)
     return landmarks
@@ -158,7 +158,7 @@ def _unit(unit: str | float | None, leg: float) -> tuple[float, tuple[str, ...]]
             raise MotionError(f"unit {unit!r}: expected metres a unit or one of {', '.join(_UNITS)}")
         return metres, ()
     metres = min(_UNITS.values(), key=lambda m: abs(np.log(leg * m / _ADULT_LEG)))
-    if abs(np.log(leg * metres / _ADULT_LEG)) > np.log(1.5):
+    if abs(np.log(leg * metres / _ADULT_LEG)) > np.log(1.4):
         return metres, (f"the legs measure {leg * metres:.2f} m in the likeliest unit; set the unit if that is wrong",)
     return metres, ()
 
@@ -184,16 +184,31 @@ def _upright(up: str) -> np.ndarray:
 def _check_sides(landmarks: Landmarks, name: str) -> None:
     """Left and right must agree with where the toes point, or the motion would come out mirrored."""
     forward = np.cross(landmarks.across("hip"), [0.0, 0.0, 1.0])
-    toes = landmarks.mid("toe") - landmarks.mid("ankle")
-    if np.sum(forward * toes) < 0:
+    agreement = 0.0
+    for side in SIDES:
+        ankle = landmarks.points[f"{side}_ankle"]
+        toes = landmarks.points[f"{side}_toe"] - ankle
+        low = ankle[:, 2] <= np.percentile(ankle[:, 2], 30)  # a runner's raised foot does point back
+        agreement += float(np.sum((forward * toes)[low]))
+    if agreement < 0:
         raise MotionError(f"{name}: the toes point backwards; left and right are swapped, or the up axis is wrong")
+
+
+def crop(landmarks: Landmarks, start: float, end: float | None) -> Landmarks:
+    """The frames from `start` to `end` seconds of the capture."""
+    last = (landmarks.frames - 1) / landmarks.fps
+    stop = last if end is None else end
+    if not 0 <= start < stop <= last + 1e-6:
+        raise MotionError(f"cannot cut from {start:g} s to {stop:g} s: the capture lasts {last:.3f} s")
+    frames = slice(round(start * landmarks.fps), round(stop * landmarks.fps) + 1)
+    return landmarks.map(lambda point: point[frames])
 
 
 def retime(landmarks: Landmarks, fps: float, time_scale: float) -> Landmarks:
     """Read at `fps` after stretching time by `time_scale`; the result is in the stretched time."""
     source_fps = landmarks.fps / time_scale
     out = landmarks.map(lambda point: resample(point, source_fps, fps))
-    return replace(out, fps=fps)
+    return replace(out, fps=fps, time_scale=landmarks.time_scale * time_scale)
 
 
 def heading(landmarks: Landmarks, stride: float) -> np.ndarray:

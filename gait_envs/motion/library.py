@@ -47,10 +47,24 @@ class MotionLibrary:
         self.speeds = np.array([clip.mean_speed for clip in clips])  # m/s
         self.qpos = np.concatenate([clip.qpos for clip in clips])
         self.qvel = np.concatenate([clip.qvel for clip in clips])
+        self.loops = np.array([clip.loop for clip in clips])
+        # What one turn of a looping clip moves the root by.
+        self.strides = np.array([clip.qpos[-1, :2] - clip.qpos[0, :2] for clip in clips])  # (clips, 2) m
 
     def nearest_speed(self, speed: float) -> int:
         """The clip whose mean speed (m/s) is nearest."""
         return int(np.argmin(np.abs(self.speeds - speed)))
+
+    def index(self, clip: int | str) -> int:
+        """A clip by its name or its number."""
+        names = [c.name for c in self.clips]
+        if isinstance(clip, str):
+            if clip not in names:
+                raise ClipError(f"no clip {clip!r}; the library has {', '.join(names)}")
+            return names.index(clip)
+        if not 0 <= int(clip) < len(names):
+            raise ClipError(f"no clip {clip}; the library has 0 to {len(names) - 1}")
+        return int(clip)
 
     def frame(self, clip: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Position and velocity at a frame, moved so that the root stands over the origin."""
@@ -58,3 +72,16 @@ class MotionLibrary:
         qpos = self.qpos[at].copy()
         qpos[:2] = 0.0
         return qpos, self.qvel[at].copy()
+
+    def at(self, clip: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and velocities (k, ...) at frames counted from each clip's start, (k,) int.
+
+        Looping clips go round, their root a stride further on each time; others stay on their last frame.
+        """
+        turns, rest = np.divmod(frame, self.lengths[clip] - 1)
+        loops = self.loops[clip]
+        index = np.where(loops, rest, np.minimum(frame, self.lengths[clip] - 1))
+        at = self.starts[clip] + index
+        qpos = self.qpos[at]
+        qpos[:, :2] += np.where(loops, turns, 0)[:, None] * self.strides[clip]
+        return qpos, self.qvel[at]

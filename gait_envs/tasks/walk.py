@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,8 @@ class Start:
     qvel: np.ndarray  # (nv,)
     command: np.ndarray  # (3,)
     on_floor: bool  # True: the pose is to be lifted or lowered until its lowest sole touches
+    clip: int = 0  # the reference frame it was taken from, where there is one
+    frame: int = 0
 
 
 def observation_layout(robot: Robot, config: WalkConfig) -> Layout:
@@ -111,14 +113,14 @@ class WalkTask:
     def draw_start(self, rng: np.random.Generator, level: float, options: Mapping[str, Any]) -> Start:
         """Where one episode begins; `options` of reset override the draw."""
         config, robot = self.config, self.robot
-        command = np.asarray(options["command"], float) if "command" in options else self.draw_command(rng, level)
-        if command.shape != (3,):
-            raise ValueError(f"options['command'] must be (vx, vy, yaw rate), got shape {command.shape}")
+        command = _numbers(options, "command", 3) if "command" in options else self.draw_command(rng, level)
         from_reference = self.library is not None and rng.random() < config.rsi_probability
+        clip = frame = 0
         if from_reference:
             assert self.library is not None
             clip = self.library.nearest_speed(float(command[0]))
-            qpos, qvel = self.library.frame(clip, int(rng.integers(self.library.lengths[clip])))
+            frame = int(rng.integers(self.library.lengths[clip]))
+            qpos, qvel = self.library.frame(clip, frame)
         else:
             qpos, qvel = robot.home_qpos.copy(), np.zeros(robot.model.nv)
             joints = qpos[7:] + config.reset_noise * rng.uniform(-1, 1, len(robot.home))
@@ -126,11 +128,10 @@ class WalkTask:
             qvel[6:] = 10 * config.reset_noise * rng.uniform(-1, 1, len(robot.home))
         for key, value in (("qpos", qpos), ("qvel", qvel)):
             if key in options:
-                given = np.asarray(options[key], float)
-                if given.shape != value.shape:
-                    raise ValueError(f"options[{key!r}] has shape {given.shape}, expected {value.shape}")
-                value[:] = given
-        return Start(qpos, qvel, command, on_floor=not from_reference and "qpos" not in options)
+                value[:] = _numbers(options, key, value.size)
+        if abs(np.linalg.norm(qpos[3:7]) - 1) > 1e-3:
+            raise ValueError(f"options['qpos'] has the root quaternion {qpos[3:7]}, which is not of length 1")
+        return Start(qpos, qvel, command, not from_reference and "qpos" not in options, clip, frame)
 
     def draw_command(self, rng: np.random.Generator, level: float) -> np.ndarray:
         """A command within the range; with a curriculum, the forward range opens with the level."""
@@ -146,7 +147,7 @@ class WalkTask:
         hold = action_holding(qpos[:, 7:], robot.home, robot.action_scale)
         for rows in (memory.action, memory.previous_action, memory.filtered):
             rows[ids] = hold
-        memory.delayed[ids] = self._target(hold)[:, None, :]
+        memory.delayed[ids] = qpos[:, None, 7:]
         memory.command[ids] = [start.command for start in starts]
         memory.heading[ids] = quat_yaw(qpos[:, 3:7])
         memory.lag[ids] = lag
@@ -156,12 +157,12 @@ class WalkTask:
         """Move the curriculum of the sub-environments whose episode ended: up a tenth, or down."""
         memory.level[ids] = np.clip(memory.level[ids] + np.where(survived, 0.1, -0.05), 0.0, 1.0)
 
-    def resample(self, memory: WalkMemory, rngs: list[np.random.Generator]) -> None:
-        """Draw new commands where one is due."""
+    def resample(self, memory: WalkMemory, rows: np.ndarray, rngs: list[np.random.Generator]) -> None:
+        """Draw new commands where one is due, among the sub-environments `rows`."""
         if self.config.command_interval <= 0:
             return
         period = max(1, round(self.config.command_interval / self.robot.dt))
-        for i in np.flatnonzero(memory.steps % period == 0):
+        for i in rows[memory.steps[rows] % period == 0]:
             memory.command[i] = self.draw_command(rngs[i], float(memory.level[i]))
 
     # -- one step ---------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ class WalkTask:
         """Servo targets (n, nu) rad that this step applies, and the memory with the action in it."""
         action = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         filtered = low_pass(action, memory.filtered, self.config.action_filter)
-        delayed = np.concatenate([self._target(filtered)[:, None, :], memory.delayed[:, :-1]], axis=1)
+        delayed = np.concatenate([self.target(filtered, memory)[:, None, :], memory.delayed[:, :-1]], axis=1)
         memory = dataclasses.replace(
             memory,
             action=action,
@@ -182,27 +183,30 @@ class WalkTask:
         )
         return delayed[np.arange(len(action)), memory.lag], memory
 
-    def _target(self, action: np.ndarray) -> np.ndarray:
+    def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
+        """Servo targets (n, nu) rad of a filtered action: about the home pose."""
         robot = self.robot
         return servo_target(action, robot.home, robot.action_scale, robot.lower, robot.upper)
 
     def observe(self, state: State, memory: WalkMemory) -> np.ndarray:
         """The observation, (n, layout.size) float32."""
+        return self.layout.pack(self.observation_parts(state, memory))
+
+    def observation_parts(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
+        """The observation's rows by name, before their limits."""
         robot, quat = self.robot, state.qpos[:, 3:7]
         velocity = state.qvel[:, :3]
         if self.config.velocity_frame == "heading":
             velocity = heading_frame(quat, velocity)
-        return self.layout.pack(
-            {
-                "joint_position": (state.qpos[:, 7:] - robot.home) / robot.action_scale,
-                "joint_velocity": state.qvel[:, 6:],
-                "linear_velocity": velocity,
-                "angular_velocity": state.gyro,
-                "gravity": gravity_direction(state),
-                "command": self.steered_command(state, memory),
-                "previous_action": memory.filtered[:, self._held],
-            }
-        )
+        return {
+            "joint_position": (state.qpos[:, 7:] - robot.home) / robot.action_scale,
+            "joint_velocity": state.qvel[:, 6:],
+            "linear_velocity": velocity,
+            "angular_velocity": state.gyro,
+            "gravity": gravity_direction(state),
+            "command": self.steered_command(state, memory),
+            "previous_action": memory.filtered[:, self._held],
+        }
 
     def steered_command(self, state: State, memory: WalkMemory) -> np.ndarray:
         """The command with its yaw rate corrected towards the heading it should have by now, (n, 3).
@@ -232,10 +236,15 @@ class WalkTask:
 
     def reward(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
         """Weighted terms (n,), in the order of the weights; their sum is the reward."""
+        functions = self.reward_functions(state, memory)
+        return {name: weight * functions[name]() for name, weight in self.config.reward_weights.items()}
+
+    def reward_functions(self, state: State, memory: WalkMemory) -> dict[str, Callable[[], np.ndarray]]:
+        """Every term by name, computed only when it is called for."""
         velocity = heading_frame(state.qpos[:, 3:7], state.qvel[:, :3])
         gravity = gravity_direction(state)
         command, k = memory.command, self.config.tracking_sharpness
-        functions = {
+        return {
             "tracking_lin_vel": lambda: terms.tracking(velocity[:, 0], command[:, 0], k),
             "tracking_lateral": lambda: terms.tracking(velocity[:, 1], command[:, 1], k),
             "tracking_yaw_rate": lambda: terms.tracking(
@@ -251,7 +260,6 @@ class WalkTask:
             "vertical_velocity": lambda: state.qvel[:, 2] ** 2,
             "roll_pitch_rate": lambda: terms.squared(state.gyro[:, :2]),
         }
-        return {name: weight * functions[name]() for name, weight in self.config.reward_weights.items()}
 
     def fallen(self, state: State, memory: WalkMemory) -> np.ndarray:
         """Failure (n,): too low, too high or tilted over."""
@@ -275,6 +283,14 @@ class WalkTask:
             "yaw_rate_error": np.abs(rate - memory.command[:, 2]),
             "amp_obs": amp_features(state.qpos, state.qvel, state.foot_force),
         }
+
+
+def _numbers(options: Mapping[str, Any], key: str, size: int) -> np.ndarray:
+    """A reset option of `size` finite numbers."""
+    value = np.array(options[key], dtype=float)
+    if value.shape != (size,) or not np.isfinite(value).all():
+        raise ValueError(f"options[{key!r}] must be {size} finite numbers, got {value.tolist()}")
+    return value
 
 
 def gravity_direction(state: State) -> np.ndarray:

@@ -57,7 +57,7 @@ class AMPCallback(BaseCallback):
         return metrics | {"disc_updates": float(len(losses)), "disc_replay": float(len(self.replay))}
 
     def measure(self, fresh: np.ndarray) -> dict[str, float]:
-        """How the discriminator that gave this rollout its rewards tells it from the reference, without noise."""
+        """How the discriminator that rewarded this rollout tells it from the reference, without noise."""
         self.discriminator.eval()
         count = self.config.batch_size
         with torch.no_grad():

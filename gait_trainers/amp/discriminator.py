@@ -1,12 +1,13 @@
 """The discriminator: how much a window of motion looks like the reference.
 
-A least-squares GAN critic: trained towards 1 on reference windows and 0 on policy windows, smoothed by spectral
-normalisation and by the R1 penalty on reference windows.
+A least-squares GAN critic: trained towards 1 on reference windows and 0 on policy windows, smoothed by
+spectral normalisation and by the R1 penalty on reference windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class Discriminator(nn.Module):
         self.register_buffer("std", torch.from_numpy(np.tile(std, frames)))
         sizes = [len(mean) * frames, *hidden]
         layers: list[nn.Module] = []
-        for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for size_in, size_out in pairwise(sizes):
             linear = _orthogonal_linear(size_in, size_out, gain=2**0.5, generator=generator)
             layers += [spectral_norm(linear) if use_spectral_norm else linear, nn.ELU()]
         layers.append(_orthogonal_linear(sizes[-1], 1, gain=0.01, generator=generator))
@@ -106,9 +107,7 @@ def _with_noise(x: Tensor, std: float, generator: torch.Generator | None) -> Ten
     return x + std * torch.randn(x.shape, generator=generator).to(x.device)
 
 
-def _orthogonal_linear(
-    size_in: int, size_out: int, gain: float, generator: torch.Generator | None
-) -> nn.Linear:
+def _orthogonal_linear(size_in: int, size_out: int, gain: float, generator: torch.Generator | None) -> nn.Linear:
     linear = nn.Linear(size_in, size_out)
     nn.init.orthogonal_(linear.weight, gain, generator=generator)
     nn.init.zeros_(linear.bias)

@@ -1,4 +1,4 @@
-"""A memory of earlier policy windows, so that the discriminator does not forget what it has already refuted."""
+"""A memory of earlier policy windows: the discriminator does not forget what it has already refuted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 class ReplayBuffer:
     """A ring of the last `capacity` windows."""
 
-    # A rollout may be larger than the memory. It gives at most this share, drawn at random, so that the memory
-    # always spans at least ten rollouts.
+    # A rollout may be larger than the memory. It gives at most this share, drawn at random, so that the
+    # memory always spans at least ten rollouts.
     SHARE_PER_ROLLOUT = 0.1
 
     def __init__(self, capacity: int, dim: int):

@@ -35,19 +35,15 @@ STYLE_REWARDS: dict[str, Callable[[Tensor], Tensor]] = {"clip": clip_reward, "qu
 class AMPRewardWrapper(VecEnvWrapper):
     """Adds `weight` times the style reward to the task reward, and keeps the rollout's windows for training.
 
-    The features of the frame a step leads to are `info["amp_obs"]`. An episode's first window is complete once
-    the episode, its reset state included, has `frames` frames; before that the style reward is 0 and nothing is
-    stored. Scores come from the discriminator as it is while the rollout is collected.
+    The features of the frame a step leads to are `info["amp_obs"]`. An episode's first window is complete
+    once the episode, its reset state included, has `frames` frames; before that the style reward is 0 and
+    nothing is stored. Scores come from the discriminator as it is while the rollout is collected.
     """
 
-    def __init__(
-        self, venv: VecEnv, discriminator: Discriminator, *, frames: int, weight: float, reward: str = "clip"
-    ):
+    def __init__(self, venv: VecEnv, discriminator: Discriminator, *, frames: int, weight: float, reward: str = "clip"):
         super().__init__(venv)
         if not isinstance(venv.unwrapped, SB3VecEnv):
-            raise TypeError(
-                f"AMPRewardWrapper needs a SB3VecEnv inside, found {type(venv.unwrapped).__name__}"
-            )
+            raise TypeError(f"AMPRewardWrapper needs a SB3VecEnv inside, found {type(venv.unwrapped).__name__}")
         self.base: SB3VecEnv = venv.unwrapped
         self.discriminator = discriminator
         self.weight = weight
@@ -74,9 +70,7 @@ class AMPRewardWrapper(VecEnvWrapper):
 
     def take_rollout(self) -> np.ndarray:
         """The windows collected since the last call, (m, frames * d)."""
-        windows = (
-            np.concatenate(self.rollout) if self.rollout else np.zeros((0, len(self.discriminator.mean)))
-        )
+        windows = np.concatenate(self.rollout) if self.rollout else np.zeros((0, len(self.discriminator.mean)))
         self.rollout.clear()
         return windows.astype(np.float32, copy=False)
 

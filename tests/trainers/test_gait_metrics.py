@@ -108,6 +108,13 @@ def test_heading_drift_counts_whole_turns_and_stops_at_the_last_valid_frame():
     np.testing.assert_allclose(drift, np.degrees([0.5, 0.2]))
 
 
+def test_a_fall_within_two_seconds_is_no_drift():
+    yaw, valid = np.linspace(0, 1.0, 501)[:, None], np.ones((501, 1), bool)
+    valid[90:] = False
+    assert np.isnan(gm.heading_drift(yaw, np.zeros(1), valid, DT)).all()
+    assert np.isnan(gm.lateral_drift(np.ones((501, 1, 2)), yaw, np.zeros((1, 3)), valid, DT)).all()
+
+
 # -- contact -------------------------------------------------------------------------------------------
 
 

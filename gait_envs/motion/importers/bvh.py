@@ -128,7 +128,8 @@ def _read_hierarchy(lines: _Lines) -> list[_Node]:
             if open_nodes:
                 open_node = nodes[open_nodes[-1]]
                 raise lines.error(
-                    number, f"{words[0]} before joint {open_node.name!r} (line {open_node.line}) is closed by a brace"
+                    number,
+                    f"{words[0]} before joint {open_node.name!r} (line {open_node.line}) is closed by a brace",
                 )
             if not nodes:
                 raise lines.error(number, "HIERARCHY holds no ROOT")

@@ -1,0 +1,269 @@
+"""From a run to a bundle: the trained policy as one ONNX graph, compared with torch before it is written."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import logging
+import os
+import re
+import shlex
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import nn
+
+from gait_trainers.amp.discriminator import Discriminator
+from gait_trainers.bundle import (
+    FORMAT_VERSION,
+    MANIFEST,
+    NETWORK,
+    OUTPUTS,
+    STYLE,
+    Policy,
+    deployment_kwargs,
+    make_env,
+    onnx_forward,
+    open_session,
+    write_checksums,
+)
+from gait_trainers.config import TrainConfig
+from gait_trainers.policies import PolicyNetwork, load_discriminator, policy_from_run
+from gait_trainers.progress import read_metrics
+from gait_trainers.runs import ObsNormalizer, RunError, load_policy, open_run
+
+TOLERANCE = 1e-5  # largest difference between onnxruntime and torch, in units of the action range
+OBSERVATIONS = 1000  # real ones, on which they are compared
+OPSET = 20
+
+
+class ExportError(RuntimeError):
+    """An export that was refused; nothing has been written."""
+
+
+def export(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
+    """Write the bundle of a run's latest checkpoint (or of a checkpoint) to `out`, whole or not at all."""
+    out = Path(out)
+    if out.exists() and not force:
+        raise ExportError(f"{out} exists already; choose another --out, or replace it with --force")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).exists():
+        raise ExportError(f"{out} is not a bundle (it has no {MANIFEST}); --force replaces bundles only")
+    policy, normalizer, config = load_policy(run)
+    network = PolicyNetwork(policy, normalizer).eval()
+    observations = real_observations(policy_from_run(run))
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        write_onnx(network, temporary / NETWORK, "observation", OUTPUTS, observations.shape[1])
+        difference = parity(temporary / NETWORK, policy, normalizer, observations)
+        critic = load_discriminator(run, config)
+        if critic is not None:
+            write_style(critic, temporary / STYLE)
+        manifest = describe(run, config, difference, critic)
+        (temporary / MANIFEST).write_text(readable_json(manifest))
+        write_checksums(temporary)
+        _replace_folder(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def _replace_folder(new: Path, out: Path) -> None:
+    """Put `new` in the place of `out`: the old one is moved aside first and deleted last."""
+    aside = out.with_name(f".{out.name}.{os.getpid()}.old")
+    if out.exists():
+        out.rename(aside)
+    new.rename(out)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def real_observations(policy: Policy, count: int = OBSERVATIONS, seed: int = 0) -> np.ndarray:
+    """(count, d) observations the policy itself meets, sampling its actions, commands across its range."""
+    n = 10
+    env = make_env(policy.env_id, num_envs=n, threads=1, autoreset_mode=AutoresetMode.NEXT_STEP, **policy.env_kwargs)
+    rng = np.random.default_rng(seed)
+    obs, _ = env.reset(seed=seed)
+    seen = [obs]
+    while len(seen) * n < count:
+        obs, *_ = env.step(policy.act(obs, deterministic=False, rng=rng))
+        seen.append(obs)
+    env.close()
+    return np.concatenate(seen)[:count]
+
+
+def parity(path: Path, policy: ActorCriticPolicy, normalizer: ObsNormalizer, observations: np.ndarray) -> float:
+    """Largest difference between the graph's outputs and the trainer's; ExportError beyond TOLERANCE."""
+    with torch.no_grad():
+        normal: Any = policy.get_distribution(torch.from_numpy(normalizer(observations))).distribution
+    expected = normal.mean.numpy(), normal.stddev.numpy()
+    found = onnx_forward(path)(observations)
+    (action,) = open_session(path).run(["action"], {"observation": observations})
+    pairs = [*zip(found, expected, strict=True), (action, np.clip(expected[0], -1.0, 1.0))]
+    difference = float(max(np.abs(a - b).max() for a, b in pairs))
+    if not difference <= TOLERANCE:  # NaN is refused too
+        raise ExportError(
+            f"onnxruntime and torch differ by {difference:.2g} on {len(observations)} observations, "
+            f"allowed is {TOLERANCE:g}; nothing was written"
+        )
+    return difference
+
+
+def write_style(critic: Discriminator, path: Path) -> None:
+    """The discriminator with its normaliser as a graph; spectral normalisation becomes plain weights."""
+    linear = [layer for layer in critic.layers if isinstance(layer, nn.Linear)]
+    size = linear[0].in_features
+    plain = Discriminator(np.zeros((1, size)), 1, [x.out_features for x in linear[:-1]], use_spectral_norm=False)
+    plain.mean, plain.std = critic.mean, critic.std
+    for ours, theirs in zip(plain.layers, critic.layers, strict=True):
+        if isinstance(ours, nn.Linear) and isinstance(theirs, nn.Linear):
+            ours.weight.data, ours.bias.data = theirs.weight.detach(), theirs.bias.detach()
+    write_onnx(plain, path, "features", ("score",), size)
+    windows = plain.mean.numpy() + plain.std.numpy() * np.random.default_rng(0).normal(size=(100, size))
+    windows = windows.astype(np.float32)
+    found = open_session(path).run(["score"], {"features": windows})[0]
+    with torch.no_grad():
+        difference = float(np.abs(found - critic(torch.from_numpy(windows)).numpy()).max())
+    if not difference <= 10 * TOLERANCE:
+        raise ExportError(f"the exported discriminator differs from torch by {difference:.2g}; nothing was written")
+
+
+def write_onnx(module: nn.Module, path: Path, input_name: str, outputs: Sequence[str], size: int) -> None:
+    """One self-contained file with a named input (batch, size) and named outputs; any batch size."""
+    module = copy.deepcopy(module).cpu().eval()
+    with _quiet_exporter():
+        torch.onnx.export(
+            module,
+            (torch.zeros(2, size),),
+            str(path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[input_name],
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without the exporter's notes on its own deprecated parts and on packages it could also have used."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def describe(
+    run_path: str | Path, config: TrainConfig, difference: float, critic: Discriminator | None
+) -> dict[str, Any]:
+    """policy.json: everything needed to run the network on a robot, and where it came from."""
+    run, file = open_run(run_path)
+    if file is None:
+        raise RunError(f"{run.path} has no checkpoint yet")
+    kwargs = deployment_kwargs(config.env.kwargs)
+    env = make_env(config.env.id, threads=1, **kwargs)
+    robot, task = env.core.robot, env.core.task
+    env.close()
+    manifest: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "license": "MIT",
+        "environment": {
+            "id": config.env.id,
+            "kwargs": kwargs,
+            "robot": robot.name,
+            "control_rate_hz": round(1.0 / robot.dt, 6),
+            "physics_rate_hz": round(1.0 / robot.model.opt.timestep, 6),
+        },
+        "observation": {
+            "input": "observation",
+            "dtype": "float32",
+            "size": task.layout.size,
+            "normalized_by": "the network; feed raw values",
+            "layout": task.layout.table(),
+        },
+        "command": {
+            "layout": ["forward m/s", "leftward m/s", "yaw rate rad/s"],
+            "low": list(task.config.command_low),
+            "high": list(task.config.command_high),
+        },
+        "action": {
+            "outputs": dict(
+                zip(OUTPUTS, ("clipped to [-1, 1]; use this", "before clipping", "exploration"), strict=True)
+            ),
+            "joints": list(robot.joint_names),
+            "home_rad": robot.home.tolist(),
+            "scale_rad": robot.action_scale.tolist(),
+            "lower_rad": robot.lower.tolist(),
+            "upper_rad": robot.upper.tolist(),
+            "filter_alpha": task.config.action_filter,
+            "filter": "filtered = filter_alpha * action + (1 - filter_alpha) * filtered",
+            "target_rad": "clip(home_rad + scale_rad * filtered, lower_rad, upper_rad)",
+        },
+        "training": {
+            "algorithm": config.algorithm,
+            "checkpoint": file.name,
+            "steps": int(file.stem.removeprefix("step_")),
+            "seed": config.run.seed,
+            **_provenance(run.path),
+            "last_quarter": last_quarter(run.metrics_file),
+            "config": config.model_dump(mode="json"),
+        },
+        "parity": {"observations": OBSERVATIONS, "largest_difference": difference, "tolerance": TOLERANCE},
+        "exported_with": {name: version(name) for name in ("gaitnet", "torch", "onnx", "onnxruntime")},
+    }
+    if critic is not None:
+        manifest["style"] = {"input": "features", "output": "score", "frames": config.amp.frames}
+        manifest["style"]["layout"] = task.amp_layout.table()
+    return manifest
+
+
+def readable_json(tree: Any) -> str:
+    """Indented, with lists of plain values on one line each."""
+    text = json.dumps(tree, indent=2, ensure_ascii=False)
+    return re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda m: "[" + re.sub(r",\n\s+", ", ", m[1]) + "]", text) + "\n"
+
+
+def _provenance(run: Path) -> dict[str, Any]:
+    """The command, commit and versions that the run recorded when it began."""
+    file = run / "provenance.json"
+    recorded = json.loads(file.read_text()) if file.is_file() else {}
+    if "command" in recorded:
+        program, *arguments = recorded["command"]
+        recorded["command"] = shlex.join([Path(program).name, *arguments])
+    return {key: recorded[key] for key in ("command", "commit", "time", "versions") if key in recorded}
+
+
+def last_quarter(metrics_file: Path) -> dict[str, float]:
+    """Means of every figure in metrics.csv over the last quarter of its rows."""
+    rows = read_metrics(metrics_file) if metrics_file.is_file() else []
+    late = rows[-max(1, len(rows) // 4) :]
+    columns = {key: [float(row[key]) for row in late if row.get(key)] for row in late[:1] for key in row}
+    return {key: round(float(np.mean(values)), 6) for key, values in columns.items() if values}
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="run folder (its latest checkpoint) or checkpoint file")],
+    out: Annotated[Path, typer.Option(help="bundle folder to write")],
+    force: Annotated[bool, typer.Option(help="replace a bundle that is there already")] = False,
+) -> None:
+    """Write a policy bundle: policy.onnx, policy.json and checksums, once onnxruntime agrees with torch."""
+    folder = export(run, out, force=force)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    print(f"{folder}: largest difference from torch {manifest['parity']['largest_difference']:.1e}")

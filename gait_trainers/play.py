@@ -1,0 +1,199 @@
+"""Watches a policy walk: in a window, or in a video made without one."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import numpy as np
+import typer
+from PIL import Image, ImageDraw, ImageFont
+
+from gait_envs.render import Offscreen
+from gait_trainers.bundle import Policy, make_env
+from gait_trainers.evaluate import Command, load_policy, parse_command
+from gait_trainers.gait_metrics import Rollout, heading_velocity
+from gait_trainers.recording import record
+
+FORMATS = (".mp4", ".gif")
+FPS = 25  # of videos: GIF viewers slow down what is faster, and software rendering takes 0.1 s a picture
+SMOOTHING = 0.4  # s over which the speed shown is averaged, about a step
+INK, PAPER = (32, 38, 46), (255, 255, 255)
+
+
+class PlayError(RuntimeError):
+    """Nothing can be shown here; says what to do instead."""
+
+
+# -- video ---------------------------------------------------------------------------------------------
+
+
+def make_video(
+    policy: Policy,
+    path: str | Path,
+    command: Command = (0.4, 0.0, 0.0),
+    *,
+    seconds: float = 10.0,
+    camera: str = "track",
+    seed: int = 0,
+    stochastic: bool = False,
+    width: int = 640,
+) -> Rollout:
+    """Film one episode, which ends early where the robot falls; the format is the file's ending."""
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise PlayError(f"{path}: videos end in {' or '.join(FORMATS)}")
+    rollout, _ = record(policy, np.array([command]), seconds=seconds, seed=seed, stochastic=stochastic)
+    every = max(1, round(1.0 / (FPS * rollout.dt)))
+    frames = film(policy, rollout, camera=camera, width=width, every=every)
+    write_video(path, frames, fps=1.0 / (every * rollout.dt))
+    return rollout
+
+
+def film(
+    policy: Policy, rollout: Rollout, *, camera: str = "track", width: int = 640, every: int = 1
+) -> Iterator[np.ndarray]:
+    """Pictures (height, width, 3) of a rollout's first episode, with the command and the speed written in."""
+    env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
+    view = Offscreen(env.model, width, width * 3 // 4, camera)
+    speed = smoothed(heading_velocity(rollout.qpos, rollout.qvel)[:, 0], max(1, round(SMOOTHING / rollout.dt)))
+    length = int(rollout.valid[:, 0].sum())
+    try:
+        for i in range(0, length, every):
+            yield caption(view.frame(rollout.qpos[i, 0]), describe(rollout.command[0], speed[i]))
+    finally:
+        view.close()
+        env.close()
+
+
+def smoothed(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of the last `window` rows up to each row, of fewer at the start; (T, k) -> (T, k)."""
+    total = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), axis=0)
+    end = np.arange(1, len(values) + 1)
+    start = np.maximum(end - window, 0)
+    return (total[end] - total[start]) / (end - start)[:, None]
+
+
+def describe(command: np.ndarray, velocity: np.ndarray) -> str:
+    """Commanded and reached velocity; sideways and turning only where they are commanded."""
+    names = ("forward", "left", "turn")
+    units = ("m/s", "m/s", "rad/s")
+    parts = [
+        f"{name} {reached:+.2f} of {wanted:+.2f} {unit}"
+        for i, (name, reached, wanted, unit) in enumerate(zip(names, velocity, command, units, strict=True))
+        if i == 0 or wanted != 0.0
+    ]
+    return "   ".join(parts)
+
+
+def caption(picture: np.ndarray, text: str) -> np.ndarray:
+    """The picture with a line of text in its lower left corner."""
+    image = Image.fromarray(picture)
+    size = max(11, image.width // 40)
+    draw = ImageDraw.Draw(image, "RGBA")
+    at, font = (size, image.height - 2 * size), ImageFont.load_default(size)
+    left, top, right, bottom = draw.textbbox(at, text, font=font)
+    pad = size // 2
+    draw.rounded_rectangle((left - pad, top - pad, right + pad, bottom + pad), pad, fill=(*PAPER, 190))
+    draw.text(at, text, font=font, fill=INK)
+    return np.asarray(image)
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    """Encode pictures (height, width, 3) uint8; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        (_write_gif if path.suffix == ".gif" else _write_mp4)(temporary, frames, fps)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_gif(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    pictures = list(frames)
+    # One palette for all frames, so that the background does not flicker and unchanged parts compress; the
+    # octree keeps the small bright parts of the robot, which a median cut gives to the sky.
+    sample = Image.fromarray(np.concatenate(pictures[:: max(1, len(pictures) // 8)]))
+    palette = sample.quantize(128, method=Image.Quantize.FASTOCTREE)
+    images = [Image.fromarray(p).quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, optimize=True)
+
+
+def _write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    import imageio_ffmpeg
+
+    pictures = iter(frames)
+    first = next(pictures)
+    height, width, _ = first.shape
+    # yuv420p, which every browser plays, needs even sizes.
+    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
+    target = "-an -c:v libx264 -crf 20 -pix_fmt yuv420p -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -movflags +faststart"
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    command = [program, "-y", "-loglevel", "error", *source.split(), *target.split(), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # ffmpeg says below why it left
+            for picture in itertools.chain([first], pictures):
+                process.stdin.write(picture.tobytes())
+        _, complaint = process.communicate()
+    if process.returncode != 0:
+        raise PlayError(f"{path.name}: ffmpeg failed: {complaint.decode(errors='replace').strip()}")
+
+
+# -- window --------------------------------------------------------------------------------------------
+
+
+def has_display() -> bool:
+    """Whether a window can be expected to open."""
+    return not sys.platform.startswith("linux") or any(os.environ.get(k) for k in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def watch(policy: Policy, command: Command, *, seconds: float = 60.0, seed: int = 0, stochastic: bool = False) -> None:
+    """Show a policy in MuJoCo's viewer, in real time; a robot that falls begins anew."""
+    if not has_display():
+        raise PlayError("there is no display to open a window on; film it instead with --video walk.mp4")
+    env = gym.make(policy.env_id, render_mode="human", **policy.env_kwargs)
+    rng, options = np.random.default_rng(seed), {"command": command}
+    obs, _ = env.reset(seed=seed, options=options)
+    try:
+        for _ in range(round(seconds / env.unwrapped.core.robot.dt)):  # type: ignore[attr-defined]
+            action = policy.act(obs[None], deterministic=not stochastic, rng=rng)[0]
+            obs, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                obs, _ = env.reset(options=options)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        env.close()
+
+
+# -- command line --------------------------------------------------------------------------------------
+
+
+def command(
+    policy: Annotated[Path, typer.Argument(help="Bundle folder, run folder or checkpoint file.")],
+    video: Annotated[Path | None, typer.Option(help="Film to this .mp4 or .gif instead of a window.")] = None,
+    command: Annotated[str, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s.")] = "0.4",
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long.")] = 10.0,
+    camera: Annotated[str, typer.Option(help="track or side; for videos.")] = "track",
+    width: Annotated[int, typer.Option(min=160, max=1280, help="Of a video, pixels; 4:3.")] = 640,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking their mean.")] = False,
+) -> None:
+    """Watch a policy walk, in a window or as a video."""
+    loaded, wanted = load_policy(policy), parse_command(command)
+    common: dict[str, Any] = {"seconds": seconds, "seed": seed, "stochastic": stochastic}
+    if video is None:
+        watch(loaded, wanted, **common)
+        return
+    rollout = make_video(loaded, video, wanted, camera=camera, width=width, **common)
+    length = (len(rollout.valid) - 1) * rollout.dt
+    typer.echo(f"{video}: {length:.1f} s" + (", then it fell" if length < seconds - rollout.dt else ""))

@@ -1,0 +1,571 @@
+"""What every registered environment owes to Gymnasium, to Stable-Baselines3 and to its own vector form."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+import pytest
+from gymnasium.envs.mujoco.utils import check_mujoco_reset_state, get_state
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+from gait_envs import EPISODE_STEPS, IDS
+from gait_envs.vector_env import GaitVectorEnv
+
+INFO_KEYS = {
+    *("x_position", "y_position", "x_velocity", "y_velocity", "yaw_rate", "command", "amp_obs"),
+    *("speed_error", "lateral_error", "yaw_rate_error", "success", "fall"),
+}
+MODES = list(AutoresetMode)
+# Everything at once that draws from a sub-environment's generator.
+BUSY = {
+    "randomize": {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2)},
+    "command_interval": 0.26,
+    "curriculum": True,
+    "rsi_probability": 0.3,
+}
+
+
+@pytest.fixture(params=sorted(IDS))
+def env_id(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def make(env_id: str, config_of: Callable) -> Callable[..., gymnasium.Env]:
+    """The scalar environment, as users make it; with the module's name, other processes find it too."""
+    return lambda **config: gymnasium.make(f"gait_envs:{env_id}", **(config_of(env_id) | config))
+
+
+@pytest.fixture
+def make_vec(env_id: str, config_of: Callable) -> Callable[..., GaitVectorEnv]:
+    """The vector environment, as users make it."""
+    return lambda n, **config: gymnasium.make_vec(
+        env_id, n, vectorization_mode="vector_entry_point", **(config_of(env_id) | config)
+    )
+
+
+@pytest.fixture(params=["default", "busy"])
+def settings(request: pytest.FixtureRequest, reference: str) -> dict[str, Any]:
+    return {} if request.param == "default" else BUSY | {"reference": reference}
+
+
+def actions_for(n: int, steps: int, seed: int = 0) -> np.ndarray:
+    """Random actions (steps, n, 9) of every temper: some rows flail and fall, some stand to the end."""
+    scale = np.resize([1.0, 0.0, 0.6, 0.03, 0.3], n)[:, None]
+    held = np.random.default_rng(seed).uniform(-1, 1, (steps // 8 + 1, n, 9)).repeat(8, axis=0)[:steps]
+    return (scale * held).astype(np.float32)
+
+
+def assert_same(ours: Any, theirs: Any, where: str = "") -> None:
+    """Equal in type, keys, dtype, shape and every bit."""
+    if isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys(), where
+        for key, value in theirs.items():
+            assert_same(ours[key], value, f"{where}/{key}")
+    else:
+        a, b = np.asarray(ours), np.asarray(theirs)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), where
+        np.testing.assert_array_equal(a, b, err_msg=where)
+
+
+# -- the checkers of others -----------------------------------------------------------------------------
+
+
+def test_gymnasium_finds_no_fault(make: Callable) -> None:
+    check_env(make().unwrapped, skip_render_check=True)  # a warning is an error here
+
+
+def test_stable_baselines_finds_no_fault(make: Callable) -> None:
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker.check_env(make(), warn=True, skip_render_check=True)
+
+
+@pytest.mark.parametrize("seed", [0, 1234])
+def test_reset_forgets_what_was(make: Callable, settings: dict, seed: int) -> None:
+    env = make(**settings)
+    check_mujoco_reset_state(env, seed)
+    for action in actions_for(1, 60)[:, 0]:
+        env.step(action)
+    env.reset(seed=seed)
+    fresh = make(**settings)
+    fresh.reset(seed=seed)
+    everything = mujoco.mjtState.mjSTATE_INTEGRATION  # with activations, controls and warm starts
+    np.testing.assert_array_equal(get_state(env, everything), get_state(fresh, everything))
+
+
+# -- spaces, types, seeds -------------------------------------------------------------------------------
+
+
+def test_spaces_and_rates(make: Callable) -> None:
+    env = make().unwrapped
+    assert env.action_space == gymnasium.spaces.Box(-1.0, 1.0, (9,), np.float32)
+    assert env.observation_space.shape == (env.core.task.layout.size,)
+    assert env.observation_space.dtype == np.float32
+    assert isinstance(env.model, mujoco.MjModel)
+    assert isinstance(env.data, mujoco.MjData)
+    assert env.core.robot.dt == pytest.approx(0.02)
+    assert env.metadata["render_fps"] == round(1 / env.core.robot.dt)
+    assert set(env.metadata["render_modes"]) == {"human", "rgb_array", "depth_array"}
+    assert gymnasium.spec(env.spec.id).max_episode_steps == EPISODE_STEPS == 500
+
+
+def test_walk_observes_37_numbers() -> None:
+    assert gymnasium.make("GaitNet/WildRobot-v0").observation_space.shape == (37,)
+    assert gymnasium.make("GaitNet/WildRobot-v0", previous_action="all").observation_space.shape == (39,)
+
+
+def test_step_returns_python_types_and_constant_keys(make: Callable) -> None:
+    env = make()
+    obs, first = env.reset(seed=3)
+    rewards = {f"reward_{name}" for name in env.unwrapped.core.task.config.reward_weights}
+    assert set(first) == INFO_KEYS | rewards
+    for action in actions_for(1, 80)[:, 0]:
+        obs, reward, terminated, truncated, info = env.step(action)
+        assert obs.dtype == np.float32
+        assert obs in env.observation_space
+        assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
+        assert {k: (type(v), np.shape(v)) for k, v in info.items()} == {
+            k: (type(v), np.shape(v)) for k, v in first.items()
+        }
+        assert reward == pytest.approx(sum(info[k] for k in rewards), abs=1e-12)
+        assert info["fall"] is terminated
+        if terminated:
+            break
+    assert terminated  # flailing falls
+    assert info["amp_obs"].shape == (29,)
+    assert info["command"].shape == (3,)
+
+
+def rollout(env: gymnasium.Env, seed: int | None, steps: int = 60) -> np.ndarray:
+    """Observations and rewards (steps + 1, size + 1) of a seeded life with resets."""
+    obs, _ = env.reset(seed=seed)
+    rows = [np.append(obs, 0.0)]
+    for action in actions_for(1, steps)[:, 0]:
+        obs, reward, terminated, _, _ = env.step(action)
+        rows.append(np.append(obs, reward))
+        if terminated:
+            obs, _ = env.reset()
+    return np.array(rows)
+
+
+def test_seeds_decide_everything(make: Callable, settings: dict) -> None:
+    env = make(**settings)
+    first = rollout(env, 7)
+    np.testing.assert_array_equal(first, rollout(env, 7))
+    np.testing.assert_array_equal(first, rollout(make(**settings), 7))
+    assert not np.array_equal(first[0], rollout(env, 8)[0])
+    assert not np.array_equal(rollout(env, 7, 1)[0], rollout(env, None, 1)[0])  # no seed: the life goes on
+
+
+def test_no_observation_is_constant(make_vec: Callable) -> None:
+    env = make_vec(8)
+    env.reset(seed=0)
+    observations = np.concatenate([env.step(action)[0] for action in actions_for(8, 120)])
+    lateral = env.core.task.layout.slices()["command"].start + 1  # 0 in the default range of commands
+    assert np.flatnonzero(np.ptp(observations, axis=0) == 0).tolist() == [lateral]
+
+
+# -- the vector form ------------------------------------------------------------------------------------
+
+
+def live(env: Any, actions: np.ndarray, mode: AutoresetMode) -> list[tuple]:
+    """Everything that a vector environment says; in DISABLED mode, finished rows are reset by mask."""
+    out: list[tuple] = [env.reset(seed=40)]
+    for action in actions:
+        out.append(env.step(action))
+        done = out[-1][2] | out[-1][3]
+        if mode is AutoresetMode.DISABLED and done.any():
+            out.append(env.reset(options={"reset_mask": done}))
+    return out
+
+
+def length(env_id: str) -> int:
+    """Steps of a comparison: where one can stand, beyond the time limit."""
+    return 520 if IDS[env_id] == "walk" else 200
+
+
+@pytest.fixture(scope="session")
+def scalar_lives(config_of: Callable) -> Callable[..., list[tuple]]:
+    """Lives of five scalar environments under Gymnasium's own vector form, computed once each."""
+    known: dict[tuple, list[tuple]] = {}
+
+    def of(env_id: str, config: dict, mode: AutoresetMode) -> list[tuple]:
+        key = (env_id, "reference" in config, mode)
+        if key not in known:
+            config = config_of(env_id) | config
+            env = SyncVectorEnv([lambda: gymnasium.make(env_id, **config)] * 5, autoreset_mode=mode)
+            known[key] = live(env, actions_for(5, length(env_id)), mode)
+        return known[key]
+
+    return of
+
+
+def from_sync(result: tuple) -> tuple:
+    """Gymnasium's `final_obs` is an array of objects with None where there is none; ours are rows."""
+    *head, info = result
+    if "final_obs" in info:
+        mask = info["_final_obs"]
+        info = info | {"final_obs": np.stack(list(info["final_obs"][mask])), "final_info": dict(info["final_info"])}
+    return (*head, info)
+
+
+def rows_that_ended(info: dict) -> dict:
+    """Our SAME_STEP info with only the rows that mean something in `final_obs` and `final_info`."""
+    if "final_obs" not in info:
+        return info
+    mask = info["_final_obs"]
+    final = {k: v for k, v in info["final_info"].items() if not k.startswith("_")}
+    return info | {"final_obs": info["final_obs"][mask], "final_info": {k: v[mask] for k, v in final.items()}}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_vector_equals_scalars_bit_for_bit(
+    env_id: str, make_vec: Callable, scalar_lives: Callable, settings: dict, mode: AutoresetMode, threads: int
+) -> None:
+    expected = [from_sync(result) for result in scalar_lives(env_id, settings, mode)]
+    env = make_vec(5, threads=threads, autoreset_mode=mode, **settings)
+    found = live(env, actions_for(5, length(env_id)), mode)
+    assert len(found) == len(expected)
+    falls = timeouts = 0
+    for step, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        where = f"step {step}"
+        for name, a, b in zip(("obs", "reward", "terminated", "truncated"), ours[:-1], theirs[:-1], strict=False):
+            assert_same(a, b, f"{where} {name}")
+        info = rows_that_ended(ours[-1])
+        if "final_info" in theirs[-1]:
+            mask, final = theirs[-1]["_final_obs"], theirs[-1]["final_info"]
+            theirs[-1]["final_info"] = {k: np.stack(list(v[mask])) for k, v in final.items() if not k.startswith("_")}
+        if len(ours) == 2 and step > 0:  # a masked reset: Gymnasium's info has only the rows that were reset
+            mask = theirs[-1]["_fall"]
+            info, theirs = ({k: v[mask] for k, v in i.items() if k[0] != "_"} for i in (info, theirs[-1]))
+            assert_same(info, theirs, where)
+        else:
+            assert_same(info, theirs[-1], where)
+        if len(ours) == 5:
+            falls, timeouts = falls + ours[2].sum(), timeouts + ours[3].sum()
+    assert falls > 10
+    assert timeouts or IDS[env_id] != "walk"
+
+
+@pytest.mark.parametrize("mode", MODES[:2], ids=lambda mode: mode.name)
+def test_one_alone_lives_as_among_many(make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
+    actions = actions_for(33, 200)  # 33: whole vector registers of numbers and a rest
+    many = live(make_vec(33, autoreset_mode=mode, threads=2, **settings), actions, mode)
+    for row in (0, 32):
+        env = make_vec(1, autoreset_mode=mode, **settings)
+        env.reset(seed=40 + row)
+        for step, theirs in enumerate(many[1:]):
+            ours = env.step(actions[step, row : row + 1])
+            for a, b in zip(ours[:-1], theirs[:-1], strict=True):
+                assert_same(a[0], b[row], f"step {step}")
+            assert_same(ours[-1]["amp_obs"][0], theirs[-1]["amp_obs"][row], f"step {step}")
+
+
+def test_vector_form_says_what_it_is(make_vec: Callable, env_id: str) -> None:
+    assert make_vec(2).metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    env = make_vec(3, autoreset_mode="SameStep")
+    assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert GaitVectorEnv.metadata.get("autoreset_mode") is None  # the class is not written to
+    assert env.action_space.shape == (3, 9)
+    assert env.observation_space.shape == (3, env.core.task.layout.size)
+    assert isinstance(env.model, mujoco.MjModel)
+    assert env.spec.id == env_id
+    with pytest.raises(ValueError, match="num_envs is 0"):
+        make_vec(0)
+
+
+def test_vector_reseeds_only_what_is_asked(make_vec: Callable) -> None:
+    env, twin = make_vec(3, autoreset_mode="Disabled"), make_vec(3, autoreset_mode="Disabled")
+    np.testing.assert_array_equal(env.reset(seed=5)[0], twin.reset(seed=[5, 6, 7])[0])
+    again = env.reset(seed=[None, 6, None])[0]
+    onwards = twin.reset()[0]
+    np.testing.assert_array_equal(again[[0, 2]], onwards[[0, 2]])
+    assert not np.array_equal(again[1], onwards[1])
+    mask = np.array([False, True, False])
+    masked = env.reset(seed=6, options={"reset_mask": mask})[0]  # row 1 is seeded 7
+    np.testing.assert_array_equal(masked[[0, 2]], again[[0, 2]])
+    fresh = make_vec(1)
+    np.testing.assert_array_equal(masked[1], fresh.reset(seed=7)[0][0])
+    np.testing.assert_array_equal(env.reset()[0][0], twin.reset()[0][0])
+    with pytest.raises(ValueError, match="2 seeds for 3"):
+        env.reset(seed=[1, 2])
+    for wrong in (np.ones(2, bool), np.zeros(3, bool), np.ones(3)):
+        with pytest.raises(ValueError, match="reset_mask"):
+            env.reset(options={"reset_mask": wrong})
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_what_is_returned_is_the_callers(make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
+    """Later steps do not change it, and scribbling on it does not change later steps."""
+    env, twin = (make_vec(4, autoreset_mode=mode, **settings) for _ in range(2))
+    actions = actions_for(4, 90)
+    for ours, theirs in zip(live(env, actions, mode), live(_Scribbler(twin), actions, mode), strict=True):
+        assert_same(dict(enumerate(ours)), dict(enumerate(theirs)))
+
+
+class _Scribbler:
+    """Hands out copies, then overwrites the originals."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+
+    def reset(self, **kwargs: Any) -> tuple:
+        return self._spoil(self.env.reset(**kwargs))
+
+    def step(self, action: np.ndarray) -> tuple:
+        given = action.copy()
+        result = self._spoil(self.env.step(given))
+        given[:] = 9.0
+        return result
+
+    def _spoil(self, result: Any) -> Any:
+        kept = copy.deepcopy(result)
+        self._overwrite(result)
+        return kept
+
+    def _overwrite(self, value: Any) -> None:
+        if isinstance(value, dict | tuple):
+            for item in value.values() if isinstance(value, dict) else value:
+                self._overwrite(item)
+        elif isinstance(value, np.ndarray):
+            value[...] = True if value.dtype == bool else 1e9
+
+
+# -- elsewhere: processes, pickles, continuations -------------------------------------------------------
+
+
+def test_runs_in_gymnasiums_processes(make: Callable, make_vec: Callable) -> None:
+    env = AsyncVectorEnv([make] * 2, context="forkserver")
+    try:
+        found, expected = (live(e, actions_for(2, 20), AutoresetMode.NEXT_STEP) for e in (env, make_vec(2)))
+        for ours, theirs in zip(found, expected, strict=True):
+            assert_same(dict(enumerate(ours[:-1])), dict(enumerate(theirs[:-1])))
+    finally:
+        env.close()
+
+
+def test_runs_in_stable_baselines_processes(make: Callable, make_vec: Callable) -> None:
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+    env, twin = vec_env.SubprocVecEnv([make] * 2, start_method="forkserver"), make_vec(2)
+    try:
+        env.seed(40)
+        np.testing.assert_array_equal(env.reset(), twin.reset(seed=40)[0])
+        for action in actions_for(2, 20):
+            obs, reward, done, _ = env.step(action)
+            ours = twin.step(action)
+            np.testing.assert_array_equal(obs, ours[0])
+            np.testing.assert_array_equal(reward, ours[1])
+            assert not done.any()
+    finally:
+        env.close()
+
+
+def test_closes_twice(make: Callable, make_vec: Callable) -> None:
+    for env in (make(), make_vec(2)):
+        env.reset(seed=0)
+        env.close()
+        env.close()
+
+
+def test_a_pickle_goes_on_where_it_was(make: Callable, settings: dict) -> None:
+    pickle.loads(pickle.dumps(make(**settings))).reset(seed=0)  # also before the first reset
+    env = make(**settings)
+    env.reset(seed=2)
+    actions = actions_for(1, 20)[:, 0]
+    for action in actions:
+        env.step(action)
+    twin = pickle.loads(pickle.dumps(env))
+    assert twin.spec == env.spec
+    for action in actions:
+        assert_same(dict(enumerate(twin.step(action))), dict(enumerate(env.step(action))))
+
+
+@pytest.mark.parametrize("mode", MODES[:2], ids=lambda mode: mode.name)
+def test_a_saved_state_goes_on_bit_for_bit(make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
+    actions = actions_for(5, 240)
+    env = make_vec(5, autoreset_mode=mode, **settings)
+    env.reset(seed=9)
+    for action in actions[:121]:
+        env.step(action)
+    saved = copy.deepcopy(env.get_state())
+    only_plain(saved)
+    expected = [env.step(action) for action in actions[121:]]
+    assert sum(result[2].sum() for result in expected) > 5
+    for other in (make_vec(5, autoreset_mode=mode, threads=2, **settings), env):
+        other.set_state(saved)
+        for action, theirs in zip(actions[121:], expected, strict=True):
+            assert_same(dict(enumerate(other.step(action))), dict(enumerate(theirs)))
+    with pytest.raises(ValueError, match="5 sub-environments, this has 2"):
+        make_vec(2, **settings).set_state(saved)
+
+
+def only_plain(value: Any) -> None:
+    """Arrays of numbers and what JSON knows: nothing that would need a pickle."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            only_plain(item)
+    else:
+        assert isinstance(value, int | float | str) or value.dtype != object
+
+
+# -- time limits, failures, wrong use -------------------------------------------------------------------
+
+
+def test_truncation_is_the_time_limits(make: Callable) -> None:
+    env = make(max_episode_steps=7)
+    env.reset(seed=0)
+    assert [env.step(np.zeros(9))[3] for _ in range(7)] == [False] * 6 + [True]
+    assert env.unwrapped.step(np.zeros(9))[3] is False
+
+
+def test_standing_to_the_end_is_a_success() -> None:
+    env = gymnasium.make("GaitNet/WildRobot-v0", reset_noise=0.0)
+    env.reset(seed=0)
+    steps = [env.step(np.zeros(9)) for _ in range(EPISODE_STEPS)]
+    assert [s[3] for s in steps] == [s[4]["success"] for s in steps] == [False] * 499 + [True]
+    assert not any(s[2] or s[4]["fall"] for s in steps)
+
+
+def test_wrong_actions_are_refused(make: Callable, make_vec: Callable) -> None:
+    env, vec = make().unwrapped, make_vec(3)
+    env.reset(seed=0)
+    vec.reset(seed=0)
+    with pytest.raises(ValueError, match=r"shape \(8,\), expected \(9,\)"):
+        env.step(np.zeros(8))
+    with pytest.raises(ValueError, match=r"shape \(9,\), expected \(3, 9\)"):
+        vec.step(np.zeros(9))
+    bad = np.zeros((3, 9))
+    bad[1, 4] = np.nan
+    with pytest.raises(ValueError, match=r"not finite in sub-environments \[1\]"):
+        vec.step(bad)
+    with pytest.raises(ValueError, match="not finite"):
+        env.step(bad[1])
+
+
+def test_actions_beyond_the_box_are_clipped(make: Callable) -> None:
+    results = []
+    for scale in (1.0, 50.0):
+        env = make().unwrapped
+        env.reset(seed=0)
+        results.append(env.step(scale * np.ones(9)))
+    assert_same(dict(enumerate(results[1])), dict(enumerate(results[0])))
+
+
+def test_unknown_names_are_refused(make: Callable, make_vec: Callable) -> None:
+    for maker in (make, lambda **config: make_vec(2, **config)):
+        with pytest.raises(TypeError, match=r"unknown key 'gravity'.*known are command_low, .*randomize"):
+            maker(gravity=1.0)
+        with pytest.raises(TypeError, match=r"unknown key 'wind' in randomize; known are enabled, mass"):
+            maker(randomize={"wind": 1.0})
+        with pytest.raises(ValueError, match=r"unknown reward term \['speed'\]; known are \['tracking_lin_vel'"):
+            maker(reward_weights={"speed": 1.0})
+        with pytest.raises(ValueError, match=r"unknown task 'fly'; known are walk, track"):
+            maker(task="fly")
+        with pytest.raises(ValueError, match=r"unknown reset option \['speed'\]; known are \[.*'command'"):
+            maker().reset(options={"speed": 1.0})
+    with pytest.raises(ValueError, match=r"render_mode 'ascii'.*allowed are"):
+        make_vec(2, render_mode="ascii")
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_a_diverging_simulation_is_a_counted_fall(
+    make_vec: Callable, mode: AutoresetMode, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings to a file where it is run
+    env, twin = (make_vec(3, autoreset_mode=mode) for _ in range(2))
+    env.reset(seed=0)
+    twin.reset(seed=0)
+    blow_up(env, 1)
+    others = [0, 2]
+    action = np.zeros((3, 9))
+    obs, reward, terminated, truncated, info = env.step(action)
+    expected = twin.step(action)
+    assert terminated.tolist() == [False, True, False]
+    assert not truncated.any()
+    assert env.core.divergences == 1
+    ended = info.get("final_info", info)
+    assert ended["fall"][1]
+    assert np.isfinite(reward).all()
+    for numbers in (obs, info["amp_obs"], info.get("final_obs", obs), ended["amp_obs"]):
+        assert np.isfinite(numbers).all()
+    np.testing.assert_array_equal(obs[others], expected[0][others])
+    if mode is AutoresetMode.DISABLED:
+        obs, _ = env.reset(options={"reset_mask": np.array([True, False, False])})  # another's reset
+        assert np.isfinite(obs).all()
+        obs, _ = env.reset(options={"reset_mask": np.array([False, True, False])})
+    for _ in range(3):
+        obs, _, terminated, _, info = env.step(action)
+        assert np.isfinite(obs).all()
+        assert not terminated.any()
+    assert env.core.divergences == 1
+    assert env.core.state.qpos[1, 2] == pytest.approx(0.45, abs=0.05)  # it stands again
+
+
+def blow_up(env: GaitVectorEnv, row: int) -> None:
+    """Give one simulation an absurd velocity."""
+    if "qvel" in env.core.task.option_keys and env.core.autoreset_mode is AutoresetMode.DISABLED:
+        mask = np.arange(env.num_envs) == row
+        env.reset(options={"reset_mask": mask, "qvel": np.full(15, 1e8)})
+    else:
+        env.core.physics.batch.qvel[row] = 1e8
+
+
+# -- pictures -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def graphics() -> None:
+    """Skips where nothing can be drawn."""
+    from gait_envs.models.robot import wildrobot
+    from gait_envs.render import Offscreen
+
+    try:
+        Offscreen(wildrobot().model, 16, 16).close()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.usefixtures("graphics")
+def test_pictures(make: Callable, make_vec: Callable) -> None:
+    env = make(render_mode="rgb_array")
+    env.reset(seed=0)
+    before = env.render()
+    assert before.shape == (480, 640, 3)
+    assert before.dtype == np.uint8
+    assert before.std() > 10  # something is in it
+    for action in actions_for(1, 15)[:, 0]:
+        env.step(action)
+    assert (env.render() != before).any(axis=-1).mean() > 0.005  # and it moves
+    env.close()
+
+    depth = make(render_mode="depth_array")
+    depth.reset(seed=0)
+    metres = depth.render()
+    assert metres.shape == (480, 640)
+    assert metres.dtype == np.float32
+    # The camera is 1.8 m from the robot, which is in the middle of the picture, nearer than the horizon.
+    assert metres[200:280, 280:360].min() == pytest.approx(1.75, abs=0.2)
+    assert metres[0].min() > 3
+    depth.close()
+
+    vec = make_vec(2, render_mode="rgb_array")
+    vec.reset(seed=0)
+    (picture,) = vec.render()
+    np.testing.assert_array_equal(picture, before)
+    vec.close()
+
+
+def test_no_render_mode_draws_nothing(make: Callable, make_vec: Callable) -> None:
+    with pytest.warns(UserWarning, match="render"):
+        assert make().unwrapped.render() is None
+    assert make_vec(2).render() is None
+    with pytest.raises(ValueError, match="unknown render_mode 'ascii'; allowed are None, human"):
+        make().unwrapped.__class__(render_mode="ascii")

@@ -1,0 +1,119 @@
+"""Videos: right length, readable back, whole or not there; no display is said in words."""
+
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from gait_envs.models.robot import wildrobot
+from gait_envs.render import Offscreen
+from gait_trainers import play
+from gait_trainers.bundle import Policy
+from gait_trainers.play import PlayError, caption, describe, make_video, smoothed, watch, write_video
+
+
+@pytest.fixture
+def statue() -> Policy:
+    def forward(obs):
+        return np.zeros((len(obs), 9), np.float32), np.zeros((len(obs), 9), np.float32)
+
+    return Policy("statue", forward, "GaitNet/WildRobot-v0", {})
+
+
+@pytest.fixture(scope="module")
+def renderer() -> None:
+    try:
+        Offscreen(wildrobot().model, 32, 32).close()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+def shades(count: int) -> list[np.ndarray]:
+    return [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(count)]
+
+
+def read_mp4(path: Path, width: int, height: int) -> np.ndarray:
+    """Decoded frames (T, height, width, 3)."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
+
+
+def test_mp4_holds_every_frame_in_order(tmp_path):
+    write_video(tmp_path / "a" / "v.mp4", shades(8), fps=25)
+    frames = read_mp4(tmp_path / "a" / "v.mp4", 64, 48)
+    np.testing.assert_allclose(frames.mean((1, 2, 3)), 20 * np.arange(8), atol=6)
+
+
+def test_odd_sizes_are_padded(tmp_path):
+    write_video(tmp_path / "v.mp4", [np.zeros((31, 63, 3), np.uint8)] * 3, fps=25)
+    assert read_mp4(tmp_path / "v.mp4", 64, 32).shape[0] == 3
+
+
+def test_what_ffmpeg_says_is_passed_on(tmp_path):
+    with pytest.raises(PlayError, match=r"ffmpeg failed: .*No such file"):
+        play._write_mp4(tmp_path / "nowhere" / "v.mp4", shades(3), fps=25)
+
+
+def test_gif_holds_every_frame_in_order(tmp_path):
+    write_video(tmp_path / "v.gif", shades(8), fps=25)
+    with Image.open(tmp_path / "v.gif") as image:
+        assert image.n_frames == 8
+        assert image.info["duration"] == 40
+        assert image.info["loop"] == 0
+        image.seek(5)
+        assert np.asarray(image.convert("RGB")).mean() == pytest.approx(100, abs=6)
+
+
+def test_a_failed_video_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(path, *_):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(play, "_write_mp4", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_video(tmp_path / "v.mp4", shades(2), fps=25)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_policy_is_filmed(statue, tmp_path, renderer):
+    rollout = make_video(statue, tmp_path / "walk.mp4", (0.4, 0.0, 0.0), seconds=0.4, width=160)
+    assert len(rollout.valid) == 21  # the start and 20 steps
+    frames = read_mp4(tmp_path / "walk.mp4", 160, 120)
+    assert len(frames) == 11  # every second frame: 0, 2 … 20
+    assert frames[0].std() > 20  # a picture, not a blank
+
+
+def test_unknown_camera_and_format(statue, tmp_path, renderer):
+    with pytest.raises(ValueError, match="no camera 'front'; the model has track, side"):
+        make_video(statue, tmp_path / "v.mp4", seconds=0.1, camera="front", width=160)
+    with pytest.raises(PlayError, match=r"v\.avi: videos end in \.mp4 or \.gif"):
+        make_video(statue, tmp_path / "v.avi", seconds=0.1)
+
+
+def test_no_display_no_window(statue, monkeypatch):
+    monkeypatch.setattr(play, "has_display", lambda: False)
+    with pytest.raises(PlayError, match=r"--video walk\.mp4"):
+        watch(statue, (0.4, 0.0, 0.0))
+
+
+def test_smoothed_is_a_trailing_mean():
+    values = np.array([[2.0], [4.0], [6.0], [0.0]])
+    np.testing.assert_allclose(smoothed(values, 2), [[2.0], [3.0], [5.0], [3.0]])
+
+
+def test_caption_names_what_is_commanded():
+    assert describe(np.array([0.4, 0, 0]), np.array([0.38, 0.1, 0.2])) == "forward +0.38 of +0.40 m/s"
+    turning = describe(np.array([0.4, 0, 0.5]), np.array([0.38, 0.1, 0.45]))
+    assert turning == "forward +0.38 of +0.40 m/s   turn +0.45 of +0.50 rad/s"
+
+
+def test_caption_marks_the_lower_left_corner_only():
+    picture = np.full((240, 320, 3), 120, np.uint8)
+    changed = (caption(picture, "forward") != picture).any(-1)
+    assert changed[200:, :100].any()
+    assert not changed[:190].any()
+    assert not changed[:, 200:].any()

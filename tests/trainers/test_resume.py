@@ -1,0 +1,130 @@
+"""A run killed with SIGKILL and continued ends bit for bit like one that was never interrupted."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gait_trainers.config import load_config
+from gait_trainers.progress import read_metrics
+from gait_trainers.runs import Run, load_checkpoint
+from gait_trainers.train import resume, train
+
+SETTINGS = {
+    "env.num_envs": 8,
+    "env.kwargs.rsi_probability": 0.5,
+    "ppo.n_steps": 16,
+    "ppo.minibatches": 4,
+    "ppo.lr_schedule": "linear",
+    "ppo.normalize_reward": True,
+    "networks.policy": [32, 16],
+    "networks.value": [32, 16],
+    "amp.frames": 2,
+    "amp.hidden": [32, 16],
+    "amp.batch_size": 64,
+    "amp.replay_size": 500,
+    "amp.input_noise_final": 0.1,
+    "amp.input_noise_decay": 20,
+    "run.iterations": 30,
+    "run.checkpoint_every": 2,
+    "run.tensorboard": False,
+}
+
+
+def settings(out: Path, name: str, clip: Path, **run: object) -> dict[str, object]:
+    own = {"run.out": str(out), "run.name": name, "run.seed": 5, "env.kwargs.reference": str(clip)}
+    return SETTINGS | own | {f"run.{key}": value for key, value in run.items()}
+
+
+def start_killable(*args: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "gait_trainers.cli", "ppo-amp", *args]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def kill_after(process: subprocess.Popen, run: Run, iterations: int) -> None:
+    """SIGKILL once the checkpoint of `iterations` is there, a moment into what follows it."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        latest = run.checkpoints()[-1:]
+        if latest and int(latest[0].stem.removeprefix("step_")) >= iterations * 8 * 16:
+            time.sleep(0.013 * iterations)
+            break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+
+
+def differences(a: object, b: object, where: str = "") -> list[str]:
+    """Paths at which two trees of tensors, arrays and scalars differ in any bit."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = [*a, *(key for key in b if key not in a)]
+        return [line for key in keys for line in differences(a.get(key), b.get(key), f"{where}/{key}")]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        return [line for i, pair in enumerate(zip(a, b, strict=True)) for line in differences(*pair, f"{where}/{i}")]
+    if isinstance(a, torch.Tensor):
+        return [] if isinstance(b, torch.Tensor) and torch.equal(a, b) else [where]
+    if isinstance(a, np.ndarray):
+        return [] if isinstance(b, np.ndarray) and np.array_equal(a, b, equal_nan=True) else [where]
+    return [] if a == b else [where]
+
+
+def final_state(run: Path) -> dict:
+    state = load_checkpoint(Run(run).checkpoints()[-1])
+    state.pop("elapsed")  # wall time
+    return state
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    """Rows of metrics.csv without what depends on the clock."""
+    clock = ("elapsed", "steps_per_second", "physics_seconds", "policy_seconds", "update_seconds")
+    rows = read_metrics(run / "metrics.csv")
+    return [{key: value for key, value in row.items() if key not in clock} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, reference_clip: Path) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    train(load_config(overrides=settings(out, "whole", reference_clip)))
+    return out / "whole"
+
+
+def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Path, reference_clip: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "killed")
+    assignments = [f"--set={key}={value}" for key, value in settings(tmp_path, "killed", reference_clip).items()]
+    kill_after(start_killable(*assignments), run, iterations=6)
+    kill_after(start_killable("--resume", str(run.path)), run, iterations=14)
+    assert len(read_metrics(run.metrics_file)) < 30
+    resume(run.path)
+
+    expected, found = final_state(uninterrupted), final_state(run.path)
+    assert expected["sb3"]["num_timesteps"] == 30 * 8 * 16
+    assert len(expected["metrics"]["episodes"]) > 10  # resets did happen
+    assert differences(expected, found) == []
+    assert metrics(run.path) == metrics(uninterrupted)
+    assert [row["iteration"] for row in metrics(run.path)] == [str(i) for i in range(1, 31)]
+
+
+def test_an_evaluation_on_the_way_changes_nothing(uninterrupted: Path, reference_clip: Path, tmp_path: Path) -> None:
+    goal = {"success_rate": 1.0, "speed_error": 1e-6, "every": 10, "episodes": 4}
+    train(load_config(overrides=settings(tmp_path, "watched", reference_clip, stop_when=goal)))
+    assert differences(final_state(uninterrupted), final_state(tmp_path / "watched")) == []
+    rows = read_metrics(tmp_path / "watched" / "metrics.csv")
+    assert [row["iteration"] for row in rows if row["check_success_rate"]] == ["10", "20", "30"]
+
+
+def test_training_ends_when_the_goal_is_met(reference_clip: Path, tmp_path: Path) -> None:
+    goal = {"success_rate": 0.95, "speed_error": 100, "every": 2, "episodes": 4}
+    changes = settings(tmp_path, "early", reference_clip, stop_when=goal)
+    # Nothing counts as a fall here, so that an untrained robot meets the goal.
+    result = train(load_config(overrides=changes | {"env.kwargs.min_height": -9, "env.kwargs.max_tilt": 9}))
+    assert result.stopped.startswith("it walks: success 100%")
+    assert (result.iterations, result.steps) == (2, 2 * 8 * 16)
+    assert final_state(tmp_path / "early")["sb3"]["num_timesteps"] == 2 * 8 * 16
