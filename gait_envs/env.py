@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import mujoco
 import numpy as np
 from gymnasium import spaces
 
@@ -17,6 +16,9 @@ from gait_envs.render import Offscreen, Window
 from gait_envs.tasks.config import WalkConfig, build
 from gait_envs.tasks.track import TrackConfig, TrackTask
 from gait_envs.tasks.walk import WalkTask
+
+if TYPE_CHECKING:
+    import mujoco
 
 RENDER_MODES = ["human", "rgb_array", "depth_array"]
 

@@ -86,13 +86,14 @@ def retarget_command(
 @app.command()
 def inspect(
     clip_path: Annotated[Path, typer.Argument(metavar="CLIP", help="an .npz clip")],
+    robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
     plot: Annotated[Path | None, typer.Option(help="also draw the page, to this file")] = None,
 ) -> None:
     """Print what a clip holds, and measure it on its robot."""
     clip = load_clip(clip_path)
-    body = load_body(clip.model)
+    body = load_body(robot or clip.model)
     if clip.joint_names != body.joint_names:
-        raise MotionError(f"{clip_path}: its joints {list(clip.joint_names)} are not {clip.model}'s")
+        raise MotionError(f"{clip_path}: its joints {list(clip.joint_names)} are not {body.name}'s")
     quality: dict[str, float] = {}
     if clip.contacts is not None:
         contact = clip.contacts > 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gait_envs.motion.filters import debounce, derivative, runs
+from gait_envs.motion.filters import debounce, derivative, envelope, runs
 from gait_envs.motion.landmarks import Landmarks
 
 # Proportions of an adult, in leg lengths (hip to ankle), after Winter's anthropometric tables.
@@ -20,6 +20,8 @@ _HEEL_BEHIND_ANKLE = 0.06
 # A part of the foot stands while it is lower and slower than this, in leg lengths and leg lengths a second.
 _LOW, _SLOW = 0.06, 1.0
 _SHORTEST = 0.06  # s, briefer contacts and gaps are noise
+_STEP = 0.6  # s within which every walking foot stands once
+_UNEVEN = 0.08  # leg lengths
 _FLAT = np.radians(3.0)  # a standing foot tilted less than this is meant to be flat
 _TOUCH = 0.02  # rad, a sole tilted less touches with both ends (3 mm over a 0.15 m sole)
 
@@ -29,7 +31,7 @@ class CapturedFoot:
     """One foot of the capture."""
 
     ankle: np.ndarray  # (T, 3) m
-    rise: np.ndarray  # (T,) m, of the ankle above where it is in flat stance
+    rise: np.ndarray  # (T,) m, of the ankle above where it is in flat stance, on a floor made even
     pitch: np.ndarray  # (T,) rad, toe up, zero in flat stance
     heel: np.ndarray  # (T,) bool, the heel stands
     toe: np.ndarray  # (T,) bool, the ball of the foot stands
@@ -64,12 +66,14 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
     slope = np.arctan2(along[:, 2], np.linalg.norm(along[:, :2], axis=1))
     ankle_speed = np.linalg.norm(derivative(ankle, fps), axis=1) * scale
     ball_speed = np.linalg.norm(derivative(ball, fps), axis=1) * scale
-    low = ball[:, 2] < np.percentile(ball[:, 2], 10) + 0.05 * leg
-    flat = low & (ankle_speed < 0.3 * _SLOW) & (ball_speed < 0.3 * _SLOW)
+    floor = _floor(ball[:, 2], leg, fps * landmarks.time_scale)
+    ball_rise, rise = ball[:, 2] - floor, ankle[:, 2] - floor
+    flat = (ball_rise < _LOW * leg) & (ankle_speed < 0.3 * _SLOW) & (ball_speed < 0.3 * _SLOW)
     if flat.sum() < 3:  # a run: the lowest ankles will do
-        flat = ankle[:, 2] <= np.percentile(ankle[:, 2], 10)
+        flat = rise <= np.percentile(rise, 10)
     pitch = slope - np.median(slope[flat])
-    rise = ankle[:, 2] - np.median(ankle[flat, 2])
+    rise = rise - np.median(rise[flat])
+    ball_rise = ball_rise - np.median(ball_rise[flat])
 
     back, height = -_HEEL_BEHIND_ANKLE * leg, -_ANKLE_HEIGHT * leg
     forward = along[:, :2] / np.linalg.norm(along[:, :2], axis=1, keepdims=True)
@@ -77,7 +81,6 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
     heel[:, :2] += forward * (back * np.cos(pitch) - height * np.sin(pitch))[:, None]
     heel[:, 2] = rise + back * np.sin(pitch) + height * (np.cos(pitch) - 1.0)
     heel_speed = np.linalg.norm(derivative(heel, fps), axis=1) * scale
-    ball_rise = ball[:, 2] - np.median(ball[flat, 2])
     shortest = round(_SHORTEST * landmarks.time_scale * fps)
     return CapturedFoot(
         ankle=ankle,
@@ -87,6 +90,17 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
         toe=debounce((ball_rise < _LOW * leg) & (ball_speed < _SLOW), shortest),
         length=float(np.median(np.linalg.norm(along, axis=1))),
     )
+
+
+def _floor(height: np.ndarray, leg: float, fps: float) -> np.ndarray:
+    """How high the floor is under a part of the foot (T,) m, whose height it follows from below.
+
+    Captured floors drift by centimetres from step to step. By no more than `_UNEVEN`, though: a foot held
+    up for long has not found a new floor. `fps` is in captured seconds.
+    """
+    usual = np.percentile(height, 5)
+    local = -envelope(-height, round(_STEP * fps))
+    return np.clip(local, usual - _UNEVEN * leg, usual + _UNEVEN * leg)
 
 
 def sole_target(

@@ -172,13 +172,12 @@ def _vertical(points: Mapping[str, np.ndarray]) -> str:
 
 def _upright(up: str) -> np.ndarray:
     """Rotation matrix (3, 3) that turns the file's vertical axis to +z."""
-    if len(up) == 1:
-        up = f"+{up}"
-    if len(up) != 2 or up[0] not in "+-" or up[1] not in _AXES:
+    sign, name = ("+", up) if len(up) == 1 else (up[:1], up[1:])
+    if sign not in ("+", "-") or name not in _AXES:
         raise MotionError(f"up axis {up!r}: expected one of x, y, z with an optional sign")
-    axis = _AXES.index(up[1])
+    axis = _AXES.index(name)
     cyclic = np.roll(np.eye(3), 2 - axis, axis=0)  # an even permutation that sends `axis` to z
-    return cyclic if up[0] == "+" else np.diag([1.0, -1.0, -1.0]) @ cyclic
+    return cyclic if sign == "+" else np.diag([1.0, -1.0, -1.0]) @ cyclic
 
 
 def _check_sides(landmarks: Landmarks, name: str) -> None:

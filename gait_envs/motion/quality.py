@@ -64,8 +64,8 @@ def carry(qpos: np.ndarray, fps: float, contact: np.ndarray, body: Body) -> Load
     """Inverse dynamics: the ground's pushes under standing soles (T, contacts) that explain the motion best.
 
     Pushes stay within a friction pyramid (coefficient 1) at the corners of the standing boxes; what they
-    cannot explain is missing, and a real robot would fall by it. Forces are fitted
-    before moments, so that the missing moment says how far outside the soles the ground would have to push.
+    cannot explain is missing, and a real robot would fall by it. Forces are fitted before moments, so that
+    the missing moment says how far outside the soles the ground would have to push.
     """
     model = body.model
     qvel = velocities(qpos, fps)

@@ -158,7 +158,7 @@ def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
         sole_target(foot, path, yaw, scale, shape, body.swing_clearance) for foot, path in zip(feet, paths, strict=True)
     )
     hips = landmarks.mid("hip")
-    standing_ankle = np.mean([(foot.ankle[:, 2] - foot.rise).mean() for foot in feet])
+    standing_ankle = np.mean([foot.ankle[:, 2] - foot.rise for foot in feet], axis=0)  # (T,) m
     height = (hips[:, 2] - standing_ankle) * scale - shape.bottom - body.crouch
     pelvis_quat, chest_quat = _trunk(landmarks, yaw, body.lean)
     pelvis = np.column_stack([hips[:, :2] * scale, height]) - quat_rotate(pelvis_quat, body.hip_centre)

@@ -53,7 +53,7 @@ class WalkConfig:
     reset_noise: float = 0.05  # rad and, ten times it, rad/s about the starting pose
     reference: str | tuple[str, ...] | None = None  # clips to start from: a set's name, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
-    randomize: RandomizeConfig | bool | Mapping[str, Any] = False
+    randomize: RandomizeConfig = RandomizeConfig()  # a bool or a mapping of its keys is turned into one
 
     def __post_init__(self) -> None:
         set_ = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731 - frozen dataclass
@@ -75,10 +75,13 @@ class WalkConfig:
             raise ValueError(f"rsi_probability is {self.rsi_probability}, allowed is [0, 1]")
         if self.rsi_probability > 0 and self.reference is None:
             raise ValueError("rsi_probability needs a reference to start from; set reference")
-        if isinstance(self.randomize, bool):
-            set_("randomize", RandomizeConfig(enabled=self.randomize))
-        elif isinstance(self.randomize, Mapping):
-            set_("randomize", build(RandomizeConfig, {"enabled": True, **self.randomize}, "randomize"))
+        given: Any = self.randomize
+        if isinstance(given, bool):
+            set_("randomize", RandomizeConfig(enabled=given))
+        elif isinstance(given, Mapping):
+            set_("randomize", build(RandomizeConfig, {"enabled": True, **given}, "randomize"))
+        elif not isinstance(given, RandomizeConfig):
+            raise ValueError(f"randomize is {given!r}, allowed are true, false and a mapping of its keys")
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:

@@ -17,7 +17,7 @@ from gait_envs.physics import State
 from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_to_rotvec
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import WalkConfig
-from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, observation_layout
+from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, numbers_option, observation_layout
 
 # Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components.
 POSE, POSE_RATE, ROOT, ROOT_VELOCITY, TURN = 3.0, 0.01, 10.0, 6.0, 8.0
@@ -116,7 +116,7 @@ class TrackTask(WalkTask):
         if "clip" in options:
             clip = library.index(options["clip"])
         elif "command" in options:
-            clip = library.nearest_speed(float(np.asarray(options["command"], float)[0]))
+            clip = library.nearest_speed(float(numbers_option(options, "command", 3)[0]))
         else:
             clip = int(rng.integers(len(library.clips)))
         last = int(library.lengths[clip]) - 2  # a frame must follow

@@ -113,7 +113,7 @@ class WalkTask:
     def draw_start(self, rng: np.random.Generator, level: float, options: Mapping[str, Any]) -> Start:
         """Where one episode begins; `options` of reset override the draw."""
         config, robot = self.config, self.robot
-        command = _numbers(options, "command", 3) if "command" in options else self.draw_command(rng, level)
+        command = numbers_option(options, "command", 3) if "command" in options else self.draw_command(rng, level)
         from_reference = self.library is not None and rng.random() < config.rsi_probability
         clip = frame = 0
         if from_reference:
@@ -128,7 +128,7 @@ class WalkTask:
             qvel[6:] = 10 * config.reset_noise * rng.uniform(-1, 1, len(robot.home))
         for key, value in (("qpos", qpos), ("qvel", qvel)):
             if key in options:
-                value[:] = _numbers(options, key, value.size)
+                value[:] = numbers_option(options, key, value.size)
         if abs(np.linalg.norm(qpos[3:7]) - 1) > 1e-3:
             raise ValueError(f"options['qpos'] has the root quaternion {qpos[3:7]}, which is not of length 1")
         return Start(qpos, qvel, command, not from_reference and "qpos" not in options, clip, frame)
@@ -285,7 +285,7 @@ class WalkTask:
         }
 
 
-def _numbers(options: Mapping[str, Any], key: str, size: int) -> np.ndarray:
+def numbers_option(options: Mapping[str, Any], key: str, size: int) -> np.ndarray:
     """A reset option of `size` finite numbers."""
     value = np.array(options[key], dtype=float)
     if value.shape != (size,) or not np.isfinite(value).all():

@@ -164,17 +164,19 @@ def test_a_damaged_byte_is_named_or_harmless(intact: Path, where: int, flip: int
     damaged = intact.with_name("damaged.npz")
     damaged.write_bytes(data)
     try:
-        clip = load_clip(damaged)
+        found: Clip | ClipError = load_clip(damaged)
     except ClipError as error:
-        assert "damaged.npz" in str(error)
+        found = error
+    if isinstance(found, Clip):
+        np.testing.assert_array_equal(found.qpos, sample().qpos)
     else:
-        np.testing.assert_array_equal(clip.qpos, sample().qpos)
+        assert "damaged.npz" in str(found)
 
 
 def test_missing_files_and_wrong_names(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match=r"nowhere.npz: no such clip"):
         load_clip(tmp_path / "nowhere.npz")
-    with pytest.raises(ClipError, match="ends in .npz"):
+    with pytest.raises(ClipError, match=r"ends in \.npz"):
         save_clip(tmp_path / "walk.npy", sample())
     (tmp_path / "array.npz").write_bytes(b"")
     np.save(tmp_path / "array.npy", np.zeros(3))
@@ -258,7 +260,7 @@ def test_clips_are_found_by_file_folder_and_list(tmp_path: Path) -> None:
     assert [clip.name for clip in load_clips(tmp_path)] == ["a", "b"]
     assert [clip.name for clip in load_clips([str(tmp_path / "b.npz"), str(tmp_path)])] == ["b", "a", "b"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ClipError, match="holds no .npz clip"):
+    with pytest.raises(ClipError, match=r"holds no \.npz clip"):
         load_clips(tmp_path / "empty")
     with pytest.raises(ClipError, match="neither a clip, nor a folder of clips, nor an embedded set"):
         load_clips("no_such_walk")

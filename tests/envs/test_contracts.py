@@ -38,17 +38,15 @@ def env_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(env_id: str, config_of: Callable) -> Callable[..., gymnasium.Env]:
+def make(env_id: str) -> Callable[..., gymnasium.Env]:
     """The scalar environment, as users make it; with the module's name, other processes find it too."""
-    return lambda **config: gymnasium.make(f"gait_envs:{env_id}", **(config_of(env_id) | config))
+    return lambda **config: gymnasium.make(f"gait_envs:{env_id}", **config)
 
 
 @pytest.fixture
-def make_vec(env_id: str, config_of: Callable) -> Callable[..., GaitVectorEnv]:
+def make_vec(env_id: str) -> Callable[..., GaitVectorEnv]:
     """The vector environment, as users make it."""
-    return lambda n, **config: gymnasium.make_vec(
-        env_id, n, vectorization_mode="vector_entry_point", **(config_of(env_id) | config)
-    )
+    return lambda n, **config: gymnasium.make_vec(env_id, n, vectorization_mode="vector_entry_point", **config)
 
 
 @pytest.fixture(params=["default", "busy"])
@@ -192,14 +190,13 @@ def length(env_id: str) -> int:
 
 
 @pytest.fixture(scope="session")
-def scalar_lives(config_of: Callable) -> Callable[..., list[tuple]]:
+def scalar_lives() -> Callable[..., list[tuple]]:
     """Lives of five scalar environments under Gymnasium's own vector form, computed once each."""
     known: dict[tuple, list[tuple]] = {}
 
     def of(env_id: str, config: dict, mode: AutoresetMode) -> list[tuple]:
         key = (env_id, "reference" in config, mode)
         if key not in known:
-            config = config_of(env_id) | config
             env = SyncVectorEnv([lambda: gymnasium.make(env_id, **config)] * 5, autoreset_mode=mode)
             known[key] = live(env, actions_for(5, length(env_id)), mode)
         return known[key]

@@ -1,0 +1,274 @@
+"""How fast is it? The vector environment beside bare physics and beside environments in processes.
+
+    python scripts/bench_env.py            a table
+    python scripts/bench_env.py --json     the same as one JSON object on the last line
+    python scripts/bench_env.py --train    and training end to end with the laptop preset
+    python scripts/bench_env.py --quick    half a minute, for a look
+
+All in one run. The contestants take turns, several times over, so that whatever else the machine does meets
+them alike; figures are medians over the turns. "Raw" is `mujoco.batch` with nothing around it: it replays, from the
+same states, the very controls and resets that the environment gave its physics, so both do the same work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # physics has its own threads
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv
+from mujoco.batch import Batch
+
+from gait_envs.vector_env import GaitVectorEnv
+
+ENV_ID = "GaitNet/WildRobot-v0"
+SIZES = (1, 64, 256, 1024)
+SETTLE = 100  # steps before the measured stretch, by when some have fallen and feet are on the ground
+TRAIN_SIZE = 256  # sub-environments of the laptop preset
+
+
+class Tape(NamedTuple):
+    """A stretch of one environment's life, and what its physics was told meanwhile."""
+
+    env: GaitVectorEnv
+    begin: dict[str, Any]  # the environment's state before the stretch
+    actions: np.ndarray  # (steps, n, nu)
+    controls: list[np.ndarray]  # (n, nu) rad, one a step
+    resets: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]]  # ids, qpos, qvel, after each step
+
+
+def record(n: int, steps: int, threads: int) -> Tape:
+    """Let n robots flail, fall and begin anew, and note what their physics was told."""
+    env = GaitVectorEnv(n, threads=threads, autoreset_mode="SameStep")
+    actions = np.random.default_rng(0).uniform(-0.5, 0.5, (SETTLE + steps, n, 9))
+    env.reset(seed=0)
+    for action in actions[:SETTLE]:
+        env.step(action)
+    begin = env.get_state()
+    physics, controls, resets = env.core.physics, [], []
+    step, reset = physics.step, physics.reset
+
+    def noting_step(target: np.ndarray, ids: np.ndarray | None = None) -> None:
+        controls.append(target.copy())
+        resets.append([])
+        step(target, ids)
+
+    def noting_reset(ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
+        resets[-1].append((ids.copy(), qpos.copy(), qvel.copy()))
+        reset(ids, qpos, qvel)
+
+    physics.step, physics.reset = noting_step, noting_reset  # type: ignore[method-assign]
+    for action in actions[SETTLE:]:
+        env.step(action)
+    physics.step, physics.reset = step, reset  # type: ignore[method-assign]
+    return Tape(env, begin, actions[SETTLE:], controls, resets)
+
+
+# -- contestants: each returns environment steps a second of one turn -------------------------------------
+
+
+def time_vector(tape: Tape) -> float:
+    tape.env.set_state(tape.begin)
+    start = time.perf_counter()
+    for action in tape.actions:
+        tape.env.step(action)
+    return tape.actions.shape[0] * tape.env.num_envs / (time.perf_counter() - start)
+
+
+def raw_batch(tape: Tape, threads: int) -> Batch:
+    return Batch(tape.env.model, tape.env.num_envs, threads, persistent=True)
+
+
+def time_raw(tape: Tape, batch: Batch) -> float:
+    qpos, qvel, ctrl = batch.bind("qpos"), batch.bind("qvel"), batch.bind("ctrl")
+    substeps = tape.env.core.robot.substeps
+    batch.state[:] = tape.begin["physics"]["rows"]
+    batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
+    start = time.perf_counter()
+    for control, resets in zip(tape.controls, tape.resets, strict=True):
+        ctrl[:] = control
+        batch.step(nstep=substeps)
+        for ids, start_qpos, start_qvel in resets:
+            batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+            qpos[ids], qvel[ids], ctrl[ids] = start_qpos, start_qvel, start_qpos[:, 7:]
+            batch.forward(ids)
+    return len(tape.controls) * tape.env.num_envs / (time.perf_counter() - start)
+
+
+def same_end(tape: Tape, batch: Batch) -> bool:
+    """Did both do the same work? Their last states must agree bit for bit."""
+    return bool(np.array_equal(tape.env.core.physics.batch.qpos, batch.qpos))
+
+
+def make_scalar() -> gymnasium.Env:
+    return gymnasium.make(f"gait_envs:{ENV_ID}")
+
+
+def time_async(env: AsyncVectorEnv, actions: np.ndarray) -> float:
+    start = time.perf_counter()
+    for action in actions:
+        env.step(action)
+    return actions.shape[0] * actions.shape[1] / (time.perf_counter() - start)
+
+
+def time_subproc(env: Any, actions: np.ndarray) -> float:
+    start = time.perf_counter()
+    for action in actions:
+        env.step(action)
+    return actions.shape[0] * actions.shape[1] / (time.perf_counter() - start)
+
+
+def time_training(iterations: int) -> dict[str, float]:
+    """Steps a second of whole training iterations (collect, discriminator, update), without the first ones."""
+    from gait_trainers.config import load_config
+    from gait_trainers.progress import read_metrics
+    from gait_trainers.train import train
+
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = {"run.out": folder, "run.name": "bench", "run.iterations": iterations, "run.tensorboard": False}
+        result = train(load_config(preset="laptop", overrides=overrides))
+        rows = read_metrics(result.run.path / "metrics.csv")[2:]
+    return {
+        key: statistics.median(float(row[key]) for row in rows)
+        for key in ("steps_per_second", "physics_seconds", "policy_seconds", "update_seconds")
+    }
+
+
+# -- the run ----------------------------------------------------------------------------------------------
+
+
+def benchmark(args: argparse.Namespace) -> dict[str, Any]:
+    """All contestants in turn; see the module's text."""
+    from stable_baselines3.common.vec_env import SubprocVecEnv
+
+    turns = 2 if args.quick else args.turns
+    tapes, turn_of, agree = {}, {}, {}
+    for n in args.sizes:
+        tape = tapes[n] = record(n, max(16, round(args.steps / (4 if args.quick else 1) / n)), args.threads)
+        batch = raw_batch(tape, args.threads)
+        turn_of["vector", n] = lambda tape=tape: time_vector(tape)
+        turn_of["raw", n] = lambda tape=tape, batch=batch: time_raw(tape, batch)
+        turn_of["vector", n](), turn_of["raw", n]()  # warm up
+        agree[n] = same_end(tape, batch)
+    n = args.processes
+    actions = np.random.default_rng(0).uniform(-0.5, 0.5, (100 if args.quick else 400, n, 9)).astype(np.float32)
+    processes = [AsyncVectorEnv([make_scalar] * n), SubprocVecEnv([make_scalar] * n)]
+    processes[0].reset(seed=0)
+    processes[1].seed(0)
+    processes[1].reset()
+    turn_of["async", n] = lambda: time_async(processes[0], actions)
+    turn_of["subproc", n] = lambda: time_subproc(processes[1], actions)
+
+    speeds: dict[tuple[str, int], list[float]] = {key: [] for key in turn_of}
+    for turn in range(turns):
+        for key in list(turn_of)[:: 1 if turn % 2 == 0 else -1]:
+            speeds[key].append(turn_of[key]())
+    for env in processes:
+        env.close()
+    if args.train:
+        training = time_training(6 if args.quick else args.train_iterations)
+        speeds["raw", TRAIN_SIZE] += [turn_of["raw", TRAIN_SIZE]() for _ in range(turns)]
+        raw = statistics.median(speeds["raw", TRAIN_SIZE])
+        training["of_raw"] = training["steps_per_second"] / raw
+    else:
+        training = None
+    return {
+        "machine": machine(args.threads),
+        "turns": turns,
+        "same_work": all(agree.values()),
+        "steps_per_second": {f"{name}_{n}": statistics.median(values) for (name, n), values in speeds.items()},
+        "vector_of_raw": {str(n): ratio(speeds["vector", n], speeds["raw", n][:turns]) for n in args.sizes},
+        "vector_over_processes": {
+            name: ratio(speeds["vector", max(s for s in args.sizes if s <= 256)], speeds[name, args.processes])
+            for name in ("async", "subproc")
+        },
+        "training": training,
+    }
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    """Median over the turns of a / b: both of a turn met the same weather."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def machine(threads: int) -> dict[str, Any]:
+    versions = {}
+    for package in ("gaitnet", "mujoco", "gymnasium", "numpy", "stable-baselines3", "torch"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": threads or os.cpu_count(),
+        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def table(found: dict[str, Any], processes: int) -> str:
+    """The same for people."""
+    speed, lines = found["steps_per_second"], []
+    about = found["machine"]
+    lines.append(f"{about['cpu']}, {about['cores']} cores, load {about['load_before']:.1f}; mujoco {about['mujoco']}")
+    lines.append(f"{'':24}{'steps/s':>12}{'raw':>12}{'of raw':>9}")
+    for n, share in found["vector_of_raw"].items():
+        lines.append(f"{'vector, n = ' + n:24}{speed[f'vector_{n}']:12,.0f}{speed[f'raw_{n}']:12,.0f}{share:9.2f}")
+    for name, label in (("async", "AsyncVectorEnv"), ("subproc", "SubprocVecEnv")):
+        times = found["vector_over_processes"][name]
+        lines.append(
+            f"{f'{label}, {processes}':24}{speed[f'{name}_{processes}']:12,.0f}   the vector form is {times:.1f}x"
+        )
+    if found["training"]:
+        training = found["training"]
+        raw = speed[f"raw_{TRAIN_SIZE}"]
+        label = "training, laptop preset"
+        lines.append(f"{label:24}{training['steps_per_second']:12,.0f}{raw:12,.0f}{training['of_raw']:9.2f}")
+    if not found["same_work"]:
+        lines.append("WARNING: raw did not end in the environment's states: the comparison is void")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
+    parser.add_argument("--train", action="store_true", help="training end to end as well")
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="sub-environments")
+    parser.add_argument("--steps", type=int, default=16384, help="environment steps a turn, all together")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=0, help="physics threads; 0: one a core")
+    parser.add_argument("--processes", type=int, default=8, help="sub-environments of the process-based forms")
+    parser.add_argument("--train-iterations", type=int, default=14)
+    args = parser.parse_args()
+    if args.train and TRAIN_SIZE not in args.sizes:
+        parser.error(f"--train compares with raw at n = {TRAIN_SIZE}; add it to --sizes")
+    found = benchmark(args)
+    print(json.dumps(found) if args.json else table(found, args.processes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,358 @@
+"""Write the tables of the documentation from the code that they describe.
+
+    python scripts/make_docs.py           write them
+    python scripts/make_docs.py --check   only say which pages are out of date; exit status 1 if any is
+
+A table stands in a page between `<!-- table NAME -->` and `<!-- end -->`; what lies between is replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import io
+import json
+import re
+import tempfile
+import textwrap
+import tokenize
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from gait_envs import EPISODE_STEPS
+from gait_envs.core import Core
+from gait_envs.env import make_task
+from gait_envs.layout import Layout
+from gait_envs.models.robot import wildrobot
+from gait_envs.motion.clip import save_clip
+from gait_envs.motion.features import AMP_LAYOUT
+from gait_envs.motion.gait import natural_gait, walk_clip
+from gait_envs.motion.library import EMBEDDED
+from gait_envs.physics import MAX_SPEED
+from gait_envs.tasks.config import DEFAULT_REWARD, RandomizeConfig, WalkConfig
+from gait_envs.tasks.track import TRACK_REWARD, TrackConfig, TrackTask
+from gait_envs.tasks.walk import WalkTask, observation_layout
+from gait_trainers import config as training
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MISSING = "not measured yet"
+
+# What a positive angle does, by the joint's name without its side.
+DIRECTIONS = {
+    "waist_yaw": "chest turns left",
+    "hip_pitch": "flexion, thigh forward",
+    "hip_roll": "abduction, leg outward",
+    "knee_pitch": "flexion",
+    "ankle_pitch": "dorsiflexion, toes up",
+}
+# Options whose meaning takes more than the comment beside them.
+OPTIONS = {
+    "command_low": "least forward m/s, leftward m/s and yaw rate rad/s that is drawn; heading frame",
+    "command_high": "the most",
+    "reward_weights": "term: weight; the reward is the weighted sum of exactly these terms",
+    "TrackConfig.reference": "clips to follow: a set's name, a file or a folder",
+    "enabled": "the switch; a mapping without it turns it on",
+    "randomize": "`true` (all of the defaults below), `false`, or a mapping of what differs from them",
+}
+# Settings that bear the field's usual names.
+SETTINGS = {
+    "ppo.learning_rate": "Adam's step size, policy and value alike",
+    "ppo.gamma": "discount a step",
+    "ppo.gae_lambda": "λ of generalised advantage estimation",
+    "ppo.clip_range": "ε of the clipped objective",
+    "ppo.ent_coef": "weight of the entropy bonus",
+    "ppo.vf_coef": "weight of the value loss",
+    "ppo.max_grad_norm": "gradients are scaled down to this norm",
+    "networks.activation": "of the hidden layers",
+    "amp.spectral_norm": "spectral normalisation of the hidden layers",
+    "amp.learning_rate": "Adam's step size for the discriminator",
+    "run.seed": "decides everything random",
+    "run.iterations": "rollouts, each followed by its updates",
+    "run.device": "of the networks: `cpu`, `cuda`, …",
+    "run.keep_checkpoints": "the latest that stay",
+    "run.tensorboard": "write `tb/`",
+    "run.stop_when": "end at the first evaluation that passes; its keys are below",
+    "run.stop_when.success_rate": "share of episodes that reach the time limit",
+    "run.stop_when.episodes": "deterministic ones, an evaluation",
+}
+INFO = {
+    "x_position": "m, of the root, world",
+    "y_position": "m, of the root, world",
+    "x_velocity": "m/s, forward, heading frame",
+    "y_velocity": "m/s, leftward, heading frame",
+    "yaw_rate": "rad/s, about the vertical",
+    "command": "forward m/s, leftward m/s, yaw rate rad/s, without the heading correction",
+    "speed_error": "m/s, \\|x_velocity − command[0]\\|",
+    "lateral_error": "m/s, \\|y_velocity − command[1]\\|",
+    "yaw_rate_error": "rad/s, \\|yaw_rate − command[2]\\|",
+    "amp_obs": "the style features of this frame",
+    "fall": "the episode ended in failure at this step; equal to `terminated`",
+    "success": "the episode reached the time limit at this step",
+}
+
+
+# -- Markdown ------------------------------------------------------------------------------------------
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table; cells are text already."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def text(value: Any) -> str:
+    """Prose for a cell: a bar would end it."""
+    return str(value).replace("|", "\\|")
+
+
+def code(value: Any) -> str:
+    """A value as one would write it in YAML."""
+    return f"`{json.dumps(value, ensure_ascii=False)}`" if not isinstance(value, str) else f"`{value}`"
+
+
+# -- environments --------------------------------------------------------------------------------------
+
+
+def layout_table(layout: Layout) -> str:
+    bounded = bool(np.isfinite(layout.limits).any())
+    rows = []
+    for row in layout.table():
+        first, stop = row["index"]
+        index = str(first) if stop - first == 1 else f"{first}–{stop - 1}"
+        limit = [f"±{row['limit']:g}"] if bounded else []
+        rows.append([index, f"`{row['name']}`", row["size"], row["unit"], *limit, text(row["description"])])
+    limit = ["kept within"] if bounded else []
+    return markdown(["index", "name", "size", "unit", *limit, "meaning"], rows)
+
+
+def track_layout_table() -> str:
+    """The imitation task's; it needs a clip, so one is drawn."""
+    robot = wildrobot()
+    with tempfile.TemporaryDirectory() as folder:
+        save_clip(Path(folder) / "walk.npz", walk_clip(natural_gait(0.4), robot.joint_names, robot.control_rate))
+        return layout_table(make_task("track", {"reference": folder}).layout)
+
+
+def action_table() -> str:
+    robot = wildrobot()
+    rows = []
+    for i, name in enumerate(robot.joint_names):
+        low, high, home, scale = (float(a[i]) for a in (robot.lower, robot.upper, robot.home, robot.action_scale))
+        reach = f"{max(low, home - scale):.3f} … {min(high, home + scale):.3f}"
+        kind = name.removeprefix("left_").removeprefix("right_")
+        rows.append((i, f"`{name}`", f"{low:.3f} … {high:.3f}", f"{home:.3f}", f"{scale:.3f}", reach, DIRECTIONS[kind]))
+    return markdown(("index", "joint", "range", "home", "a unit of action", "reach of ±1", "positive is"), rows)
+
+
+def reward_table(meanings: Mapping[str, str], *columns: Mapping[str, float]) -> str:
+    """Terms with their weights, one column a set of weights; a dash where a set does without the term."""
+    rows = [
+        (f"`{name}`", text(meaning), *(f"{weights[name]:g}" if name in weights else "–" for weights in columns))
+        for name, meaning in meanings.items()
+    ]
+    return markdown(("term", "meaning", "default", "`laptop`")[: 2 + len(columns)], rows)
+
+
+def field_comments(kind: type) -> dict[str, str]:
+    """What the comment beside each of a dataclass's own fields says."""
+    source = textwrap.dedent(inspect.getsource(kind))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    (body,) = (node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+    fields = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    return {node.target.id: comments[node.end_lineno] for node in fields if node.end_lineno in comments}
+
+
+def options_table(kind: type, only: Iterable[str] | None = None) -> str:
+    """The options of a task, or some of them: key, default, meaning."""
+    comments: dict[str, str] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        comments |= field_comments(base)
+    rows = []
+    for field in dataclasses.fields(kind):
+        if only is not None and field.name not in only:
+            continue
+        own = OPTIONS.get(f"{kind.__name__}.{field.name}")
+        meaning = own or OPTIONS.get(field.name) or text(comments.get(field.name, ""))
+        if not meaning:
+            raise SystemExit(f"{kind.__name__}.{field.name} says nowhere what it means; put a comment beside it")
+        default = getattr(kind(), field.name)
+        if dataclasses.is_dataclass(default):
+            default = False
+        shown = "the weights above" if field.name == "reward_weights" else code(default)
+        rows.append((f"`{field.name}`", shown, meaning))
+    return markdown(("key", "default", "meaning"), rows)
+
+
+def termination_table(config: WalkConfig) -> str:
+    rows = [
+        ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
+        ("root higher than", f"{config.max_height:g} m", "`max_height`", "`terminated`"),
+        ("root tilted more than", f"{config.max_tilt:g} rad", "`max_tilt`", "`terminated`"),
+        ("simulation diverged", f"undefined, or any velocity of {MAX_SPEED:g} and more", "–", "`terminated`"),
+        ("time limit", f"{EPISODE_STEPS} steps ({EPISODE_STEPS * wildrobot().dt:g} s)", "–", "`truncated`"),
+    ]
+    if isinstance(config, TrackConfig):
+        rows.insert(3, ("root off its reference by", f"{config.max_distance:g} m", "`max_distance`", "`terminated`"))
+    return markdown(("when", "limit", "option", "gives"), rows)
+
+
+def info_table() -> str:
+    """The keys that a reset really gives, so that none is forgotten."""
+    _, info = Core(make_task("walk", {}), 1, threads=1).reset()
+    keys = [key for key in info if not key.startswith(("_", "reward_"))]
+    if set(keys) != set(INFO):
+        raise SystemExit(f"scripts/make_docs.py describes {sorted(INFO)}, the environment's info has {sorted(keys)}")
+    rows = [("`reward_<term>`", "", "each weighted term of the reward; their sum is the reward")]
+    for key in keys:
+        size = info[key].shape[1:]
+        rows.append((f"`{key}`", size[0] if size else "", INFO[key]))
+    return markdown(("key", "size", "meaning"), rows)
+
+
+def motion_table() -> str:
+    """What the embedded reference measures, as `scripts/make_motions.py` left it: means a speed and kind."""
+    file = ROOT / "assets" / "motions" / EMBEDDED / "metrics.json"
+    columns = (  # heading, key, format
+        ("slip, m/s", "foot_slip", "{:.3f}"),
+        ("penetration, mm", "penetration", "{:.1f}"),
+        ("load carried", "load_carried", "{:.0%}"),
+        ("torque rms, N·m", "torque_rms", "{:.2f}"),
+        ("torque at its limit", "torque_saturated", "{:.1%}"),
+        ("single support", "single_support", "{:.0%}"),
+    )
+    if not file.is_file():
+        return f"{MISSING}\n"
+    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for clip in json.loads(file.read_text(encoding="utf-8")):
+        clip["penetration"] = max(0.0, 1e3 * clip["penetration"])
+        kind = re.sub(r"walk_\d+_|_\d+$", "", clip["name"])
+        groups.setdefault((kind, clip["speed"]), []).append(clip)
+    rows = [
+        [kind, f"{speed:.1f}", len(clips), f"{np.mean([clip['forward_velocity'] for clip in clips]):.2f}"]
+        + [form.format(np.mean([clip[key] for clip in clips])) for _, key, form in columns]
+        for (kind, speed), clips in groups.items()
+    ]
+    return markdown(["kind", "drawn, m/s", "clips", "walked, m/s", *(heading for heading, _, _ in columns)], rows)
+
+
+# -- training ------------------------------------------------------------------------------------------
+
+
+def preset(name: str) -> dict[str, Any]:
+    """A preset's own values as a tree."""
+    file = resources.files("gait_trainers") / "presets" / f"{name}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def settings_table(section: type[training.Section], prefix: str) -> str:
+    """One section of the training configuration: key, default, the laptop preset's value, meaning."""
+    tree: Any = preset("laptop")
+    for part in prefix.split("."):
+        tree = (tree or {}).get(part)
+    rows = []
+    for name, field in section.model_fields.items():
+        key = f"{prefix}.{name}"
+        meaning = text(field.description or "") or SETTINGS.get(key, "")
+        if not meaning:
+            raise SystemExit(f"{key} says nowhere what it means; give its field a description")
+        default = field.get_default(call_default_factory=True)
+        laptop = ""
+        if tree and name in tree:
+            laptop = "its own" if isinstance(tree[name], dict) else code(tree[name])
+        rows.append((f"`{key}`", code(default), laptop, allowed(field), meaning))
+    return markdown(("key", "default", "`laptop`", "allowed", "meaning"), rows)
+
+
+def allowed(field: Any) -> str:
+    """Bounds or choices of a pydantic field, in words."""
+    choices = [c for c in getattr(field.annotation, "__args__", ()) if isinstance(c, str)]
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices)
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    bounds = [f"{sign} {getattr(item, name):g}" for item in field.metadata for name, sign in signs.items()
+              if getattr(item, name, None) is not None]  # fmt: skip
+    return ", ".join(bounds)
+
+
+# -- pages ---------------------------------------------------------------------------------------------
+
+
+def tables() -> dict[str, Callable[[], str]]:
+    walk, laptop = WalkConfig(), preset("laptop")["env"]["kwargs"]["reward_weights"]
+    return {
+        "observation": lambda: layout_table(observation_layout(wildrobot(), walk)),
+        "amp-features": lambda: layout_table(AMP_LAYOUT),
+        "actions": action_table,
+        "rewards": lambda: reward_table(WalkTask.reward_terms, DEFAULT_REWARD, laptop),
+        "options": lambda: options_table(WalkConfig),
+        "randomize": lambda: options_table(RandomizeConfig),
+        "termination": lambda: termination_table(walk),
+        "info": info_table,
+        "track-observation": track_layout_table,
+        "track-rewards": lambda: reward_table(
+            {name: TrackTask.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD
+        ),
+        "track-options": lambda: options_table(TrackConfig, TrackConfig.__annotations__),
+        "track-termination": lambda: termination_table(TrackConfig()),
+        "reference-motion": motion_table,
+        "config-env": lambda: settings_table(training.EnvConfig, "env"),
+        "config-ppo": lambda: settings_table(training.PPOConfig, "ppo"),
+        "config-networks": lambda: settings_table(training.NetworkConfig, "networks"),
+        "config-amp": lambda: settings_table(training.AMPConfig, "amp"),
+        "config-run": lambda: settings_table(training.RunConfig, "run"),
+        "config-stop": lambda: settings_table(training.StopWhen, "run.stop_when"),
+    }
+
+
+def render(page: str, where: str) -> str:
+    """The page with every table written anew."""
+    known = tables()
+
+    def write(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in known:
+            raise SystemExit(f"{where}: no table {name!r}; there are {', '.join(known)}")
+        return f"{match[1]}\n{known[name]()}\n{match[3]}"
+
+    return BLOCK.sub(write, page)
+
+
+def pages() -> list[Path]:
+    return [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
+
+
+def stale() -> dict[Path, str]:
+    """Pages that differ from what the code says, with what they should be."""
+    found = {}
+    for page in pages():
+        now = page.read_text(encoding="utf-8")
+        new = render(now, str(page.relative_to(ROOT)))
+        if new != now:
+            found[page] = new
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
+    args = parser.parse_args()
+    found = stale()
+    for page, new in found.items():
+        print(f"{page.relative_to(ROOT)} {'is out of date' if args.check else 'written'}")
+        if not args.check:
+            page.write_text(new, encoding="utf-8")
+    if found and args.check:
+        raise SystemExit("run: python scripts/make_docs.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The documentation says what the code does: generated tables, links, commands, keys and examples."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+
+from gait_envs.tasks.track import TrackConfig
+from gait_trainers.cli import app
+from gait_trainers.config import TrainConfig, nest, parse_assignment, preset_names, validate
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "assets" / "SOURCES.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="an installed package carries no docs")
+
+
+@pytest.fixture(scope="module")
+def make_docs() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_docs", ROOT / "scripts" / "make_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fences(page: Path, *languages: str) -> Iterator[str]:
+    for indent, language, block in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language in languages:
+            yield re.sub(rf"^{indent}", "", block, flags=re.MULTILINE)
+
+
+def commands(page: Path, program: str) -> Iterator[list[str]]:
+    """Words after `program`, wherever a page shows it being run: in blocks of shell, and in line."""
+    text = page.read_text(encoding="utf-8")
+    shell = "\n".join(fences(page, "sh", "powershell")).replace("\\\n", " ")
+    for line in [*shell.splitlines(), *re.findall(r"`([^`\n]+)`", FENCE.sub("", text))]:
+        match = re.match(rf"\s*{program} (?=\S)(.*)", line)
+        if match:
+            yield shlex.split(match[1], comments=True)
+
+
+# -- tables --------------------------------------------------------------------------------------------
+
+
+def test_tables_are_what_the_code_says(make_docs: ModuleType) -> None:
+    out_of_date = [str(page.relative_to(ROOT)) for page in make_docs.stale()]
+    assert not out_of_date, "run: python scripts/make_docs.py"
+
+
+def test_every_table_is_shown_somewhere(make_docs: ModuleType) -> None:
+    shown = {match["name"] for page in PAGES for match in make_docs.BLOCK.finditer(page.read_text(encoding="utf-8"))}
+    assert shown == set(make_docs.tables())
+
+
+def test_a_changed_table_is_noticed_and_text_around_it_stays(make_docs: ModuleType) -> None:
+    page = "before\n<!-- table actions -->\n| old |\n<!-- end -->\nafter\n"
+    written = make_docs.render(page, "page")
+    assert written.startswith("before\n<!-- table actions -->\n")
+    assert written.endswith("<!-- end -->\nafter\n")
+    assert "old" not in written
+    assert "| 3 | `left_knee_pitch` | 0.000 … 1.396 | 0.415 | 0.698 | 0.000 … 1.113 | flexion |" in written
+    assert make_docs.render(written, "page") == written
+    with pytest.raises(SystemExit, match=r"page: no table 'nonsense'; there are .*actions"):
+        make_docs.render("<!-- table nonsense -->\n<!-- end -->", "page")
+
+
+# -- links, commands, keys -----------------------------------------------------------------------------
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        found = page if not file else (page.parent / file).resolve()
+        assert found.exists(), f"{page.name} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings], target
+
+
+@each_page
+def test_shown_commands_exist(page: Path) -> None:
+    pytest.importorskip("mink")
+    from gait_envs.motion.cli import app as data_app
+
+    for program, group in (
+        ("gait-train", typer.main.get_command(app)),
+        ("gait-data", typer.main.get_command(data_app)),
+    ):
+        for words in commands(page, program):
+            name = words[0]
+            if name.startswith("-") or "…" in name:
+                continue
+            command = group.get_command(None, name)  # type: ignore[attr-defined, arg-type]
+            assert command is not None, f"{program} {name}"
+            options = {option for parameter in command.params for option in parameter.opts}
+            for word, value in zip(words, [*words[1:], ""], strict=True):
+                if not word.startswith("--"):
+                    continue
+                assert word in options, f"{program} {name} {word}"
+                if word == "--preset":
+                    assert value in preset_names()
+                if word == "--set":
+                    validate(nest(*parse_assignment(value)), "shown")
+
+
+def test_commands_are_found_in_the_first_place() -> None:
+    shown = [words for page in PAGES for words in commands(page, "gait-train")]
+    assert len(shown) > 30
+    assert ["ppo-amp", "--preset", "laptop"] in shown
+
+
+def known_keys(model: Any = TrainConfig, prefix: str = "") -> Iterator[str]:
+    """Dotted names of every setting."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if hasattr(kind, "model_fields"):
+                yield from known_keys(kind, f"{prefix}{name}.")
+
+
+@each_page
+def test_named_keys_exist(page: Path) -> None:
+    known = set(known_keys()) | {f"env.kwargs.{name}" for name in TrackConfig.__dataclass_fields__}
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for key in re.findall(r"`\"?((?:ppo|networks|amp|run|env)\.[a-z_0-9.]+)\b(?![(/])", text):
+        if not key.endswith(".py") and not key.startswith(("env.core", "env.unwrapped")):
+            assert key in known, key
+
+
+def test_shown_yaml_is_accepted() -> None:
+    import yaml
+
+    shown = [yaml.safe_load(block) for page in PAGES for block in fences(page, "yaml")]
+    assert shown
+    for tree in shown:
+        validate(tree, "shown")
+
+
+# -- examples ------------------------------------------------------------------------------------------
+
+
+@each_page
+def test_examples_compile(page: Path) -> None:
+    for block in fences(page, "python"):
+        compile(block, str(page), "exec")
+
+
+def test_the_first_example_runs() -> None:
+    block = next(fences(ROOT / "README.md", "python"))
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["obs"].shape == (37,)
+    assert isinstance(names["reward"], float)
+
+
+def test_options_of_the_readme_are_accepted() -> None:
+    import gymnasium as gym
+
+    (block,) = (b for b in fences(ROOT / "README.md", "python") if "reward_weights" in b)
+    names: dict[str, Any] = {"gym": gym}
+    exec(block, names)
+    config = names["env"].unwrapped.core.task.config
+    assert (config.command_interval, config.randomize.enabled, config.randomize.push_speed) == (3.0, True, 0.5)
