@@ -37,7 +37,9 @@ class Physics:
 
     def __init__(self, robot: Robot, n: int, threads: int = 0) -> None:
         self.robot = robot
-        self.batch = Batch(robot.model, n, threads, persistent=True)
+        # Many simulations share an `MjData` a thread, which stays in the processor's cache; one alone keeps its
+        # own, so that `get_data` shows all of it.
+        self.batch = Batch(robot.model, n, threads, persistent=n == 1)
         bind = self.batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._sensors, self._force = bind("sensordata"), bind("actuator_force")

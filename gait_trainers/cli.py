@@ -93,6 +93,7 @@ def ppo_amp(
         "ppo.learning_rate": lr,
         "amp.weight": amp_weight,
         "amp.data": amp_data,
+        "env.kwargs.reference": amp_data,  # episodes that start inside the motion start inside the same one
         "run.seed": seed,
         "run.device": device,
         "run.torch_threads": torch_threads,

@@ -189,6 +189,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "nt":
+        return  # Windows has no handle on a folder to flush; its rename is durable by itself
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -19,7 +19,6 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -88,14 +87,13 @@ def time_vector(tape: Tape) -> float:
 
 
 def raw_batch(tape: Tape, threads: int) -> Batch:
-    return Batch(tape.env.model, tape.env.num_envs, threads, persistent=True)
+    return Batch(tape.env.model, tape.env.num_envs, threads)
 
 
 def time_raw(tape: Tape, batch: Batch) -> float:
     qpos, qvel, ctrl = batch.bind("qpos"), batch.bind("qvel"), batch.bind("ctrl")
     substeps = tape.env.core.robot.substeps
     batch.state[:] = tape.begin["physics"]["rows"]
-    batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
     start = time.perf_counter()
     for control, resets in zip(tape.controls, tape.resets, strict=True):
         ctrl[:] = control
@@ -116,14 +114,8 @@ def make_scalar() -> gymnasium.Env:
     return gymnasium.make(f"gait_envs:{ENV_ID}")
 
 
-def time_async(env: AsyncVectorEnv, actions: np.ndarray) -> float:
-    start = time.perf_counter()
-    for action in actions:
-        env.step(action)
-    return actions.shape[0] * actions.shape[1] / (time.perf_counter() - start)
-
-
-def time_subproc(env: Any, actions: np.ndarray) -> float:
+def time_processes(env: Any, actions: np.ndarray) -> float:
+    """Of `AsyncVectorEnv` or `SubprocVecEnv`."""
     start = time.perf_counter()
     for action in actions:
         env.step(action)
@@ -164,18 +156,16 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         agree[n] = same_end(tape, batch)
     n = args.processes
     actions = np.random.default_rng(0).uniform(-0.5, 0.5, (100 if args.quick else 400, n, 9)).astype(np.float32)
-    processes = [AsyncVectorEnv([make_scalar] * n), SubprocVecEnv([make_scalar] * n)]
-    processes[0].reset(seed=0)
-    processes[1].seed(0)
-    processes[1].reset()
-    turn_of["async", n] = lambda: time_async(processes[0], actions)
-    turn_of["subproc", n] = lambda: time_subproc(processes[1], actions)
+    processes = {"async": AsyncVectorEnv([make_scalar] * n), "subproc": SubprocVecEnv([make_scalar] * n)}
+    for name, env in processes.items():
+        env.reset()
+        turn_of[name, n] = lambda env=env: time_processes(env, actions)
 
     speeds: dict[tuple[str, int], list[float]] = {key: [] for key in turn_of}
     for turn in range(turns):
         for key in list(turn_of)[:: 1 if turn % 2 == 0 else -1]:
             speeds[key].append(turn_of[key]())
-    for env in processes:
+    for env in processes.values():
         env.close()
     if args.train:
         training = time_training(6 if args.quick else args.train_iterations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def modules(package: str) -> dict[str, Path]:
     return {name.removesuffix("__init__").removesuffix("."): path for name, path in names.items()}
 
 
+@functools.cache
 def imports(path: Path, *, nested: bool = True) -> set[str]:
     """Absolute names of imported modules; those inside functions too if `nested`, never those for types only."""
     tree = ast.parse(path.read_text())

@@ -16,6 +16,7 @@ from gait_envs.rotations import quat_from_rotvec
 
 # WildRobot's leg, m (assets/wildrobot/wildrobot.xml).
 THIGH, SHANK, ANKLE_HEIGHT, HIP_DROP, HIP_WIDTH = 0.193, 0.180, 0.064, 0.04, 0.09
+WEIGHT = 3.375 * 9.81  # N
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class GaitParameters:
     bob: float = 0.006  # m, rise of the pelvis in mid-stance
     sway: float = 0.018  # m, shift of the pelvis over the standing foot
     lean: float = 0.06  # rad, forward
-    lift: float = 0.040  # m, of the swinging ankle
+    lift: float = 0.050  # m, of the swinging ankle
     strike_pitch: float = 0.12  # rad, toes up at the heel strike
     push_pitch: float = 0.40  # rad, heel up at toe-off
     ahead: float = 0.02  # m, how far the foot path's middle lies before the hip
@@ -55,8 +56,8 @@ def natural_gait(speed: float, rate: float = 50.0) -> GaitParameters:
         sway=float(sway),
         duty=0.62 - 0.04 * effort,
         lean=0.03 + 0.05 * effort,
-        push_pitch=0.12 + 0.18 * effort,
-        strike_pitch=0.04 + 0.08 * effort,
+        push_pitch=0.08 + 0.12 * effort,
+        strike_pitch=0.03 + 0.03 * effort,
         waist=0.05 + 0.08 * effort,
         height=0.446 - 0.028 * effort,
         ahead=0.015 + 0.010 * effort,
@@ -118,6 +119,7 @@ def walk_clip(gait: GaitParameters, joint_names: tuple[str, ...], rate: float = 
     qpos[:, 3:7] = quat_from_rotvec(np.tile([0.0, gait.lean, 0.0], (frames, 1)))
     column = {name: 7 + i for i, name in enumerate(joint_names)}
     qpos[:, column["waist_yaw"]] = -gait.waist * np.cos(2 * np.pi * left)
+    standing = np.stack([left < gait.duty, right < gait.duty], axis=1)
     for side, own, outward in (("left", left, 1.0), ("right", right, -1.0)):
         x, z, pitch = foot_path(own, gait)
         drop = height - HIP_DROP - z
@@ -135,9 +137,16 @@ def walk_clip(gait: GaitParameters, joint_names: tuple[str, ...], rate: float = 
         model="wildrobot",
         source="GaitNet procedural gait",
         license="MIT",
+        contacts=_planned_load(standing),
         name=f"procedural_{round(100 * gait.speed):03d}",
         meta={"speed": gait.speed, "cycle": gait.cycle},
     )
+
+
+def _planned_load(standing: np.ndarray) -> np.ndarray:
+    """Normal forces (T, 4) N that the drawing has in mind: the weight shared by the soles that stand, (T, 2)."""
+    share = standing / standing.sum(axis=1, keepdims=True)
+    return WEIGHT * np.repeat(0.5 * share, 2, axis=1)
 
 
 def _periodic_velocities(qpos: np.ndarray, rate: float) -> np.ndarray:

@@ -47,6 +47,10 @@ class MotionLibrary:
         self.speeds = np.array([clip.mean_speed for clip in clips])  # m/s
         self.qpos = np.concatenate([clip.qpos for clip in clips])
         self.qvel = np.concatenate([clip.qvel for clip in clips])
+        # Planned or measured loads on the soles (N); infinite where a clip does not know them.
+        self.contacts = np.concatenate(
+            [np.full((clip.frames, 4), np.inf) if clip.contacts is None else clip.contacts for clip in clips]
+        )
         self.loops = np.array([clip.loop for clip in clips])
         # What one turn of a looping clip moves the root by.
         self.strides = np.array([clip.qpos[-1, :2] - clip.qpos[0, :2] for clip in clips])  # (clips, 2) m
@@ -73,15 +77,21 @@ class MotionLibrary:
         qpos[:2] = 0.0
         return qpos, self.qvel[at].copy()
 
+    def index_at(self, clip: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        """Row (k,) in the table of frames counted from each clip's start, (k,) int.
+
+        Looping clips go round; others stay on their last frame.
+        """
+        last = self.lengths[clip] - 1
+        return self.starts[clip] + np.where(self.loops[clip], frame % last, np.minimum(frame, last))
+
     def at(self, clip: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions and velocities (k, ...) at frames counted from each clip's start, (k,) int.
 
-        Looping clips go round, their root a stride further on each time; others stay on their last frame.
+        A looping clip's root is a stride further on each time round.
         """
-        turns, rest = np.divmod(frame, self.lengths[clip] - 1)
-        loops = self.loops[clip]
-        index = np.where(loops, rest, np.minimum(frame, self.lengths[clip] - 1))
-        at = self.starts[clip] + index
-        qpos = self.qpos[at]
-        qpos[:, :2] += np.where(loops, turns, 0)[:, None] * self.strides[clip]
-        return qpos, self.qvel[at]
+        rows = self.index_at(clip, frame)
+        turns = np.where(self.loops[clip], frame // (self.lengths[clip] - 1), 0)
+        qpos = self.qpos[rows]
+        qpos[:, :2] += turns[:, None] * self.strides[clip]
+        return qpos, self.qvel[rows]

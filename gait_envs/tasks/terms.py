@@ -35,12 +35,25 @@ def squared(x: Array) -> Array:
     return xp.sum(x * x, axis=-1)
 
 
+def foot_load(foot_force: Array) -> Array:
+    """Load on each foot, (n, 2) N, of the loads on toe and heel, (n, 4) N."""
+    xp = array_namespace(foot_force)
+    return xp.stack([foot_force[..., 0] + foot_force[..., 1], foot_force[..., 2] + foot_force[..., 3]], axis=-1)
+
+
+def scuff(foot_force: Array, planned: Array, threshold: float) -> Array:
+    """How many feet bear load while the plan has them in the air; both (n, 4) N."""
+    xp = array_namespace(foot_force)
+    early = (foot_load(foot_force) > threshold) & (foot_load(planned) <= threshold)
+    return xp.sum(1.0 * early, axis=-1)
+
+
 def stance_slip(foot_force: Array, foot_vel: Array, threshold: float) -> Array:
     """Horizontal speed (m/s) of the soles that bear load, summed over the feet.
 
     foot_force (n, 4) N as toe and heel of each foot, foot_vel (n, 2, 3) m/s.
     """
     xp = array_namespace(foot_vel)
-    load = xp.stack([foot_force[..., 0] + foot_force[..., 1], foot_force[..., 2] + foot_force[..., 3]], axis=-1)
+    load = foot_load(foot_force)
     speed = xp.sqrt(foot_vel[..., 0] ** 2 + foot_vel[..., 1] ** 2)
     return xp.sum(xp.where(load > threshold, speed, xp.zeros_like(speed)), axis=-1)

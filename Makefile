@@ -1,0 +1,59 @@
+# What a developer runs, and what the checks run: the same commands.
+#   make demo PYTHON=python3.12    another interpreter (3.11 or newer)
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow wheel-test lint format docs bench clean
+
+help:
+	@echo "make demo         train from scratch until the robot walks; leaves a video and a report (6 minutes)"
+	@echo "make test         the tests (under 5 minutes)"
+	@echo "make test-slow    the tests that take minutes"
+	@echo "make wheel-test   build wheel and sdist, try the wheel in an empty environment"
+	@echo "make lint         ruff and mypy"
+	@echo "make format       rewrite with ruff"
+	@echo "make docs         tables of the documentation, from the layouts that the code uses"
+	@echo "make bench        steps a second, beside bare MuJoCo and process-based vector environments"
+	@echo "make clean        remove what was built, .venv included"
+
+# Installed anew only when what is asked for changes.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "GaitNet needs Python 3.11 or newer; run make PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/python -m gait_trainers.demo
+
+test: .venv/installed
+	$(PYTEST) -n $(WORKERS) --dist loadfile
+
+test-slow: .venv/installed
+	$(PYTEST) -m slow
+
+wheel-test: .venv/installed
+	$(BIN)/python scripts/smoke_wheel.py
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/installed
+	$(BIN)/python scripts/make_docs.py
+
+bench: .venv/installed
+	$(BIN)/python scripts/bench_env.py --train
+
+clean:
+	rm -rf .venv build dist out *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis MUJOCO_LOG.TXT
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
