@@ -155,6 +155,7 @@ class Core:
             # The last sane state stands in for the undefined one; the episode ends as a fall.
             self.divergences += int(diverged[rows].sum())
             state = state.where(diverged, self.state)
+        memory = task.advance(memory, state)
         self.state, self.memory = state, memory
         reward_terms = task.reward(state, memory)
         # Term by term: NumPy's own sum over terms rounds one row otherwise than many.

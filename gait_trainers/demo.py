@@ -40,7 +40,9 @@ def main() -> None:
     args = parser.parse_args()
 
     console = Console()
-    console.print("[bold]Learning to walk from scratch[/bold]: PPO and an AMP discriminator, until it walks at 0.4 m/s.")
+    console.print(
+        "[bold]Learning to walk from scratch[/bold]: PPO and an AMP discriminator, until it walks at 0.4 m/s."
+    )
     result = train(demo_config(args.out, args.seed, args.minutes))
     run = result.run.path
     console.print(result.stopped or f"Not walking yet after {result.steps:,} steps; this is how far it came:")

@@ -48,6 +48,16 @@ def scuff(foot_force: Array, planned: Array, threshold: float) -> Array:
     return xp.sum(1.0 * early, axis=-1)
 
 
+def swing(swing_time: Array, short: float, long: float) -> Array:
+    """Sum over the feet that have just landed of their time in the air beyond `short`, capped at `long` (s).
+
+    swing_time (n, 2) s is 0 where a foot has not just landed. Shuffling, many short swings, comes out negative.
+    """
+    xp = array_namespace(swing_time)
+    earned = xp.minimum(swing_time, xp.full_like(swing_time, long)) - short
+    return xp.sum(xp.where(swing_time > 0, earned, xp.zeros_like(earned)), axis=-1)
+
+
 def stance_slip(foot_force: Array, foot_vel: Array, threshold: float) -> Array:
     """Horizontal speed (m/s) of the soles that bear load, summed over the feet.
 

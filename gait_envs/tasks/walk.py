@@ -21,6 +21,7 @@ from gait_envs.tasks.config import WalkConfig
 
 LOADED = 3.0  # N, a sole that bears more is in stance
 HEIGHT_WIDTH = 0.1  # m, of the bell around the target height
+SHORT_SWING, LONG_SWING = 0.2, 0.3  # s; a swing shorter than the first costs, longer than the second earns no more
 DOWN = np.array([0.0, 0.0, -1.0])
 
 
@@ -37,6 +38,8 @@ class WalkMemory:
     lag: np.ndarray  # (n,) int, control steps until a target acts
     level: np.ndarray  # (n,) in [0, 1], how much of the command range the curriculum has opened
     steps: np.ndarray  # (n,) int, control steps since the reset
+    air_time: np.ndarray  # (n, 2) s since each foot last bore load; 0 while it does
+    swing_time: np.ndarray  # (n, 2) s in the air of a foot that has just landed, else 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class WalkTask:
             lag=zeros(n, dtype=np.int64),
             level=zeros(n),
             steps=zeros(n, dtype=np.int64),
+            air_time=zeros((n, 2)),
+            swing_time=zeros((n, 2)),
         )
 
     def draw_start(self, rng: np.random.Generator, level: float, options: Mapping[str, Any]) -> Start:
@@ -152,6 +157,7 @@ class WalkTask:
         memory.heading[ids] = quat_yaw(qpos[:, 3:7])
         memory.lag[ids] = lag
         memory.steps[ids] = 0
+        memory.air_time[ids] = memory.swing_time[ids] = 0.0
 
     def finish(self, memory: WalkMemory, ids: np.ndarray, survived: np.ndarray) -> None:
         """Move the curriculum of the sub-environments whose episode ended: up a tenth, or down."""
@@ -182,6 +188,15 @@ class WalkTask:
             steps=memory.steps + 1,
         )
         return delayed[np.arange(len(action)), memory.lag], memory
+
+    def advance(self, memory: WalkMemory, state: State) -> WalkMemory:
+        """The memory after the simulation: how long each foot has been, or was, in the air."""
+        loaded = terms.foot_load(state.foot_force) > LOADED
+        return dataclasses.replace(
+            memory,
+            air_time=np.where(loaded, 0.0, memory.air_time + self.robot.dt),
+            swing_time=np.where(loaded, memory.air_time, 0.0),
+        )
 
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
         """Servo targets (n, nu) rad of a filtered action: about the home pose."""
@@ -214,15 +229,21 @@ class WalkTask:
         A walker that only feels its yaw rate drifts with the sum of its errors; the correction is the
         usual outer loop (at most 0.5 rad/s), and `heading_gain=0` turns it off.
         """
-        error = wrap_angle(memory.heading - quat_yaw(state.qpos[:, 3:7]))
-        rate = memory.command[:, 2] + np.clip(self.config.heading_gain * error, -0.5, 0.5)
+        correction = np.clip(self.config.heading_gain * self.heading_error(state, memory), -0.5, 0.5)
+        rate = memory.command[:, 2] + correction
         return np.concatenate([memory.command[:, :2], rate[:, None]], axis=1)
+
+    def heading_error(self, state: State, memory: WalkMemory) -> np.ndarray:
+        """How far the commanded heading lies to the left of the robot's, (n,) rad in [-π, π)."""
+        return wrap_angle(memory.heading - quat_yaw(state.qpos[:, 3:7]))
 
     # Names, meanings and functions of every reward term; weights pick among them.
     reward_terms: Mapping[str, str] = {
         "tracking_lin_vel": "exp(-k·|vx - command|), heading frame",
         "tracking_lateral": "exp(-k·|vy - command|), heading frame",
-        "tracking_yaw_rate": "exp(-k·|yaw rate - steered command|)",
+        "tracking_yaw_rate": "exp(-k/2·|yaw rate - steered command|)",
+        "tracking_heading": "exp(-k/2·|heading - commanded heading|)",
+        "air_time": "at each landing, seconds the foot was in the air, at most 0.3, less 0.2",
         "progress": "forward speed / commanded speed, within [-1, 1]",
         "base_height": "bell of the root's height about the target, 0.1 m wide",
         "upright": "cosine of the root's tilt",
@@ -250,6 +271,8 @@ class WalkTask:
             "tracking_yaw_rate": lambda: terms.tracking(
                 yaw_rate(state), self.steered_command(state, memory)[:, 2], 0.5 * k
             ),
+            "tracking_heading": lambda: terms.tracking(self.heading_error(state, memory), np.zeros(len(velocity)), 0.5 * k),
+            "air_time": lambda: terms.swing(memory.swing_time, SHORT_SWING, LONG_SWING),
             "progress": lambda: terms.progress(velocity[:, 0], command[:, 0]),
             "base_height": lambda: terms.near_height(state.qpos[:, 2], self.config.target_height, HEIGHT_WIDTH),
             "upright": lambda: terms.upright(gravity),
