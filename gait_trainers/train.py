@@ -19,7 +19,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import gait_envs  # noqa: F401 - registers the environments
-from gait_envs.motion.clip import check_fits
+from gait_envs.motion.clip import Clip, check_fits
 from gait_envs.motion.features import clip_features
 from gait_envs.motion.gait import mirror
 from gait_envs.motion.library import EMBEDDED, load_clips
@@ -127,15 +127,18 @@ def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
     return SB3VecEnv(env)
 
 
-def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
-    """Windows of the clips that the discriminator takes for real."""
+def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
+    """The clips that count as real, with their mirror images where the configuration says so."""
     robot = base.env.unwrapped.core.robot  # type: ignore[attr-defined]
     clips = load_clips(config.amp.data or config.env.kwargs.get("reference") or EMBEDDED)
     for clip in clips:
-        check_fits(clip, robot.joint_names, 1.0 / robot.dt)
-    if config.amp.mirror:
-        clips += [mirror(clip) for clip in clips]
-    return ReferenceWindows([clip_features(clip) for clip in clips], config.amp.frames)
+        check_fits(clip, robot.joint_names, robot.control_rate)
+    return clips + [mirror(clip) for clip in clips] if config.amp.mirror else clips
+
+
+def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
+    """Windows of the clips that the discriminator takes for real."""
+    return ReferenceWindows([clip_features(clip) for clip in reference_clips(config, base)], config.amp.frames)
 
 
 def build_amp(config: TrainConfig, base: SB3VecEnv, reference: ReferenceWindows) -> AMPCallback:

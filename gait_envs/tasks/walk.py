@@ -21,7 +21,7 @@ from gait_envs.tasks.config import WalkConfig
 
 LOADED = 3.0  # N, a sole that bears more is in stance
 HEIGHT_WIDTH = 0.1  # m, of the bell around the target height
-SHORT_SWING, LONG_SWING = 0.2, 0.3  # s; a swing shorter than the first costs, longer than the second earns no more
+SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
 DOWN = np.array([0.0, 0.0, -1.0])
 
 
@@ -243,7 +243,7 @@ class WalkTask:
         "tracking_lateral": "exp(-k·|vy - command|), heading frame",
         "tracking_yaw_rate": "exp(-k/2·|yaw rate - steered command|)",
         "tracking_heading": "exp(-k/2·|heading - commanded heading|)",
-        "air_time": "at each landing, seconds the foot was in the air, at most 0.3, less 0.2",
+        "air_time": "at each landing, seconds the foot was in the air, at most 0.4, less 0.2",
         "progress": "forward speed / commanded speed, within [-1, 1]",
         "base_height": "bell of the root's height about the target, 0.1 m wide",
         "upright": "cosine of the root's tilt",
@@ -271,7 +271,9 @@ class WalkTask:
             "tracking_yaw_rate": lambda: terms.tracking(
                 yaw_rate(state), self.steered_command(state, memory)[:, 2], 0.5 * k
             ),
-            "tracking_heading": lambda: terms.tracking(self.heading_error(state, memory), np.zeros(len(velocity)), 0.5 * k),
+            "tracking_heading": lambda: terms.tracking(
+                self.heading_error(state, memory), np.zeros(len(velocity)), 0.5 * k
+            ),
             "air_time": lambda: terms.swing(memory.swing_time, SHORT_SWING, LONG_SWING),
             "progress": lambda: terms.progress(velocity[:, 0], command[:, 0]),
             "base_height": lambda: terms.near_height(state.qpos[:, 2], self.config.target_height, HEIGHT_WIDTH),
