@@ -81,7 +81,7 @@ class AMPConfig(Section):
     r1_gamma: float = Field(default=5.0, ge=0, description="R1: gamma/2 * |dD/dx|^2 on reference windows, x normalised")
     input_noise: float = Field(default=0.02, ge=0, description="std of the noise on normalised inputs while training")
     input_noise_final: float | None = Field(default=None, ge=0, description="its value after input_noise_decay")
-    input_noise_decay: int = Field(default=0, ge=0, description="iterations over which it falls, linearly")
+    input_noise_decay: int = Field(default=0, ge=0, description="iterations over which it gets there, linearly")
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5, description="targets become 1 - s and s")
     accuracy_ceiling: float = Field(default=1.0, gt=0.5, le=1, description="skip updates while disc_acc is above this")
     feature_std_floor: float = Field(default=1e-4, gt=0, description="smallest scale a feature is divided by")

@@ -42,6 +42,19 @@ def test_only_feet_that_bear_load_slip() -> None:
     np.testing.assert_allclose(terms.stance_slip(force, velocity, 3.0), [0.5, 0, 1.5])
 
 
+def test_swings() -> None:
+    """Beyond 0.2 s, at most 0.4 s, only of feet that have just landed (their swing is not 0)."""
+    landed = np.array([[0.0, 0.3], [0.1, 0.0], [0.5, 0.25], [0.0, 0.0]])
+    np.testing.assert_allclose(terms.swing(landed, 0.2, 0.4), [0.1, -0.1, 0.25, 0.0])
+
+
+def test_scuffs_are_loads_that_the_plan_has_in_the_air() -> None:
+    force = np.array([[2.0, 2.0, 9.0, 9.0], [2.0, 2.0, 2.0, 0.5], [9.0, 0.0, 0.0, 9.0]])
+    planned = np.array([[0.0, 0.0, 16.0, 16.0], [0.0, 0.0, 0.0, 0.0], [np.inf] * 4])
+    # The left foot; the left foot, as the right one bears 2.5 N only; none, as the plan is not known.
+    np.testing.assert_allclose(terms.scuff(force, planned, 3.0), [1, 1, 0])
+
+
 def test_low_pass() -> None:
     """From 0 to a step of 1 with 0.7 of the new: 0.7, 0.91, 0.973."""
     value = np.zeros(1)
