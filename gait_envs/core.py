@@ -15,6 +15,7 @@ from gait_envs.randomize import Randomizer
 from gait_envs.tasks.walk import WalkMemory, WalkTask
 
 Info = dict[str, Any]
+SUNK = 0.005  # m; a reference frame deeper in the floor than soft contact goes is lifted onto it
 
 
 class StepResult(NamedTuple):
@@ -66,6 +67,7 @@ class Core:
         for i in range(self.n) if ids is None else ids:
             if seeds[i] is not None:
                 self.rngs[i] = np.random.default_rng(seeds[i])
+                self.memory.level[i] = 0.0  # the same seed is the same life, its curriculum included
 
     def reset(self, ids: np.ndarray | None = None, options: Mapping[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin episodes in `ids` (None: all); every row of the result is current."""
@@ -88,8 +90,10 @@ class Core:
                     raise ValueError(f"options['command'] has shape {commands.shape}, expected (3,) or ({self.n}, 3)")
                 own["command"] = commands[i]
             start = self.task.draw_start(self.rngs[i], float(self.memory.level[i]), own)
-            if start.on_floor:
-                start.qpos[2] -= self.physics.lowest_sole(start.qpos)
+            if "qpos" not in own:
+                sole = self.physics.lowest_sole(start.qpos)
+                if start.on_floor or sole < -SUNK:
+                    start.qpos[2] -= sole
             starts.append(start)
         lag = self.randomizer.reset(ids, self.rngs)
         self.task.begin(self.memory, ids, starts, lag)
@@ -207,7 +211,7 @@ class Core:
         self.physics.set_state(saved["physics"])
         self.memory = type(self.memory)(**{k: np.array(v) for k, v in saved["memory"].items()})
         self.state = State(**{k: np.array(v) for k, v in saved["state"].items()})
-        self.seed([0] * len(saved["generators"]))
+        self.rngs = [np.random.default_rng(0) for _ in saved["generators"]]
         for rng, state in zip(self.rngs, saved["generators"], strict=True):
             rng.bit_generator.state = state
         self._ended = np.array(saved["ended"], dtype=bool)

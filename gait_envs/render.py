@@ -24,6 +24,10 @@ if HEADLESS and "MUJOCO_GL" not in os.environ:
         pass
 
 
+class RenderError(RuntimeError):
+    """Nothing can be drawn here; says what is missing."""
+
+
 class Offscreen:
     """Draws states of one model into arrays; keeps its own `MjData`, so drawing never touches physics."""
 
@@ -35,7 +39,7 @@ class Offscreen:
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:  # the GL back ends raise many kinds
-            raise RuntimeError(
+            raise RenderError(
                 f"cannot render off screen with MUJOCO_GL={os.environ.get('MUJOCO_GL', '(unset)')}: {error}. "
                 "On a headless Linux machine install EGL (Debian: libegl1) or set MUJOCO_GL=osmesa."
             ) from error
@@ -58,7 +62,7 @@ class Window:
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         if HEADLESS:  # asking GLFW anyway would end the process
-            raise RuntimeError("no display to open a window on; use render_mode='rgb_array'")
+            raise RenderError("no display to open a window on; use render_mode='rgb_array'")
         self._data = mujoco.MjData(model)
         self._model = model
         self._viewer = mujoco.viewer.launch_passive(model, self._data)

@@ -44,6 +44,7 @@ class RunCallback(BaseCallback):
         self.iteration = 0  # iterations that are done
         self.elapsed = 0.0  # s of training, earlier parts of a resumed run included
         self.stopped: str | None = None  # why training ended before its last iteration
+        self.goal_met = False  # whether that is because run.stop_when was reached
         self._collecting = False
         self._saved_at = -1
 
@@ -94,6 +95,7 @@ class RunCallback(BaseCallback):
         self.iteration += 1
         self._record_speed()
         self.stopped = self.until(self.iteration)
+        self.goal_met = self.stopped is not None
         row = self._record()
         for warning in self.health.check(row):
             self.say(f"warning: {warning}", style="yellow")

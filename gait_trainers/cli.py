@@ -49,8 +49,12 @@ app = typer.Typer(
     help="Train walking policies, and evaluate, play and export them.",
 )
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of settings.", dir_okay=False)]
-Preset = Annotated[str | None, typer.Option(help="paper (the design document's values) or laptop (two cores).")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings.", exists=True, dir_okay=False)
+]
+Preset = Annotated[
+    str | None, typer.Option(help="paper (the design document's values), laptop (two cores) or track (follow clips).")
+]
 Iterations = Annotated[int | None, typer.Option(help="Rollouts, each followed by an update.")]
 TotalSteps = Annotated[int | None, typer.Option(help="Environment steps, instead of --iterations.")]
 NumEnvs = Annotated[int | None, typer.Option(help="Environments stepped together.")]

@@ -43,11 +43,13 @@ def main() -> None:
     console.print(
         "[bold]Learning to walk from scratch[/bold]: PPO and an AMP discriminator, until it walks at 0.4 m/s."
     )
+    bundled = load_policy(asset_path(BUNDLED))
     result = train(demo_config(args.out, args.seed, args.minutes))
     run = result.run.path
-    console.print(result.stopped or f"Not walking yet after {result.steps:,} steps; this is how far it came:")
+    verdict = "[green]It walks[/green]" if result.walks else "[yellow]Not walking yet; this is how far it came[/yellow]"
+    console.print(f"{verdict} ({result.stopped or 'every iteration is done'}, {result.steps:,} steps)")
 
-    policies = {"trained just now": load_policy(run), "bundled": load_policy(asset_path(BUNDLED))}
+    policies = {"trained just now": load_policy(run), "bundled": bundled}
     evaluations, videos = [], []
     for name, policy in policies.items():
         found = evaluate(policy, episodes=EPISODES, commands=[COMMAND], seed=1) | {"policy": name}

@@ -140,7 +140,10 @@ def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise EvaluationError(f"--env-set {text!r}: expected key=value, such as randomize=true")
-        options[key.strip()] = yaml.safe_load(value)
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise EvaluationError(f"--env-set {text!r}: {value!r} is not a YAML value") from None
     return options
 
 

@@ -56,6 +56,7 @@ class Result:
     steps: int
     seconds: float
     stopped: str | None  # why it ended early, if it did
+    walks: bool  # it ended because run.stop_when was met
 
 
 def train(config: TrainConfig) -> Result:
@@ -222,7 +223,9 @@ def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
         training.base.close()
         goal.close()
     seconds = time.monotonic() - start
-    return Result(run, keeper.iteration, keeper.iteration * config.rollout_steps, seconds, keeper.stopped)
+    return Result(
+        run, keeper.iteration, keeper.iteration * config.rollout_steps, seconds, keeper.stopped, keeper.goal_met
+    )
 
 
 def _logger(run: Run, config: TrainConfig, display: ProgressDisplay, done: int, *, resumed: bool) -> Logger:

@@ -29,7 +29,7 @@ from gait_trainers.config import load_config
 from gait_trainers.evaluate import load_policy
 from gait_trainers.gait_metrics import Rollout, episode_metrics
 from gait_trainers.recording import record
-from gait_trainers.train import train
+from gait_trainers.train import resume, train
 
 SPEEDS = np.round(np.arange(0.2, 0.81, 0.1), 2)  # m/s; beyond, these servos cannot follow the drawing
 SETTLE, KEPT = 100, 300  # frames: left out at the start of an episode, kept after that
@@ -41,7 +41,9 @@ NOISE = 1.5
 
 
 def draw(folder: Path, robot: Robot) -> Path:
-    """The kinematic clips, one a speed."""
+    """The kinematic clips, one a speed; earlier drawings in the folder go."""
+    for old in folder.glob("*.npz"):
+        old.unlink()
     for speed in SPEEDS:
         clip = walk_clip(natural_gait(float(speed)), robot.joint_names, robot.control_rate)
         save_clip(folder / f"{clip.name}.npz", clip)
@@ -51,7 +53,9 @@ def draw(folder: Path, robot: Robot) -> Path:
 def tracker(work: Path, drawn: Path, seed: int) -> Policy:
     """The trained tracker of the drawn clips; trained now unless the work folder holds it."""
     run = work / "tracker"
-    if not (run / "checkpoints").is_dir():
+    if (run / "checkpoints").is_dir():
+        resume(run)  # at once where it had finished
+    else:
         settings = {"env.kwargs.reference": str(drawn), "run.out": str(work), "run.name": "tracker", "run.seed": seed}
         train(load_config(preset="track", overrides=settings))
     return load_policy(run)
@@ -152,6 +156,8 @@ def main() -> None:
     for stochastic in (False, True):
         more, numbers = keep(policy, drawn, robot, stochastic)
         clips, figures = clips + more, figures + numbers
+    if not clips:
+        raise SystemExit("the tracker follows no clip to its end; nothing is written")
     for old in args.out.glob("*.npz"):
         old.unlink()
     for clip in clips:

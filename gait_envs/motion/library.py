@@ -88,10 +88,11 @@ class MotionLibrary:
     def at(self, clip: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions and velocities (k, ...) at frames counted from each clip's start, (k,) int.
 
-        A looping clip's root is a stride further on each time round.
+        A looping clip's root is a stride further on each time round; past its end, another stands still.
         """
         rows = self.index_at(clip, frame)
         turns = np.where(self.loops[clip], frame // (self.lengths[clip] - 1), 0)
         qpos = self.qpos[rows]
         qpos[:, :2] += turns[:, None] * self.strides[clip]
-        return qpos, self.qvel[rows]
+        over = ~self.loops[clip] & (frame >= self.lengths[clip])
+        return qpos, np.where(over[:, None], 0.0, self.qvel[rows])

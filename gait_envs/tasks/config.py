@@ -30,6 +30,16 @@ class RandomizeConfig:
     push_interval: float = 4.0  # s between shoves; 0 turns them off
     push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
 
+    def __post_init__(self) -> None:
+        for key in ("mass", "friction", "servo_gain", "latency"):
+            low, high = getattr(self, key)
+            least = 0 if key == "latency" else 1e-3
+            if not least <= low <= high:
+                raise ValueError(f"randomize.{key} is {(low, high)}, expected {least} <= low <= high")
+        for key in ("push_interval", "push_speed"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"randomize.{key} is {getattr(self, key)}, allowed is 0 or more")
+
 
 @dataclass(frozen=True)
 class WalkConfig:
@@ -57,6 +67,10 @@ class WalkConfig:
 
     def __post_init__(self) -> None:
         set_ = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731 - frozen dataclass
+        if not 0.0 <= self.min_height < self.max_height:
+            raise ValueError(f"min_height {self.min_height} and max_height {self.max_height} must be 0 <= min < max")
+        if self.reset_noise < 0:
+            raise ValueError(f"reset_noise is {self.reset_noise}, allowed is 0 or more")
         for key in ("command_low", "command_high"):
             value = tuple(float(v) for v in getattr(self, key))
             if len(value) != 3:

@@ -131,6 +131,8 @@ class WalkTask:
             joints = qpos[7:] + config.reset_noise * rng.uniform(-1, 1, len(robot.home))
             qpos[7:] = np.clip(joints, robot.lower, robot.upper)
             qvel[6:] = 10 * config.reset_noise * rng.uniform(-1, 1, len(robot.home))
+        if "qpos" in options:
+            qvel[:] = 0.0  # the drawn velocities belong to the drawn pose
         for key, value in (("qpos", qpos), ("qvel", qvel)):
             if key in options:
                 value[:] = numbers_option(options, key, value.size)

@@ -284,12 +284,16 @@ def test_every_other_term_by_hand() -> None:
         task(reward_weights=weights, heading_gain=0.0),
         state,
         command=np.array([[0.6, 0.0, 0.5]]),
+        heading=np.array([-0.25]),
+        swing_time=np.array([[0.3, 0.0]]),
     )
     assert found == pytest.approx(
         {
             "tracking_lin_vel": np.exp(-4 * 0.3),
             "tracking_lateral": np.exp(-4 * 0.1),
             "tracking_yaw_rate": np.exp(-2 * (turning - 0.5)),
+            "tracking_heading": np.exp(-2 * 0.25),
+            "air_time": 0.3 - 0.2,
             "progress": 0.5,
             "base_height": np.exp(-((0.019 / 0.1) ** 2)),
             "upright": np.cos(0.3),
@@ -301,6 +305,25 @@ def test_every_other_term_by_hand() -> None:
             "roll_pitch_rate": 0.16 + 0.25,
         }
     )
+
+
+def test_swings_are_timed_from_lift_to_landing() -> None:
+    """Left: up for three steps, then down; right: stands. A landing is told once, and a reset forgets."""
+    the_task = task()
+    memory = remembering(the_task)
+    up, down = np.array([[0.0, 2.9, 0.0, 17.0]]), np.array([[10.0, 10.0, 0.0, 17.0]])
+    swings = []
+    for force in (down, up, up, up, down, down):
+        memory = the_task.advance(memory, standing(foot_force=force))
+        swings.append(memory.swing_time[0].tolist())
+    assert swings == [[0, 0]] * 4 + [pytest.approx([0.06, 0])] + [[0, 0]]
+    env = GaitVectorEnv(2)
+    env.reset(seed=0, options={"qpos": [0, 0, 0.6, 1, 0, 0, 0, *ROBOT.home], "qvel": np.zeros(15)})
+    for _ in range(3):
+        env.step(np.zeros((2, 9)))
+    np.testing.assert_allclose(env.core.memory.air_time, 0.06)
+    env.reset(seed=0)
+    np.testing.assert_array_equal(env.core.memory.air_time, 0)
 
 
 def test_the_reward_is_the_sum_of_its_named_terms() -> None:
