@@ -239,10 +239,11 @@ def test_a_library_answers_by_clip_and_frame() -> None:
     qpos, qvel = library.frame(0, 3)
     np.testing.assert_array_equal(qpos[:3], [0, 0, 0.46])  # over the origin
     np.testing.assert_array_equal(qvel, walk.qvel[3])
-    # A loop of 5 intervals: frame 12 is frame 2 after two turns of 0.05 m; the other stays on its last frame.
-    qpos, qvel = library.at(np.array([0, 0, 1]), np.array([2, 12, 12]))
-    np.testing.assert_allclose(qpos[:, 0], [0.02, 0.12, 0.0])
-    np.testing.assert_array_equal(qvel[2], stand.qvel[3])
+    # A loop of 5 intervals: frame 12 is frame 2 after two turns of 0.05 m; the other stops on its last frame.
+    qpos, qvel = library.at(np.array([0, 0, 1, 1]), np.array([2, 12, 3, 12]))
+    np.testing.assert_allclose(qpos[:, 0], [0.02, 0.12, 0.0, 0.0])
+    np.testing.assert_array_equal(qpos[3], stand.qpos[3])
+    np.testing.assert_array_equal(qvel, [walk.qvel[2], walk.qvel[2], stand.qvel[3], np.zeros(15)])
     qpos += 1.0
     np.testing.assert_array_equal(library.at(np.array([0]), np.array([2]))[0], walk.qpos[2:3])  # a copy
 

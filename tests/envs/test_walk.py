@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gait_envs.models.robot import wildrobot
+from gait_envs.motion.clip import save_clip
+from gait_envs.motion.library import load_clips
 from gait_envs.physics import State
 from gait_envs.rotations import quat_from_rotvec, quat_mul, yaw_quat
 from gait_envs.tasks.config import RandomizeConfig, WalkConfig, build
@@ -198,6 +201,10 @@ def test_the_curriculum_counts_each_episode_once() -> None:
             assert not terminated.any()
             episodes += truncated[0]
         levels[mode] = env.core.memory.level.tolist()
+        env.reset()
+        assert env.core.memory.level[0] > 0
+        env.reset(seed=0)  # the same seed is the same life
+        np.testing.assert_array_equal(env.core.memory.level, 0)
     assert levels["NextStep"] == levels["SameStep"] == pytest.approx([0.3, 0.3])
 
 
@@ -407,6 +414,26 @@ def test_reference_starts_come_from_the_nearest_clip(reference: str) -> None:
     np.testing.assert_allclose(env.core.state.qvel[match][:, 0], 0.6)
 
 
+def test_a_reference_frame_in_the_floor_is_lifted_onto_it(tmp_path: Path, reference: str) -> None:
+    """Soft contact sinks a millimetre or two, which is kept; two centimetres are a fault of the clip."""
+    (clip,) = load_clips(f"{reference}/procedural_030.npz")
+    lowest = {}
+    for depth in (0.001, 0.02):
+        sunk = dataclasses.replace(clip, qpos=clip.qpos - depth * (np.arange(16) == 2))
+        path = save_clip(tmp_path / f"sunk_{1000 * depth:.0f}.npz", sunk)
+        env = GaitVectorEnv(32, reference=str(path), rsi_probability=1.0)
+        env.reset(seed=0)
+        lowest[depth] = [env.core.physics.lowest_sole(qpos) for qpos in env.core.state.qpos]
+    assert min(lowest[0.001]) < -0.0009
+    np.testing.assert_allclose(lowest[0.02], 0, atol=1e-12)
+
+
+def test_a_given_pose_stands_still_unless_told_otherwise() -> None:
+    env = GaitVectorEnv(2)
+    env.reset(seed=0, options={"qpos": ROBOT.home_qpos})
+    np.testing.assert_array_equal(env.core.state.qvel, 0)
+
+
 # -- settings -------------------------------------------------------------------------------------------
 
 
@@ -421,6 +448,11 @@ def test_reference_starts_come_from_the_nearest_clip(reference: str) -> None:
         ({"rsi_probability": 1.5, "reference": "x"}, "rsi_probability is 1.5"),
         ({"rsi_probability": 0.5}, "set reference"),
         ({"randomize": 3}, "randomize is 3, allowed are true, false"),
+        ({"randomize": {"mass": (1.1, 0.9)}}, r"randomize.mass is \(1.1, 0.9\), expected .* low <= high"),
+        ({"randomize": {"latency": (-1, 0)}}, r"randomize.latency is \(-1, 0\)"),
+        ({"randomize": {"push_speed": -1.0}}, "randomize.push_speed is -1.0"),
+        ({"min_height": 0.8}, "min_height 0.8 and max_height 0.7"),
+        ({"reset_noise": -0.1}, "reset_noise is -0.1"),
     ],
 )
 def test_wrong_settings_say_what_is_allowed(config: dict[str, Any], message: str) -> None:

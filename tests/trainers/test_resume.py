@@ -124,7 +124,7 @@ def test_training_ends_when_the_goal_is_met(reference_clip: Path, tmp_path: Path
     goal = {"success_rate": 0.95, "speed_error": 100, "every": 2, "episodes": 4}
     changes = settings(tmp_path, "early", reference_clip, stop_when=goal)
     # Nothing counts as a fall here, so that an untrained robot meets the goal.
-    result = train(load_config(overrides=changes | {"env.kwargs.min_height": -9, "env.kwargs.max_tilt": 9}))
+    result = train(load_config(overrides=changes | {"env.kwargs.min_height": 0, "env.kwargs.max_tilt": 9}))
     assert result.stopped.startswith("it walks: success 100%")
     assert (result.iterations, result.steps) == (2, 2 * 8 * 16)
     assert final_state(tmp_path / "early")["sb3"]["num_timesteps"] == 2 * 8 * 16
