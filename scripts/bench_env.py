@@ -3,7 +3,7 @@
     python scripts/bench_env.py            a table
     python scripts/bench_env.py --json     the same as one JSON object on the last line
     python scripts/bench_env.py --train    and training end to end with the laptop preset
-    python scripts/bench_env.py --quick    half a minute, for a look
+    python scripts/bench_env.py --quick    a minute, for a look
 
 All in one run. The contestants take turns, several times over, so that whatever else the machine does meets
 them alike; figures are medians over the turns. "Raw" is `mujoco.batch` with nothing around it: it replays, from the
