@@ -46,8 +46,9 @@ def main() -> None:
     bundled = load_policy(asset_path(BUNDLED))
     result = train(demo_config(args.out, args.seed, args.minutes))
     run = result.run.path
-    verdict = "[green]It walks[/green]" if result.walks else "[yellow]Not walking yet; this is how far it came[/yellow]"
-    console.print(f"{verdict} ({result.stopped or 'every iteration is done'}, {result.steps:,} steps)")
+    color = "green" if result.walks else "yellow"
+    ended = result.stopped or "every iteration is done"
+    console.print(f"[{color}]{ended}[/{color}], after {result.steps:,} steps")
 
     policies = {"trained just now": load_policy(run), "bundled": bundled}
     evaluations, videos = [], []
