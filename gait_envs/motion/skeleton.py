@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from gait_envs.rotations import quat_mul, quat_rotate
+
+BLOCK = 4096  # frames read at a time
 
 
 class MotionError(ValueError):
@@ -45,10 +48,47 @@ class SkeletonMotion:
     fps: float
     name: str = ""
     notes: tuple[str, ...] = ()  # what the importer had to put right
+    unit: float | None = None  # metres a file unit, where the format says
+    up: str | None = None  # vertical axis such as "+y", where the format says
+    origin: Mapping[str, str] = field(default_factory=dict)  # source, license, subject, activity, where known
+    history: tuple[str, ...] = ()  # what was done to it, in order
 
     @property
     def frames(self) -> int:
         return len(self.rotations)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """An opened capture: all but its frames, which come in blocks, so that a file may be larger than memory."""
+
+    skeleton: Skeleton
+    fps: float
+    frames: int
+    # Frames a block -> (rotations (t, J, 4), translations (t, J, 3)), t at most that many; as in `SkeletonMotion`.
+    blocks: Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]
+    name: str = ""
+    notes: tuple[str, ...] = ()
+    unit: float | None = None
+    up: str | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
+
+    def read(self) -> SkeletonMotion:
+        """All frames at once."""
+        rotations, translations = zip(*self.blocks(BLOCK), strict=True)
+        return SkeletonMotion(
+            self.skeleton,
+            np.concatenate(rotations),
+            np.concatenate(translations),
+            self.fps,
+            self.name,
+            self.notes,
+            self.unit,
+            self.up,
+            self.origin,
+            self.history,
+        )
 
 
 def forward_kinematics(motion: SkeletonMotion) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""The commands of `gait-data`, a file each."""
