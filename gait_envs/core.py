@@ -75,20 +75,10 @@ class Core:
         return self.task.observe(self.state, self.memory), self._info(np.zeros(self.n, dtype=bool))
 
     def _begin(self, ids: np.ndarray, options: Mapping[str, Any]) -> None:
-        unknown = [key for key in options if key not in self.task.option_keys]
-        if unknown:
-            raise ValueError(f"unknown reset option {unknown}; known are {list(self.task.option_keys)}")
         if not self.rngs:
             self.seed([None] * self.n)
-        # One command for everyone, or one each.
-        commands = np.asarray(options["command"], dtype=float) if "command" in options else None
         starts = []
-        for i in ids:
-            own = dict(options)
-            if commands is not None and commands.ndim == 2:
-                if commands.shape != (self.n, 3):
-                    raise ValueError(f"options['command'] has shape {commands.shape}, expected (3,) or ({self.n}, 3)")
-                own["command"] = commands[i]
+        for i, own in zip(ids, self._own_options(ids, options), strict=True):
             start = self.task.draw_start(self.rngs[i], float(self.memory.level[i]), own)
             if "qpos" not in own:
                 sole = self.physics.lowest_sole(start.qpos)
@@ -104,6 +94,21 @@ class Core:
         fresh[ids] = True
         self.state = self.physics.read().where(~fresh, self.state)
         self._ended = self._ended & ~fresh
+
+    def _own_options(self, ids: np.ndarray, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The reset options of each of `ids`: a value is for everyone, or it has a row for each sub-environment."""
+        known = self.task.option_keys
+        unknown = [key for key in options if key not in known]
+        if unknown:
+            raise ValueError(f"unknown reset option {unknown}; known are {list(known)}")
+        each = [key for key, value in options.items() if np.ndim(value) == known[key] + 1]
+        for key in each:
+            if len(options[key]) != self.n:
+                raise ValueError(
+                    f"options[{key!r}] has {len(options[key])} rows for {self.n} sub-environments; "
+                    "give one value for all, or a row for each"
+                )
+        return [{key: value[i] if key in each else value for key, value in options.items()} for i in ids]
 
     # -- steps ------------------------------------------------------------------------------------------
 
@@ -165,11 +170,11 @@ class Core:
         # Term by term: NumPy's own sum over terms rounds one row otherwise than many.
         reward = sum(reward_terms.values(), np.zeros(self.n))
         terminated = task.fallen(state, memory) | diverged
-        truncated = np.zeros(self.n, dtype=bool)
+        truncated = task.finished(memory) & ~terminated
         if self.max_episode_steps is not None:
-            truncated = (memory.steps >= self.max_episode_steps) & ~terminated
+            truncated |= (memory.steps >= self.max_episode_steps) & ~terminated
         info = self._info(truncated, terminated, reward_terms)
-        ended = rows[(terminated | (truncated & (memory.steps == self.max_episode_steps)))[rows]]
+        ended = rows[((terminated | truncated) & ~self._ended)[rows]]
         if len(ended):
             task.finish(memory, ended, truncated[ended])
         task.resample(memory, rows, self.rngs)
@@ -183,7 +188,7 @@ class Core:
     ) -> Info:
         """Constant keys and shapes: at a reset the rewards are zero."""
         zero = np.zeros(self.n)
-        names = self.task.config.reward_weights
+        names = self.task.weights
         info = {f"reward_{k}": reward_terms[k] if reward_terms else zero for k in names}
         info |= self.task.info(self.state, self.memory)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)

@@ -13,8 +13,8 @@ from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.models.robot import wildrobot
 from gait_envs.render import Offscreen, Window
-from gait_envs.tasks.config import WalkConfig, build
-from gait_envs.tasks.track import TrackConfig, TrackTask
+from gait_envs.tasks.config import TrackConfig, WalkConfig, build
+from gait_envs.tasks.track import TrackTask
 from gait_envs.tasks.walk import WalkTask
 
 if TYPE_CHECKING:
@@ -87,7 +87,10 @@ class WildRobotEnv(gymnasium.Env):
         result = self.core.step(action[None])
         if self.render_mode == "human":
             self.render()
-        return result.obs[0], float(result.reward[0]), bool(result.terminated[0]), False, _first(result.info)
+        # The time limit is the `TimeLimit` wrapper's; what truncates here is the end of a clip.
+        terminated = bool(result.terminated[0])
+        finished = bool(self.core.task.finished(self.core.memory)[0]) and not terminated
+        return result.obs[0], float(result.reward[0]), terminated, finished, _first(result.info)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         if self.render_mode is None:

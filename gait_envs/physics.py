@@ -25,6 +25,7 @@ class State:
     foot_pos: np.ndarray  # (n, 2, 3) m, centre of each sole
     foot_vel: np.ndarray  # (n, 2, 3) m/s
     torque: np.ndarray  # (n, nu) N·m of the servos
+    body_pos: np.ndarray  # (n, bodies, 3) m, origins of the robot's bodies, the root first
 
     def where(self, mask: np.ndarray, other: State) -> State:
         """Rows of `other` where the mask (n,) is true, of this one elsewhere."""
@@ -42,7 +43,7 @@ class Physics:
         self.batch = Batch(robot.model, n, threads, persistent=n == 1)
         bind = self.batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
-        self._sensors, self._force = bind("sensordata"), bind("actuator_force")
+        self._sensors, self._force, self._xpos = bind("sensordata"), bind("actuator_force"), bind("xpos")
         self.diverged = np.zeros(n, dtype=bool)
         self.batch.reset()
 
@@ -87,6 +88,7 @@ class Physics:
             foot_pos=sensors[:, robot.foot_pos].reshape(n, 2, 3).copy(),
             foot_vel=sensors[:, robot.foot_vel].reshape(n, 2, 3).copy(),
             torque=self._force.copy(),
+            body_pos=self._xpos.reshape(n, -1, 3)[:, robot.pelvis :].copy(),
         )
 
     def lowest_sole(self, qpos: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import mujoco.viewer
 import numpy as np
 from mujoco.rendering.classic import gl_context
 
+GHOST = (0.15, 0.75, 0.45, 0.4)  # red, green, blue, opacity
 HEADLESS = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 if HEADLESS and "MUJOCO_GL" not in os.environ:
@@ -44,14 +45,33 @@ class Offscreen:
                 "On a headless Linux machine install EGL (Debian: libegl1) or set MUJOCO_GL=osmesa."
             ) from error
 
-    def frame(self, qpos: np.ndarray, qvel: np.ndarray | None = None, *, depth: bool = False) -> np.ndarray:
-        """(height, width, 3) uint8, or (height, width) float32 metres when `depth`."""
+    def frame(
+        self,
+        qpos: np.ndarray,
+        qvel: np.ndarray | None = None,
+        *,
+        depth: bool = False,
+        ghost: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(height, width, 3) uint8, or (height, width) float32 metres when `depth`; a translucent robot at `ghost`."""
         self._data.qpos[:] = qpos
         self._data.qvel[:] = 0.0 if qvel is None else qvel
         mujoco.mj_forward(self._model, self._data)
         (self._renderer.enable_depth_rendering if depth else self._renderer.disable_depth_rendering)()
         self._renderer.update_scene(self._data, self._camera)
+        if ghost is not None:
+            self._add_ghost(ghost)
         return self._renderer.render()
+
+    def _add_ghost(self, qpos: np.ndarray) -> None:
+        """Add the moving parts of the robot in this pose to the scene, in one colour that shows what is behind."""
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        scene, first = self._renderer.scene, self._renderer.scene.ngeom
+        moving, option = mujoco.mjtCatBit.mjCAT_DYNAMIC, mujoco.MjvOption()
+        mujoco.mjv_addGeoms(self._model, self._data, option, mujoco.MjvPerturb(), moving, scene)
+        for geom in scene.geoms[first : scene.ngeom]:
+            geom.matid, geom.rgba[:] = -1, GHOST
 
     def close(self) -> None:
         self._renderer.close()

@@ -64,7 +64,7 @@ class GaitVectorEnv(VectorEnv):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin anew; `options` are those of the scalar form, a command (n, 3), and `reset_mask` (n,)."""
+        """Begin anew; `options` are those of the scalar form, for all or a row for each, and `reset_mask` (n,)."""
         options = dict(options or {})
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():

@@ -8,8 +8,11 @@ SHA256SUMS    one line a file, as sha256sum writes them
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +23,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 import gait_envs  # noqa: F401 - registers the environments
+from gait_trainers.config import env_options
 
 FORMAT_VERSION = 1
 MANIFEST, NETWORK, STYLE, CHECKSUMS = "policy.json", "policy.onnx", "style.onnx", "SHA256SUMS"
@@ -86,6 +90,32 @@ def make_env(env_id: str, num_envs: int = 1, **kwargs: Any) -> Any:
     return env.unwrapped
 
 
+def in_environment(policy: Policy, env_id: str, say: Callable[[str], None] = lambda _: None) -> Policy:
+    """The policy in another environment that shows it the same and does the same with its actions.
+
+    Options that the other one does not know, and the reward's weights, stay behind; `say` is told which.
+    """
+    if env_id == policy.env_id:
+        return policy
+    options = env_options(env_id)
+    known = None if options is None else {field.name for field in dataclasses.fields(options)} - {"reward_weights"}
+    kept = {key: value for key, value in policy.env_kwargs.items() if known is None or key in known}
+    here = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs)).core.task
+    there = make_env(env_id, threads=1, **deployment_kwargs(kept)).core.task
+    where = f"{policy.name} in {env_id}"
+    seen, shown = ([row.name for row in task.layout] for task in (here, there))
+    if seen != shown:
+        raise PolicyError(f"{where}: it observes {', '.join(seen)}; that environment shows {', '.join(shown)}")
+    check_layout(here.layout.table(), there.layout.table(), where)
+    bases = [getattr(task.config, "action_base", "home") for task in (here, there)]
+    if bases[0] != bases[1]:
+        raise PolicyError(f"{where}: its actions correct the {bases[0]} pose, that environment's the {bases[1]} pose")
+    left = sorted(policy.env_kwargs.keys() - kept.keys())
+    if left:
+        say(f"{where}: without {', '.join(left)}")
+    return dataclasses.replace(policy, env_id=env_id, env_kwargs=kept)
+
+
 def load_bundle(folder: str | Path) -> Policy:
     """Verify a bundle and make its policy; BundleError says what is wrong with it.
 
@@ -145,6 +175,15 @@ def write_checksums(folder: Path) -> None:
     """SHA256SUMS over every other file in the folder; `sha256sum -c SHA256SUMS` checks it too."""
     names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS)
     (folder / CHECKSUMS).write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in names))
+
+
+def replace_folder(new: Path, out: Path) -> None:
+    """Put the folder `new` in the place of `out`: the old one is moved aside first and deleted last."""
+    aside = out.with_name(f".{out.name}.{os.getpid()}.old")
+    if out.exists():
+        out.rename(aside)
+    new.rename(out)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

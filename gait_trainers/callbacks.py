@@ -1,4 +1,4 @@
-"""The callback that keeps a run: metrics, checkpoints, warnings, and the end."""
+"""The callbacks that keep a run, its metrics, checkpoints, warnings and end, and that change what it rewards."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gait_trainers.config import TrainConfig
 from gait_trainers.metrics import HealthMonitor, RolloutMetrics
 from gait_trainers.runs import Run
 from gait_trainers.sb3_vec import SB3VecEnv
+from gait_trainers.schedule import Schedule, at
 from gait_trainers.state import capture
 
 Say = Callable[..., None]
@@ -99,12 +100,13 @@ class RunCallback(BaseCallback):
         row = self._record()
         for warning in self.health.check(row):
             self.say(f"warning: {warning}", style="yellow")
-        self.stopped = self.stopped or self._out_of_time()
+        self.stopped = self.stopped or self.out_of_time()
         last = self.iteration >= self.config.run.iterations or self.stopped is not None
         if last or self.iteration % self.config.run.checkpoint_every == 0:
             self.save()
 
-    def _out_of_time(self) -> str | None:
+    def out_of_time(self) -> str | None:
+        """A sentence once the training, earlier parts included, has taken as long as it may."""
         limit = self.config.run.minutes
         return None if limit is None or self.elapsed < 60 * limit else f"{limit:g} minutes of training are up"
 
@@ -143,3 +145,31 @@ class RunCallback(BaseCallback):
         floor = self.config.networks.log_std_min
         if floor is not None:
             self.model.policy.log_std.data.clamp_(min=floor)  # type: ignore[union-attr, operator]
+
+
+class ScheduleCallback(BaseCallback):
+    """Before each rollout: sets what the schedule says of its iteration.
+
+    Stands after `RunCallback`, which closes the iteration before: what is recorded here belongs to the next.
+    """
+
+    model: PPO
+
+    def __init__(self, schedule: Schedule, rollout_steps: int, base: SB3VecEnv, amp: AMPCallback | None):
+        super().__init__()
+        self.schedule, self.rollout_steps, self.base, self.amp = schedule, rollout_steps, base, amp
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        settings = at(self.schedule, self.model.num_timesteps // self.rollout_steps)
+        if settings.reward_weights or settings.max_distance is not None:
+            task = self.base.env.unwrapped.core.task  # type: ignore[attr-defined]
+            task.reweight(settings.reward_weights)
+            if settings.max_distance is not None:
+                task.max_distance = settings.max_distance
+        if self.amp is not None and settings.style_weight is not None:
+            self.amp.wrapper.weight = settings.style_weight
+        for name, value in settings.metrics().items():
+            self.logger.record(f"schedule/{name}", value)

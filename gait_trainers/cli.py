@@ -1,20 +1,27 @@
-"""`gait-train`: train, resume, evaluate, play, export. Thin: each command calls one function."""
+"""`gait-train`: train, resume, evaluate, record, play, export. Thin: each command calls one function."""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 
-from gait_trainers.config import ConfigError, load_config, parse_assignment
+from gait_trainers.config import ConfigError, load_config, parse_assignment, preset_names
+from gait_trainers.options import ReferenceOption
 
+IMITATION = "GaitNet/WildRobotImitation-v0"
 # Commands that live in their own module, as the function `command`; the text is for the list of commands.
 ELSEWHERE = {
-    "evaluate": "Measure how well a policy walks, command by command.",
-    "play": "Watch a policy walk, in a window or as a video.",
+    "evaluate": "Measure how well a policy walks, command by command, or follows clips.",
+    "record": "Have a policy follow clips, and keep what it did as new ones.",
+    "play": "Watch a policy walk or follow a clip, in a window or as a video.",
     "export": "Write a policy bundle: policy.onnx, policy.json and checksums.",
 }
 
@@ -46,15 +53,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train walking policies, and evaluate, play and export them.",
+    help="Train policies that walk or follow clips, and evaluate, record, play and export them.",
 )
+
+# -- training ------------------------------------------------------------------------------------------
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings.", exists=True, dir_okay=False)
 ]
-Preset = Annotated[
-    str | None, typer.Option(help="paper (the design document's values), laptop (two cores) or track (follow clips).")
-]
+Preset = Annotated[str | None, typer.Option(help=f"Settings that come with the package: {', '.join(preset_names())}.")]
 Iterations = Annotated[int | None, typer.Option(help="Rollouts, each followed by an update.")]
 TotalSteps = Annotated[int | None, typer.Option(help="Environment steps, instead of --iterations.")]
 NumEnvs = Annotated[int | None, typer.Option(help="Environments stepped together.")]
@@ -71,16 +78,34 @@ Weight = Annotated[float | None, typer.Option("--amp-weight", help="Weight of th
 Data = Annotated[str | None, typer.Option("--amp-data", help="Reference: clip, folder of clips, or set name.")]
 
 
-@app.command("ppo-amp")
-def ppo_amp(
+@dataclass(frozen=True)
+class Given:
+    """What was asked for on the command line of a training."""
+
+    config: Path | None
+    preset: str | None
+    named: dict[str, Any]  # settings by dotted key; None: not given
+    assignments: dict[str, Any]  # those of --set, which win
+    total_steps: int | None
+    verify: bool
+    resume: Path | None
+
+    def also(self, **changes: Any) -> Given:
+        """With more of what is named, or something else in place of what was given."""
+        return replace(self, **(changes | {"named": self.named | changes.get("named", {})}))
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        return {key: value for key, value in self.named.items() if value is not None} | self.assignments
+
+
+def given_options(
     config: ConfigFile = None,
     preset: Preset = None,
     iterations: Iterations = None,
     total_steps: TotalSteps = None,
     num_envs: NumEnvs = None,
     lr: Rate = None,
-    amp_weight: Weight = None,
-    amp_data: Data = None,
     seed: Seed = None,
     verify: Verify = False,
     resume: Resume = None,
@@ -89,76 +114,80 @@ def ppo_amp(
     out: Out = None,
     name: Name = None,
     set_: Assignments = None,
-) -> None:
-    """Train with PPO and an adversarial motion prior: to walk, and to walk like the reference."""
+) -> Given:
+    """The options that every training has."""
     named = {
         "run.iterations": iterations,
         "env.num_envs": num_envs,
         "ppo.learning_rate": lr,
-        "amp.weight": amp_weight,
-        "amp.data": amp_data,
-        "env.kwargs.reference": amp_data,  # episodes that start inside the motion start inside the same one
         "run.seed": seed,
         "run.device": device,
         "run.torch_threads": torch_threads,
         "run.out": out and str(out),
         "run.name": name,
     }
-    _train("ppo-amp", config, preset, named, set_ or [], total_steps, verify, resume)
+    assignments = dict(parse_assignment(text) for text in set_ or ())
+    return Given(config, preset, named, assignments, total_steps, verify, resume)
+
+
+def training_command(function: Callable[..., None]) -> Callable[..., None]:
+    """A training command with `given_options` besides its own; `function` gets them as its first argument."""
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    shared = inspect.signature(given_options, eval_str=True).parameters.values()
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        mine = {parameter.name: values.pop(parameter.name) for parameter in own}
+        function(given_options(**values), **mine)
+
+    command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined] # what typer reads
+    return command
+
+
+@app.command("ppo-amp")
+@training_command
+def ppo_amp(given: Given, amp_weight: Weight = None, amp_data: Data = None) -> None:
+    """Train with PPO and an adversarial motion prior: to walk, and to walk like the reference."""
+    # Episodes that start inside the motion start inside the same one.
+    named = {"amp.weight": amp_weight, "amp.data": amp_data, "env.kwargs.reference": amp_data}
+    _train(given.also(named=named), {"algorithm": "ppo-amp"})
 
 
 @app.command("ppo")
-def ppo(
-    config: ConfigFile = None,
-    preset: Preset = None,
-    iterations: Iterations = None,
-    total_steps: TotalSteps = None,
-    num_envs: NumEnvs = None,
-    lr: Rate = None,
-    seed: Seed = None,
-    verify: Verify = False,
-    resume: Resume = None,
-    device: Device = None,
-    torch_threads: Threads = None,
-    out: Out = None,
-    name: Name = None,
-    set_: Assignments = None,
-) -> None:
+@training_command
+def ppo(given: Given) -> None:
     """Train with PPO on the task reward alone."""
-    named = {
-        "run.iterations": iterations,
-        "env.num_envs": num_envs,
-        "ppo.learning_rate": lr,
-        "run.seed": seed,
-        "run.device": device,
-        "run.torch_threads": torch_threads,
-        "run.out": out and str(out),
-        "run.name": name,
-    }
-    _train("ppo", config, preset, named, set_ or [], total_steps, verify, resume)
+    _train(given, {"algorithm": "ppo"})
+
+
+@app.command("imitate")
+@training_command
+def imitate(given: Given, reference: ReferenceOption = None) -> None:
+    """Train with PPO to follow reference clips frame by frame; with the preset imitate where none is given."""
+    clips = reference[0] if reference and len(reference) == 1 else reference
+    given = given.also(named={"env.kwargs.reference": clips})
+    implied = {"env.id": IMITATION}
+    if given.resume is None:
+        if given.preset is None and given.config is None:
+            given = given.also(preset="imitate")
+        settings = load_config(given.config, given.preset, implied | given.overrides)
+        if "algorithm" not in settings.model_fields_set:
+            implied["algorithm"] = "ppo"
+    _train(given, implied)
 
 
 # What may differ when a run is continued: how long, and on what. Anything else would not be the same run.
 RESUMABLE = {"run.iterations", "run.device", "run.torch_threads"}
 
 
-def _train(
-    algorithm: str,
-    config_file: Path | None,
-    preset: str | None,
-    named: dict[str, Any],
-    assignments: list[str],
-    total_steps: int | None,
-    verify: bool,
-    resume_from: Path | None,
-) -> None:
-    overrides = {key: value for key, value in named.items() if value is not None}
-    overrides |= dict(parse_assignment(text) for text in assignments)
-    if total_steps is not None and "run.iterations" in overrides:
+def _train(given: Given, implied: dict[str, Any]) -> None:
+    """Train or continue; `implied` are the settings that the command itself stands for."""
+    overrides = given.overrides
+    if given.total_steps is not None and "run.iterations" in overrides:
         raise ConfigError("--total-steps and --iterations say the same thing twice; give one of them")
-    if resume_from is not None:
-        given = {"--config": config_file, "--preset": preset, "--verify": verify or None} | overrides
-        fixed = sorted(key for key, value in given.items() if value is not None and key not in RESUMABLE)
+    if given.resume is not None:
+        options = {"--config": given.config, "--preset": given.preset, "--verify": given.verify or None} | overrides
+        fixed = sorted(key for key, value in options.items() if value is not None and key not in RESUMABLE)
         if fixed:
             raise ConfigError(
                 f"--resume takes the configuration of the run, so {', '.join(fixed)} cannot be given; "
@@ -166,20 +195,20 @@ def _train(
             )
 
     # torch and Stable-Baselines3 take seconds to import; --help and wrong options should not wait for them.
-    from gait_trainers import train as training
+    from gait_trainers import train as trainer
 
-    if resume_from is not None:
-        if total_steps is not None:
-            run_config = load_config(training.open_run(resume_from)[0].config_file)
-            overrides["run.iterations"] = training.iterations_for(total_steps, run_config)
-        result = training.resume(resume_from, overrides)
+    if given.resume is not None:
+        if given.total_steps is not None:
+            run_config = load_config(trainer.open_run(given.resume)[0].config_file)
+            overrides["run.iterations"] = trainer.iterations_for(given.total_steps, run_config)
+        result = trainer.resume(given.resume, overrides)
     else:
-        overrides = {"algorithm": algorithm} | overrides | (training.SMOKE if verify else {})
-        settings = load_config(config_file, preset, overrides)
-        if total_steps is not None and not verify:
-            overrides["run.iterations"] = training.iterations_for(total_steps, settings)
-            settings = load_config(config_file, preset, overrides)
-        result = training.verify(settings) if verify else training.train(settings)
+        overrides = implied | overrides | (trainer.SMOKE if given.verify else {})
+        settings = load_config(given.config, given.preset, overrides)
+        if given.total_steps is not None and not given.verify:
+            overrides["run.iterations"] = trainer.iterations_for(given.total_steps, settings)
+            settings = load_config(given.config, given.preset, overrides)
+        result = trainer.verify(settings) if given.verify else trainer.train(settings)
     if result.stopped:
         typer.echo(result.stopped)
     typer.echo(f"{result.iterations} iterations, {result.steps:,} steps in {result.seconds:.0f} s: {result.run.path}")

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from gait_trainers.schedule import Schedule, Settings, complete
 
 
 class ConfigError(ValueError):
@@ -115,6 +117,19 @@ class RunConfig(Section):
     stop_when: StopWhen | None = None
 
 
+class KeyFrame(Section):
+    """What is rewarded from an iteration on; what is left out stays as it was."""
+
+    iteration: int = Field(ge=0, description="counted from 0; key frames rise")
+    reward_weights: dict[str, FiniteFloat] = Field(
+        default_factory=dict, description="some of env.kwargs.reward_weights; none = as before"
+    )
+    style_weight: FiniteFloat | None = Field(default=None, ge=0, description="of the style reward; none = as before")
+    max_distance: float | None = Field(
+        default=None, gt=0, description="m, of the bodies from the reference; .inf = no limit, none = as before"
+    )
+
+
 class TrainConfig(Section):
     algorithm: Literal["ppo-amp", "ppo"] = "ppo-amp"
     env: EnvConfig = Field(default_factory=EnvConfig)
@@ -122,6 +137,9 @@ class TrainConfig(Section):
     networks: NetworkConfig = Field(default_factory=NetworkConfig)
     amp: AMPConfig = Field(default_factory=AMPConfig)
     run: RunConfig = Field(default_factory=RunConfig)
+    schedule: list[KeyFrame] = Field(
+        default_factory=list, description="key frames; between two of them every number is linear in the iteration"
+    )
 
     @model_validator(mode="after")
     def _minibatches_divide_a_rollout(self) -> TrainConfig:
@@ -179,13 +197,32 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
         config = TrainConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
-    options = env_options(config.env.id)
-    if options is not None:
-        try:
-            options(**config.env.kwargs)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{source}: env.kwargs: {error}") from None
+    try:
+        task_config(config)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{source}: env.kwargs: {error}") from None
+    try:
+        full_schedule(config)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
     return config
+
+
+def task_config(config: TrainConfig) -> Any:
+    """The options that the environment will have; None for an id from elsewhere, which checks its own."""
+    options = env_options(config.env.id)
+    return None if options is None else options(**config.env.kwargs)
+
+
+def full_schedule(config: TrainConfig) -> Schedule:
+    """The configured key frames with nothing left out; ValueError says what cannot be scheduled."""
+    task = task_config(config)
+    start = Settings(
+        reward_weights=dict(getattr(task, "reward_weights", {})),
+        style_weight=config.amp.weight if config.algorithm == "ppo-amp" else None,
+        max_distance=getattr(task, "max_distance", None),
+    )
+    return complete(config.schedule, start)
 
 
 def env_options(env_id: str) -> Any:
@@ -284,6 +321,8 @@ def _fields_at(path: list[str]) -> list[str]:
     """Names of the fields of the section at `path`."""
     model: Any = TrainConfig
     for part in path:
+        if part.isdigit():  # an item of a list, which is what the list is of
+            continue
         annotation = model.model_fields[part].annotation
         options = getattr(annotation, "__args__", (annotation,))
         model = next(option for option in options if isinstance(option, type) and issubclass(option, Section))

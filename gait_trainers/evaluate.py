@@ -1,9 +1,10 @@
-"""Runs a policy over many episodes and says how well it walks, command by command."""
+"""Runs a policy over many episodes and says how well it walks, command by command, or follows clips."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,20 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from gait_trainers.bundle import MANIFEST, Policy, PolicyError, deployment_kwargs, load_bundle, make_env
-from gait_trainers.gait_metrics import FALL_CAUSES, episode_metrics
-from gait_trainers.recording import record
+from gait_envs.tasks.config import WalkConfig
+from gait_trainers.bundle import (
+    MANIFEST,
+    Policy,
+    PolicyError,
+    deployment_kwargs,
+    in_environment,
+    load_bundle,
+    make_env,
+)
+from gait_trainers.gait_metrics import episode_metrics
+from gait_trainers.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.recording import EvaluationError, record, summary
+from gait_trainers.tracking import evaluate_tracking, follows_clips, print_tracking
 
 GRID = tuple((round(0.1 * i, 1), 0.0, 0.0) for i in range(1, 11))  # forward at 0.1 … 1.0 m/s
 BATCH = 512  # episodes simulated together; bounds the memory of a recording
@@ -23,13 +35,16 @@ BATCH = 512  # episodes simulated together; bounds the memory of a recording
 Command = tuple[float, float, float]  # forward m/s, leftward m/s, yaw rate rad/s
 
 
-class EvaluationError(ValueError):
-    """An evaluation that cannot be made as asked."""
+def load_policy(path: str | Path, env_id: str | None = None) -> Policy:
+    """The policy of a bundle folder, a run folder (its latest checkpoint) or a checkpoint file.
+
+    With `env_id` it acts there instead of where it was trained; what it leaves behind is said on stderr.
+    """
+    policy = _load_policy(Path(path))
+    return policy if env_id is None else in_environment(policy, env_id, lambda text: typer.echo(text, err=True))
 
 
-def load_policy(path: str | Path) -> Policy:
-    """The policy of a bundle folder, a run folder (its latest checkpoint) or a checkpoint file."""
-    path = Path(path)
+def _load_policy(path: Path) -> Policy:
     if (path / MANIFEST).exists():
         return load_bundle(path)
     if path.is_file() or (path / "checkpoints").is_dir():
@@ -87,28 +102,14 @@ def evaluate(
     }
 
 
-def summary(table: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:
-    """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls."""
-    causes = table["cause"][rows]
-    means = {name: _mean(values[rows]) for name, values in table.items() if name not in ("success", "cause", "steps")}
-    return {
-        "episodes": int(rows.sum()),
-        "success_rate": float(table["success"][rows].mean()),
-        **means,
-        "falls": {cause: int((causes == cause).sum()) for cause in FALL_CAUSES},
-    }
-
-
-def _mean(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else None
-
-
 def default_commands(policy: Policy) -> list[Command]:
     """The forward speeds of GRID within the environment's command range; at least the nearest one."""
     env = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs))
-    low, high = env.core.task.config.command_low[0], env.core.task.config.command_high[0]
+    config = env.core.task.config
     env.close()
+    if not isinstance(config, WalkConfig):
+        raise EvaluationError(f"{policy.name}: {policy.env_id} draws no commands; it follows clips")
+    low, high = config.command_low[0], config.command_high[0]
     within = [command for command in GRID if low - 1e-6 <= command[0] <= high + 1e-6]
     return within or [(low, 0.0, 0.0)]
 
@@ -207,31 +208,51 @@ def print_table(result: Mapping[str, Any], console: Console) -> None:
 
 
 def command(
-    policy: Annotated[Path, typer.Argument(help="Bundle folder, run folder or checkpoint file.")],
-    episodes: Annotated[int, typer.Option(min=1, help="In all, shared out over the commands.")] = 100,
+    policy: PolicyArgument,
+    episodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="In all, shared out over commands or clips. [default: 100, or each clip once]"),
+    ] = None,
     command: Annotated[
         list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated.")
     ] = None,
     sweep: Annotated[bool, typer.Option(help="Forward at 0.1, 0.2 … 1.0 m/s, trained for or not.")] = False,
-    stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking their mean.")] = False,
+    reference: ReferenceOption = None,
+    clip: Annotated[list[str] | None, typer.Option(help="Only this clip of the reference; may be repeated.")] = None,
+    stochastic: StochasticOption = False,
     both: Annotated[bool, typer.Option(help="Deterministic, then stochastic.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the first episode; the others count on.")] = 0,
+    env: EnvOption = None,
     env_set: Annotated[list[str] | None, typer.Option(help="Environment option key=value; may be repeated.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Physics threads; 0 = one a core.")] = 0,
+    threads: PhysicsThreads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")] = False,
 ) -> None:
-    """Measure how well a policy walks: success, speed, drift, gait and effort, per commanded velocity."""
-    loaded = load_policy(policy)
-    commands = [*(GRID if sweep else ()), *(parse_command(text) for text in command or ())] or None
-    options = parse_env_set(env_set or ())
-    results = [
-        evaluate(loaded, episodes, commands, stochastic=mode, seed=seed, env_kwargs=options, threads=threads)
-        for mode in ((False, True) if both else (stochastic,))
-    ]
+    """Measure how well a policy walks at commanded velocities, or how closely it follows clips."""
+    loaded = load_policy(policy, env)
+    common: dict[str, Any] = {"seed": seed, "env_kwargs": parse_env_set(env_set or ()), "threads": threads}
+    run: Callable[..., dict[str, Any]]
+    refuse_others(loaded, command=command, sweep=sweep, reference=reference, clip=clip)
+    if follows_clips(loaded.env_id):
+        run = partial(evaluate_tracking, loaded, episodes, clip, reference, **common)
+    else:
+        commands = [*(GRID if sweep else ()), *(parse_command(text) for text in command or ())] or None
+        run = partial(evaluate, loaded, episodes or 100, commands, **common)
+    results = [run(stochastic=mode) for mode in ((False, True) if both else (stochastic,))]
     if as_json:
         # With --both the deterministic figures lead and carry the others along.
         print(json.dumps(results[0] | ({"stochastic": results[1]} if both else {})))
         return
     console = Console(width=None if Console().is_terminal else WIDE)
     for result in results:
-        print_table(result, console)
+        (print_tracking if "per_clip" in result else print_table)(result, console)
+
+
+def refuse_others(policy: Policy, **given: Any) -> None:
+    """EvaluationError for an option among command, sweep, reference and clip that is not for such a policy."""
+    if follows_clips(policy.env_id):
+        does, theirs = "follows clips (--reference, --clip)", ("reference", "clip")
+    else:
+        does, theirs = "obeys commands (--command)", ("command", "sweep")
+    wrong = [f"--{name}" for name, value in given.items() if value and name not in theirs]
+    if wrong:
+        raise EvaluationError(f"{', '.join(wrong)}: in {policy.env_id} {policy.name} {does}")

@@ -23,6 +23,8 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
+from gait_envs.tasks.config import TrackConfig, WalkConfig
+from gait_envs.tasks.walk import WalkTask
 from gait_trainers.amp.discriminator import Discriminator
 from gait_trainers.bundle import (
     FORMAT_VERSION,
@@ -31,13 +33,15 @@ from gait_trainers.bundle import (
     OUTPUTS,
     STYLE,
     Policy,
-    deployment_kwargs,
+    in_environment,
     make_env,
     onnx_forward,
     open_session,
+    replace_folder,
     write_checksums,
 )
 from gait_trainers.config import TrainConfig
+from gait_trainers.options import EnvOption
 from gait_trainers.policies import PolicyNetwork, load_discriminator, policy_from_run
 from gait_trainers.progress import read_metrics
 from gait_trainers.runs import ObsNormalizer, RunError, load_policy, open_run
@@ -51,8 +55,11 @@ class ExportError(RuntimeError):
     """An export that was refused; nothing has been written."""
 
 
-def export(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
-    """Write the bundle of a run's latest checkpoint (or of a checkpoint) to `out`, whole or not at all."""
+def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str | None = None) -> Path:
+    """Write the bundle of a run's latest checkpoint (or of a checkpoint) to `out`, whole or not at all.
+
+    With `env_id` it is a bundle for that environment, which must show the policy what it was trained on.
+    """
     out = Path(out)
     if out.exists() and not force:
         raise ExportError(f"{out} exists already; choose another --out, or replace it with --force")
@@ -60,7 +67,10 @@ def export(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
         raise ExportError(f"{out} is not a bundle (it has no {MANIFEST}); --force replaces bundles only")
     policy, normalizer, config = load_policy(run)
     network = PolicyNetwork(policy, normalizer).eval()
-    observations = real_observations(policy_from_run(run))
+    acting = policy_from_run(run)
+    if env_id is not None:
+        acting = in_environment(acting, env_id, lambda text: typer.echo(text, err=True))
+    observations = real_observations(acting)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     try:
@@ -69,22 +79,13 @@ def export(run: str | Path, out: str | Path, *, force: bool = False) -> Path:
         critic = load_discriminator(run, config)
         if critic is not None:
             write_style(critic, temporary / STYLE)
-        manifest = describe(run, config, difference, critic)
+        manifest = describe(run, acting, config, difference, critic)
         (temporary / MANIFEST).write_text(readable_json(manifest))
         write_checksums(temporary)
-        _replace_folder(temporary, out)
+        replace_folder(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
-
-
-def _replace_folder(new: Path, out: Path) -> None:
-    """Put `new` in the place of `out`: the old one is moved aside first and deleted last."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if out.exists():
-        out.rename(aside)
-    new.rename(out)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def real_observations(policy: Policy, count: int = OBSERVATIONS, seed: int = 0) -> np.ndarray:
@@ -171,22 +172,21 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def describe(
-    run_path: str | Path, config: TrainConfig, difference: float, critic: Discriminator | None
+    run_path: str | Path, policy: Policy, config: TrainConfig, difference: float, critic: Discriminator | None
 ) -> dict[str, Any]:
     """policy.json: everything needed to run the network on a robot, and where it came from."""
     run, file = open_run(run_path)
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
-    kwargs = deployment_kwargs(config.env.kwargs)
-    env = make_env(config.env.id, threads=1, **kwargs)
+    env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     robot, task = env.core.robot, env.core.task
     env.close()
     manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "license": "MIT",
         "environment": {
-            "id": config.env.id,
-            "kwargs": kwargs,
+            "id": policy.env_id,
+            "kwargs": policy.env_kwargs,
             "robot": robot.name,
             "control_rate_hz": round(1.0 / robot.dt, 6),
             "physics_rate_hz": round(1.0 / robot.model.opt.timestep, 6),
@@ -198,24 +198,8 @@ def describe(
             "normalized_by": "the network; feed raw values",
             "layout": task.layout.table(),
         },
-        "command": {
-            "layout": ["forward m/s", "leftward m/s", "yaw rate rad/s"],
-            "low": list(task.config.command_low),
-            "high": list(task.config.command_high),
-        },
-        "action": {
-            "outputs": dict(
-                zip(OUTPUTS, ("clipped to [-1, 1]; use this", "before clipping", "exploration"), strict=True)
-            ),
-            "joints": list(robot.joint_names),
-            "home_rad": robot.home.tolist(),
-            "scale_rad": robot.action_scale.tolist(),
-            "lower_rad": robot.lower.tolist(),
-            "upper_rad": robot.upper.tolist(),
-            "filter_alpha": task.config.action_filter,
-            "filter": "filtered = filter_alpha * action + (1 - filter_alpha) * filtered",
-            "target_rad": "clip(home_rad + scale_rad * filtered, lower_rad, upper_rad)",
-        },
+        "command": describe_command(task),
+        "action": describe_action(task),
         "training": {
             "algorithm": config.algorithm,
             "checkpoint": file.name,
@@ -232,6 +216,33 @@ def describe(
         manifest["style"] = {"input": "features", "output": "score", "frames": config.amp.frames}
         manifest["style"]["layout"] = task.amp_layout.table()
     return manifest
+
+
+def describe_command(task: WalkTask) -> dict[str, Any]:
+    """The command that is observed, and its range where it is given rather than read off a clip."""
+    layout = {"layout": ["forward m/s", "leftward m/s", "yaw rate rad/s"]}
+    if isinstance(task.config, WalkConfig):
+        return layout | {"low": list(task.config.command_low), "high": list(task.config.command_high)}
+    return layout | {"from": "the reference clip"}
+
+
+def describe_action(task: WalkTask) -> dict[str, Any]:
+    """What becomes of the network's action: how it is filtered, and the servo targets it asks for."""
+    robot, config = task.robot, task.config
+    base, scale = "home_rad", robot.action_scale
+    if isinstance(config, TrackConfig) and config.action_base == "reference":
+        base, scale = "reference_rad", config.action_gain * robot.action_scale  # of the clip's next frame
+    return {
+        "outputs": dict(zip(OUTPUTS, ("clipped to [-1, 1]; use this", "before clipping", "exploration"), strict=True)),
+        "joints": list(robot.joint_names),
+        "home_rad": robot.home.tolist(),
+        "scale_rad": scale.tolist(),
+        "lower_rad": robot.lower.tolist(),
+        "upper_rad": robot.upper.tolist(),
+        "filter_alpha": config.action_filter,
+        "filter": "filtered = filter_alpha * action + (1 - filter_alpha) * filtered",
+        "target_rad": f"clip({base} + scale_rad * filtered, lower_rad, upper_rad)",
+    }
 
 
 def readable_json(tree: Any) -> str:
@@ -262,8 +273,9 @@ def command(
     run: Annotated[Path, typer.Argument(help="run folder (its latest checkpoint) or checkpoint file")],
     out: Annotated[Path, typer.Option(help="bundle folder to write")],
     force: Annotated[bool, typer.Option(help="replace a bundle that is there already")] = False,
+    env: EnvOption = None,
 ) -> None:
     """Write a policy bundle: policy.onnx, policy.json and checksums, once onnxruntime agrees with torch."""
-    folder = export(run, out, force=force)
+    folder = export(run, out, force=force, env_id=env)
     manifest = json.loads((folder / MANIFEST).read_text())
     print(f"{folder}: largest difference from torch {manifest['parity']['largest_difference']:.1e}")

@@ -1,4 +1,4 @@
-"""Watches a policy walk: in a window, or in a video made without one."""
+"""Watches a policy walk or follow a clip: in a window, or in a video made without one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +18,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gait_envs.render import Offscreen
 from gait_trainers.bundle import Policy, make_env
-from gait_trainers.evaluate import Command, load_policy, parse_command
+from gait_trainers.evaluate import Command, load_policy, parse_command, refuse_others
 from gait_trainers.gait_metrics import Rollout, heading_velocity
-from gait_trainers.recording import record
+from gait_trainers.options import EnvOption, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.recording import Recording, record
+from gait_trainers.tracking import follow, follows_clips, open_reference, plan_whole, reference_poses, shortened
 
 FORMATS = (".mp4", ".gif")
 FPS = 25  # of videos: GIF viewers slow down what is faster, and software rendering takes 0.1 s a picture
@@ -46,31 +48,78 @@ def make_video(
     stochastic: bool = False,
     width: int = 640,
 ) -> Rollout:
-    """Film one episode, which ends early where the robot falls; the format is the file's ending."""
-    path = Path(path)
-    if path.suffix not in FORMATS:
-        raise PlayError(f"{path}: videos end in {' or '.join(FORMATS)}")
+    """Film one episode, which ends early where the robot falls; the format is the file's ending.
+
+    The command and the speed are written in.
+    """
+    check_format(path)
     rollout, _ = record(policy, np.array([command]), seconds=seconds, seed=seed, stochastic=stochastic)
-    every = max(1, round(1.0 / (FPS * rollout.dt)))
-    frames = film(policy, rollout, camera=camera, width=width, every=every)
-    write_video(path, frames, fps=1.0 / (every * rollout.dt))
+    speed = smoothed(heading_velocity(rollout.qpos, rollout.qvel)[:, 0], max(1, round(SMOOTHING / rollout.dt)))
+    env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
+    captions = [describe(rollout.command[0], velocity) for velocity in speed]
+    film(env.model, path, rollout, captions, camera=camera, width=width)
+    env.close()
     return rollout
 
 
+def make_tracking_video(
+    policy: Policy,
+    path: str | Path,
+    clip: str | None = None,
+    reference: str | Sequence[str] | None = None,
+    *,
+    seconds: float | None = None,
+    camera: str = "track",
+    seed: int = 0,
+    stochastic: bool = False,
+    width: int = 640,
+) -> tuple[str, Recording]:
+    """Film one episode along a clip (None: the first of the reference), which ends early where the robot fails.
+
+    The clip itself is a translucent robot; its name and the bodies' mean distance from it are written in. Returns
+    the name and what happened.
+    """
+    check_format(path)
+    opened = shortened(open_reference(policy, reference), seconds)
+    task, library = opened.task, opened.task.library
+    assert library is not None
+    number = 0 if clip is None else library.index(clip)
+    name = library.names[number]
+    plan = plan_whole(opened, np.array([number]), seed)
+    found = follow(policy, task, plan, np.array([0]), stochastic=stochastic)
+    ghosts = reference_poses(task, number, np.arange(len(found.rollout.valid)))
+    captions = [f"{name}   {error:.0f} mm off" for error in found.columns["mpjpe_global"][:, 0]]
+    film(task.robot.model, path, found.rollout, captions, camera=camera, width=width, ghosts=ghosts)
+    return name, found
+
+
+def check_format(path: str | Path) -> None:
+    """PlayError unless the file's ending names a format, before anything is simulated."""
+    if Path(path).suffix not in FORMATS:
+        raise PlayError(f"{path}: videos end in {' or '.join(FORMATS)}")
+
+
 def film(
-    policy: Policy, rollout: Rollout, *, camera: str = "track", width: int = 640, every: int = 1
-) -> Iterator[np.ndarray]:
-    """Pictures (height, width, 3) of a rollout's first episode, with the command and the speed written in."""
-    env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
-    view = Offscreen(env.model, width, width * 3 // 4, camera)
-    speed = smoothed(heading_velocity(rollout.qpos, rollout.qvel)[:, 0], max(1, round(SMOOTHING / rollout.dt)))
-    length = int(rollout.valid[:, 0].sum())
+    model: Any,
+    path: str | Path,
+    rollout: Rollout,
+    captions: Sequence[str],
+    *,
+    camera: str = "track",
+    width: int = 640,
+    ghosts: np.ndarray | None = None,
+) -> None:
+    """Draw a rollout's first episode into a video, with a caption a frame, and poses (T, nq) as ghosts."""
+    every = max(1, round(1.0 / (FPS * rollout.dt)))
+    view = Offscreen(model, width, width * 3 // 4, camera)
+    pictures = (
+        caption(view.frame(rollout.qpos[i, 0], ghost=None if ghosts is None else ghosts[i]), captions[i])
+        for i in range(0, int(rollout.valid[:, 0].sum()), every)
+    )
     try:
-        for i in range(0, length, every):
-            yield caption(view.frame(rollout.qpos[i, 0]), describe(rollout.command[0], speed[i]))
+        write_video(Path(path), pictures, fps=1.0 / (every * rollout.dt))
     finally:
         view.close()
-        env.close()
 
 
 def smoothed(values: np.ndarray, window: int) -> np.ndarray:
@@ -156,19 +205,27 @@ def has_display() -> bool:
     return not sys.platform.startswith("linux") or any(os.environ.get(k) for k in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def watch(policy: Policy, command: Command, *, seconds: float = 60.0, seed: int = 0, stochastic: bool = False) -> None:
-    """Show a policy in MuJoCo's viewer, in real time; a robot that falls begins anew."""
+def watch(
+    policy: Policy,
+    options: Mapping[str, Any],
+    *,
+    seconds: float = 60.0,
+    seed: int = 0,
+    stochastic: bool = False,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> None:
+    """Show a policy in MuJoCo's viewer, in real time; episodes begin with these reset options, one after another."""
     if not has_display():
         raise PlayError("there is no display to open a window on; film it instead with --video walk.mp4")
-    env = gym.make(policy.env_id, render_mode="human", **policy.env_kwargs)
-    rng, options = np.random.default_rng(seed), {"command": command}
-    obs, _ = env.reset(seed=seed, options=options)
+    env = gym.make(policy.env_id, render_mode="human", **(policy.env_kwargs | dict(env_kwargs or {})))
+    rng = np.random.default_rng(seed)
+    obs, _ = env.reset(seed=seed, options=dict(options))
     try:
         for _ in range(round(seconds / env.unwrapped.core.robot.dt)):  # type: ignore[attr-defined]
             action = policy.act(obs[None], deterministic=not stochastic, rng=rng)[0]
             obs, _, terminated, truncated, _ = env.step(action)
             if terminated or truncated:
-                obs, _ = env.reset(options=options)
+                obs, _ = env.reset(options=dict(options))
     except KeyboardInterrupt:
         pass
     finally:
@@ -179,21 +236,49 @@ def watch(policy: Policy, command: Command, *, seconds: float = 60.0, seed: int 
 
 
 def command(
-    policy: Annotated[Path, typer.Argument(help="Bundle folder, run folder or checkpoint file.")],
+    policy: PolicyArgument,
     video: Annotated[Path | None, typer.Option(help="Film to this .mp4 or .gif instead of a window.")] = None,
-    command: Annotated[str, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s.")] = "0.4",
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long.")] = 10.0,
+    command: Annotated[str | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s. [default: 0.4]")] = None,
+    reference: ReferenceOption = None,
+    clip: Annotated[str | None, typer.Option(help="Clip of the reference to follow. [default: its first]")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="How long. [default: 10, or the whole clip]")] = None,
     camera: Annotated[str, typer.Option(help="track or side; for videos.")] = "track",
     width: Annotated[int, typer.Option(min=160, max=1280, help="Of a video, pixels; 4:3.")] = 640,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking their mean.")] = False,
+    stochastic: StochasticOption = False,
+    env: EnvOption = None,
 ) -> None:
-    """Watch a policy walk, in a window or as a video."""
-    loaded, wanted = load_policy(policy), parse_command(command)
-    common: dict[str, Any] = {"seconds": seconds, "seed": seed, "stochastic": stochastic}
-    if video is None:
-        watch(loaded, wanted, **common)
+    """Watch a policy walk, or follow a clip, in a window or as a video."""
+    loaded = load_policy(policy, env)
+    refuse_others(loaded, command=command, reference=reference, clip=clip)
+    common: dict[str, Any] = {"seed": seed, "stochastic": stochastic}
+    pictured: dict[str, Any] = {"camera": camera, "width": width}
+    if follows_clips(loaded.env_id):
+        if video is None:
+            _watch_clip(loaded, clip, reference, seconds, **common)
+            return
+        name, found = make_tracking_video(loaded, video, clip, reference, seconds=seconds, **pictured, **common)
+        rollout, cause = found.rollout, found.ends["cause"][0]
+        end = "" if found.ends["success"][0] else ", then it strayed" if cause == "strayed" else ", then it fell"
+        typer.echo(f"{video}: {name}, {(len(rollout.valid) - 1) * rollout.dt:.1f} s{end}")
         return
-    rollout = make_video(loaded, video, wanted, camera=camera, width=width, **common)
+    wanted, seconds = parse_command(command or "0.4"), seconds or 10.0
+    if video is None:
+        watch(loaded, {"command": wanted}, seconds=seconds, **common)
+        return
+    rollout = make_video(loaded, video, wanted, seconds=seconds, **pictured, **common)
     length = (len(rollout.valid) - 1) * rollout.dt
     typer.echo(f"{video}: {length:.1f} s" + (", then it fell" if length < seconds - rollout.dt else ""))
+
+
+def _watch_clip(
+    policy: Policy, clip: str | None, reference: Sequence[str] | None, seconds: float | None, **common: Any
+) -> None:
+    """A window on one clip, from its first frame to its end."""
+    opened = shortened(open_reference(policy, reference), seconds)
+    library = opened.task.library
+    assert library is not None
+    number = 0 if clip is None else library.index(clip)
+    steps = int(plan_whole(opened, np.array([number]), 0).steps[0])
+    kwargs = {"reference": opened.task.config.reference, "whole_clips": True, "max_episode_steps": steps}
+    watch(policy, {"clip": number, "frame": 0}, seconds=steps * opened.task.robot.dt, env_kwargs=kwargs, **common)

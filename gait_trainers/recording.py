@@ -1,16 +1,31 @@
-"""Records what a policy does, episode by episode, for figures, pictures and videos."""
+"""Records what a policy does, episode by episode, for figures, pictures, videos and new clips."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gait_envs.layout import Layout
+from gait_envs.core import Core
+from gait_envs.tasks.walk import WalkTask
 from gait_trainers.amp.windows import WindowStack
 from gait_trainers.bundle import Policy, PolicyError, deployment_kwargs, make_env
 from gait_trainers.gait_metrics import FALL_CAUSES, Rollout, fall_cause
+
+KEPT = ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")  # of each state
+
+
+class EvaluationError(ValueError):
+    """An evaluation that cannot be made as asked."""
+
+
+class Recording(NamedTuple):
+    """n episodes, from the reset of each to its end."""
+
+    rollout: Rollout
+    ends: dict[str, np.ndarray]  # success, cause of the fall or "", steps, style_score (NaN without a discriminator)
+    columns: dict[str, np.ndarray]  # (T, n, …) what was asked for of each frame's info
 
 
 def record(
@@ -31,37 +46,76 @@ def record(
     n = len(commands)
     kwargs = deployment_kwargs(policy.env_kwargs) | dict(env_kwargs or {})
     env = make_env(policy.env_id, num_envs=n, threads=threads, **kwargs)
-    core, rng = env.core, np.random.default_rng(seed)
+    core = env.core
     if seconds is not None:
         core.max_episode_steps = max(1, round(seconds / core.robot.dt))
-    _check_observation(policy, core.task.layout)
+    found = record_episodes(policy, core, range(seed, seed + n), {"command": commands}, stochastic=stochastic)
+    env.close()
+    return found.rollout, found.ends
+
+
+def record_episodes(
+    policy: Policy,
+    core: Core,
+    seeds: Sequence[int],
+    options: Mapping[str, Any],
+    *,
+    stochastic: bool = False,
+    limits: np.ndarray | None = None,
+    columns: Sequence[str] = (),
+) -> Recording:
+    """One episode in each of the core's n sub-environments, begun with these reset options.
+
+    An episode ends by itself, or with success after `limits` (n,) steps; what its sub-environment does then is
+    not part of it. `columns` are the keys of `info` to keep.
+    """
+    n, rng = core.n, np.random.default_rng(seeds[0])
+    _check_fit(policy, core.task)
     style = _StyleMeter(policy, n)
-    obs, info = env.reset(seed=seed, options={"command": commands})
+    core.seed(list(seeds))
+    obs, info = core.reset(options=options)
     style.begin(info["amp_obs"])
-    states, valid, alive = [core.state], [np.ones(n, bool)], np.ones(n, bool)
+    states, kept, valid, alive = [core.state], [{k: info[k] for k in columns}], [np.ones(n, bool)], np.ones(n, bool)
+    command = core.memory.command.copy()
     success, cause = np.zeros(n, bool), np.full(n, "", dtype=f"<U{max(map(len, FALL_CAUSES))}")
     while alive.any():
-        obs, _, terminated, truncated, info = env.step(policy.act(obs, deterministic=not stochastic, rng=rng))
+        obs, _, fell, over, info = core.step(policy.act(obs, deterministic=not stochastic, rng=rng))
         states.append(core.state)
-        valid.append(alive.copy())
+        kept.append({key: info[key] for key in columns})
+        valid.append(alive)
         style.add(info["amp_obs"], alive)
-        fell = alive & terminated
-        cause[fell] = np.where(core.physics.diverged, "diverged", fall_cause(core.state.qpos))[fell]
-        success |= alive & truncated & ~terminated
-        alive &= ~(terminated | truncated)
-    arrays = {
-        name: np.stack([getattr(state, name) for state in states])
-        for name in ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")
+        if limits is not None:
+            over = (over | (core.memory.steps >= limits)) & ~fell
+        why = np.where(core.physics.diverged, "diverged", fall_cause(core.state.qpos))
+        cause = np.where(alive & fell, why, cause)
+        success = success | (alive & over)
+        alive = alive & ~(fell | over)
+    rollout = Rollout(
+        **{name: np.stack([getattr(state, name) for state in states]) for name in KEPT},
+        command=command,
+        valid=np.stack(valid),
+        dt=core.robot.dt,
+        mass=core.robot.mass,
+    )
+    ends = {"success": success, "cause": cause, "steps": rollout.valid.sum(0) - 1, "style_score": style.mean()}
+    return Recording(rollout, ends, {key: np.stack([row[key] for row in kept]) for key in columns})
+
+
+def summary(table: Mapping[str, np.ndarray], rows: np.ndarray, causes: Sequence[str] = FALL_CAUSES) -> dict[str, Any]:
+    """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls."""
+    cause = table["cause"][rows]
+    means = {name: _mean(values[rows]) for name, values in table.items() if name not in ("success", "cause", "steps")}
+    return {
+        "episodes": int(rows.sum()),
+        "success_rate": float(table["success"][rows].mean()),
+        **means,
+        "falls": {name: int((cause == name).sum()) for name in causes},
     }
-    robot = core.robot
-    rollout = Rollout(**arrays, command=commands, valid=np.stack(valid), dt=robot.dt, mass=robot.mass)
-    env.close()
-    return rollout, {
-        "success": success,
-        "cause": cause,
-        "steps": rollout.valid.sum(0) - 1,
-        "style_score": style.mean(),
-    }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 class _StyleMeter:
@@ -91,11 +145,14 @@ class _StyleMeter:
         return np.where(self.count > 0, self.total / np.maximum(self.count, 1), np.nan)
 
 
-def _check_observation(policy: Policy, layout: Layout) -> None:
+def _check_fit(policy: Policy, task: WalkTask) -> None:
+    layout, joints = task.layout, len(task.robot.joint_names)
     try:
-        policy.forward(np.zeros((1, layout.size), np.float32))
+        mean, _ = policy.forward(np.zeros((1, layout.size), np.float32))
     except Exception as error:  # onnxruntime and torch raise their own kinds
         rows = ", ".join(f"{row.name} {row.size}" for row in layout)
         raise PolicyError(
             f"{policy.name}: cannot act on the environment's {layout.size} observations ({rows}): {error}"
         ) from error
+    if mean.shape != (1, joints):
+        raise PolicyError(f"{policy.name}: gives {mean.shape[1:]} actions, the robot has {joints} joints")

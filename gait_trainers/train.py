@@ -27,8 +27,8 @@ from gait_trainers.amp.callback import AMPCallback
 from gait_trainers.amp.discriminator import Discriminator
 from gait_trainers.amp.reward import AMPRewardWrapper
 from gait_trainers.amp.windows import ReferenceWindows
-from gait_trainers.callbacks import RunCallback
-from gait_trainers.config import ConfigError, TrainConfig, load_config
+from gait_trainers.callbacks import RunCallback, ScheduleCallback
+from gait_trainers.config import ConfigError, TrainConfig, full_schedule, load_config
 from gait_trainers.networks import policy_kwargs
 from gait_trainers.progress import MetricsCSV, ProgressDisplay, TensorBoard
 from gait_trainers.runs import Run, RunError, create_run, load_checkpoint, load_policy, open_run
@@ -131,7 +131,7 @@ def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
 def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
     """The clips that count as real, with their mirror images where the configuration says so."""
     robot = base.env.unwrapped.core.robot  # type: ignore[attr-defined]
-    clips = load_clips(config.amp.data or config.env.kwargs.get("reference") or EMBEDDED)
+    clips = list(load_clips(config.amp.data or config.env.kwargs.get("reference") or EMBEDDED))
     for clip in clips:
         check_fits(clip, robot.joint_names, robot.control_rate)
     return clips + [mirror(clip) for clip in clips] if config.amp.mirror else clips
@@ -204,11 +204,14 @@ def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
     if state is not None:
         restore(state, model, amp, keeper.metrics, keeper.health)
         keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
+        keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to a future that is now lived again
     model.set_logger(_logger(run, config, display, done, resumed=state is not None))
     callbacks: list[BaseCallback] = [keeper] if amp is None else [amp, keeper]
+    if config.schedule:
+        callbacks.append(ScheduleCallback(full_schedule(config), config.rollout_steps, training.base, amp))
     try:
-        if done < config.total_steps:
+        if done < config.total_steps and keeper.stopped is None:
             model.learn(
                 config.total_steps - done,
                 CallbackList(callbacks),

@@ -36,8 +36,15 @@ from gait_envs.motion.features import AMP_LAYOUT
 from gait_envs.motion.gait import natural_gait, walk_clip
 from gait_envs.motion.library import EMBEDDED
 from gait_envs.physics import MAX_SPEED
-from gait_envs.tasks.config import DEFAULT_REWARD, RandomizeConfig, WalkConfig
-from gait_envs.tasks.track import TRACK_REWARD, TrackConfig, TrackTask
+from gait_envs.tasks.config import (
+    DEFAULT_REWARD,
+    TRACK_REWARD,
+    RandomizeConfig,
+    TaskConfig,
+    TrackConfig,
+    WalkConfig,
+)
+from gait_envs.tasks.track import TrackTask
 from gait_envs.tasks.walk import WalkTask, observation_layout
 from gait_trainers import config as training
 
@@ -96,6 +103,14 @@ INFO = {
     "amp_obs": "the style features of this frame",
     "fall": "the episode ended in failure at this step; equal to `terminated`",
     "success": "the episode reached the time limit at this step",
+}
+TRACK_INFO = {
+    "clip": "index of the clip",
+    "frame": "of the reference that belongs to this state",
+    "mpjpe_global": "mm, mean distance of the bodies from where they should be (MPJPE), world",
+    "mpjpe_root": "mm, the same with both roots moved together",
+    "mpjpe_aligned": "mm, the same after the best move, turn and scale (Procrustes)",
+    "velocity_error": "m/s, mean over the bodies",
 }
 
 
@@ -192,7 +207,7 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
     return markdown(("key", "default", "meaning"), rows)
 
 
-def termination_table(config: WalkConfig) -> str:
+def termination_table(config: TaskConfig) -> str:
     rows = [
         ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
         ("root higher than", f"{config.max_height:g} m", "`max_height`", "`terminated`"),
@@ -201,20 +216,21 @@ def termination_table(config: WalkConfig) -> str:
         ("time limit", f"{EPISODE_STEPS} steps ({EPISODE_STEPS * wildrobot().dt:g} s)", "–", "`truncated`"),
     ]
     if isinstance(config, TrackConfig):
-        rows.insert(3, ("root off its reference by", f"{config.max_distance:g} m", "`max_distance`", "`terminated`"))
+        rows.insert(3, ("bodies off the reference by", f"{config.max_distance:g} m", "`max_distance`", "`terminated`"))
+        rows.insert(5, ("last frame of a clip that does not loop", "", "–", "`truncated`"))
     return markdown(("when", "limit", "option", "gives"), rows)
 
 
-def info_table() -> str:
-    """The keys that a reset really gives, so that none is forgotten."""
-    _, info = Core(make_task("walk", {}), 1, threads=1).reset()
-    keys = [key for key in info if not key.startswith(("_", "reward_"))]
-    if set(keys) != set(INFO):
-        raise SystemExit(f"scripts/make_docs.py describes {sorted(INFO)}, the environment's info has {sorted(keys)}")
-    rows = [("`reward_<term>`", "", "each weighted term of the reward; their sum is the reward")]
+def info_table(task: str, described: Mapping[str, str], elsewhere: Iterable[str] = ()) -> str:
+    """The keys that a reset really gives, so that none is forgotten; without those described `elsewhere`."""
+    _, info = Core(make_task(task, {}), 1, threads=1).reset()
+    keys = [key for key in info if not key.startswith(("_", "reward_")) and key not in elsewhere]
+    if set(keys) != set(described):
+        raise SystemExit(f"scripts/make_docs.py describes {sorted(described)}, info of {task!r} has {sorted(keys)}")
+    rows = [] if elsewhere else [("`reward_<term>`", "", "each weighted term of the reward; their sum is the reward")]
     for key in keys:
         size = info[key].shape[1:]
-        rows.append((f"`{key}`", size[0] if size else "", INFO[key]))
+        rows.append((f"`{key}`", size[0] if size else "", described[key]))
     return markdown(("key", "size", "meaning"), rows)
 
 
@@ -296,7 +312,8 @@ def tables() -> dict[str, Callable[[], str]]:
         "options": lambda: options_table(WalkConfig),
         "randomize": lambda: options_table(RandomizeConfig),
         "termination": lambda: termination_table(walk),
-        "info": info_table,
+        "info": lambda: info_table("walk", INFO),
+        "track-info": lambda: info_table("track", TRACK_INFO, elsewhere=INFO),
         "track-observation": track_layout_table,
         "track-rewards": lambda: reward_table(
             {name: TrackTask.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from gait_envs.tasks.track import TrackConfig
+from gait_envs.tasks.config import TrackConfig
 from gait_trainers.cli import app
 from gait_trainers.config import TrainConfig, nest, parse_assignment, preset_names, validate
 

@@ -28,11 +28,20 @@ LAYERS = {
     "env": 7,
     "vector_env": 8,
 }
-MUJOCO = {"models.robot", "physics", "render", "motion.body", "motion.quality", "motion.retarget"}
+MUJOCO = {"models.robot", "physics", "render", "motion.body", "motion.ik", "motion.quality"}
 # Modules that only `gait-data` needs may use its extra's libraries; the environments do without.
-DATA = {f"motion.{name}" for name in ("body", "cli", "feet", "filters", "landmarks", "quality", "report", "retarget")}
+DATA = {
+    f"motion.{name}"
+    for name in (
+        "clean", "cli", "description", "feet", "filters", "ik", "landmarks", "quality", "report", "retarget",
+        "set_report", "strikes",
+    )
+}  # fmt: skip
 # What runs an exported policy needs neither torch nor Stable-Baselines3 until it is given a run.
-LIGHT = ("config", "cli", "bundle", "recording", "evaluate", "gait_metrics", "metrics", "play", "report", "amp.windows")
+LIGHT = (
+    *("config", "cli", "bundle", "recording", "evaluate", "gait_metrics", "metrics", "play", "report", "schedule"),
+    *("amp.windows", "options", "record", "tracking"),
+)
 HEAVY = ("torch", "stable_baselines3", "sb3_contrib")
 
 

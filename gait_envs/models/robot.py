@@ -46,6 +46,16 @@ class Robot:
         """Control steps a second."""
         return 1.0 / self.dt
 
+    def body_positions(self, qpos: np.ndarray) -> np.ndarray:
+        """Origins (T, bodies, 3) of the robot's bodies, the root first, in poses (T, nq): forward kinematics."""
+        data = mujoco.MjData(self.model)
+        positions = np.empty((len(qpos), self.model.nbody - self.pelvis, 3))
+        for pose, row in zip(qpos, positions, strict=True):
+            data.qpos[:] = pose
+            mujoco.mj_kinematics(self.model, data)
+            row[:] = data.xpos[self.pelvis :]
+        return positions
+
 
 def _sensor_run(model: mujoco.MjModel, names: tuple[str, ...]) -> slice:
     """The run of sensordata that these sensors fill; they must lie together, in order."""

@@ -1,67 +1,65 @@
-"""The robot that a motion is retargeted to: its model and a YAML of correspondences and weights."""
+"""The robot that a motion is retargeted to: its model, and what its description says about it."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-import yaml
 
-from gait_envs.assets import asset_path, asset_root
-from gait_envs.motion.landmarks import SIDES
+from gait_envs.motion.description import Description, Leg, Limb, Task, read_description
+from gait_envs.motion.feet import SoleShape
+from gait_envs.motion.joints import SIDES
 from gait_envs.motion.skeleton import MotionError
-
-_NUMBERS = ("posture", "smoothing", "lean", "crouch", "step_width", "swing_clearance", "limit_margin")
-_MAY_BE_NULL = ("lean", "step_width")
+from gait_envs.rotations import quat_from_matrix
 
 
 @dataclass(frozen=True)
-class Leg:
-    """Names in the model, and the sole's contact boxes in the ankle's frame."""
+class Bone:
+    """One link of a limb: from one body or site of the model to the next."""
 
-    hip: str
-    knee: str
-    ankle: str
-    sole: str  # site
-    contacts: list[str]  # box geoms of the ankle body, in the order of a clip's contacts
-
-
-@dataclass(frozen=True)
-class Task:
-    """Weights of one body's errors, 1/m and 1/rad, along and about its own axes; a number or three."""
-
-    position: Any
-    orientation: Any
-    body: str = ""
+    limb: str
+    roles: tuple[str, str]  # of the capture
+    ends: tuple[tuple[str, int], tuple[str, int]]  # ("body" | "site", id)
+    length: float  # m, at home
+    weight: float
 
 
 @dataclass(frozen=True)
 class Body:
-    """A retarget YAML, checked, with the lengths that its model gives."""
+    """A retarget YAML, checked, with the lengths that its model gives.
+
+    Vectors and rotations "at home" are those of the first keyframe, in which the robot stands upright with
+    flat soles and faces +x. They are what makes the axes of its parts, which may be any, mean something.
+    """
 
     name: str
     model: mujoco.MjModel
     legs: dict[str, Leg]
     tasks: dict[str, Task]  # pelvis, chest, soles
+    bones: tuple[Bone, ...]
     posture: float
     smoothing: float  # s
     lean: float | None  # rad, None: as captured
     crouch: float  # m
-    step_width: float  # m
+    step_width: float | str  # m, or "capture"
     swing_clearance: float  # m
     limit_margin: float  # rad
+    swing_weight: float  # share of the soles' weights that a foot in the air has, 0 to 1
+    foot_yaw: float  # share of the captured foot's turn against the pelvis, 0 to 1
+    foot_roll: float  # share of the captured foot's roll in swing, 0 to 1
+    digest: str  # of the YAML and of the model
     joint_names: tuple[str, ...]
     home: np.ndarray  # (nq,)
     leg_length: float  # m
-    hip_centre: np.ndarray  # (3,) m, between the hip joints, in the pelvis frame
-    sole: np.ndarray  # (3,) m, sole site in the ankle frame
-    toe_edge: float  # m, front end of the sole in the ankle frame
-    heel_edge: float  # m, its rear end
-    corners: np.ndarray  # (contacts a foot, 4, 3) m, lower corners of the left foot's boxes, ankle frame
+    hip_centre: np.ndarray  # (3,) m, from the pelvis's origin to between the hip joints, at home
+    soles: np.ndarray  # (2, 3) m, from each ankle to its sole site, at home
+    shapes: tuple[SoleShape, ...]  # left, right; at home
+    turns: dict[str, np.ndarray]  # (4,) orientation at home of pelvis, chest, left_sole and right_sole
+    corners: np.ndarray  # (contacts, 4, 3) m, lower corners of each contact box, in the box's own frame
+    strength: np.ndarray  # (joints,) N·m that the actuators give; infinite where the model does not say
 
     @property
     def contact_names(self) -> tuple[str, ...]:
@@ -77,103 +75,129 @@ class Body:
         """(joints,) rad; infinity where a joint has no limit."""
         return np.where(self.model.jnt_limited[1:], self.model.jnt_range[1:, 1], np.inf)
 
+    @property
+    def weight(self) -> float:
+        """N."""
+        return float(self.model.body_mass.sum() * np.linalg.norm(self.model.opt.gravity))
+
 
 def load_body(robot: str | os.PathLike[str]) -> Body:
     """A body by the name of its asset folder (`wildrobot`) or by the path of a YAML file."""
-    path = Path(robot)
-    if path.suffix not in (".yaml", ".yml"):
-        known = sorted(p.parent.name for p in asset_root().glob("*/retarget.yaml"))
-        if str(robot) not in known:
-            raise MotionError(f"unknown robot {str(robot)!r}; known: {', '.join(known)}, or give a .yaml file")
-        path = asset_path(f"{robot}/retarget.yaml")
-    data = read_yaml(path)
-    _check_keys(path, "", data, ("name", "model", "legs", "tasks", *_NUMBERS))
-    _check_keys(path, "legs", data["legs"], SIDES)
-    _check_keys(path, "tasks", data["tasks"], ("pelvis", "chest", "soles"))
-    legs = {side: _build(path, f"legs.{side}", Leg, data["legs"][side]) for side in SIDES}
-    tasks = {key: _build(path, f"tasks.{key}", Task, value) for key, value in data["tasks"].items()}
-    numbers = {key: data[key] for key in _NUMBERS}
-    for key, value in numbers.items():
-        if not (isinstance(value, int | float) or (value is None and key in _MAY_BE_NULL)):
-            raise MotionError(f"{path}: {key} is {value!r}, expected a number")
-    model_path = path.parent / str(data["model"])
-    if not model_path.is_file():
-        raise MotionError(f"{path}: model: {model_path} does not exist")
+    description = read_description(robot)
     try:
-        model = mujoco.MjModel.from_xml_path(str(model_path))
-        return _measure(str(data["name"]), model, legs, tasks, numbers)
+        return _measure(description, mujoco.MjModel.from_xml_path(str(description.model)))
     except (KeyError, ValueError) as error:  # MuJoCo's own messages name what is missing and what there is
-        raise MotionError(f"{path}: {error}") from error
+        raise MotionError(f"{description.path}: {error}") from error
 
 
-def _measure(
-    name: str, model: mujoco.MjModel, legs: dict[str, Leg], tasks: dict[str, Task], numbers: dict[str, Any]
-) -> Body:
-    pelvis = model.body(tasks["pelvis"].body).id
-    model.body(tasks["chest"].body)
+def _measure(description: Description, model: mujoco.MjModel) -> Body:
+    legs, tasks = description.legs, description.tasks
+    if model.njnt == 0 or model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
+        raise ValueError("the model must have a free root joint first")
+    if (model.jnt_type[1:] != mujoco.mjtJoint.mjJNT_HINGE).any():
+        raise ValueError("every joint after the root must be a hinge; write a ball joint as three of them")
+    if model.nkey == 0:
+        raise ValueError("the model has no keyframe; the first one is the home pose")
+    if model.body(tasks["pelvis"].body).id != model.jnt_bodyid[0]:
+        raise ValueError(f"tasks.pelvis.body must be the root, {model.body(model.jnt_bodyid[0]).name!r}")
     state = mujoco.MjData(model)
+    state.qpos[:] = model.key(0).qpos
     mujoco.mj_kinematics(model, state)
     hip, knee, ankle = (
         np.array([state.body(getattr(legs[side], part)).xpos for side in SIDES]) for part in ("hip", "knee", "ankle")
     )
-    to_pelvis = state.xmat[pelvis].reshape(3, 3).T
-    left = legs["left"]
-    geoms = [model.geom(name) for leg in legs.values() for name in leg.contacts]
-    for geom in geoms:
-        if geom.type[0] != mujoco.mjtGeom.mjGEOM_BOX:
-            raise ValueError(f"contact geom {geom.name!r} is not a box")
-    signs = np.array([[1, 1, -1], [1, -1, -1], [-1, 1, -1], [-1, -1, -1]])
-    corners = np.array([geom.pos + signs * geom.size for geom in geoms[: len(left.contacts)]])
-    if model.nkey == 0:
-        raise ValueError("the model has no keyframe; the first one is the home pose")
-    if model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE or (model.jnt_type[1:] != mujoco.mjtJoint.mjJNT_HINGE).any():
-        raise ValueError("the model must have a free root joint first and hinges after it")
+    if hip[0, 1] <= hip[1, 1]:
+        raise ValueError("at home the left hip is not to the left (+y) of the right; the robot must face +x")
+    counts = [len(legs[side].contacts) for side in SIDES]
+    if counts[0] != counts[1]:
+        raise ValueError(f"the left foot has {counts[0]} contacts, the right one {counts[1]}")
+    sites = [state.site(legs[side].sole) for side in SIDES]
+    frames = {key: state.body(tasks[key].body).xmat for key in ("pelvis", "chest")}
+    frames |= {f"{side}_sole": site.xmat for side, site in zip(SIDES, sites, strict=True)}
+    corners, placed = _lower_corners(model, state, legs)
+    feet = placed.reshape(2, -1, 3) - ankle[:, None]
+    width = description.numbers["step_width"] or float(np.linalg.norm(hip[0] - hip[1]))
     return Body(
-        name=name,
+        name=description.name,
         model=model,
         legs=legs,
         tasks=tasks,
-        **(numbers | {"step_width": numbers["step_width"] or float(np.linalg.norm(hip[0] - hip[1]))}),
+        bones=tuple(bone for key, limb in description.limbs.items() for bone in _bones(model, state, key, limb)),
+        **(description.numbers | {"step_width": width}),
+        digest=_digest(description.path.read_bytes(), model),
         joint_names=tuple(model.joint(j).name for j in range(1, model.njnt)),
         home=model.key(0).qpos.copy(),
         leg_length=float(np.mean(np.linalg.norm(hip - knee, axis=1) + np.linalg.norm(knee - ankle, axis=1))),
-        hip_centre=to_pelvis @ (hip.mean(axis=0) - state.xpos[pelvis]),
-        sole=model.site(left.sole).pos.copy(),
-        toe_edge=float(corners[..., 0].max()),
-        heel_edge=float(corners[..., 0].min()),
+        hip_centre=hip.mean(axis=0) - state.body(tasks["pelvis"].body).xpos,
+        soles=np.array([site.xpos for site in sites]) - ankle,
+        shapes=tuple(SoleShape(foot[:, 0].max(), foot[:, 0].min(), foot[:, 2].min()) for foot in feet),
+        turns={key: quat_from_matrix(frame.reshape(3, 3)) for key, frame in frames.items()},
         corners=corners,
+        strength=_strength(model),
     )
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping; a fault names the file."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MotionError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise MotionError(f"{path}: expected a mapping of keys to values")
-    return data
+def _lower_corners(model: mujoco.MjModel, state: mujoco.MjData, legs: dict[str, Leg]) -> tuple[np.ndarray, np.ndarray]:
+    """The four corners of every contact box that are lowest at home: in the box's frame, and in the world."""
+    signs = np.array([[x, y, z] for x in (1, -1) for y in (1, -1) for z in (1, -1)])
+    own, world = [], []
+    for leg in legs.values():
+        foot = model.body(leg.ankle).id
+        for name in leg.contacts:
+            geom = model.geom(name)
+            if geom.type[0] != mujoco.mjtGeom.mjGEOM_BOX:
+                raise ValueError(f"contact geom {name!r} is not a box")
+            above = int(geom.bodyid[0])
+            while above not in (foot, 0):
+                above = int(model.body_parentid[above])
+            if above == 0:
+                raise ValueError(f"contact geom {name!r} is no part of {leg.ankle!r} or of what hangs on it")
+            corners = signs * geom.size
+            placed = state.geom_xpos[geom.id] + corners @ state.geom_xmat[geom.id].reshape(3, 3).T
+            lowest = np.sort(np.argsort(placed[:, 2], kind="stable")[:4])
+            own.append(corners[lowest])
+            world.append(placed[lowest])
+    return np.array(own), np.array(world)
 
 
-def _check_keys(path: Path, where: str, data: Any, allowed: tuple[str, ...]) -> None:
-    prefix = f"{where}." if where else ""
-    if not isinstance(data, dict):
-        raise MotionError(f"{path}: {where} must be a mapping with {', '.join(allowed)}")
-    unknown = [key for key in data if key not in allowed]
-    missing = [key for key in allowed if key not in data]
-    if unknown:
-        raise MotionError(f"{path}: unknown key {prefix}{unknown[0]}; allowed: {', '.join(allowed)}")
-    if missing:
-        raise MotionError(f"{path}: missing key {prefix}{missing[0]}")
+def _bones(model: mujoco.MjModel, state: mujoco.MjData, name: str, limb: Limb) -> list[Bone]:
+    """The links of a limb between the bodies or sites that it names."""
+    bodies = [model.body(i).name for i in range(model.nbody)]
+    ends = [("body", model.body(part).id) if part in bodies else ("site", model.site(part).id)
+            for part in map(str, limb.chain.values())]  # fmt: skip
+    places = [(state.site_xpos if kind == "site" else state.xpos)[index] for kind, index in ends]
+    roles = tuple(limb.chain)
+    found = []
+    for i in range(len(roles) - 1):
+        length = float(np.linalg.norm(places[i + 1] - places[i]))
+        if length < 1e-6:
+            a, b = limb.chain[roles[i]], limb.chain[roles[i + 1]]
+            raise ValueError(f"limbs.{name}: {a!r} and {b!r} are in one place")
+        found.append(Bone(name, (roles[i], roles[i + 1]), (ends[i], ends[i + 1]), length, float(limb.weight)))
+    return found
 
 
-def _build(path: Path, where: str, cls: type, data: Any) -> Any:
-    """An instance of a small dataclass from a mapping; unknown and missing keys are errors."""
-    names = tuple(f.name for f in fields(cls))
-    required = {f.name for f in fields(cls) if f.default is MISSING}
-    filled = {f.name: f.default for f in fields(cls) if f.name not in required}
-    if isinstance(data, dict):
-        data = filled | data
-    _check_keys(path, where, data, names)
-    return cls(**data)
+def _strength(model: mujoco.MjModel) -> np.ndarray:
+    """(joints,) N·m that the actuators of each joint can give at most; infinite where the model does not say."""
+    known: dict[int, float] = {}
+    for i in range(model.nu):
+        if model.actuator_trntype[i] != mujoco.mjtTrn.mjTRN_JOINT:
+            continue
+        motor = model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_NONE
+        if model.actuator_forcelimited[i]:
+            force = np.abs(model.actuator_forcerange[i]).max()
+        elif motor and model.actuator_ctrllimited[i]:
+            force = np.abs(model.actuator_gainprm[i, 0] * model.actuator_ctrlrange[i]).max()
+        else:
+            force = np.inf
+        joint = int(model.actuator_trnid[i, 0])
+        known[joint] = known.get(joint, 0.0) + float(force) * abs(float(model.actuator_gear[i, 0]))
+    return np.array([known.get(joint, np.inf) for joint in range(1, model.njnt)])
+
+
+def _digest(text: bytes, model: mujoco.MjModel) -> str:
+    """What a clip depends on of its robot: a change in YAML or model changes it."""
+    arrays = (model.body_pos, model.body_quat, model.body_mass, model.body_inertia, model.jnt_pos, model.jnt_axis,
+              model.jnt_range, model.dof_armature, model.dof_damping, model.dof_frictionloss, model.geom_pos,
+              model.geom_quat, model.geom_size, model.site_pos, model.key_qpos, model.actuator_forcerange)  # fmt: skip
+    return hashlib.sha256(text + b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]

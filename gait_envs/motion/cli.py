@@ -10,15 +10,23 @@ try:
 
     from gait_envs.motion.clip import ClipError
     from gait_envs.motion.commands.common import err_console
+    from gait_envs.motion.commands.export import export_command
+    from gait_envs.motion.commands.import_ import import_command
     from gait_envs.motion.commands.inspect import inspect_command
+    from gait_envs.motion.commands.pack import pack_command
     from gait_envs.motion.commands.retarget import retarget_command
+    from gait_envs.motion.commands.split import split_command
     from gait_envs.motion.skeleton import MotionError
 except ModuleNotFoundError as error:
     sys.exit(f"gait-data needs {error.name}; install it with: pip install 'gaitnet[data]'")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.command("import")(import_command)
 app.command("retarget")(retarget_command)
 app.command("inspect")(inspect_command)
+app.command("export")(export_command)
+app.command("split")(split_command)
+app.command("pack")(pack_command)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gait_envs.motion.filters import debounce, derivative, envelope, runs
 from gait_envs.motion.landmarks import Landmarks
+from gait_envs.rotations import wrap_angle
 
 # Proportions of an adult, in leg lengths (hip to ankle), after Winter's anthropometric tables.
 _ANKLE_HEIGHT = 0.08
@@ -23,6 +24,7 @@ _SHORTEST = 0.06  # s, briefer contacts and gaps are noise
 _STEP = 0.6  # s within which every walking foot stands once
 _UNEVEN = 0.08  # leg lengths
 _FLAT = np.radians(3.0)  # a standing foot tilted less than this is meant to be flat
+_TURNOUT = np.radians(60.0)  # of a foot against the pelvis; more is a foot that hangs and points nowhere
 _TOUCH = 0.02  # rad, a sole tilted less touches with both ends (3 mm over a 0.15 m sole)
 
 
@@ -33,6 +35,8 @@ class CapturedFoot:
     ankle: np.ndarray  # (T, 3) m
     rise: np.ndarray  # (T,) m, of the ankle above where it is in flat stance, on a floor made even
     pitch: np.ndarray  # (T,) rad, toe up, zero in flat stance
+    yaw: np.ndarray  # (T,) rad, where it points, seen from above
+    roll: np.ndarray  # (T,) rad, left edge up, zero in flat stance; zero where the capture does not know
     heel: np.ndarray  # (T,) bool, the heel stands
     toe: np.ndarray  # (T,) bool, the ball of the foot stands
     length: float  # m, ankle to ball
@@ -45,6 +49,7 @@ class SoleTarget:
     ankle: np.ndarray  # (T, 3) m
     pitch: np.ndarray  # (T,) rad, toe up
     yaw: np.ndarray  # (T,) rad
+    roll: np.ndarray  # (T,) rad, left edge up
     contact: np.ndarray  # (T, 2) bool: toe, heel
 
 
@@ -82,10 +87,16 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
     heel[:, 2] = rise + back * np.sin(pitch) + height * (np.cos(pitch) - 1.0)
     heel_speed = np.linalg.norm(derivative(heel, fps), axis=1) * scale
     shortest = round(_SHORTEST * landmarks.time_scale * fps)
+    roll = np.zeros(len(ankle))
+    if f"{side}_beside" in landmarks.points:
+        beside = landmarks.points[f"{side}_beside"] - ankle
+        roll = np.arctan2(beside[:, 2], np.linalg.norm(beside[:, :2], axis=1))
     return CapturedFoot(
         ankle=ankle,
         rise=rise,
         pitch=pitch,
+        yaw=np.unwrap(np.arctan2(along[:, 1], along[:, 0])),
+        roll=roll - np.median(roll[flat]),
         heel=debounce((heel[:, 2] < _LOW * leg) & (heel_speed < _SLOW), shortest),
         toe=debounce((ball_rise < _LOW * leg) & (ball_speed < _SLOW), shortest),
         length=float(np.median(np.linalg.norm(along, axis=1))),
@@ -104,14 +115,24 @@ def _floor(height: np.ndarray, leg: float, fps: float) -> np.ndarray:
 
 
 def sole_target(
-    foot: CapturedFoot, path: np.ndarray, heading: np.ndarray, scale: float, shape: SoleShape, clearance: float
+    foot: CapturedFoot,
+    path: np.ndarray,
+    heading: np.ndarray,
+    scale: float,
+    shape: SoleShape,
+    clearance: float,
+    turnout: float = 0.0,
+    rolling: float = 0.0,
 ) -> SoleTarget:
     """The robot's sole for a captured foot, standing still in stance.
 
     `path` (T, 3) m is the captured ankle at the robot's size and place, `heading` (T,) rad the pelvis's;
-    `clearance` (m) is kept under the foot at mid-swing.
+    `clearance` (m) is kept under the foot at mid-swing. `turnout` and `rolling` are the shares (0 to 1) of
+    the captured foot's turn against the pelvis, and of its roll in swing, that the robot's foot takes.
     """
-    ankle, yaw = path.copy(), heading.copy()
+    turned = np.clip(wrap_angle(foot.yaw - heading), -_TURNOUT, _TURNOUT)
+    course = heading + turnout * turned
+    ankle, yaw, roll = path.copy(), course.copy(), np.zeros(len(path))
     # A long captured foot that rolls over its ball lifts the ankle less, per degree, than the robot's.
     pitch = min(1.0, foot.length * scale / shape.toe) * np.sign(foot.pitch) * np.maximum(abs(foot.pitch) - _FLAT, 0)
     contact = np.zeros((len(ankle), 2), dtype=bool)
@@ -126,10 +147,11 @@ def sole_target(
     if stance.any():
         for start, stop in runs(~stance):
             u = _blend(ankle, path, start, stop)
-            _blend(yaw, heading, start, stop)
+            _blend(yaw, course, start, stop)
+            _blend(roll, rolling * foot.roll, start, stop)
             bump = 16 * (u * (1 - u)) ** 2  # 0 at lift-off and touch-down, 1 half-way
             _clear_floor(ankle[start:stop], pitch[start:stop], shape, clearance * bump)
-    return SoleTarget(ankle, pitch, yaw, contact)
+    return SoleTarget(ankle, pitch, yaw, roll, contact)
 
 
 def _rolling(place: np.ndarray, yaw: float, pitch: np.ndarray, shape: SoleShape) -> np.ndarray:

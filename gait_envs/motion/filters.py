@@ -48,11 +48,19 @@ def smooth(values: np.ndarray, fps: float, sigma: float) -> np.ndarray:
     return gaussian_filter1d(padded, width, axis=0)[pad:-pad]
 
 
+def continuous_signs(quat: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+    """Quaternions (T, ..., 4) as q or -q, one rotation, whichever is nearer the one before.
+
+    The first keeps its sign, or takes that of `before` (..., 4).
+    """
+    chain = np.concatenate([quat[:1] if before is None else before[None], quat])
+    flips = np.where(np.sum(chain[1:] * chain[:-1], axis=-1) < 0, -1.0, 1.0)
+    return quat * np.cumprod(flips, axis=0)[..., None]
+
+
 def smooth_quaternions(quat: np.ndarray, fps: float, sigma: float) -> np.ndarray:
     """The same for unit quaternions (T, 4), good while they turn little within `sigma`."""
-    flips = np.cumprod(np.where(np.sum(quat[1:] * quat[:-1], axis=-1) < 0, -1.0, 1.0))
-    continuous = quat * np.concatenate([[1.0], flips])[:, None]  # q and -q are one rotation
-    mean = smooth(continuous, fps, sigma)
+    mean = smooth(continuous_signs(quat), fps, sigma)
     return mean / np.linalg.norm(mean, axis=-1, keepdims=True)
 
 

@@ -1,43 +1,36 @@
 """From any captured skeleton to the few body points that retargeting needs, in metres, z up, x forward.
 
-Only joint positions are used, never joint rotations: bones' local axes and rest poses differ from rig to
-rig, where a knee is, does not.
+Joint positions are used, not joint rotations: bones' local axes and rest poses differ from rig to rig, where
+a knee is, does not. Only a foot's rotations are read, against those it has where it stands: they tell how it
+rolls, and where it points on a rig without toes.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gait_envs.motion.filters import resample, trend
-from gait_envs.motion.skeleton import MotionError, Skeleton, SkeletonMotion, forward_kinematics
-from gait_envs.rotations import quat_rotate, wrap_angle, yaw_quat
-
-# Names that rigs give to a body part on one side, likeliest first.
-_PARTS = {
-    "hip": ("upleg", "upperleg", "thigh", "hip", "femur"),
-    "knee": ("leg", "lowerleg", "lowleg", "shin", "calf", "knee", "tibia"),
-    "ankle": ("ankle", "foot"),
-    "toe": ("toebase", "toes", "toe", "toejoint", "forefoot", "ball", "foot"),
-    "shoulder": ("arm", "upperarm", "shldr", "shoulder", "humerus"),
-}
-_OPTIONAL = ("shoulder",)
-SIDES = ("left", "right")
-ROLES = tuple(f"{side}_{part}" for side in SIDES for part in _PARTS)
+from gait_envs.motion.filters import derivative, resample, trend
+from gait_envs.motion.joints import SIDES, match_joints
+from gait_envs.motion.skeleton import MotionError, SkeletonMotion, forward_kinematics
+from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, wrap_angle, yaw_quat
 
 _UNITS = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}  # metres a unit
 _ADULT_LEG = 0.82  # m, hip joint to ankle of a 1.70 m adult
 _AXES = ("x", "y", "z")
+# Where the ball of an adult's foot is from the ankle, in leg lengths; for rigs without toes.
+_BALL_AHEAD, _BALL_BELOW = 0.17, 0.07
 
 
 @dataclass(frozen=True)
 class Landmarks:
     """Body points over T frames at a constant rate."""
 
-    points: dict[str, np.ndarray]  # role -> (T, 3) m, z up
+    # Role -> (T, 3) m, z up. Beside the roles of `joints`, "left_beside" and "right_beside": points of the feet
+    # as high as the ankle and to its left while the foot is flat, where the capture knows how the feet turn.
+    points: dict[str, np.ndarray]
     fps: float
     leg_length: float  # m, thigh plus shank
     unit: float  # metres a file unit
@@ -63,66 +56,29 @@ class Landmarks:
         return replace(self, points={role: function(point) for role, point in self.points.items()})
 
 
-def match_joints(skeleton: Skeleton, overrides: Mapping[str, str] | None = None) -> dict[str, int]:
-    """Node of each role, by the names common rigs use; `overrides` maps roles to joint names."""
-    overrides = overrides or {}
-    unknown = [role for role in overrides if role not in ROLES]
-    if unknown:
-        raise MotionError(f"the joint map names unknown role {unknown[0]!r}; roles: {', '.join(ROLES)}")
-    found = {role: skeleton.index(name) for role, name in overrides.items()}
-    by_name = _plain_names(skeleton.names)
-    for role in ROLES:
-        side, part = role.split("_")
-        patterns = [f"{side}{{}}", f"{side[0]}{{}}", f"{{}}{side[0]}", f"{{}}{side}"]
-        names = [pattern.format(alias) for pattern in patterns for alias in _PARTS[part]]
-        nodes = [by_name[name] for name in names if name in by_name]
-        free = [node for node in nodes if node not in found.values()]
-        if role not in found and free:
-            found[role] = free[0]
-        elif role not in found and part == "toe" and f"{side}_ankle" in found:
-            tips = skeleton.children(found[f"{side}_ankle"])  # a rig without toes: the foot's own end
-            found |= {role: tips[0]} if tips else {}
-    missing = [role for role in ROLES if role not in found and not role.endswith(_OPTIONAL)]
-    if missing:
-        raise MotionError(
-            f"no joint found for {', '.join(missing)}; name them in a joint map (role: joint). "
-            f"The skeleton has {', '.join(skeleton.names)}"
-        )
-    return found
-
-
-def _plain_names(names: tuple[str, ...]) -> dict[str, int]:
-    """Lower-case letters and digits of every name, without the rig's prefix (mixamorig:, Character1_)."""
-    heads = [re.split(r"[:_ ]", name)[0] for name in names]
-    prefixes = {head for head in heads if heads.count(head) >= 5 and head.lower() not in ("l", "r", *SIDES)}
-    prefixed = [(name[len(head) + 1 :], i) for i, (name, head) in enumerate(zip(names, heads, strict=True))
-                if head in prefixes]  # fmt: skip
-    plain: dict[str, int] = {}
-    for name, node in [*prefixed, *((name, i) for i, name in enumerate(names))]:
-        plain.setdefault(re.sub(r"[^a-z0-9]", "", name.lower()), node)
-    return plain
-
-
 def extract_landmarks(
     motion: SkeletonMotion,
     joint_map: Mapping[str, str] | None = None,
     unit: str | float | None = None,
     up: str | None = None,
 ) -> Landmarks:
-    """Landmarks of a captured motion, unit and vertical axis detected unless given, rest pose dropped."""
+    """Landmarks of a captured motion, rest pose dropped.
+
+    Unit and vertical axis are as given, else as the file says, else detected.
+    """
     roles = match_joints(motion.skeleton, joint_map)
-    position, _ = forward_kinematics(motion)
+    position, rotation = forward_kinematics(motion)
     points = {role: position[:, node] for role, node in roles.items()}
     dropped = _rest_frames(points)
     if len(position) - dropped < 2:
-        raise MotionError(f"{motion.name}: {len(position)} frames, {dropped} of them a rest pose; nothing moves")
+        raise MotionError(f"{len(position)} frames, {dropped} of them a rest pose; nothing moves")
     points = {role: point[dropped:] for role, point in points.items()}
     bones = [(f"{side}_{a}", f"{side}_{b}") for side in SIDES for a, b in (("hip", "knee"), ("knee", "ankle"))]
     leg = 0.5 * sum(float(np.median(np.linalg.norm(points[a] - points[b], axis=1))) for a, b in bones)
     if leg <= 0:
-        raise MotionError(f"{motion.name}: the legs have no length; check the joint map")
-    metres, note = _unit(unit, leg)
-    up = up or _vertical(points)
+        raise MotionError(f"the legs have no length; check the joint map")
+    metres, notes = _unit(motion.unit if unit is None else unit, leg)
+    up = up or motion.up or _vertical(points)
     turn = _upright(up)
     landmarks = Landmarks(
         points={role: point @ turn.T * metres for role, point in points.items()},
@@ -131,10 +87,53 @@ def extract_landmarks(
         unit=metres,
         up=up,
         dropped=dropped,
-        notes=(*motion.notes, *note),
     )
-    _check_sides(landmarks, motion.name)
-    return landmarks
+    ankles = [rotation[dropped:, roles[f"{side}_ankle"]] for side in SIDES]
+    _check_sides(landmarks)
+    landmarks, more = _complete_feet(landmarks, ankles, turn)
+    return replace(landmarks, notes=(*motion.notes, *notes, *more))
+
+
+def _complete_feet(
+    landmarks: Landmarks, turns: list[np.ndarray], upright: np.ndarray
+) -> tuple[Landmarks, tuple[str, ...]]:
+    """Add the points beside the ankles, and toes where the rig has none; with notes of what was guessed.
+
+    `turns` are the ankles' rotations (T, 4) in the file's axes, `upright` (3, 3) leads from these to z up.
+    A point that moves with the foot is fixed to it in the frames where the foot stands flat, where the
+    world says what is ahead, to the left and below.
+    """
+    points, leg, notes = dict(landmarks.points), landmarks.leg_length, []
+    course = normalize(np.cross(landmarks.across("hip"), [0.0, 0.0, 1.0]))
+    for side, turn in zip(SIDES, turns, strict=True):
+        ankle = points[f"{side}_ankle"]
+        toe = points.get(f"{side}_toe")
+        if toe is not None and np.median(np.linalg.norm(toe - ankle, axis=1)) < 0.05 * leg:
+            toe = None  # an end site in the ankle itself
+        flat = _standing(ankle, landmarks.fps)
+        forward = course if toe is None else normalize((toe - ankle) * [1.0, 1.0, 0.0])
+        turns_at_all = np.ptp(turn, axis=0).max() > 1e-6
+
+        def carried(offset: np.ndarray, turn=turn, flat=flat) -> np.ndarray:
+            local = quat_rotate_inverse(turn[flat], offset[flat] @ upright).mean(axis=0)
+            return quat_rotate(turn, local) @ upright.T
+
+        if turns_at_all:
+            left = np.cross([0.0, 0.0, 1.0], forward)
+            points[f"{side}_beside"] = ankle + normalize(carried(left)) * _BALL_AHEAD * leg
+        if toe is None:
+            ahead = forward * _BALL_AHEAD * leg - [0.0, 0.0, _BALL_BELOW * leg]
+            points[f"{side}_toe"] = ankle + (carried(ahead) if turns_at_all else ahead)
+            how = "how the foot turns" if turns_at_all else "the pelvis; the feet count as flat"
+            notes.append(f"the rig has no {side} toe; where it points is taken from {how}")
+    return replace(landmarks, points=points), tuple(notes)
+
+
+def _standing(ankle: np.ndarray, fps: float) -> np.ndarray:
+    """Frames (k,) in which an ankle (T, 3) most likely stands over a flat foot: the slowest of the lowest."""
+    low = np.flatnonzero(ankle[:, 2] <= np.percentile(ankle[:, 2], 40))
+    speed = np.linalg.norm(derivative(ankle, fps), axis=1)[low]
+    return low[speed <= np.percentile(speed, 40)]
 
 
 def _rest_frames(points: Mapping[str, np.ndarray]) -> int:
@@ -180,17 +179,18 @@ def _upright(up: str) -> np.ndarray:
     return cyclic if sign == "+" else np.diag([1.0, -1.0, -1.0]) @ cyclic
 
 
-def _check_sides(landmarks: Landmarks, name: str) -> None:
-    """Left and right must agree with where the toes point, or the motion would come out mirrored."""
+def _check_sides(landmarks: Landmarks) -> None:
+    """Left and right must agree with where toes point and knees bend, or the motion would come out mirrored."""
     forward = np.cross(landmarks.across("hip"), [0.0, 0.0, 1.0])
     agreement = 0.0
     for side in SIDES:
-        ankle = landmarks.points[f"{side}_ankle"]
-        toes = landmarks.points[f"{side}_toe"] - ankle
+        hip, knee, ankle = (landmarks.points[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
         low = ankle[:, 2] <= np.percentile(ankle[:, 2], 30)  # a runner's raised foot does point back
-        agreement += float(np.sum((forward * toes)[low]))
+        toe = landmarks.points.get(f"{side}_toe")
+        ahead = knee - 0.5 * (hip + ankle) if toe is None else (toe - ankle)[low]
+        agreement += float(np.sum((forward if toe is None else forward[low]) * ahead))
     if agreement < 0:
-        raise MotionError(f"{name}: the toes point backwards; left and right are swapped, or the up axis is wrong")
+        raise MotionError("toes or knees point backwards; left and right are swapped, or the up axis is wrong")
 
 
 def crop(landmarks: Landmarks, start: float, end: float | None) -> Landmarks:

@@ -10,12 +10,23 @@ from scipy.optimize import nnls
 
 from gait_envs.motion.body import Body
 from gait_envs.motion.clip import velocities
-from gait_envs.motion.landmarks import SIDES
-from gait_envs.rotations import quat_rotate
+from gait_envs.motion.joints import SIDES
+from gait_envs.motion.steps import step_figures
+from gait_envs.rotations import quat_yaw
 
 _SPREAD = 1e-3  # ridge of the load's distribution: rather press with the whole sole than with a corner
 _FORCE_FIRST = np.array([10.0, 10.0, 10.0, 1.0, 1.0, 1.0])  # of force (N) and moment (N·m), in the fit of the load
-_MOST = {"penetration_mm": 5.0, "slip_median": 0.02, "sole_error_mm": 10.0, "limit_violations": 0.0}
+_CARRIED = 0.1  # of the weight: a frame is not feasible if the soles' pushes leave more than that unexplained
+_BALANCED = 0.05  # leg lengths: nor if the ground would have to push further than that outside the soles
+# More than this makes a clip unfit, and why.
+_MOST = {
+    "penetration_mm": (5.0, "a sole is {:.1f} mm under the floor"),
+    "slip_median": (0.02, "standing feet slide at {:.3f} m/s"),
+    "sole_error_mm": (10.0, "the feet miss their places by {:.1f} mm on average: the joints cannot follow"),
+    "ankle_path_mm": (25.0, "the ankles are {:.1f} mm off the captured path on average"),
+    "limit_violations": (0.0, "{:.0f} joint angles are beyond their limits"),
+    "root_jump": (1.0, "the root leaps: it changes its speed by {:.2f} m/s from one frame to the next"),
+}
 
 
 @dataclass(frozen=True)
@@ -24,8 +35,8 @@ class Poses:
 
     joints: np.ndarray  # (T, 2, 3, 3) hip, knee and ankle of each leg
     trunk: np.ndarray  # (T, 2, 3) pelvis and chest
-    ankle_quat: np.ndarray  # (T, 2, 4)
     corners: np.ndarray  # (T, contacts, 4, 3) lower corners of the soles' boxes
+    bones: np.ndarray  # (T, bones, 2, 3) both ends of the limbs' bones
 
     @property
     def patches(self) -> np.ndarray:
@@ -35,19 +46,24 @@ class Poses:
 
 def robot_poses(qpos: np.ndarray, body: Body) -> Poses:
     """Forward kinematics of every frame."""
-    data = mujoco.MjData(body.model)
-    ids = [[body.model.body(getattr(body.legs[side], part)).id for part in ("hip", "knee", "ankle")] for side in SIDES]
-    trunk = [body.model.body(body.tasks[key].body).id for key in ("pelvis", "chest")]
-    ankles = [leg[2] for leg in ids]
-    frames: list[tuple[np.ndarray, ...]] = []
-    for q in qpos:
+    model = body.model
+    data = mujoco.MjData(model)
+    ids = [[model.body(getattr(body.legs[side], part)).id for part in ("hip", "knee", "ankle")] for side in SIDES]
+    trunk = [model.body(body.tasks[key].body).id for key in ("pelvis", "chest")]
+    geoms = [model.geom(name).id for name in body.contact_names]
+    # Bodies first, then sites: one table of places that the ends of bones index.
+    ends = np.array([[index + (kind == "site") * model.nbody for kind, index in bone.ends] for bone in body.bones])
+    joints, trunks = np.empty((len(qpos), 2, 3, 3)), np.empty((len(qpos), 2, 3))
+    places, turns = np.empty((len(qpos), len(geoms), 3)), np.empty((len(qpos), len(geoms), 3, 3))
+    bones = np.empty((len(qpos), len(ends), 2, 3))
+    for t, q in enumerate(qpos):
         data.qpos[:] = q
-        mujoco.mj_kinematics(body.model, data)
-        frames.append((data.xpos[ids], data.xpos[trunk], data.xquat[ankles]))
-    joints, trunks, quats = (np.array(part) for part in zip(*frames, strict=True))
-    local = body.corners  # (contacts a foot, 4, 3), alike on both feet
-    placed = quat_rotate(quats[:, :, None, None], local) + joints[:, :, 2, None, None]
-    return Poses(joints, trunks, quats, placed.reshape(len(qpos), -1, 4, 3))
+        mujoco.mj_kinematics(model, data)
+        joints[t], trunks[t] = data.xpos[ids], data.xpos[trunk]
+        places[t], turns[t] = data.geom_xpos[geoms], data.geom_xmat[geoms].reshape(-1, 3, 3)
+        if len(ends):
+            bones[t] = np.concatenate([data.xpos, data.site_xpos])[ends]
+    return Poses(joints, trunks, places[:, :, None] + body.corners @ np.swapaxes(turns, -1, -2), bones)
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,7 @@ def carry(qpos: np.ndarray, fps: float, contact: np.ndarray, body: Body) -> Load
     qacc = np.gradient(qvel, 1.0 / fps, axis=0)
     corners = robot_poses(qpos, body).corners
     directions = np.array([[1, 0, 1], [-1, 0, 1], [0, 1, 1], [0, -1, 1]], dtype=float)
-    ankle = np.repeat([model.body(body.legs[side].ankle).id for side in SIDES], len(body.corners))
+    owners = [int(model.geom(name).bodyid[0]) for name in body.contact_names]
     data = mujoco.MjData(model)
     jacobian = np.zeros((3, model.nv))
     out = Load(np.zeros(contact.shape), np.zeros((len(qpos), model.nv - 6)), np.zeros(len(qpos)), np.zeros(len(qpos)))
@@ -86,7 +102,7 @@ def carry(qpos: np.ndarray, fps: float, contact: np.ndarray, body: Body) -> Load
             columns, owner = [], []
             for geom in np.flatnonzero(contact[t]):
                 for corner in corners[t, geom]:
-                    mujoco.mj_jac(model, data, jacobian, None, corner, ankle[geom])
+                    mujoco.mj_jac(model, data, jacobian, None, corner, owners[geom])
                     columns.append(directions @ jacobian)  # (4, nv) generalised force of a unit push
                     owner += [geom] * len(directions)
             pushes = np.concatenate(columns) if columns else np.zeros((0, model.nv))
@@ -113,12 +129,7 @@ def sliding(poses: Poses, contact: np.ndarray, fps: float) -> np.ndarray:
 
 
 def measure(qpos: np.ndarray, fps: float, contact: np.ndarray, load: Load, body: Body) -> dict[str, float]:
-    """Numbers of a clip: SI units unless the name says mm or percent.
-
-    `slip` is the horizontal speed of the middle of a box that stands; `balance_mm` how far outside the
-    standing soles the ground would have to push, on average; `load_percent` the part of the weight that
-    the soles can carry where any stands.
-    """
+    """Figures of a clip: SI units unless the name says mm or percent; what each means is in docs/motion.md."""
     poses = robot_poses(qpos, body)
     qvel = velocities(qpos, fps)
     joints = qpos[:, 7:]
@@ -128,18 +139,19 @@ def measure(qpos: np.ndarray, fps: float, contact: np.ndarray, load: Load, body:
     slip = sliding(poses, contact, fps)
     slip = slip[~np.isnan(slip)]
     feet = np.any(contact.reshape(len(contact), 2, -1), axis=2)  # (T, 2)
-    steps = int((np.diff(feet.astype(int), axis=0) == 1).sum())
+    places = poses.patches.reshape(len(qpos), 2, -1, 3).mean(axis=2)[..., :2]
     lowest = poses.corners[..., 2].min(axis=2)
     beyond = np.maximum(body.lower - joints, joints - body.upper)
-    weight = float(body.model.body_subtreemass[1] * np.linalg.norm(body.model.opt.gravity))
-    strength = np.abs(body.model.actuator_forcerange).max(axis=1)
-    driven = body.model.jnt_dofadr[body.model.actuator_trnid[:, 0]] - 6
     grounded = np.any(feet, axis=1)
+    rated = np.isfinite(body.strength)
+    over = np.abs(load.torque) > body.strength
+    missing = np.stack([load.missing_force, load.missing_moment])[:, grounded] / body.weight
+    missing_force, missing_moment = missing.mean(axis=1) if grounded.any() else (1.0, 0.0)
     numbers = {
         "seconds": seconds,
         "speed": float(np.linalg.norm(net)) / seconds,
         "path_speed": way / seconds,
-        "steps_per_minute": 60.0 * steps / seconds,
+        **step_figures(feet, places, quat_yaw(qpos[:, 3:7]), fps),
         "double_support_percent": 100.0 * float(np.all(feet, axis=1).mean()),
         "flight_percent": 100.0 * float((~grounded).mean()),
         "slip_median": float(np.median(slip)) if slip.size else 0.0,
@@ -149,18 +161,34 @@ def measure(qpos: np.ndarray, fps: float, contact: np.ndarray, load: Load, body:
         "limit_violations": float((beyond > 1e-6).sum()),
         "at_limit_percent": 100.0 * float((beyond > -1.5 * body.limit_margin).mean()),
         "joint_speed_max": float(np.abs(qvel[:, 6:]).max()),
+        "root_jump": float(np.linalg.norm(np.diff(np.diff(qpos[:, :3], axis=0), axis=0), axis=1).max(initial=0)) * fps,
         "torque_p99": float(np.percentile(np.abs(load.torque), 99)),
-        "over_torque_percent": 100.0 * float((np.abs(load.torque[:, driven]) > strength).mean()),
-        "load_percent": 100.0 * (1.0 - float(load.missing_force[grounded].mean()) / weight) if grounded.any() else 0.0,
-        "balance_mm": 1e3 * float(load.missing_moment[grounded].mean()) / weight if grounded.any() else 0.0,
+        "over_torque_percent": 100.0 * float(over.mean()) * len(rated) / max(int(rated.sum()), 1),
+        "load_percent": 100.0 * float(1.0 - missing_force),
+        "balance_mm": 1e3 * float(missing_moment),
+        "feasible_percent": 100.0 * float(feasible(load, body).mean()),
     }
     return {key: round(value, 6) for key, value in numbers.items()}
 
 
+def feasible(load: Load, body: Body) -> np.ndarray:
+    """Frames (T,) that the body could do as they are: the ground carries it, balanced, and no servo is too weak.
+
+    Its standing soles' pushes explain the force that the motion needs but for `_CARRIED` of the weight and
+    its moment but for the weight at `_BALANCED` leg lengths, and no joint asks for more torque than it has.
+    """
+    carried = load.missing_force <= _CARRIED * body.weight
+    balanced = load.missing_moment <= _BALANCED * body.leg_length * body.weight
+    return carried & balanced & np.all(np.abs(load.torque) <= body.strength, axis=1)
+
+
 def faults(quality: dict[str, float]) -> list[str]:
-    """What makes a clip unfit, in words; empty if nothing does."""
-    found = [f"{key} is {quality[key]:.3g}, more than {most:g}" for key, most in _MOST.items()
-             if quality.get(key, 0.0) > most]  # fmt: skip
+    """What makes a clip unfit, in plain words with the figure and its bound; empty if nothing does."""
+    found = [
+        f"{words.format(quality[key])} ({key}, at most {most:g})"
+        for key, (most, words) in _MOST.items()
+        if quality.get(key, 0.0) > most
+    ]
     if quality["flight_percent"] >= 100.0:
         found.append("no foot ever stands")
     return found

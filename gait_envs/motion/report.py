@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from gait_envs.motion.body import Body
 from gait_envs.motion.clip import Clip
-from gait_envs.motion.landmarks import SIDES, Landmarks
+from gait_envs.motion.joints import SIDES
+from gait_envs.motion.landmarks import Landmarks
 from gait_envs.motion.quality import robot_poses, sliding
 
 _COLORS = {"left": "#1f77b4", "right": "#e66a24", "": "#444444"}
@@ -43,7 +44,13 @@ def write_page(
     figure.suptitle(
         f"{clip.name} on {clip.model}: {clip.duration:.2f} s, {speed:.2f} m/s\n{clip.source} ({clip.license})"
     )
+    return save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure whole or not at all; the suffix chooses the format."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         figure.savefig(temporary, dpi=110)

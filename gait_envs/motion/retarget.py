@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import mink
 import numpy as np
 
-from gait_envs.motion.body import Body, Task
+from gait_envs.motion.body import Body
 from gait_envs.motion.clip import Clip, velocities
-from gait_envs.motion.feet import SoleShape, SoleTarget, read_foot, sole_target
-from gait_envs.motion.filters import envelope, smooth, smooth_quaternions
-from gait_envs.motion.landmarks import SIDES, Landmarks, crop, extract_landmarks, face_forward, heading, retime
+from gait_envs.motion.feet import read_foot, sole_target
+from gait_envs.motion.ik import Targets, solve
+from gait_envs.motion.joints import SIDES
+from gait_envs.motion.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
+from gait_envs.motion.licenses import UNKNOWN
 from gait_envs.motion.quality import carry, faults, measure, robot_poses
 from gait_envs.motion.skeleton import MotionError, SkeletonMotion
-from gait_envs.rotations import quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
+from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
 
 FPS = 50.0  # the rate at which the robots are controlled
+_KEPT = ("lean", "crouch", "step_width", "swing_clearance", "smoothing", "swing_weight", "foot_yaw", "foot_roll")
 STRIDE = 1.2  # captured seconds over which a heading is averaged: about one stride of a walk
-UNKNOWN = "unknown"
-_LIFT = 0.1  # s over which the robot rises where a sole would dip below the floor
-_ITERATIONS, _FIRST_ITERATIONS = 12, 100
-_CONVERGED = 1e-4  # m and rad moved in one iteration
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What the robot should do, over T frames, in its own size and time."""
-
-    pelvis: np.ndarray  # (T, 3) m, the pelvis body's origin
-    pelvis_quat: np.ndarray  # (T, 4)
-    chest_quat: np.ndarray  # (T, 4)
-    soles: tuple[SoleTarget, ...]  # left, right
-    captured: np.ndarray  # (T, 2, 3) m, the captured ankles scaled and set apart, before they were made to stand
-
-    @property
-    def contact(self) -> np.ndarray:
-        """(T, 4) bool in the clip's order: left toe, left heel, right toe, right heel."""
-        return np.concatenate([sole.contact for sole in self.soles], axis=1)
 
 
 @dataclass(frozen=True)
@@ -63,25 +45,34 @@ def retarget(
     end: float | None = None,
     time: str | float = "keep",
     speed: float | None = None,
-    source: str = UNKNOWN,
-    license: str = UNKNOWN,
+    source: str | None = None,
+    license: str | None = None,
+    subject: str | None = None,
+    activity: str | None = None,
 ) -> Retargeted:
     """A clip of `body` doing `motion` at 50 Hz, facing +x from the origin.
 
-    `start` and `end` cut the capture (s); `time` and `speed` set its pace, see `time_scale`.
+    `start` and `end` cut the capture (s); `time` and `speed` set its pace, see `time_scale`. What is not
+    given (unit, up axis, source, license, subject, activity) is taken from the motion, where it says.
     """
+    given = {"source": source, "license": license, "subject": subject, "activity": activity}
+    origin = {key: value or motion.origin.get(key) or UNKNOWN for key, value in given.items()}
     captured = crop(extract_landmarks(motion, joint_map, unit, up), start, end)
     captured = face_forward(captured, STRIDE)
     scale = body.leg_length / captured.leg_length
     pace = time_scale(time, scale) if speed is None else _pace(captured, scale, speed)
     landmarks = retime(captured, FPS, pace)
     targets = make_targets(landmarks, body, scale)
-    qpos = solve(targets, body)
+    qpos = solve(targets, body, FPS)
     load = carry(qpos, FPS, targets.contact, body)
     quality = measure(qpos, FPS, targets.contact, load, body) | _errors(qpos, targets, body)
     found = faults(quality)
+    untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
+    notes = [f"the capture lacks joints of {limb}; the robot's stays near its home pose" for limb in untold]
     qpos[:, :2] -= qpos[0, :2].copy()  # the solution's own first frame is what starts over the origin
     meta = {
+        "subject": origin["subject"],
+        "activity": origin["activity"],
         "unit_m": landmarks.unit,
         "up": landmarks.up,
         "captured_fps": motion.fps,
@@ -90,11 +81,12 @@ def retarget(
         "cut_s": [start, end],
         "scale": scale,
         "time_scale": pace,
-        "body": {key: getattr(body, key) for key in ("lean", "crouch", "step_width", "swing_clearance", "smoothing")},
+        "body": {key: getattr(body, key) for key in _KEPT} | {"digest": body.digest},
         "contacts": "estimated by inverse dynamics",
+        "history": [*motion.history, f"retargeted to {body.name} at {FPS:g} Hz"],
         "quality": quality,
         "faults": found,
-        "notes": list(landmarks.notes),
+        "notes": [*landmarks.notes, *notes],
     }
     clip = Clip(
         qpos=qpos,
@@ -103,8 +95,8 @@ def retarget(
         joint_names=body.joint_names,
         loop=False,
         model=body.name,
-        source=source,
-        license=license,
+        source=origin["source"],
+        license=origin["license"],
         name=motion.name,
         contacts=load.contact_force,
         meta=meta,
@@ -146,105 +138,78 @@ def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
     """Scale the landmarks, already in the robot's time, and say where its pelvis, chest and soles should be."""
     yaw = heading(landmarks, STRIDE * landmarks.time_scale)
     feet = [read_foot(landmarks, side) for side in SIDES]
-    shape = SoleShape(body.toe_edge, body.heel_edge, float(body.corners[..., 2].min()))
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)  # (T, 2)
     width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1))) * scale
-    outward = 0.5 * (body.step_width - width) * left
+    outward = 0.5 * (width if isinstance(body.step_width, str) else body.step_width) * left - 0.5 * width * left
     paths = [
         np.column_stack([foot.ankle[:, :2] * scale + sign * outward, foot.rise * scale - shape.bottom])
-        for foot, sign in zip(feet, (1, -1), strict=True)
+        for foot, shape, sign in zip(feet, body.shapes, (1, -1), strict=True)
     ]
     soles = tuple(
-        sole_target(foot, path, yaw, scale, shape, body.swing_clearance) for foot, path in zip(feet, paths, strict=True)
+        sole_target(foot, path, yaw, scale, shape, body.swing_clearance, body.foot_yaw, body.foot_roll)
+        for foot, path, shape in zip(feet, paths, body.shapes, strict=True)
     )
     hips = landmarks.mid("hip")
     standing_ankle = np.mean([foot.ankle[:, 2] - foot.rise for foot in feet], axis=0)  # (T,) m
-    height = (hips[:, 2] - standing_ankle) * scale - shape.bottom - body.crouch
-    pelvis_quat, chest_quat = _trunk(landmarks, yaw, body.lean)
-    pelvis = np.column_stack([hips[:, :2] * scale, height]) - quat_rotate(pelvis_quat, body.hip_centre)
-    return Targets(pelvis, pelvis_quat, chest_quat, soles, np.stack(paths, axis=1))
+    bottom = float(np.mean([shape.bottom for shape in body.shapes]))
+    height = (hips[:, 2] - standing_ankle) * scale - bottom - body.crouch
+    pelvis_turn, chest_turn = _trunk(landmarks, yaw, body.lean)
+    return Targets(
+        pelvis=np.column_stack([hips[:, :2] * scale, height]) - quat_rotate(pelvis_turn, body.hip_centre),
+        pelvis_quat=quat_mul(pelvis_turn, body.turns["pelvis"]),
+        chest_quat=quat_mul(chest_turn, body.turns["chest"]),
+        soles=soles,
+        bones=_bone_directions(landmarks, body),
+        captured=np.stack(paths, axis=1),
+    )
+
+
+def _bone_directions(landmarks: Landmarks, body: Body) -> np.ndarray:
+    """Where the captured bones that the body's limbs follow point (T, bones, 3): that carries over between builds."""
+    directions = np.zeros((landmarks.frames, len(body.bones), 3))
+    for i, bone in enumerate(body.bones):
+        start, end = (landmarks.points.get(role) for role in bone.roles)
+        if start is not None and end is not None:
+            directions[:, i] = normalize(end - start)
+    return directions
 
 
 def _trunk(landmarks: Landmarks, yaw: np.ndarray, mean_lean: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Orientations (T, 4) of pelvis and chest: smooth heading, hips' tilt, trunk's lean, shoulders' turn."""
+    """Rotations (T, 4) of pelvis and chest from home: smooth heading, hips' tilt, trunk's lean, shoulders' turn."""
     across = landmarks.across("hip")
     roll = np.arcsin(across[:, 2] / np.linalg.norm(across, axis=1))
     zero = np.zeros_like(yaw)
-    lean, turn = zero, zero
+    lean, turn, chest_roll = zero, zero, roll
     if "left_shoulder" in landmarks.points and "right_shoulder" in landmarks.points:
         up = landmarks.mid("shoulder") - landmarks.mid("hip")
         lean = np.arctan2(up[:, 0] * np.cos(yaw) + up[:, 1] * np.sin(yaw), up[:, 2])
         shoulders = landmarks.across("shoulder")
         turn = np.unwrap(np.arctan2(-shoulders[:, 0], shoulders[:, 1])) - yaw
         turn -= 2 * np.pi * np.round(turn.mean() / (2 * np.pi))
+        chest_roll = np.arcsin(shoulders[:, 2] / np.linalg.norm(shoulders, axis=1))
     if mean_lean is not None:
         lean = lean - lean.mean() + mean_lean
-    tilt = quat_from_rotvec(np.stack([roll, lean, zero], axis=1))
-    pelvis = quat_mul(yaw_quat(yaw), tilt)
-    return pelvis, quat_mul(pelvis, yaw_quat(turn))
-
-
-def solve(targets: Targets, body: Body) -> np.ndarray:
-    """Joint positions (T, nq) within the limits: once for the pelvis, and again with its path smoothed."""
-    qpos = _follow(targets, body, body.tasks["pelvis"])
-    if body.smoothing > 0:
-        smoothed = replace(
-            targets,
-            pelvis=smooth(qpos[:, :3], FPS, body.smoothing),
-            pelvis_quat=smooth_quaternions(qpos[:, 3:7], FPS, body.smoothing),
-        )
-        sole = body.tasks["soles"]
-        qpos = _follow(smoothed, body, Task(0.5 * np.max(sole.position), 2.5 * np.max(sole.orientation)))
-    # A sole that the joints cannot level dips an edge below the floor; the whole robot rises by as much.
-    dip = -robot_poses(qpos, body).corners[..., 2].min(axis=(1, 2))
-    qpos[:, 2] += envelope(np.maximum(dip, 0.0), round(_LIFT * FPS))
-    return qpos
-
-
-def _follow(targets: Targets, body: Body, pelvis_weights: Task) -> np.ndarray:
-    """Inverse kinematics frame after frame, each from the last one's solution."""
-    configuration = mink.Configuration(body.model, body.home)
-    sole = body.tasks["soles"]
-    parts = [
-        (body.tasks["pelvis"].body, "body", pelvis_weights),
-        (body.tasks["chest"].body, "body", body.tasks["chest"]),
-        *((body.legs[side].sole, "site", sole) for side in SIDES),
-    ]
-    tasks = [mink.FrameTask(name, kind, weights.position, weights.orientation) for name, kind, weights in parts]
-    posture = mink.PostureTask(body.model, cost=np.r_[np.zeros(6), np.full(body.model.nv - 6, body.posture)])
-    posture.set_target(body.home)
-    limits = [mink.ConfigurationLimit(body.model, min_distance_from_limits=body.limit_margin)]
-    poses = [(targets.pelvis_quat, targets.pelvis), (targets.chest_quat, targets.pelvis)]
-    poses += [_sole_pose(target, body) for target in targets.soles]
-    configuration.update(np.r_[targets.pelvis[0], targets.pelvis_quat[0], body.home[7:]])
-    qpos = np.empty((len(targets.pelvis), body.model.nq))
-    for t in range(len(qpos)):
-        for task, (quat, position) in zip(tasks, poses, strict=True):
-            task.set_target(mink.SE3(np.concatenate([quat[t], position[t]])))
-        for _ in range(_ITERATIONS if t else _FIRST_ITERATIONS):
-            step = mink.solve_ik(configuration, [*tasks, posture], 1.0, "daqp", damping=1e-6, limits=limits)
-            configuration.integrate_inplace(step, 1.0)
-            if np.abs(step).max() < _CONVERGED:
-                break
-        qpos[t] = configuration.q
-    return qpos
-
-
-def _sole_pose(sole: SoleTarget, body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """Orientation (T, 4) and position (T, 3) of the sole's site."""
-    zero = np.zeros_like(sole.pitch)
-    quat = quat_mul(yaw_quat(sole.yaw), quat_from_rotvec(np.stack([zero, -sole.pitch, zero], axis=1)))
-    return quat, sole.ankle + quat_rotate(quat, body.sole)
+    pelvis, chest = (
+        quat_mul(yaw_quat(yaw), quat_from_rotvec(np.stack([side, lean, zero], axis=1))) for side in (roll, chest_roll)
+    )
+    return pelvis, quat_mul(chest, yaw_quat(turn))
 
 
 def _errors(qpos: np.ndarray, targets: Targets, body: Body) -> dict[str, float]:
-    """Distances in mm: of the ankles from their targets and from the captured path, of the pelvis from its own."""
-    ankles = robot_poses(qpos, body).joints[:, :, 2]
+    """How far ankles, pelvis and limbs are from their targets, and the ankles from the captured path."""
+    poses = robot_poses(qpos, body)
+    ankles = poses.joints[:, :, 2]
     wanted = np.stack([sole.ankle for sole in targets.soles], axis=1)
     missed = 1e3 * np.linalg.norm(ankles - wanted, axis=-1)
-    return {
+    errors = {
         "sole_error_mm": float(missed.mean()),
         "sole_error_max_mm": float(missed.max()),
         "ankle_path_mm": 1e3 * float(np.linalg.norm(ankles - targets.captured, axis=-1).mean()),
         "pelvis_error_mm": 1e3 * float(np.linalg.norm(qpos[:, :3] - targets.pelvis, axis=-1).mean()),
     }
+    wanted_bones = np.any(targets.bones, axis=(0, 2))
+    if wanted_bones.any():
+        along = normalize(poses.bones[:, wanted_bones, 1] - poses.bones[:, wanted_bones, 0])
+        cosine = np.sum(along * targets.bones[:, wanted_bones], axis=-1)
+        errors["limb_error_deg"] = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))).mean())
+    return errors

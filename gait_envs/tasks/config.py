@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from gait_envs.motion.library import EMBEDDED
+
 T = TypeVar("T")
 
 # The four terms and weights of the WildRobot design document; a reward is the weighted sum of these.
@@ -16,6 +18,21 @@ DEFAULT_REWARD = {
     "action_rate": -0.01,
     "torque": -0.001,
 }
+
+TRACK_REWARD = {
+    "track_pose": 1.0,
+    "track_velocity": 0.2,
+    "track_end_effector": 0.2,
+    "track_root": 0.8,
+    "track_root_velocity": 0.6,
+    "track_turn": 0.6,
+    "scuff": -0.5,
+    "action_rate": -0.1,
+    "torque": -0.002,
+    "slip": -1.0,
+}
+OBSERVATIONS = ("future", "phase", "none")
+ACTION_BASES = ("reference", "home")
 
 
 @dataclass(frozen=True)
@@ -42,14 +59,9 @@ class RandomizeConfig:
 
 
 @dataclass(frozen=True)
-class WalkConfig:
-    """Everything one may set about walking to a command."""
+class TaskConfig:
+    """What walking to a command and following a clip have in common."""
 
-    # Commands: forward and leftward velocity m/s in the heading frame, yaw rate rad/s.
-    command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
-    command_high: tuple[float, float, float] = (0.8, 0.0, 0.0)
-    command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one an episode
-    curriculum: bool = False  # widen the forward range from its low end as episodes are survived
     heading_gain: float = 1.0  # 1/s; the observed yaw rate also turns back towards the commanded heading
     velocity_frame: str = "heading"  # of the observed root velocity: "heading" or "world"
     previous_action: str = "legs"  # "legs": waist, hips, knees (37 numbers in all); "all": 39
@@ -71,14 +83,6 @@ class WalkConfig:
             raise ValueError(f"min_height {self.min_height} and max_height {self.max_height} must be 0 <= min < max")
         if self.reset_noise < 0:
             raise ValueError(f"reset_noise is {self.reset_noise}, allowed is 0 or more")
-        for key in ("command_low", "command_high"):
-            value = tuple(float(v) for v in getattr(self, key))
-            if len(value) != 3:
-                raise ValueError(f"{key} needs (vx, vy, yaw rate), got {value}")
-            set_(key, value)
-        for low, high, name in zip(self.command_low, self.command_high, ("vx", "vy", "yaw rate"), strict=True):
-            if low > high:
-                raise ValueError(f"command_low exceeds command_high for {name}: {low} > {high}")
         choices = {"velocity_frame": ("heading", "world"), "previous_action": ("legs", "all")}
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
@@ -96,6 +100,58 @@ class WalkConfig:
             set_("randomize", build(RandomizeConfig, {"enabled": True, **given}, "randomize"))
         elif not isinstance(given, RandomizeConfig):
             raise ValueError(f"randomize is {given!r}, allowed are true, false and a mapping of its keys")
+
+
+@dataclass(frozen=True)
+class WalkConfig(TaskConfig):
+    """Everything one may set about walking to a command."""
+
+    # Commands: forward and leftward velocity m/s in the heading frame, yaw rate rad/s.
+    command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
+    command_high: tuple[float, float, float] = (0.8, 0.0, 0.0)
+    command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one an episode
+    curriculum: bool = False  # widen the forward range from its low end as episodes are survived
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("command_low", "command_high"):
+            value = tuple(float(v) for v in getattr(self, key))
+            if len(value) != 3:
+                raise ValueError(f"{key} needs (vx, vy, yaw rate), got {value}")
+            object.__setattr__(self, key, value)
+        for low, high, name in zip(self.command_low, self.command_high, ("vx", "vy", "yaw rate"), strict=True):
+            if low > high:
+                raise ValueError(f"command_low exceeds command_high for {name}: {low} > {high}")
+
+
+@dataclass(frozen=True)
+class TrackConfig(TaskConfig):
+    """Everything one may set about following clips."""
+
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(TRACK_REWARD))
+    reference: str | tuple[str, ...] | None = EMBEDDED  # clips to follow: a set's name, a file or a folder
+    rsi_probability: float = 1.0  # share that start on a random frame; others on the first, or `free`, standing
+    reference_observation: str = "future"  # frames to come ("future"), the clip's phase ("phase") or "none"
+    future_frames: tuple[int, ...] = (1,)  # which frames to come are observed, counted from the current one
+    # Where the last frames to come have been seen, a state looks like no other, and a value bootstrapped from it
+    # rests on nothing: training diverges by it. So an episode ends there, unless it is to be measured.
+    whole_clips: bool = False  # go on to a clip's last frame, not only as far as its frames to come reach
+    action_base: str = "reference"  # what an action of zero asks for: the next frame, or the "home" pose
+    action_gain: float = 0.5  # share of a joint's half range that a full action moves its target by
+    max_distance: float = 0.25  # m, mean over the bodies from where they should be; more ends the episode, inf: never
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "future_frames", tuple(self.future_frames))
+        for key, allowed in (("reference_observation", OBSERVATIONS), ("action_base", ACTION_BASES)):
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
+        frames = self.future_frames
+        if not frames or any(not isinstance(k, int) or k < 1 for k in frames) or list(frames) != sorted(set(frames)):
+            raise ValueError(f"future_frames is {frames}, expected rising whole numbers of 1 or more")
+        for key in ("action_gain", "max_distance"):
+            if not getattr(self, key) > 0:
+                raise ValueError(f"{key} is {getattr(self, key)}, allowed is more than 0")
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:

@@ -67,3 +67,22 @@ def stance_slip(foot_force: Array, foot_vel: Array, threshold: float) -> Array:
     load = foot_load(foot_force)
     speed = xp.sqrt(foot_vel[..., 0] ** 2 + foot_vel[..., 1] ** 2)
     return xp.sum(xp.where(load > threshold, speed, xp.zeros_like(speed)), axis=-1)
+
+
+def mean_distance(points: Array, targets: Array) -> Array:
+    """Mean Euclidean distance (n,) of points from their targets, both (n, k, 3)."""
+    xp = array_namespace(points)
+    return xp.mean(xp.sqrt(xp.sum((points - targets) ** 2, axis=-1)), axis=-1)
+
+
+def procrustes(points: Array, targets: Array) -> Array:
+    """The points (n, k, 3) moved, turned and scaled onto their targets by least squares (Umeyama 1991)."""
+    xp = array_namespace(points)
+    middle, goal = xp.mean(points, axis=1, keepdims=True), xp.mean(targets, axis=1, keepdims=True)
+    a, b = points - middle, targets - goal
+    u, d, vt = xp.linalg.svd(xp.matmul(xp.matrix_transpose(a), b))
+    sign = xp.where(xp.linalg.det(xp.matmul(u, vt)) < 0, -1.0, 1.0)  # a rotation, never a reflection
+    d = xp.concat([d[..., :2], d[..., 2:] * sign[:, None]], axis=-1)
+    u = xp.concat([u[..., :2], u[..., 2:] * sign[:, None, None]], axis=-1)
+    scale = xp.sum(d, axis=-1) / xp.sum(a * a, axis=(1, 2))
+    return scale[:, None, None] * xp.matmul(a, xp.matmul(u, vt)) + goal

@@ -1,10 +1,10 @@
-"""Tracking a reference clip frame by frame: how a drawn or captured motion becomes one that physics can do."""
+"""Following reference clips frame by frame: the task of `GaitNet/WildRobotImitation-v0`."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,109 +12,116 @@ import numpy as np
 from gait_envs.control.position import servo_target
 from gait_envs.layout import Layout, Row
 from gait_envs.models.robot import Robot
-from gait_envs.motion.library import EMBEDDED
+from gait_envs.motion.library import MotionLibrary
 from gait_envs.physics import State
-from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_to_rotvec
+from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_rotate, quat_to_rotvec, quat_yaw, yaw_quat
 from gait_envs.tasks import terms
-from gait_envs.tasks.config import WalkConfig
+from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.walk import LOADED, Start, WalkMemory, WalkTask, numbers_option, observation_layout
 
 # Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components.
-POSE, POSE_RATE, ROOT, ROOT_VELOCITY, TURN = 3.0, 0.01, 10.0, 6.0, 8.0
-TRACK_REWARD = {
-    "track_pose": 1.0,
-    "track_velocity": 0.2,
-    "track_root": 0.4,
-    "track_root_velocity": 0.6,
-    "track_turn": 0.6,
-    "scuff": -0.5,
-    "action_rate": -0.1,
-    "torque": -0.002,
-    "slip": -1.0,
-}
-
-
-@dataclass(frozen=True)
-class TrackConfig(WalkConfig):
-    """Walking's settings with a reference to follow; commands are the clips' own speeds."""
-
-    reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(TRACK_REWARD))
-    reference: str | tuple[str, ...] | None = EMBEDDED
-    action_gain: float = 0.5  # share of a joint's half range that an action may correct the reference by
-    max_distance: float = 0.5  # m between the root and its reference; more ends the episode
+POSE, POSE_RATE, ROOT, ROOT_VELOCITY, TURN, SOLES = 3.0, 0.01, 30.0, 6.0, 8.0, 40.0
+COMMAND_WINDOW = 1.0  # s over which a clip's velocity is averaged into a command: about one stride
 
 
 @dataclass(frozen=True)
 class TrackMemory(WalkMemory):
-    """Walking's memory and the place in the reference."""
+    """Walking's memory, the place in the reference, and how far from it the robot is."""
 
     clip: np.ndarray  # (n,) int
     frame: np.ndarray  # (n,) int, the reference frame that belongs to the current state
     origin: np.ndarray  # (n, 2) m, where the clip's own origin lies in this world
+    reference_qpos: np.ndarray  # (n, nq) that frame, in this world
+    reference_qvel: np.ndarray  # (n, nv)
+    error: np.ndarray  # (n, bodies, 3) m, of the bodies' origins, world
+    velocity_error: np.ndarray  # (n,) m/s, mean over the bodies
 
 
 class TrackTask(WalkTask):
-    """Follow looping or finite clips of the configured reference; episodes start on one of their frames."""
+    """Follow looping or finite clips of the configured reference."""
 
     reward_terms: Mapping[str, str] = {
         **WalkTask.reward_terms,
         "track_pose": "bell of the joint angles' distance to the reference",
         "track_velocity": "bell of the joint rates' distance",
+        "track_end_effector": "bell of the soles' distance, relative to the root, heading frame (m)",
         "track_root": "bell of the root's distance (m)",
         "track_root_velocity": "bell of the root velocity's distance (m/s)",
-        "scuff": "feet that touch the floor while the reference swings them (a cost)",
         "track_turn": "bell of the root's turn away from the reference (rad)",
+        "scuff": "feet that touch the floor while the reference swings them (a cost)",
     }
-
-    config: TrackConfig
-    option_keys = ("clip", "frame", "command")  # a clip by name or index, its frame; or the clip nearest a speed
+    # A clip by its name or number, its frame; or the clip nearest a speed.
+    option_keys: Mapping[str, int] = {"clip": 0, "frame": 0, "command": 1}
 
     def __init__(self, robot: Robot, config: TrackConfig) -> None:
         if config.reference is None:
             raise ValueError("tracking needs a reference: a clip, a folder of clips or an embedded set")
         super().__init__(robot, config)
-        joints = len(robot.joint_names)
-        self.layout = Layout(
-            (
-                *observation_layout(robot, config),
-                Row("reference_joint_position", joints, "1", "of the next frame, (q - home) / half range", 5.0),
-                Row("reference_joint_velocity", joints, "rad/s", "of the next frame", 100.0),
-                Row("root_error", 3, "m", "next reference position minus the root's, heading frame", 5.0),
-                Row(
-                    "turn_error",
-                    3,
-                    "rad",
-                    "rotation vector to the next reference orientation, body frame",
-                    4.0,
-                ),
-            )
-        )
+        assert self.library is not None
+        self.max_distance = config.max_distance  # a schedule may widen it, or lift it: see `free`
+        self.layout = Layout((*observation_layout(robot, config), *_reference_rows(robot, config)))
+        self.bodies = _clip_bodies(robot, self.library)
+        seen = config.reference_observation == "future" and not config.whole_clips
+        margin = config.future_frames[-1] if seen else 0
+        # The last frame that is tracked, (clips,); a looping clip's only bounds where an episode may begin.
+        self.last_frames = np.maximum(self.library.lengths - 1 - np.where(self.library.loops, 0, margin), 1)
+        self.commands = clip_commands(self.library.qpos, self.library.starts, self.library.lengths, robot.dt)
+        self._ends = [robot.model.body(f"{side}_foot").id - robot.pelvis for side in ("left", "right")]
+
+    @property
+    def _track_config(self) -> TrackConfig:
+        assert isinstance(self.config, TrackConfig)
+        return self.config
+
+    @property
+    def free(self) -> bool:
+        """Whether there is no limit on the distance: clips then only give commands, and poses to begin in."""
+        return bool(np.isinf(self.max_distance))
 
     # -- the reference at the memory's place ------------------------------------------------------------
 
     def reference(self, memory: TrackMemory, ahead: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Reference positions (n, nq) and velocities (n, nv), `ahead` frames on, in this world."""
-        library = self.library
-        assert library is not None
-        qpos, qvel = library.at(memory.clip, memory.frame + ahead)
+        assert self.library is not None
+        qpos, qvel = self.library.at(memory.clip, memory.frame + ahead)
         qpos[:, :2] += memory.origin
         return qpos, qvel
+
+    def reference_bodies(self, memory: TrackMemory) -> np.ndarray:
+        """Where the bodies should be, (n, bodies, 3) m, in this world."""
+        assert self.library is not None
+        rows = self.library.index_at(memory.clip, memory.frame)
+        # Going round, a loop is elsewhere than its table row, and may be turned: the bodies go with the root.
+        relative = self.bodies[rows] - self.library.qpos[rows, None, :3]
+        turned = quat_rotate(yaw_quat(self.library.turn_at(memory.clip, memory.frame))[:, None], relative)
+        return memory.reference_qpos[:, None, :3] + turned
 
     def planned_load(self, memory: TrackMemory) -> np.ndarray:
         """The reference's loads on the soles, (n, 4) N; infinite where it does not know them."""
         assert self.library is not None
         return self.library.contacts[self.library.index_at(memory.clip, memory.frame)]
 
+    def phase(self, memory: TrackMemory) -> np.ndarray:
+        """How far through its clip each is, (n,): 0 at the first frame, 1 at the last."""
+        assert self.library is not None
+        last = self.library.lengths[memory.clip] - 1
+        frame = np.where(self.library.loops[memory.clip], memory.frame % last, np.minimum(memory.frame, last))
+        return frame / last
+
     # -- what differs from walking ----------------------------------------------------------------------
 
     def blank_memory(self, n: int) -> TrackMemory:
         walk = super().blank_memory(n)
-        whole = np.zeros(n, dtype=np.int64)
+        whole, model = np.zeros(n, dtype=np.int64), self.robot.model
         return TrackMemory(
             **{f.name: getattr(walk, f.name) for f in dataclasses.fields(walk)},
             clip=whole.copy(),
             frame=whole.copy(),
             origin=np.zeros((n, 2)),
+            reference_qpos=np.zeros((n, model.nq)),
+            reference_qvel=np.zeros((n, model.nv)),
+            error=np.zeros((n, self.bodies.shape[1], 3)),
+            velocity_error=np.zeros(n),
         )
 
     def draw_start(self, rng: np.random.Generator, level: float, options: Mapping[str, Any]) -> Start:
@@ -125,68 +132,201 @@ class TrackTask(WalkTask):
         elif "command" in options:
             clip = library.nearest_speed(float(numbers_option(options, "command", 3)[0]))
         else:
-            clip = int(rng.integers(len(library.clips)))
-        last = int(library.lengths[clip]) - 2  # a frame must follow
-        frame = int(options["frame"]) if "frame" in options else int(rng.integers(last + 1))
+            clip = int(rng.choice(len(library.clips), p=library.weights))
+        last = int(self.last_frames[clip]) - 1  # a frame must follow
+        frame, inside = 0, "frame" in options
+        if inside:
+            frame = int(options["frame"])
+        elif rng.random() < self.config.rsi_probability:
+            frame, inside = int(rng.integers(last + 1)), True
         if not 0 <= frame <= last:
             raise ValueError(f"options['frame'] is {frame}, clip {library.clips[clip].name!r} has 0 to {last}")
-        qpos, qvel = library.frame(clip, frame)
+        # Without a reference to keep to, the others have to set off by themselves.
+        qpos, qvel = self.standing(rng) if self.free and not inside else library.frame(clip, frame)
         qpos[7:] = np.clip(qpos[7:], self.robot.lower, self.robot.upper)
-        command = np.array([library.speeds[clip], 0.0, 0.0])
+        command = self.commands[library.starts[clip] + frame]
         return Start(qpos, qvel, command, on_floor=True, clip=clip, frame=frame)
 
     def begin(self, memory: WalkMemory, ids: np.ndarray, starts: list[Start], lag: np.ndarray) -> None:
         super().begin(memory, ids, starts, lag)
         assert isinstance(memory, TrackMemory)
         assert self.library is not None
-        for rows in (memory.action, memory.previous_action, memory.filtered):
-            rows[ids] = 0.0  # no correction yet
+        if self._track_config.action_base == "reference":
+            for rows in (memory.action, memory.previous_action, memory.filtered):
+                rows[ids] = 0.0  # no correction yet
         memory.clip[ids] = [start.clip for start in starts]
         memory.frame[ids] = [start.frame for start in starts]
-        there, _ = self.library.at(memory.clip[ids], memory.frame[ids])
+        there, qvel = self.library.at(memory.clip[ids], memory.frame[ids])
         memory.origin[ids] = np.stack([start.qpos[:2] for start in starts]) - there[:, :2]
+        there[:, :2] += memory.origin[ids]
+        memory.reference_qpos[ids], memory.reference_qvel[ids] = there, qvel
+        memory.error[ids], memory.velocity_error[ids] = 0.0, 0.0
 
     def act(self, memory: WalkMemory, action: np.ndarray) -> tuple[np.ndarray, WalkMemory]:
-        target, memory = super().act(memory, action)
         assert isinstance(memory, TrackMemory)
-        return target, dataclasses.replace(memory, frame=memory.frame + 1)
+        memory = dataclasses.replace(memory, frame=memory.frame + 1)
+        qpos, qvel = self.reference(memory)
+        memory = dataclasses.replace(memory, reference_qpos=qpos, reference_qvel=qvel, command=self._command(memory))
+        return super().act(memory, action)
+
+    def _command(self, memory: TrackMemory) -> np.ndarray:
+        assert self.library is not None
+        return self.commands[self.library.index_at(memory.clip, memory.frame)]
 
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
-        """Servo targets (n, nu) rad: the reference's next pose, corrected by the action."""
+        """Servo targets (n, nu) rad: the reference's next pose, or the home pose, corrected by the action."""
         assert isinstance(memory, TrackMemory)
-        robot, (qpos, _) = self.robot, self.reference(memory, ahead=1)
-        scale = self.config.action_gain * robot.action_scale
-        return servo_target(action, qpos[:, 7:], scale, robot.lower, robot.upper)
+        robot, config = self.robot, self._track_config
+        if config.action_base == "home":
+            return super().target(action, memory)
+        base, scale = memory.reference_qpos[:, 7:], config.action_gain * robot.action_scale
+        return servo_target(action, base, scale, robot.lower, robot.upper)
+
+    def advance(self, memory: WalkMemory, state: State) -> WalkMemory:
+        """Walking's, and how far the bodies are from where they should be."""
+        memory = super().advance(memory, state)
+        assert isinstance(memory, TrackMemory)
+        error = state.body_pos - self.reference_bodies(memory)
+        rate = np.linalg.norm(error - memory.error, axis=-1).mean(axis=-1) / self.robot.dt
+        return dataclasses.replace(memory, error=error, velocity_error=rate)
+
+    def resample(self, memory: WalkMemory, rows: np.ndarray, rngs: list[np.random.Generator]) -> None:
+        """Commands are the clip's own."""
 
     def observe(self, state: State, memory: WalkMemory) -> np.ndarray:
         assert isinstance(memory, TrackMemory)
-        robot, quat = self.robot, state.qpos[:, 3:7]
-        qpos, qvel = self.reference(memory, ahead=1)
-        parts = self.observation_parts(state, memory) | {
-            "reference_joint_position": (qpos[:, 7:] - robot.home) / robot.action_scale,
-            "reference_joint_velocity": qvel[:, 6:],
-            "root_error": heading_frame(quat, qpos[:, :3] - state.qpos[:, :3]),
-            "turn_error": quat_to_rotvec(quat_mul(quat_conj(quat), qpos[:, 3:7])),
-        }
+        parts = self.observation_parts(state, memory)
+        kind = self._track_config.reference_observation
+        if kind == "phase":
+            angle = 2 * np.pi * self.phase(memory)
+            parts["phase"] = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        elif kind == "future":
+            parts |= self._future(state, memory)
         return self.layout.pack(parts)
+
+    def _future(self, state: State, memory: TrackMemory) -> dict[str, np.ndarray]:
+        """The observed frames to come, seen from the root as it is now."""
+        robot, quat = self.robot, state.qpos[:, 3:7]
+        seen = []
+        for ahead in self._track_config.future_frames:
+            qpos, qvel = self.reference(memory, ahead)
+            seen.append(
+                (
+                    (qpos[:, 7:] - robot.home) / robot.action_scale,
+                    qvel[:, 6:],
+                    heading_frame(quat, qpos[:, :3] - state.qpos[:, :3]),
+                    quat_to_rotvec(quat_mul(quat_conj(quat), qpos[:, 3:7])),
+                )
+            )
+        return {
+            name: np.concatenate(columns, axis=1)
+            for name, columns in zip(FUTURE_ROWS, zip(*seen, strict=True), strict=True)
+        }
 
     def reward_functions(self, state: State, memory: WalkMemory) -> dict[str, Any]:
         assert isinstance(memory, TrackMemory)
-        qpos, qvel = self.reference(memory)
-        turn = quat_to_rotvec(quat_mul(quat_conj(state.qpos[:, 3:7]), qpos[:, 3:7]))
-        bell = lambda error, k: np.exp(-k * terms.squared(error))  # noqa: E731 - five uses below
+        qpos, qvel = memory.reference_qpos, memory.reference_qvel
+        turn = lambda: quat_to_rotvec(quat_mul(quat_conj(state.qpos[:, 3:7]), qpos[:, 3:7]))  # noqa: E731
+        bell = lambda error, k: np.exp(-k * terms.squared(error))  # noqa: E731 - six uses below
         return super().reward_functions(state, memory) | {
             "track_pose": lambda: bell(state.qpos[:, 7:] - qpos[:, 7:], POSE),
             "track_velocity": lambda: bell(state.qvel[:, 6:] - qvel[:, 6:], POSE_RATE),
+            "track_end_effector": lambda: bell(self._sole_error(state, memory).reshape(len(qpos), -1), SOLES),
             "track_root": lambda: bell(state.qpos[:, :3] - qpos[:, :3], ROOT),
             "track_root_velocity": lambda: bell(state.qvel[:, :3] - qvel[:, :3], ROOT_VELOCITY),
-            "track_turn": lambda: bell(turn, TURN),
+            "track_turn": lambda: bell(turn(), TURN),
             "scuff": lambda: terms.scuff(state.foot_force, self.planned_load(memory), LOADED),
         }
 
+    def _sole_error(self, state: State, memory: TrackMemory) -> np.ndarray:
+        """Feet relative to the root in its heading frame, less where the reference has them, (n, 2, 3) m."""
+        relative = state.body_pos[:, self._ends] - state.body_pos[:, :1]
+        wanted = self.reference_bodies(memory)
+        wanted = wanted[:, self._ends] - wanted[:, :1]
+        ours, theirs = state.qpos[:, None, 3:7], memory.reference_qpos[:, None, 3:7]
+        return heading_frame(ours, relative) - heading_frame(theirs, wanted)
+
     def fallen(self, state: State, memory: WalkMemory) -> np.ndarray:
-        """A fall, or the root too far from where it should be."""
+        """A fall, or the bodies too far from where they should be."""
         assert isinstance(memory, TrackMemory)
-        qpos, _ = self.reference(memory)
-        lost = terms.squared(state.qpos[:, :3] - qpos[:, :3]) > self.config.max_distance**2
+        lost = np.linalg.norm(memory.error, axis=-1).mean(axis=-1) > self.max_distance
         return super().fallen(state, memory) | lost
+
+    def finished(self, memory: WalkMemory) -> np.ndarray:
+        """The last frame of a clip that does not loop is reached; who need not follow it goes on with its command."""
+        assert isinstance(memory, TrackMemory)
+        assert self.library is not None
+        if self.free:
+            return super().finished(memory)
+        return ~self.library.loops[memory.clip] & (memory.frame >= self.last_frames[memory.clip])
+
+    def info(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
+        """Walking's, the place in the reference and the tracking errors."""
+        assert isinstance(memory, TrackMemory)
+        reached = state.body_pos
+        wanted = reached - memory.error
+        return super().info(state, memory) | {
+            "clip": memory.clip.copy(),
+            "frame": memory.frame.copy(),
+            "mpjpe_global": 1e3 * terms.mean_distance(reached, wanted),
+            "mpjpe_root": 1e3 * terms.mean_distance(reached - reached[:, :1], wanted - wanted[:, :1]),
+            "mpjpe_aligned": 1e3 * terms.mean_distance(terms.procrustes(reached, wanted), wanted),
+            "velocity_error": memory.velocity_error.copy(),
+        }
+
+
+FUTURE_ROWS = ("reference_joint_position", "reference_joint_velocity", "root_error", "turn_error")
+
+
+def _reference_rows(robot: Robot, config: TrackConfig) -> tuple[Row, ...]:
+    """What is observed of the reference."""
+    if config.reference_observation == "none":
+        return ()
+    if config.reference_observation == "phase":
+        return (Row("phase", 2, "1", "sine and cosine of the way through the clip, one turn a clip", 1.0),)
+    joints, frames = len(robot.joint_names), config.future_frames
+    when = "of the next frame" if frames == (1,) else f"{', '.join(map(str, frames))} frames ahead"
+    sizes = (joints, joints, 3, 3)
+    units = ("1", "rad/s", "m", "rad")
+    limits = (5.0, 100.0, 5.0, 4.0)
+    meanings = (
+        f"{when}, (q - home) / half range",
+        f"{when}",
+        f"reference position {when} minus the root's, heading frame",
+        f"rotation vector to the reference orientation {when}, body frame",
+    )
+    return tuple(
+        Row(name, size * len(frames), unit, meaning, limit)
+        for name, size, unit, meaning, limit in zip(FUTURE_ROWS, sizes, units, meanings, limits, strict=True)
+    )
+
+
+def _clip_bodies(robot: Robot, library: MotionLibrary) -> np.ndarray:
+    """Where the bodies are in every frame of the library's clips, (frames, bodies, 3) m, in each clip's own world.
+
+    Rows as in the library's tables; where these also hold clips that are not the library's, ours are left blank.
+    """
+    bodies = np.empty((len(library.qpos), robot.model.nbody - robot.pelvis, 3))
+    for start, length in zip(library.starts, library.lengths, strict=True):
+        bodies[start : start + length] = robot.body_positions(library.qpos[start : start + length])
+    return bodies
+
+
+def clip_commands(qpos: np.ndarray, starts: np.ndarray, lengths: np.ndarray, dt: float) -> np.ndarray:
+    """The velocity command that each reference frame obeys, (frames, 3): forward, leftward m/s, yaw rate rad/s.
+
+    A clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading.
+    """
+    half = max(1, round(0.5 * COMMAND_WINDOW / dt))
+    commands = np.empty((len(qpos), 3))
+    for start, length in zip(starts, lengths, strict=True):
+        rows = np.arange(length)
+        before, after = np.maximum(rows - half, 0), np.minimum(rows + half, length - 1)
+        clip = qpos[start : start + length]
+        yaw = np.unwrap(quat_yaw(clip[:, 3:7]))
+        seconds = ((after - before) * dt)[:, None]
+        way = np.column_stack([clip[after, :2] - clip[before, :2], np.zeros(length)])
+        commands[start : start + length] = (
+            np.column_stack([heading_frame(clip[:, 3:7], way)[:, :2], yaw[after] - yaw[before]]) / seconds
+        )
+    return commands

@@ -17,7 +17,7 @@ from gait_envs.motion.library import MotionLibrary, load_clips
 from gait_envs.physics import State
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
 from gait_envs.tasks import terms
-from gait_envs.tasks.config import WalkConfig
+from gait_envs.tasks.config import TaskConfig, WalkConfig
 
 LOADED = 3.0  # N, a sole that bears more is in stance
 HEIGHT_WIDTH = 0.1  # m, of the bell around the target height
@@ -54,7 +54,7 @@ class Start:
     frame: int = 0
 
 
-def observation_layout(robot: Robot, config: WalkConfig) -> Layout:
+def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
     """The observation's table; 37 numbers with the default previous action."""
     held = len(_held_actions(robot, config))
     who = "waist, hips and knees" if config.previous_action == "legs" else "all servos"
@@ -71,7 +71,7 @@ def observation_layout(robot: Robot, config: WalkConfig) -> Layout:
     )
 
 
-def _held_actions(robot: Robot, config: WalkConfig) -> np.ndarray:
+def _held_actions(robot: Robot, config: TaskConfig) -> np.ndarray:
     """Which servos' last action is observed."""
     names = robot.joint_names
     return np.array([i for i, n in enumerate(names) if config.previous_action == "all" or "ankle" not in n])
@@ -80,19 +80,24 @@ def _held_actions(robot: Robot, config: WalkConfig) -> np.ndarray:
 class WalkTask:
     """Pure batched functions of (state, memory) for one robot and one configuration."""
 
-    option_keys = ("command", "qpos", "qvel")
+    option_keys: Mapping[str, int] = {"command": 1, "qpos": 1, "qvel": 1}  # of reset, and each value's dimensions
 
-    def __init__(self, robot: Robot, config: WalkConfig) -> None:
-        unknown = [name for name in config.reward_weights if name not in self.reward_terms]
-        if unknown:
-            raise ValueError(f"unknown reward term {unknown}; known are {list(self.reward_terms)}")
+    def __init__(self, robot: Robot, config: TaskConfig) -> None:
         self.robot, self.config = robot, config
+        self.reweight(config.reward_weights)
         self.layout = observation_layout(robot, config)
         self.amp_layout = AMP_LAYOUT
         self._held = _held_actions(robot, config)
         self.library: MotionLibrary | None = None
         if config.reference is not None:
             self.library = MotionLibrary(load_clips(config.reference), robot.joint_names, robot.control_rate)
+
+    def reweight(self, weights: Mapping[str, float]) -> None:
+        """From now on the reward is the sum of these terms; a schedule may change them between rollouts."""
+        unknown = [name for name in weights if name not in self.reward_terms]
+        if unknown:
+            raise ValueError(f"unknown reward term {unknown}; known are {list(self.reward_terms)}")
+        self.weights = dict(weights)
 
     # -- memory -----------------------------------------------------------------------------------------
 
@@ -117,7 +122,7 @@ class WalkTask:
 
     def draw_start(self, rng: np.random.Generator, level: float, options: Mapping[str, Any]) -> Start:
         """Where one episode begins; `options` of reset override the draw."""
-        config, robot = self.config, self.robot
+        config = self.config
         command = numbers_option(options, "command", 3) if "command" in options else self.draw_command(rng, level)
         from_reference = self.library is not None and rng.random() < config.rsi_probability
         clip = frame = 0
@@ -127,10 +132,7 @@ class WalkTask:
             frame = int(rng.integers(self.library.lengths[clip]))
             qpos, qvel = self.library.frame(clip, frame)
         else:
-            qpos, qvel = robot.home_qpos.copy(), np.zeros(robot.model.nv)
-            joints = qpos[7:] + config.reset_noise * rng.uniform(-1, 1, len(robot.home))
-            qpos[7:] = np.clip(joints, robot.lower, robot.upper)
-            qvel[6:] = 10 * config.reset_noise * rng.uniform(-1, 1, len(robot.home))
+            qpos, qvel = self.standing(rng)
         if "qpos" in options:
             qvel[:] = 0.0  # the drawn velocities belong to the drawn pose
         for key, value in (("qpos", qpos), ("qvel", qvel)):
@@ -140,12 +142,27 @@ class WalkTask:
             raise ValueError(f"options['qpos'] has the root quaternion {qpos[3:7]}, which is not of length 1")
         return Start(qpos, qvel, command, not from_reference and "qpos" not in options, clip, frame)
 
+    def standing(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The home pose and its velocities, with a little noise on the joints."""
+        robot, noise = self.robot, self.config.reset_noise
+        qpos, qvel = robot.home_qpos.copy(), np.zeros(robot.model.nv)
+        joints = qpos[7:] + noise * rng.uniform(-1, 1, len(robot.home))
+        qpos[7:] = np.clip(joints, robot.lower, robot.upper)
+        qvel[6:] = 10 * noise * rng.uniform(-1, 1, len(robot.home))
+        return qpos, qvel
+
     def draw_command(self, rng: np.random.Generator, level: float) -> np.ndarray:
         """A command within the range; with a curriculum, the forward range opens with the level."""
-        low, high = np.array(self.config.command_low), np.array(self.config.command_high)
-        if self.config.curriculum:
+        config = self._walk_config
+        low, high = np.array(config.command_low), np.array(config.command_high)
+        if config.curriculum:
             high[0] = low[0] + (high[0] - low[0]) * (0.3 + 0.7 * level)
         return rng.uniform(low, high)
+
+    @property
+    def _walk_config(self) -> WalkConfig:
+        assert isinstance(self.config, WalkConfig)
+        return self.config
 
     def begin(self, memory: WalkMemory, ids: np.ndarray, starts: list[Start], lag: np.ndarray) -> None:
         """Write the rows of the freshly reset sub-environments."""
@@ -167,9 +184,10 @@ class WalkTask:
 
     def resample(self, memory: WalkMemory, rows: np.ndarray, rngs: list[np.random.Generator]) -> None:
         """Draw new commands where one is due, among the sub-environments `rows`."""
-        if self.config.command_interval <= 0:
+        interval = self._walk_config.command_interval
+        if interval <= 0:
             return
-        period = max(1, round(self.config.command_interval / self.robot.dt))
+        period = max(1, round(interval / self.robot.dt))
         for i in rows[memory.steps[rows] % period == 0]:
             memory.command[i] = self.draw_command(rngs[i], float(memory.level[i]))
 
@@ -260,7 +278,7 @@ class WalkTask:
     def reward(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
         """Weighted terms (n,), in the order of the weights; their sum is the reward."""
         functions = self.reward_functions(state, memory)
-        return {name: weight * functions[name]() for name, weight in self.config.reward_weights.items()}
+        return {name: weight * functions[name]() for name, weight in self.weights.items()}
 
     def reward_functions(self, state: State, memory: WalkMemory) -> dict[str, Callable[[], np.ndarray]]:
         """Every term by name, computed only when it is called for."""
@@ -293,6 +311,10 @@ class WalkTask:
         height, config = state.qpos[:, 2], self.config
         tilted = -gravity_direction(state)[:, 2] < np.cos(config.max_tilt)
         return (height < config.min_height) | (height > config.max_height) | tilted
+
+    def finished(self, memory: WalkMemory) -> np.ndarray:
+        """Whether the episode has come to its own end, other than by a failure (n,); walking has none."""
+        return np.zeros(len(memory.steps), dtype=bool)
 
     def info(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
         """What one may want to log; constant keys and shapes."""

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from gait_envs.models.robot import wildrobot
 from gait_envs.motion.clip import Clip, ClipError, check_fits, load_clip, save_clip, velocities
-from gait_envs.motion.library import MotionLibrary, load_clips
 from gait_envs.rotations import quat_from_rotvec, quat_mul, yaw_quat
 
 JOINTS = wildrobot().joint_names
@@ -225,43 +224,3 @@ def test_velocities_carry_mujoco_from_frame_to_frame() -> None:
     reached = qpos[0].copy()
     mujoco.mj_integratePos(model, reached, velocities(qpos, 50.0)[0], 0.02)
     np.testing.assert_allclose(reached, qpos[1], atol=1e-14)
-
-
-# -- libraries ------------------------------------------------------------------------------------------
-
-
-def test_a_library_answers_by_clip_and_frame() -> None:
-    walk, stand = sample(6), sample(4, loop=False, qpos=sample(4).qpos * ([0.0] + [1.0] * 15))
-    library = MotionLibrary([walk, stand], JOINTS, 50.0)
-    np.testing.assert_allclose(library.speeds, [0.5, 0.0])
-    assert library.nearest_speed(0.3) == 0
-    assert library.nearest_speed(0.2) == 1
-    qpos, qvel = library.frame(0, 3)
-    np.testing.assert_array_equal(qpos[:3], [0, 0, 0.46])  # over the origin
-    np.testing.assert_array_equal(qvel, walk.qvel[3])
-    # A loop of 5 intervals: frame 12 is frame 2 after two turns of 0.05 m; the other stops on its last frame.
-    qpos, qvel = library.at(np.array([0, 0, 1, 1]), np.array([2, 12, 3, 12]))
-    np.testing.assert_allclose(qpos[:, 0], [0.02, 0.12, 0.0, 0.0])
-    np.testing.assert_array_equal(qpos[3], stand.qpos[3])
-    np.testing.assert_array_equal(qvel, [walk.qvel[2], walk.qvel[2], stand.qvel[3], np.zeros(15)])
-    qpos += 1.0
-    np.testing.assert_array_equal(library.at(np.array([0]), np.array([2]))[0], walk.qpos[2:3])  # a copy
-
-
-def test_libraries_refuse_what_does_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(ClipError, match="at least one"):
-        MotionLibrary([], JOINTS, 50.0)
-    with pytest.raises(ClipError, match="controlled at 50"):
-        MotionLibrary([sample(), sample(fps=30.0)], JOINTS, 50.0)
-
-
-def test_clips_are_found_by_file_folder_and_list(tmp_path: Path) -> None:
-    for name in ("b", "a"):
-        save_clip(tmp_path / f"{name}.npz", sample())
-    assert [clip.name for clip in load_clips(tmp_path)] == ["a", "b"]
-    assert [clip.name for clip in load_clips([str(tmp_path / "b.npz"), str(tmp_path)])] == ["b", "a", "b"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ClipError, match=r"holds no \.npz clip"):
-        load_clips(tmp_path / "empty")
-    with pytest.raises(ClipError, match="neither a clip, nor a folder of clips, nor an embedded set"):
-        load_clips("no_such_walk")

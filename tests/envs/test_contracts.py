@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -17,20 +18,19 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from gait_envs import EPISODE_STEPS, IDS
+from gait_envs.motion.clip import save_clip
+from gait_envs.motion.library import load_clips
 from gait_envs.vector_env import GaitVectorEnv
 
 INFO_KEYS = {
     *("x_position", "y_position", "x_velocity", "y_velocity", "yaw_rate", "command", "amp_obs"),
     *("speed_error", "lateral_error", "yaw_rate_error", "success", "fall"),
 }
+TRACK_KEYS = {"clip", "frame", "mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error"}
 MODES = list(AutoresetMode)
 # Everything at once that draws from a sub-environment's generator.
-BUSY = {
-    "randomize": {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2)},
-    "command_interval": 0.26,
-    "curriculum": True,
-    "rsi_probability": 0.3,
-}
+BUSY = {"randomize": {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2)}, "rsi_probability": 0.3}
+BUSY_WALK = BUSY | {"command_interval": 0.26, "curriculum": True}
 
 
 @pytest.fixture(params=sorted(IDS))
@@ -50,9 +50,18 @@ def make_vec(env_id: str) -> Callable[..., GaitVectorEnv]:
     return lambda n, **config: gymnasium.make_vec(env_id, n, vectorization_mode="vector_entry_point", **config)
 
 
+@pytest.fixture(scope="session")
+def finite(reference: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A clip of the reference that comes to an end."""
+    clip = dataclasses.replace(load_clips(reference)[1], loop=False)
+    return str(save_clip(tmp_path_factory.mktemp("finite") / "finite.npz", clip))
+
+
 @pytest.fixture(params=["default", "busy"])
-def settings(request: pytest.FixtureRequest, reference: str) -> dict[str, Any]:
-    return {} if request.param == "default" else BUSY | {"reference": reference}
+def settings(request: pytest.FixtureRequest, env_id: str, reference: str, finite: str) -> dict[str, Any]:
+    if request.param == "default":
+        return {}
+    return BUSY_WALK | {"reference": reference} if IDS[env_id] == "walk" else BUSY | {"reference": (reference, finite)}
 
 
 def actions_for(n: int, steps: int, seed: int = 0) -> np.ndarray:
@@ -120,11 +129,11 @@ def test_walk_observes_37_numbers() -> None:
     assert gymnasium.make("GaitNet/WildRobot-v0", previous_action="all").observation_space.shape == (39,)
 
 
-def test_step_returns_python_types_and_constant_keys(make: Callable) -> None:
+def test_step_returns_python_types_and_constant_keys(env_id: str, make: Callable) -> None:
     env = make()
     obs, first = env.reset(seed=3)
     rewards = {f"reward_{name}" for name in env.unwrapped.core.task.config.reward_weights}
-    assert set(first) == INFO_KEYS | rewards
+    assert set(first) == INFO_KEYS | rewards | (TRACK_KEYS if IDS[env_id] == "track" else set())
     for action in actions_for(1, 80)[:, 0]:
         obs, reward, terminated, truncated, info = env.step(action)
         assert obs.dtype == np.float32
@@ -163,12 +172,13 @@ def test_seeds_decide_everything(make: Callable, settings: dict) -> None:
     assert not np.array_equal(rollout(env, 7, 1)[0], rollout(env, None, 1)[0])  # no seed: the life goes on
 
 
-def test_no_observation_is_constant(make_vec: Callable) -> None:
+def test_no_observation_is_constant(env_id: str, make_vec: Callable) -> None:
     env = make_vec(8)
     env.reset(seed=0)
     observations = np.concatenate([env.step(action)[0] for action in actions_for(8, 120)])
-    lateral = env.core.task.layout.slices()["command"].start + 1  # 0 in the default range of commands
-    assert np.flatnonzero(np.ptp(observations, axis=0) == 0).tolist() == [lateral]
+    lateral = env.core.task.layout.slices()["command"].start + 1  # 0 in walking's default range of commands
+    constant = [lateral] if IDS[env_id] == "walk" else []
+    assert np.flatnonzero(np.ptp(observations, axis=0) == 0).tolist() == constant
 
 
 # -- the vector form ------------------------------------------------------------------------------------
@@ -250,7 +260,7 @@ def test_vector_equals_scalars_bit_for_bit(
         if len(ours) == 5:
             falls, timeouts = falls + ours[2].sum(), timeouts + ours[3].sum()
     assert falls > 10
-    assert timeouts or IDS[env_id] != "walk"
+    assert timeouts > 0  # walking's at the time limit, tracking's at a clip's end
 
 
 @pytest.mark.parametrize("mode", MODES[:2], ids=lambda mode: mode.name)
@@ -459,7 +469,7 @@ def test_actions_beyond_the_box_are_clipped(make: Callable) -> None:
 
 def test_unknown_names_are_refused(make: Callable, make_vec: Callable) -> None:
     for maker in (make, lambda **config: make_vec(2, **config)):
-        with pytest.raises(TypeError, match=r"unknown key 'gravity'.*known are command_low, .*randomize"):
+        with pytest.raises(TypeError, match=r"unknown key 'gravity'.*known are heading_gain, .*randomize"):
             maker(gravity=1.0)
         with pytest.raises(TypeError, match=r"unknown key 'wind' in randomize; known are enabled, mass"):
             maker(randomize={"wind": 1.0})

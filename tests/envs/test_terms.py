@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from gait_envs.control.position import action_holding, low_pass, servo_target
 from gait_envs.layout import Layout, Row
@@ -53,6 +56,46 @@ def test_scuffs_are_loads_that_the_plan_has_in_the_air() -> None:
     planned = np.array([[0.0, 0.0, 16.0, 16.0], [0.0, 0.0, 0.0, 0.0], [np.inf] * 4])
     # The left foot; the left foot, as the right one bears 2.5 N only; none, as the plan is not known.
     np.testing.assert_allclose(terms.scuff(force, planned, 3.0), [1, 1, 0])
+
+
+def test_mean_distance() -> None:
+    points = np.array([[[0.0, 0, 0], [3.0, 4.0, 0]], [[1.0, 1, 1], [1.0, 1, 1]]])
+    targets = np.array([[[0.0, 0, 2.0], [0.0, 0, 0]], [[1.0, 1, 1], [1.0, 1, 1]]])
+    np.testing.assert_allclose(terms.mean_distance(points, targets), [(2 + 5) / 2, 0])
+
+
+def test_procrustes_undoes_a_move_a_turn_and_a_scale() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(5, 10, 3))
+    turn = Rotation.random(5, random_state=1).as_matrix()
+    scale = np.array([0.3, 1.0, 2.0, 5.0, 1.0])[:, None, None]
+    points = scale * np.einsum("nij,nkj->nki", turn, targets) + rng.normal(size=(5, 1, 3))
+    np.testing.assert_allclose(terms.procrustes(points, targets), targets, atol=1e-12)
+
+
+def test_procrustes_never_mirrors() -> None:
+    """A left hand stays a left hand: what a reflection alone could undo is left."""
+    targets = np.random.default_rng(0).normal(size=(3, 10, 3))
+    found = terms.procrustes(targets * [-1, 1, 1], targets)
+    assert (terms.mean_distance(found, targets) > 0.1).all()
+    assert np.isfinite(terms.procrustes(targets * [1, 1, 0], targets * [1, 1, 0])).all()  # nor does a flat figure fail
+
+
+@given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0.0, 3.0))
+@settings(max_examples=30)
+def test_procrustes_is_the_best_there_is(seed: int, noise: float) -> None:
+    """The rotation is SciPy's (Kabsch's), and no scale near the one found does better."""
+    rng = np.random.default_rng(seed)
+    targets = rng.normal(size=(10, 3))
+    points = targets + noise * rng.normal(size=(10, 3)) + rng.normal(size=3)
+    found = terms.procrustes(points[None], targets[None])[0]
+    middle, goal = points - points.mean(0), targets - targets.mean(0)
+    turned = Rotation.align_vectors(goal, middle)[0].apply(middle)
+    best = np.sum((found - targets) ** 2)
+    scale = np.sum(turned * goal) / np.sum(turned**2)
+    np.testing.assert_allclose(found - targets.mean(0), scale * turned, atol=1e-6)
+    for other in (0.99 * scale, 1.01 * scale, 1.0):
+        assert best <= np.sum((other * turned - goal) ** 2) + 1e-12
 
 
 def test_low_pass() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from walker import walker_bvh
 
-from gait_envs.motion.importers.bvh import read_bvh
+from gait_envs.motion.importers.bvh import open_capture, read_bvh
+from gait_envs.motion.importers.text import MAX_JOINTS
 from gait_envs.motion.skeleton import MotionError, SkeletonMotion, forward_kinematics
 
 SMALL = """HIERARCHY
@@ -132,6 +134,18 @@ def test_harmless_variants_read_the_same(tmp_path: Path, text: str) -> None:
         (SMALL.replace("Frames: 3", "Frames: 5"), "line 25: the file ends here after 3 of 5 frames"),
         (SMALL[: SMALL.index("0 90 0")], "line 22: the file ends here after 0 of 3 frames"),
         (SMALL[: SMALL.rindex("50")], "line 25: the row has 5 values, the channels need 9"),
+        (SMALL.replace("Frames: 3", "Frames: 999999999999"), "line 25: the file ends here after 3 of 999999999999"),
+        (SMALL.replace("Frames: 3", f"Frames: {'9' * 5000}"), "line 21: Frames: '99999"),
+        (SMALL.replace("CHANNELS 3", f"CHANNELS {'9' * 5000}"), "line 9: CHANNELS: '99999"),
+        (SMALL.replace("CHANNELS 3 X", f"CHANNELS 7{4 * ' Zrotation'} X"), "line 9: 7 channels; a joint has 6 at most"),
+        (SMALL.replace("0.0333333", "1e-320"), "line 22: Frame Time is 9.99989e-321 s; expected"),
+        (SMALL.replace("1 90 2 90", "1 1e99 2 90"), "line 24: motion row: '1e99' is too large"),
+        (SMALL.replace("1 90 2 90", "1 9_0 2 90"), "line 24: motion row: '9_0' is not a number"),
+        (SMALL.replace("1 90 2 90", "1 90 2" + " " * (1 << 20)), "line 24: the line has 1048576 characters or more"),
+        (
+            "HIERARCHY\n" + "ROOT a {\nOFFSET 0 0 0\n" + "JOINT a {\nOFFSET 0 0 0\n" * 9999,
+            f"more than {MAX_JOINTS} joints",
+        ),
     ],
 )
 def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
@@ -155,6 +169,58 @@ def test_what_is_put_right_is_noted(tmp_path: Path) -> None:
     assert motion.skeleton.names[:2] == ("Hips", "Hips#2")
     assert "Frames says 2 and 3 rows follow" in motion.notes[0]
     assert "line 6: a second joint 'Hips'" in motion.notes[1]
+
+
+def test_names_stay_apart(tmp_path: Path) -> None:
+    text = SMALL.replace("JOINT Knee", "JOINT Hips_end").replace("End Site", "JOINT Hips_end", 1)
+    text = text.replace("OFFSET 0 -30 0", "OFFSET 0 -30 0\nCHANNELS 0\nJOINT Hips_end#2 {\nOFFSET 0 0 0\n}\n")
+    names = read_bvh(write(tmp_path, text)).skeleton.names
+    assert names == ("Hips", "Hips_end", "Hips_end#2", "Hips_end#2#2", "Hips_end_end")
+
+
+# -- blocks -----------------------------------------------------------------------------------------------
+
+
+def long_text(frames: int) -> str:
+    rows = np.random.default_rng(0).uniform(-180, 180, (frames, 9))
+    head = SMALL[: SMALL.index("0 90 0 0")].replace("Frames: 3", f"Frames: {frames}")
+    return head + "".join(" ".join(f"{x:.6f}" for x in row) + "\n" for row in rows)
+
+
+def test_blocks_are_the_whole(tmp_path: Path) -> None:
+    capture = open_capture(write(tmp_path, long_text(25) + "extra\n"))
+    whole = capture.read()
+    assert (capture.frames, whole.frames, whole.name, whole.fps) == (25, 25, "motion", 30.0)
+    assert whole.notes == ("Frames says 25 and 26 rows follow; the last 1 are ignored",)
+    for _ in range(2):  # a capture can be gone through again
+        rotations, translations = zip(*capture.blocks(10), strict=True)
+        assert [len(block) for block in rotations] == [10, 10, 5]
+        np.testing.assert_array_equal(np.concatenate(rotations), whole.rotations)
+        np.testing.assert_array_equal(np.concatenate(translations), whole.translations)
+
+
+def test_a_fault_in_a_later_block_names_its_line(tmp_path: Path) -> None:
+    lines = long_text(25).splitlines()
+    lines[22 + 13] = lines[22 + 13].replace(" ", " x", 1)
+    blocks = open_capture(write(tmp_path, "\n\n" + "\n".join(lines))).blocks(10)
+    next(blocks)
+    with pytest.raises(MotionError, match="line 38: motion row: 'x"):  # two blank lines came first
+        next(blocks)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(frames: int) -> int:
+        path = write(tmp_path, long_text(frames))
+        tracemalloc.start()
+        try:
+            for _ in open_capture(path).blocks(100):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(200)  # what is imported and cached on the way is no part of the comparison
+    assert peak(6000) < 1.2 * peak(400)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -49,8 +49,8 @@ def test_unknown_source_and_license_are_warned_of(run, capture: Path, tmp_path: 
     out = tmp_path / "walk.npz"
     code, _, errors = run("retarget", capture, "--out", out, "--no-picture")
     assert code == 0
-    assert "source is unknown; say it with --source" in errors
-    assert "license is unknown; say it with --license" in errors
+    assert "source is unknown; say it with --source or --table" in errors
+    assert "license is unknown; say it with --license or --table" in errors
     assert load_clip(out).license == "unknown"
     assert not out.with_suffix(".png").exists()
 

@@ -178,7 +178,7 @@ def test_load_policy_says_what_is_missing(tmp_path):
 
 @pytest.fixture
 def loaded_stub(monkeypatch):
-    monkeypatch.setattr("gait_trainers.evaluate.load_policy", lambda path: stub(std=0.05))
+    monkeypatch.setattr("gait_trainers.evaluate.load_policy", lambda path, env_id=None: stub(std=0.05))
 
 
 def run_cli(*arguments: str):

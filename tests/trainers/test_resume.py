@@ -128,3 +128,16 @@ def test_training_ends_when_the_goal_is_met(reference_clip: Path, tmp_path: Path
     assert result.stopped.startswith("it walks: success 100%")
     assert (result.iterations, result.steps) == (2, 2 * 8 * 16)
     assert final_state(tmp_path / "early")["sb3"]["num_timesteps"] == 2 * 8 * 16
+
+
+def test_a_run_whose_time_is_up_is_complete_until_it_is_given_more(reference_clip: Path, tmp_path: Path) -> None:
+    first = train(load_config(overrides=settings(tmp_path, "timed", reference_clip, minutes=1e-4, iterations=3)))
+    assert (first.iterations, first.stopped) == (1, "0.0001 minutes of training are up")
+    before = final_state(tmp_path / "timed")
+    again = resume(tmp_path / "timed")
+    assert (again.iterations, again.steps, again.stopped) == (1, first.steps, first.stopped)
+    assert differences(before, final_state(tmp_path / "timed")) == []
+    assert len(read_metrics(tmp_path / "timed" / "metrics.csv")) == 1
+    more = resume(tmp_path / "timed", {"run.minutes": 60.0})
+    assert (more.iterations, more.stopped) == (3, None)
+    assert load_config(tmp_path / "timed" / "config.yaml").run.minutes == 60

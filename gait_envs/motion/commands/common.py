@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gait_envs.motion.catalogue import Entry, column
 from gait_envs.motion.clip import Clip
 
 out_console, err_console = Console(), Console(stderr=True)
 
+# Figure -> heading and format of its column in the table of a set.
+_COLUMNS = {
+    "seconds": ("s", "{:.1f}"),
+    "speed": ("m/s", "{:.2f}"),
+    "cadence": ("steps /min", "{:.0f}"),
+    "stride_length": ("stride m", "{:.2f}"),
+    "ankle_path_mm": ("ankle mm", "{:.1f}"),
+    "slip_median": ("slip cm/s", "{:.1f}"),
+    "balance_mm": ("off mm", "{:.0f}"),
+    "feasible_percent": ("can do %", "{:.0f}"),
+}
+_SCALE = {"slip_median": 100.0}
+_ROWS = 40  # clips, and reasons, of a set printed at most; set.json has all
 
-def print_summary(clip: Clip, quality: dict[str, float]) -> None:
+
+def print_summary(clip: Clip, quality: Mapping[str, float]) -> None:
     """A clip's facts and figures as a table."""
     table = Table(show_header=False, title=escape(clip.name), min_width=48)
     meta = {k: v for k, v in clip.meta.items() if k not in ("quality", "notes", "faults", "body")}
@@ -28,6 +46,32 @@ def print_summary(clip: Clip, quality: dict[str, float]) -> None:
     for key, value in quality.items():
         table.add_row(key, f"{value:.4g}")
     out_console.print(table)
+
+
+def print_set(entries: Sequence[Entry], title: str) -> None:
+    """A set's clips as a table with the medians of the fit ones, then why others were set aside."""
+    clips = [entry for entry in entries if entry.file]
+    fit = [entry for entry in clips if entry.verdict == "fit"]
+    table = Table("clip", *(heading for heading, _ in _COLUMNS.values()), title=escape(title))
+    for entry in clips[:_ROWS]:
+        table.add_row(escape(entry.name), *_cells(entry.quality or {}), style=None if entry in fit else "yellow")
+    if len(clips) > _ROWS:
+        table.add_row(f"and {len(clips) - _ROWS} more")
+    if len(fit) > 1:
+        table.add_section()
+        medians = {key: float(np.median(column(fit, key))) for key in _COLUMNS if len(column(fit, key))}
+        table.add_row("median of the fit", *_cells(medians))
+    out_console.print(table)
+    aside = [entry for entry in entries if entry.verdict != "fit"]
+    for entry in aside[:_ROWS]:
+        out_console.print(f"{entry.verdict:8s} {escape(entry.name)}: {escape('; '.join(entry.faults))}", soft_wrap=True)
+    if len(aside) > _ROWS:
+        out_console.print(f"and {len(aside) - _ROWS} more")
+
+
+def _cells(figures: Mapping[str, float]) -> list[str]:
+    return [form.format(figures[key] * _SCALE.get(key, 1.0)) if key in figures else "-"
+            for key, (_, form) in _COLUMNS.items()]  # fmt: skip
 
 
 def warn(text: str) -> None:

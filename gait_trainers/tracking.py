@@ -1,0 +1,240 @@
+"""Runs a policy along reference clips and says how closely it follows them, clip by clip."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from gait_envs.core import Core
+from gait_envs.tasks.config import TrackConfig
+from gait_envs.tasks.track import TrackTask
+from gait_trainers.bundle import Policy, deployment_kwargs, make_env
+from gait_trainers.config import env_options
+from gait_trainers.gait_metrics import FALL_CAUSES, masked_mean
+from gait_trainers.recording import EvaluationError, Recording, record_episodes, summary
+
+ERRORS = ("mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error")  # mm, mm, mm, m/s, of a frame's info
+CAUSES = (*FALL_CAUSES, "strayed")  # strayed: upright, but too far from where the clip is
+BATCH, FRAMES = 512, 250_000  # episodes simulated together, and frames of all of them: bounds the memory
+SHOWN = 40  # clips in a table; of more, the hardest
+
+
+def follows_clips(env_id: str) -> bool:
+    """Whether the environment's task is to follow clips, not to obey commands."""
+    options = env_options(env_id)
+    return options is not None and issubclass(options, TrackConfig)
+
+
+class Reference(NamedTuple):
+    """The clips that a policy is to follow, within the task that compares it with them."""
+
+    task: TrackTask
+    time_limit: int  # steps of a looping clip
+    longest: int  # steps of any episode
+
+
+def open_reference(
+    policy: Policy, reference: str | Sequence[str] | None = None, env_kwargs: Mapping[str, Any] | None = None
+) -> Reference:
+    """The task of the policy's environment on these clips (None: the embedded set).
+
+    A clip of `n` frames is followed for its n - 1 steps and a looping one for the environment's time limit; where
+    `env_kwargs` holds `max_episode_steps`, no clip for longer than that.
+    """
+    if not follows_clips(policy.env_id):
+        raise EvaluationError(f"{policy.name}: {policy.env_id} obeys commands and follows no clip; give none")
+    given = {"whole_clips": True} | dict(env_kwargs or {}) | ({} if reference is None else {"reference": reference})
+    env = make_env(policy.env_id, threads=1, **(deployment_kwargs(policy.env_kwargs) | given))
+    task, limit = env.core.task, env.core.max_episode_steps
+    env.close()
+    return Reference(task, limit, limit if "max_episode_steps" in given else np.iinfo(np.int64).max)
+
+
+def shortened(reference: Reference, seconds: float | None) -> Reference:
+    """The reference with episodes of at most this long, looping clips exactly so; None leaves it."""
+    if seconds is None:
+        return reference
+    steps = max(1, round(seconds / reference.task.robot.dt))
+    return reference._replace(time_limit=steps, longest=steps)
+
+
+class Plan(NamedTuple):
+    """n episodes: which clip each follows, from which frame, for how many steps, and its seed; (n,) each."""
+
+    clip: np.ndarray
+    frame: np.ndarray
+    steps: np.ndarray
+    seed: np.ndarray
+
+    def batches(self) -> Iterator[np.ndarray]:
+        """Numbers of the episodes to simulate together: alike in length, as many as memory is meant for."""
+        order, start = np.argsort(-self.steps, kind="stable"), 0
+        while start < len(order):
+            count = max(1, min(BATCH, FRAMES // int(self.steps[order[start]] + 1)))
+            yield order[start : start + count]
+            start += count
+
+
+def plan_whole(reference: Reference, clips: np.ndarray, seed: int) -> Plan:
+    """Each of `clips` (n,) from its first frame to its end; a looping one until the time limit."""
+    library = reference.task.library
+    assert library is not None
+    steps = np.where(library.loops[clips], reference.time_limit, library.lengths[clips] - 1)
+    return Plan(clips, np.zeros_like(clips), np.minimum(steps, reference.longest), seed + np.arange(len(clips)))
+
+
+def follow(
+    policy: Policy, task: TrackTask, plan: Plan, rows: np.ndarray, *, stochastic: bool = False, threads: int = 0
+) -> Recording:
+    """The episodes `rows` of a plan, recorded, with each frame's ERRORS as columns.
+
+    The rollout's command is the mean of the clip's own over the frames that were reached, and `acceleration_error`
+    (n,) rad/s² among the ends is the mean over joints and frames of the joints' accelerations' distance.
+    """
+    core = Core(task, len(rows), threads=threads)
+    options = {"clip": plan.clip[rows], "frame": plan.frame[rows]}
+    seeds = plan.seed[rows].tolist()
+    found = record_episodes(
+        policy, core, seeds, options, stochastic=stochastic, limits=plan.steps[rows], columns=(*ERRORS, "command")
+    )
+    rollout, ends = found.rollout, found.ends
+    command = masked_mean(found.columns.pop("command"), tracked(found))
+    height = rollout.qpos[ends["steps"], np.arange(core.n), 2]
+    strayed = (ends["cause"] == "low") & (height >= task.config.min_height)
+    ends = ends | {
+        "cause": np.where(strayed, "strayed", ends["cause"]),
+        "acceleration_error": _acceleration_error(task, plan, rows, found),
+    }
+    return Recording(dataclasses.replace(rollout, command=command), ends, found.columns)
+
+
+def reference_poses(task: TrackTask, clip: int, frames: np.ndarray) -> np.ndarray:
+    """Poses (k, nq) of a clip at frames (k,), moved as an episode that begins at the first of them would move it."""
+    assert task.library is not None
+    qpos, _ = task.library.at(np.full(len(frames), clip), frames)
+    qpos[:, :2] -= qpos[0, :2]
+    return qpos
+
+
+def tracked(recording: Recording) -> np.ndarray:
+    """(T, n) the frames to compare with the clip: all that were reached but the first, which was put there."""
+    mask = recording.rollout.valid.copy()
+    mask[0] = False
+    return mask
+
+
+def _acceleration_error(task: TrackTask, plan: Plan, rows: np.ndarray, recording: Recording) -> np.ndarray:
+    """(n,) rad/s², from one frame's joint rates to the next's."""
+    library, rollout = task.library, recording.rollout
+    assert library is not None
+    frames = plan.frame[rows] + np.arange(len(rollout.valid))[:, None]  # (T, n)
+    clips = np.broadcast_to(plan.clip[rows], frames.shape)
+    wanted = library.qvel[library.index_at(clips.ravel(), frames.ravel())].reshape(*frames.shape, -1)
+    change = np.diff(rollout.qvel[..., 6:] - wanted[..., 6:], axis=0) / rollout.dt
+    return masked_mean(np.abs(change).mean(-1), rollout.valid[1:])
+
+
+# -- evaluation ----------------------------------------------------------------------------------------
+
+
+def evaluate_tracking(
+    policy: Policy,
+    episodes: int | None = None,
+    clips: Sequence[str] | None = None,
+    reference: str | Sequence[str] | None = None,
+    stochastic: bool = False,
+    seed: int = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
+    threads: int = 0,
+) -> dict[str, Any]:
+    """Every clip of the reference (or those named) once, or `episodes` shared out over them; JSON-able figures.
+
+    An episode begins on the clip's first frame and succeeds where it reaches its end without a fall and without
+    straying beyond `max_distance`, the bodies' mean distance. Errors are means over the frames of an episode, then
+    over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded `seed + i`.
+    """
+    opened = open_reference(policy, reference, env_kwargs)
+    task, library = opened.task, opened.task.library
+    assert library is not None
+    chosen = np.array([library.index(name) for name in clips] if clips else range(len(library.clips)))
+    count = len(chosen) if episodes is None else episodes
+    if count < len(chosen):
+        raise EvaluationError(f"{count} episodes are too few for {len(chosen)} clips; give at least one each")
+    of_clip = np.arange(count) % len(chosen)  # episode -> clip, shared out evenly
+    plan = plan_whole(opened, chosen[of_clip], seed)
+    batches = list(plan.batches())
+    parts = []
+    for rows in batches:
+        found = follow(policy, task, plan, rows, stochastic=stochastic, threads=threads)
+        ends, mask = found.ends, tracked(found)
+        errors = {name: masked_mean(found.columns[name], mask) for name in ERRORS}
+        parts.append(ends | errors | {"progress": ends["steps"] / plan.steps[rows]})
+    back = np.argsort(np.concatenate(batches))  # from the order of simulation to the plan's
+    table = {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
+    per_clip = [
+        {
+            "clip": library.names[clip],
+            "seconds": float(library.durations[clip]),
+            "speed": float(library.speeds[clip]),
+            **summary(table, of_clip == i, CAUSES),
+        }
+        for i, clip in enumerate(chosen)
+    ]
+    return {
+        "policy": policy.name,
+        "environment": policy.env_id,
+        "env_kwargs": dict(env_kwargs or {}),
+        "reference": task.config.reference,
+        "mode": "stochastic" if stochastic else "deterministic",
+        "seed": seed,
+        "max_distance": None if task.free else task.max_distance,
+        "clips": len(chosen),
+        **summary(table, np.ones(count, bool), CAUSES),
+        "per_clip": per_clip,
+    }
+
+
+# -- table ---------------------------------------------------------------------------------------------
+
+COLUMNS = (  # heading, key, format
+    ("length\ns", "seconds", "{:.1f}"),
+    ("speed\nm/s", "speed", "{:.2f}"),
+    ("success", "success_rate", "{:.0%}"),
+    ("reached", "progress", "{:.0%}"),
+    ("global\nmm", "mpjpe_global", "{:.1f}"),
+    ("root-rel.\nmm", "mpjpe_root", "{:.1f}"),
+    ("aligned\nmm", "mpjpe_aligned", "{:.1f}"),
+    ("velocity\nm/s", "velocity_error", "{:.3f}"),
+    ("acceleration\nrad/s²", "acceleration_error", "{:.0f}"),
+)
+
+
+def print_tracking(result: Mapping[str, Any], console: Console) -> None:
+    """A row a clip, the hardest ones where they are many, and one for all."""
+    rows = result["per_clip"]
+    left_out = len(rows) - SHOWN
+    if left_out > 0:
+        rows = sorted(rows, key=lambda row: (row["success_rate"], row["progress"], -(row["mpjpe_global"] or 0.0)))[
+            :SHOWN
+        ]
+    title = f"{result['policy']}: {result['episodes']} episodes, {result['mode']}"
+    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
+    limit = result["max_distance"]
+    table.caption = "failure: a fall" + (f", or bodies {limit:g} m off the clip on average" if limit else "")
+    table.caption_justify = "left"
+    if left_out > 0:
+        table.caption += f"; the {SHOWN} hardest of {len(result['per_clip'])} clips, --json has all"
+    for heading in ("clip", *(heading for heading, _, _ in COLUMNS), "failures"):
+        table.add_column(heading, justify="left" if heading in ("clip", "failures") else "right")
+    for row in (*rows, {**result, "clip": "all"}):
+        if row["clip"] == "all":
+            table.add_section()
+        cells = ("–" if row.get(key) is None else form.format(row[key]) for _, key, form in COLUMNS)
+        causes = ", ".join(f"{count} {cause}" for cause, count in row["falls"].items() if count) or "–"
+        table.add_row(row["clip"], *cells, causes)
+    console.print(table)
