@@ -213,6 +213,11 @@ class Core:
         """Continue from `get_state`, bit for bit."""
         if len(saved["ended"]) != self.n:
             raise ValueError(f"the saved state is of {len(saved['ended'])} sub-environments, this has {self.n}")
+        for part in ("memory", "state"):
+            names = {f.name for f in dataclasses.fields(getattr(self, part))}
+            if set(saved[part]) != names:
+                different = ", ".join(sorted(names ^ set(saved[part])))
+                raise ValueError(f"the saved {part} is of another version or task; they differ in {different}")
         self.physics.set_state(saved["physics"])
         self.memory = type(self.memory)(**{k: np.array(v) for k, v in saved["memory"].items()})
         self.state = State(**{k: np.array(v) for k, v in saved["state"].items()})

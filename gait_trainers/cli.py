@@ -177,7 +177,7 @@ def imitate(given: Given, reference: ReferenceOption = None) -> None:
 
 
 # What may differ when a run is continued: how long, and on what. Anything else would not be the same run.
-RESUMABLE = {"run.iterations", "run.device", "run.torch_threads"}
+RESUMABLE = {"run.iterations", "run.minutes", "run.device", "run.torch_threads"}
 
 
 def _train(given: Given, implied: dict[str, Any]) -> None:

@@ -211,7 +211,7 @@ def command(
     policy: PolicyArgument,
     episodes: Annotated[
         int | None,
-        typer.Option(min=1, help="In all, shared out over commands or clips. [default: 100, or each clip once]"),
+        typer.Option(min=1, help="In all, shared out over commands or clips.", show_default="100, or each clip once"),
     ] = None,
     command: Annotated[
         list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated.")

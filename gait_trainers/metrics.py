@@ -14,6 +14,8 @@ STEP_METRICS = {
     "speed_error": "speed_error",
     "lateral_error": "lateral_error",
     "yaw_rate_error": "yaw_rate_error",
+    "mpjpe_global": "mpjpe_global",
+    "mpjpe_root": "mpjpe_root",
 }
 
 

@@ -238,10 +238,14 @@ def watch(
 def command(
     policy: PolicyArgument,
     video: Annotated[Path | None, typer.Option(help="Film to this .mp4 or .gif instead of a window.")] = None,
-    command: Annotated[str | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s. [default: 0.4]")] = None,
+    command: Annotated[
+        str | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s.", show_default="0.4")
+    ] = None,
     reference: ReferenceOption = None,
-    clip: Annotated[str | None, typer.Option(help="Clip of the reference to follow. [default: its first]")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="How long. [default: 10, or the whole clip]")] = None,
+    clip: Annotated[str | None, typer.Option(help="Clip of the reference to follow.", show_default="its first")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="How long.", show_default="10, or the whole clip")
+    ] = None,
     camera: Annotated[str, typer.Option(help="track or side; for videos.")] = "track",
     width: Annotated[int, typer.Option(min=160, max=1280, help="Of a video, pixels; 4:3.")] = 640,
     seed: Annotated[int, typer.Option(min=0)] = 0,

@@ -33,7 +33,7 @@ SETTLE, KEPT = 100, 300  # frames of an episode along a looping clip: left out a
 # Learners explore; a reference without noise would give itself away by that alone. One and a half
 # times the tracker's own noise moves the servos about as much as an untrained policy's does.
 NOISE = 1.5
-OLD_NEWS = ("quality", "faults", "notes")  # of a clip's metadata: what was said of the motion as it was before
+OLD_NEWS = ("quality", "faults", "notes", "contacts")  # of a clip's metadata: what was said of it before
 GAIT = ("forward_velocity", "foot_slip", "step_symmetry", "single_support", "cadence")
 
 
@@ -131,7 +131,11 @@ def recorded_clip(rollout: Rollout, i: int, frames: slice, source: Clip, robot: 
         license=source.license,
         name=source.name,
         contacts=rollout.foot_force[frames, i].copy(),
-        meta=told | {"history": [*told.get("history", []), f"tracked in simulation by {policy}"]},
+        meta=told
+        | {
+            "history": [*told.get("history", []), f"tracked in simulation by {policy}"],
+            "contacts": "measured in simulation",
+        },
     )
 
 
@@ -225,7 +229,8 @@ def command(
     reference: ReferenceOption = None,
     stochastic: StochasticOption = False,
     noise: Annotated[
-        float | None, typer.Option(min=0.0, help=f"Times the policy's own, with --stochastic. [default: {NOISE}]")
+        float | None,
+        typer.Option(min=0.0, help="Times the policy's own, with --stochastic.", show_default=f"{NOISE:g}"),
     ] = None,
     tries: Annotated[
         int, typer.Option(min=1, help="Episodes a clip; without --stochastic, those of a finite one are all alike.")

@@ -202,7 +202,10 @@ def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
     goal = WalkGoal(config, model, make_vec_env)
     keeper = RunCallback(run, config, training.base, amp, display.say, goal)
     if state is not None:
-        restore(state, model, amp, keeper.metrics, keeper.health)
+        try:
+            restore(state, model, amp, keeper.metrics, keeper.health)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{checkpoint}: cannot be continued by this version: {error}") from error
         keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to a future that is now lived again

@@ -214,6 +214,57 @@ def library_memory(count: int) -> dict[str, float]:
     return found
 
 
+# -- memory: a capture of any length, imported ------------------------------------------------------------
+
+MEMORY_JOINTS, MEMORY_FRAMES = 30, (10_000, 100_000, 1_000_000)
+CONVERT = """
+import json, sys, time
+from pathlib import Path
+import numpy as np
+from gait_envs.motion.convert import Cleaning, convert
+from gait_envs.motion.importers import open_capture
+from gait_envs.motion.importers.capture_file import write_capture
+from gait_envs.motion.skeleton import Capture, Skeleton
+
+frames, joints, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+skeleton = Skeleton(tuple(f"joint{i}" for i in range(joints)), np.arange(-1, joints - 1), np.full((joints, 3), 0.1))
+# Not getrusage's ru_maxrss, which starts from the parent's.
+peak = lambda: next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+def blocks(size):
+    for start in range(0, frames, size):
+        time = np.arange(start, min(start + size, frames))[:, None] / 120
+        half = 0.2 * np.sin(2 * np.pi * time + np.arange(joints))
+        rotations = np.stack([np.cos(half), np.sin(half), 0 * half, 0 * half], axis=-1)
+        translations = np.tile(skeleton.offsets, (len(time), 1, 1))
+        translations[:, 0, 0] = time[:, 0]
+        yield rotations, translations
+
+begin, start = peak(), time.perf_counter()
+raw = write_capture(folder / "raw.npz", Capture(skeleton, 120.0, frames, blocks, unit=1.0, up="+z"))
+written, middle = peak(), time.perf_counter()
+write_capture(folder / "out.npz", convert(open_capture(raw), Cleaning(low_pass=8.0, fps=50.0)))
+print(json.dumps({"before_mib": begin, "written_mib": written, "converted_mib": peak(),
+                  "write_s": middle - start, "convert_s": time.perf_counter() - middle,
+                  "disk_mib": raw.stat().st_size / 2**20}))
+"""
+
+
+def memory(quick: bool) -> dict[str, Any]:
+    """Most memory of a process that writes a capture and converts it (repair, low-pass, 120 to 50 Hz)."""
+    found = {}
+    print(f"converting, {MEMORY_JOINTS} joints: most memory (MiB) after imports, writing, converting; seconds of each")
+    for frames in MEMORY_FRAMES[: 2 if quick else None]:
+        with tempfile.TemporaryDirectory() as folder:
+            words = [sys.executable, "-c", CONVERT, str(frames), str(MEMORY_JOINTS), folder]
+            figures = json.loads(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
+        found[frames] = figures
+        levels = "".join(f"{figures[key]:8.0f}" for key in ("before_mib", "written_mib", "converted_mib"))
+        print(f"  {frames:9,} frames, {figures['disk_mib']:5.0f} on disk {levels}   "
+              f"{figures['write_s']:6.1f} {figures['convert_s']:6.1f}", flush=True)  # fmt: skip
+    return {"joints": MEMORY_JOINTS, "frames": found}
+
+
 # -- what the sections share ------------------------------------------------------------------------------
 
 
@@ -233,7 +284,7 @@ def take_turns(jobs: dict[str, Callable[[], Any]], turns: int = TURNS) -> dict[s
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {"reading": reading, "library": library}
+SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {"reading": reading, "library": library, "memory": memory}
 
 
 def main() -> None:

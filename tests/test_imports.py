@@ -28,7 +28,10 @@ LAYERS = {
     "env": 7,
     "vector_env": 8,
 }
-MUJOCO = {"models.robot", "physics", "render", "motion.body", "motion.ik", "motion.quality"}
+MUJOCO = {
+    *("models.muscles", "models.robot", "models.servo", "physics", "render"),
+    *("motion.body", "motion.ik", "motion.quality"),
+}
 # Modules that only `gait-data` needs may use its extra's libraries; the environments do without.
 DATA = {
     f"motion.{name}"

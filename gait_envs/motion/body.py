@@ -47,6 +47,7 @@ class Body:
     step_width: float | str  # m, or "capture"
     swing_clearance: float  # m
     limit_margin: float  # rad
+    sway: float | None  # how far the ground's push goes to the standing foot, 0 to 1; None: pelvis as captured
     swing_weight: float  # share of the soles' weights that a foot in the air has, 0 to 1
     foot_yaw: float  # share of the captured foot's turn against the pelvis, 0 to 1
     foot_roll: float  # share of the captured foot's roll in swing, 0 to 1

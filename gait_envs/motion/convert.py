@@ -8,7 +8,7 @@ is written, and the history of the result is complete when its first frame comes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +44,13 @@ class Cleaning:
     longest: float = LONGEST  # s, the longest gap that is filled
     unit: str | None = None  # of the file, over what it says or what is detected
     up: str | None = None
+    joint_map: Mapping[str, str] | None = None  # role -> joint, for unusual names
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < np.inf:
+            raise MotionError(f"fps is {self.fps:g}; expected a positive number")
+        if not 0 <= self.longest <= 10:
+            raise MotionError(f"the longest gap is {self.longest:g} s; expected 0 to 10")
 
 
 @dataclass(frozen=True)
@@ -67,11 +74,15 @@ def look(capture: Capture, cleaning: Cleaning) -> Look:
     rotations, translations = next(capture.blocks(BLOCK))
     if not (np.isfinite(rotations).all() and np.isfinite(translations).all()):
         rotations, translations, _ = repair(rotations, translations, capture.skeleton, capture.fps, cleaning.longest)
+        whole = np.isfinite(rotations).all(axis=(1, 2)) & np.isfinite(translations).all(axis=(1, 2))
+        if not whole.any():
+            raise MotionError(f"{capture.name}: none of the first {len(whole)} frames is whole")
+        rotations, translations = rotations[whole], translations[whole]
     head = SkeletonMotion(
         capture.skeleton, rotations, translations, capture.fps, capture.name, unit=capture.unit, up=capture.up
     )
     try:
-        seen = extract_landmarks(head, unit=cleaning.unit, up=cleaning.up)
+        seen = extract_landmarks(head, cleaning.joint_map, cleaning.unit, cleaning.up)
     except MotionError as error:
         unit = _metres(cleaning.unit) if cleaning.unit else capture.unit
         up = cleaning.up or capture.up
@@ -91,8 +102,6 @@ def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | Non
     seen = seen or look(capture, cleaning)
     if cleaning.low_pass is not None:
         check_cutoff(cleaning.low_pass, capture.fps)
-    if cleaning.fps is not None and not 0 < cleaning.fps < np.inf:
-        raise MotionError(f"fps is {cleaning.fps:g}; expected a positive number")
     history = [*capture.history]
     out = capture
     if seen.rest_frames:
@@ -104,7 +113,7 @@ def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | Non
     out = replace(out, unit=1.0, up="+z")
 
     faults = Faults(capture.name, capture.fps, cleaning.longest)
-    feet = _feet(capture) if seen.leg is not None and cleaning.low_pass is not None else {}
+    feet = _feet(capture, cleaning) if seen.leg is not None and cleaning.low_pass is not None else {}
     strikes = Strikes(feet)
     for _ in _filtered(_repaired(out, cleaning, faults), cleaning, strikes if feet else None).blocks(BLOCK):
         pass
@@ -128,8 +137,8 @@ def _metres(unit: str) -> float:
         raise MotionError(f"unit {unit!r}: expected metres a unit where no legs are found") from None
 
 
-def _feet(capture: Capture) -> dict[str, int]:
-    roles = match_joints(capture.skeleton)
+def _feet(capture: Capture, cleaning: Cleaning) -> dict[str, int]:
+    roles = match_joints(capture.skeleton, cleaning.joint_map)
     return {side: roles[f"{side}_ankle"] for side in SIDES}
 
 

@@ -153,7 +153,7 @@ def _hinge_angles(translations: np.ndarray, rotations: np.ndarray, robot: RobotS
         frame, joint = np.unravel_index(np.argmax(fault), fault.shape)
         if fault[frame, joint] > most:
             name, by = robot.skeleton.names[1 + joint], fault[frame, joint]
-            raise MotionError(f"frame {frame + 1}: {name!r} {what}, by {by:.3g} {'m' if fault is slid else 'rad'}")
+            raise MotionError(f"frame {frame}: {name!r} {what}, by {by:.3g} {'m' if fault is slid else 'rad'}")
     angles = np.unwrap(2 * np.arctan2(along, rotations[..., 0]), axis=0)
     limited = body.model.jnt_limited[1:].astype(bool)
     middle = np.where(limited, body.model.jnt_range[1:].mean(axis=1), 0.0) - robot.zeros

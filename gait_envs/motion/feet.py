@@ -139,10 +139,10 @@ def sole_target(
     stance = foot.heel | foot.toe
     for start, stop in runs(stance):
         now = slice(start, stop)
-        both = foot.heel[now] & foot.toe[now]
-        level = both if both.any() else abs(foot.pitch[now]) == abs(foot.pitch[now]).min()
         yaw[now] = yaw[now].mean()
-        ankle[now] = _rolling(np.median(path[now, :2][level], axis=0), yaw[start], pitch[now], shape)
+        rolled = _rolling(yaw[start], pitch[now], shape)
+        place = np.median(path[now, :2] - rolled[:, :2], axis=0)
+        ankle[now] = rolled + np.r_[place, 0.0]
         contact[now] = np.stack([pitch[now] <= _TOUCH, pitch[now] >= -_TOUCH], axis=1)
     if stance.any():
         for start, stop in runs(~stance):
@@ -154,12 +154,12 @@ def sole_target(
     return SoleTarget(ankle, pitch, yaw, roll, contact)
 
 
-def _rolling(place: np.ndarray, yaw: float, pitch: np.ndarray, shape: SoleShape) -> np.ndarray:
-    """Ankle (T, 3) of a sole that lies flat at `place` (2,) and tilts by `pitch` over its lower edge."""
+def _rolling(yaw: float, pitch: np.ndarray, shape: SoleShape) -> np.ndarray:
+    """Ankle (T, 3) of a sole that lies flat with its ankle over the origin and tilts over its lower edge."""
     edge = np.where(pitch > 0, shape.heel, shape.toe)
     along = edge - (edge * np.cos(pitch) - shape.bottom * np.sin(pitch))
     up = -(edge * np.sin(pitch) + shape.bottom * np.cos(pitch))
-    return np.stack([place[0] + along * np.cos(yaw), place[1] + along * np.sin(yaw), up], axis=1)
+    return np.stack([along * np.cos(yaw), along * np.sin(yaw), up], axis=1)
 
 
 def _blend(values: np.ndarray, free: np.ndarray, start: int, stop: int) -> np.ndarray:

@@ -16,15 +16,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from gait_envs.motion.body import Body, load_body
 from gait_envs.motion.catalogue import UNFIT, read_entry
 from gait_envs.motion.clip import FORMAT_VERSION, ClipError, save_clip
-from gait_envs.motion.importers import FORMATS, find_format, known_formats, read_capture
+from gait_envs.motion.convert import Cleaning, convert, look
+from gait_envs.motion.importers import FORMATS, find_format, known_formats, open_with_gaps
+from gait_envs.motion.landmarks import unit_metres, upright
 from gait_envs.motion.report import write_page
-from gait_envs.motion.retarget import Retargeted, retarget
+from gait_envs.motion.retarget import Retargeted, retarget, time_scale
 from gait_envs.motion.skeleton import MotionError
+from gait_envs.motion.write_bvh import as_capture
 
 _SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
 
@@ -40,6 +42,16 @@ class Recipe:
     end: float | None = None
     time: str = "keep"
     speed: float | None = None
+    repair: bool = True
+    low_pass: float | None = None  # Hz
+
+    def __post_init__(self) -> None:
+        """A wrong choice is an error at once, not one for every capture."""
+        if self.unit is not None:
+            unit_metres(self.unit)
+        if self.up is not None:
+            upright(self.up)
+        time_scale(self.time, 1.0)
 
 
 @dataclass(frozen=True)
@@ -111,14 +123,27 @@ def _is_capture(path: Path) -> bool:
 
 
 def retarget_file(job: Job, recipe: Recipe, body: Body) -> Retargeted:
-    """The clip of one capture, with what it was made from and by which recipe in its metadata."""
-    options: dict[str, Any] = asdict(recipe) | dict(job.origin)
-    motion = read_capture(job.capture)
+    """The clip of one capture, cleaned first, with what it was made from and by which recipe in its metadata."""
+    capture = as_capture(open_with_gaps(job.capture, gaps=recipe.repair).read())  # in memory: read more than once
+    cleaning = Cleaning(
+        None, recipe.low_pass, recipe.repair, unit=recipe.unit, up=recipe.up, joint_map=recipe.joint_map
+    )
     try:
-        result = retarget(motion, body, **options)
-    except MotionError as error:  # it knows the motion, not its file
-        raise MotionError(f"{job.capture}: {error}") from error
-    told = {"capture": job.shown, "recipe": fingerprint(job, recipe, body)}
+        seen = look(capture, cleaning)
+        result = retarget(
+            convert(capture, cleaning, seen).read(), body, joint_map=recipe.joint_map, start=recipe.start,
+            end=recipe.end, time=recipe.time, speed=recipe.speed, **job.origin,
+        )  # fmt: skip
+    except MotionError as error:  # it may know the motion, but not its file
+        raise MotionError(str(error) if str(job.capture) in str(error) else f"{job.capture}: {error}") from error
+    told = {
+        "capture": job.shown,
+        "recipe": fingerprint(job, recipe, body),
+        "unit_m": seen.unit,
+        "up": seen.up,
+        "rest_frames_dropped": seen.rest_frames,
+        "notes": [*dict.fromkeys(result.clip.meta["notes"])],
+    }
     return replace(result, clip=replace(result.clip, name=job.name, meta=result.clip.meta | told))
 
 

@@ -7,7 +7,6 @@ OUT/NAME.bvh    or a BVH, which cannot, and so has them beside it in NAME.json
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 from gait_envs.motion.convert import Cleaning, Look, convert, look
 from gait_envs.motion.folder import Job
-from gait_envs.motion.importers import FORMATS, find_format, open_capture
+from gait_envs.motion.importers import FORMATS, find_format, open_with_gaps
 from gait_envs.motion.importers.capture_file import FORMAT_VERSION, stored_meta, write_capture
 from gait_envs.motion.licenses import UNKNOWN
 from gait_envs.motion.skeleton import Capture, MotionError
@@ -37,6 +36,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.to not in TARGETS:
             raise MotionError(f"to {self.to!r}: expected one of {', '.join(TARGETS)}")
+        if self.format is not None and self.format not in FORMATS:
+            raise MotionError(f"format {self.format!r}: expected one of {', '.join(FORMATS)}")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def import_files(jobs: Sequence[Job], plan: Plan, out: Path) -> Iterator[Importe
 def import_file(job: Job, plan: Plan, path: Path) -> Imported:
     """Read, clean and write one capture."""
     format = plan.format or find_format(job.capture).name
-    capture = _open(job.capture, format, plan.cleaning)
+    capture = open_with_gaps(job.capture, format, plan.cleaning.repair)
     capture = replace(capture, origin={**capture.origin, **job.origin})
     try:
         seen = look(capture, plan.cleaning)
@@ -85,14 +86,6 @@ def import_file(job: Job, plan: Plan, path: Path) -> Imported:
         meta = {"origin": dict(out.origin), "history": [*out.history], "notes": [*out.notes], **more}
         _write_text(path.with_suffix(".json"), json.dumps(meta, indent=1, sort_keys=True) + "\n")
     return Imported(job, path, format=format, seen=seen, capture=out)
-
-
-def _open(path: Path, format: str, cleaning: Cleaning) -> Capture:
-    """Open a capture, with its gaps where they are to be filled and its format can have any."""
-    if format not in FORMATS:
-        return open_capture(path, format)  # says which there are
-    has_gaps = "gaps" in inspect.signature(FORMATS[format].load().open_capture).parameters
-    return open_capture(path, format, gaps=True if cleaning.repair and has_gaps else None)
 
 
 def fingerprint(job: Job, plan: Plan) -> str:

@@ -76,10 +76,10 @@ def extract_landmarks(
     bones = [(f"{side}_{a}", f"{side}_{b}") for side in SIDES for a, b in (("hip", "knee"), ("knee", "ankle"))]
     leg = 0.5 * sum(float(np.median(np.linalg.norm(points[a] - points[b], axis=1))) for a, b in bones)
     if leg <= 0:
-        raise MotionError(f"the legs have no length; check the joint map")
+        raise MotionError("the legs have no length; check the joint map")
     metres, notes = _unit(motion.unit if unit is None else unit, leg)
     up = up or motion.up or _vertical(points)
-    turn = _upright(up)
+    turn = upright(up)
     landmarks = Landmarks(
         points={role: point @ turn.T * metres for role, point in points.items()},
         fps=motion.fps,
@@ -95,11 +95,11 @@ def extract_landmarks(
 
 
 def _complete_feet(
-    landmarks: Landmarks, turns: list[np.ndarray], upright: np.ndarray
+    landmarks: Landmarks, turns: list[np.ndarray], to_upright: np.ndarray
 ) -> tuple[Landmarks, tuple[str, ...]]:
     """Add the points beside the ankles, and toes where the rig has none; with notes of what was guessed.
 
-    `turns` are the ankles' rotations (T, 4) in the file's axes, `upright` (3, 3) leads from these to z up.
+    `turns` are the ankles' rotations (T, 4) in the file's axes, `to_upright` (3, 3) leads from these to z up.
     A point that moves with the foot is fixed to it in the frames where the foot stands flat, where the
     world says what is ahead, to the left and below.
     """
@@ -115,8 +115,8 @@ def _complete_feet(
         turns_at_all = np.ptp(turn, axis=0).max() > 1e-6
 
         def carried(offset: np.ndarray, turn=turn, flat=flat) -> np.ndarray:
-            local = quat_rotate_inverse(turn[flat], offset[flat] @ upright).mean(axis=0)
-            return quat_rotate(turn, local) @ upright.T
+            local = quat_rotate_inverse(turn[flat], offset[flat] @ to_upright).mean(axis=0)
+            return quat_rotate(turn, local) @ to_upright.T
 
         if turns_at_all:
             left = np.cross([0.0, 0.0, 1.0], forward)
@@ -146,16 +146,21 @@ def _rest_frames(points: Mapping[str, np.ndarray]) -> int:
     return max(jumps, default=0)
 
 
+def unit_metres(unit: str | float) -> float:
+    """Metres a file unit that was given by name or as a number."""
+    try:
+        metres = _UNITS[unit] if isinstance(unit, str) and unit in _UNITS else float(unit)
+    except ValueError:
+        metres = 0.0
+    if not 0 < metres < np.inf:
+        raise MotionError(f"unit {unit!r}: expected metres a unit or one of {', '.join(_UNITS)}")
+    return metres
+
+
 def _unit(unit: str | float | None, leg: float) -> tuple[float, tuple[str, ...]]:
     """Metres a file unit: as given, or the one that makes `leg` (file units) nearest to an adult's."""
     if unit is not None:
-        try:
-            metres = _UNITS[unit] if isinstance(unit, str) and unit in _UNITS else float(unit)
-        except ValueError:
-            metres = 0.0
-        if not 0 < metres < np.inf:
-            raise MotionError(f"unit {unit!r}: expected metres a unit or one of {', '.join(_UNITS)}")
-        return metres, ()
+        return unit_metres(unit), ()
     metres = min(_UNITS.values(), key=lambda m: abs(np.log(leg * m / _ADULT_LEG)))
     if abs(np.log(leg * metres / _ADULT_LEG)) > np.log(1.4):
         return metres, (f"the legs measure {leg * metres:.2f} m in the likeliest unit; set the unit if that is wrong",)
@@ -169,7 +174,7 @@ def _vertical(points: Mapping[str, np.ndarray]) -> str:
     return f"{'+' if rise[axis] > 0 else '-'}{_AXES[axis]}"
 
 
-def _upright(up: str) -> np.ndarray:
+def upright(up: str) -> np.ndarray:
     """Rotation matrix (3, 3) that turns the file's vertical axis to +z."""
     sign, name = ("+", up) if len(up) == 1 else (up[:1], up[1:])
     if sign not in ("+", "-") or name not in _AXES:

@@ -21,7 +21,9 @@ LONGEST = 0.1  # s
 # Out and back within `LONGEST`, what is more than this in one frame is a fault.
 _TURN_SPEED, _TURN = 60.0, (np.pi / 2, 5 * np.pi / 6)  # rad/s; at least and at most, rad
 _ROOT_SPEED, _ROOT_WAY = 12.0, 0.25  # body lengths (root to tip) a second; at least, body lengths
-_FREED = 1.5  # a frozen body that moved on meanwhile leaves with a step this much longer than those about it
+# A frozen body that moved on meanwhile leaves with a step longer than those about it: at least so many times, and
+# at least this part of the steps that it left out.
+_FREED, _LEFT_OUT = 1.5, 0.35
 _MOST = 100_000  # faults of one capture, before it is given up as broken
 _LISTED = 6
 
@@ -70,14 +72,16 @@ def repair(
     `ends` says whether the frames begin and end where the capture does. Nothing is raised: what could not be
     filled is in the list.
     """
-    most = longest_frames(longest, fps)
+    most, limit = longest_frames(longest, fps), _root_limit(skeleton, fps)
+    root = _carrier(translations)
     found = {
         "missing": ~(np.isfinite(rotations).all(axis=-1) & np.isfinite(translations).all(axis=-1)),
-        "zeroed": _whole(_zeroed(translations[:, 0], 0.5 * _root_limit(skeleton, fps)), rotations),
+        "zeroed": _whole(_zeroed(translations[:, root], 0.5 * limit), rotations),
         "frozen": _whole(_frozen(rotations, translations, max(body_length(skeleton), 1e-9)), rotations),
         "flipped": _flipped(rotations, fps, most),
-        "jumped": _jumped(translations[:, 0], _root_limit(skeleton, fps), most, rotations.shape[1]),
+        "jumped": np.zeros(rotations.shape[:2], dtype=bool),
     }
+    found["jumped"][:, root] = _jumped(translations[:, root], limit, most)
     bad = np.logical_or.reduce(list(found.values()))
     if not bad.any():
         return rotations, translations, []
@@ -120,6 +124,12 @@ def _root_limit(skeleton: Skeleton, fps: float) -> float:
     return max(_ROOT_WAY, _ROOT_SPEED / fps) * length if length > 0 else np.inf
 
 
+def _carrier(translations: np.ndarray) -> int:
+    """The node that carries the body about: the first that moves. Some rigs put a fixed one above the hips."""
+    moves = (np.abs(np.diff(translations, axis=0)) > 0).any(axis=(0, 2))
+    return int(np.argmax(moves))
+
+
 def _zeroed(root: np.ndarray, far: float) -> np.ndarray:
     """Frames (T,) with the root exactly in the origin, next to frames that have it `far` from there."""
     zero = (root == 0).all(axis=-1)
@@ -143,7 +153,9 @@ def _frozen(rotations: np.ndarray, translations: np.ndarray, length: float) -> n
             continue
         about = [_step(rotations, translations, i, length) for i in (start - 1, stop + 1) if 1 <= i < len(rotations)]
         leaving = _step(rotations, translations, stop, length)
-        out[start:stop] = bool(about) and max(about) > 0 and leaving > _FREED * max(about)
+        out[start:stop] = (
+            bool(about) and max(about) > 0 and leaving > max(_FREED, _LEFT_OUT * (stop - start + 1)) * max(about)
+        )
     return out
 
 
@@ -166,12 +178,12 @@ def _flipped(rotations: np.ndarray, fps: float, most: int) -> np.ndarray:
     return out
 
 
-def _jumped(root: np.ndarray, limit: float, most: int, joints: int) -> np.ndarray:
-    """The same for a root (T, 3) that is elsewhere for a moment; (T, J), of the root alone."""
+def _jumped(root: np.ndarray, limit: float, most: int) -> np.ndarray:
+    """The same for a root (T, 3) that is elsewhere for a moment; (T,)."""
     far = np.linalg.norm(np.diff(root, axis=0), axis=-1) > limit
-    out = np.zeros((len(root), joints), dtype=bool)
+    out = np.zeros(len(root), dtype=bool)
     near = lambda a, b: np.linalg.norm(root[a] - root[b]) < limit / 2  # noqa: E731
-    _there_and_back(out[:, 0], np.flatnonzero(far) + 1, near, most)
+    _there_and_back(out, np.flatnonzero(far) + 1, near, most)
     return out
 
 

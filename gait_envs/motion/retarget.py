@@ -16,10 +16,22 @@ from gait_envs.motion.landmarks import Landmarks, crop, extract_landmarks, face_
 from gait_envs.motion.licenses import UNKNOWN
 from gait_envs.motion.quality import carry, faults, measure, robot_poses
 from gait_envs.motion.skeleton import MotionError, SkeletonMotion
+from gait_envs.motion.sway import sway
 from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
 
 FPS = 50.0  # the rate at which the robots are controlled
-_KEPT = ("lean", "crouch", "step_width", "swing_clearance", "smoothing", "swing_weight", "foot_yaw", "foot_roll")
+# What of a body a clip names beside its digest.
+_KEPT = (
+    "lean",
+    "crouch",
+    "step_width",
+    "swing_clearance",
+    "smoothing",
+    "sway",
+    "swing_weight",
+    "foot_yaw",
+    "foot_roll",
+)
 STRIDE = 1.2  # captured seconds over which a heading is averaged: about one stride of a walk
 
 
@@ -154,8 +166,11 @@ def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
     bottom = float(np.mean([shape.bottom for shape in body.shapes]))
     height = (hips[:, 2] - standing_ankle) * scale - bottom - body.crouch
     pelvis_turn, chest_turn = _trunk(landmarks, yaw, body.lean)
+    pelvis = np.column_stack([hips[:, :2] * scale, height]) - quat_rotate(pelvis_turn, body.hip_centre)
+    if body.sway is not None:
+        pelvis = sway(pelvis, soles, yaw, body.sway, landmarks.fps, STRIDE * landmarks.time_scale)
     return Targets(
-        pelvis=np.column_stack([hips[:, :2] * scale, height]) - quat_rotate(pelvis_turn, body.hip_centre),
+        pelvis=pelvis,
         pelvis_quat=quat_mul(pelvis_turn, body.turns["pelvis"]),
         chest_quat=quat_mul(chest_turn, body.turns["chest"]),
         soles=soles,

@@ -19,7 +19,6 @@ from gait_envs.motion.skeleton import BLOCK, Capture, MotionError, Skeleton, Ske
 
 ORDER = "zxy"  # Biovision's own, and what most files have
 POSITIONS = ("moving", "root", "all")
-_TIP = "_end"
 _STILL = 1e-10  # of the skeleton's longest offset, and of a quaternion: less is rounding
 
 
@@ -37,8 +36,8 @@ def write_bvh(
     as many as bring back the same numbers. Besides the root, joints get position channels if their
     translations change ("moving"), never ("root": an error if one does) or all of them ("all").
 
-    Leaves named `<parent>_end` that do not turn become End Sites. Blanks and braces in names become "_", since
-    many readers take a name to be one word, and a name that comes again gets a number.
+    Leaves named `<parent>_end` (or `<parent>_end#2` and so on) that do not turn become End Sites. Blanks and
+    braces in names become "_", since many readers take a name to be one word; one that comes again gets a number.
     """
     path = Path(path)
     if sorted(order.lower()) != sorted(AXES):
@@ -133,7 +132,7 @@ def _what_moves(capture: Capture) -> tuple[np.ndarray, np.ndarray]:
     for rotations, translations in capture.blocks(BLOCK):
         finite = np.isfinite(translations).all(axis=(1, 2)) & np.isfinite(rotations).all(axis=(1, 2))
         if not finite.all():
-            frame = first + int(np.argmin(finite)) + 1
+            frame = first + int(np.argmin(finite))
             raise MotionError(f"{capture.name}: frame {frame} has gaps; fill them before it is written")
         moves |= (np.abs(translations - offsets) > near).any(axis=(0, 2))
         turns |= (np.abs(rotations[..., 1:]) > _STILL).any(axis=(0, 2))
@@ -143,9 +142,9 @@ def _what_moves(capture: Capture) -> tuple[np.ndarray, np.ndarray]:
 
 def _is_tip(skeleton: Skeleton, node: int) -> bool:
     parent = int(skeleton.parents[node])
-    return (
-        parent >= 0 and skeleton.names[node].startswith(skeleton.names[parent] + _TIP) and not skeleton.children(node)
-    )
+    if parent < 0 or skeleton.children(node):
+        return False
+    return re.fullmatch(re.escape(skeleton.names[parent]) + r"_end(#\d+)?", skeleton.names[node]) is not None
 
 
 def _depth_first(skeleton: Skeleton) -> Iterator[int]:

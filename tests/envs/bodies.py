@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 
@@ -15,7 +17,12 @@ LEG: Chain = (  # part, its hinges, length m, mass kg
     ("toe", HINGE, 0.05, 0.3),
     ("tip", HINGE, 0.03, 0.2),
 )
-ARM: Chain = (("shoulder", BALL, 0.12, 1.5), ("arm", BALL, 0.3, 2.0), ("forearm", HINGE, 0.26, 1.2), ("hand", BALL, 0.1, 0.5))
+ARM: Chain = (
+    ("shoulder", BALL, 0.12, 1.5),
+    ("arm", BALL, 0.3, 2.0),
+    ("forearm", HINGE, 0.26, 1.2),
+    ("hand", BALL, 0.1, 0.5),
+)
 TRUNK: Chain = (("spine", BALL, 0.2, 10.0), ("torso", BALL, 0.3, 18.0))
 HEAD: Chain = (("neck", BALL, 0.1, 1.0), ("head", BALL, 0.2, 4.0))
 # Paths of a leg's muscles: one and two joints, straight, by a via point, and round the knee's cylinder ("wrap").
@@ -29,14 +36,17 @@ PATHS = (
 )
 
 
+def _solid(body: mujoco.MjsBody, kind: str, size: list[float], **more: Any) -> None:
+    """A geom that gives mass and touches nothing."""
+    body.add_geom(type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind}"), size=size, contype=0, conaffinity=0, **more)
+
+
 def _grow(body: mujoco.MjsBody, chain: Chain, prefix: str, pos: tuple[float, float, float], down: float) -> None:
     for name, axes, length, mass in chain:
         body = body.add_body(name=f"{prefix}{name}", pos=pos)
         for k in axes:
             body.add_joint(name=f"{prefix}{name}_{k}", axis=AXIS[k], armature=0.01)
-        body.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=[0.03, 0, 0], fromto=[0, 0, 0, 0, 0, down * length], mass=mass
-        )
+        _solid(body, "CAPSULE", [0.03, 0, 0], fromto=[0, 0, 0, 0, 0, down * length], mass=mass)
         pos = (0, 0, down * length)
 
 
@@ -52,8 +62,8 @@ def arm_spec(timestep: float = 0.002) -> mujoco.MjSpec:
     ):
         body = body.add_body(name=name, pos=pos)
         body.add_joint(name=name, axis=axis)
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=[0.03, 0, 0], fromto=[0, 0, 0, length, 0, 0], mass=mass)
-    spec.joint("c").stiffness, spec.joint("c").damping = 0.5, 0.02
+        _solid(body, "CAPSULE", [0.03, 0, 0], fromto=[0, 0, 0, length, 0, 0], mass=mass)
+    spec.joint("c").stiffness, spec.joint("c").damping = [0.5, 0, 0], [0.02, 0, 0]
     return spec
 
 
@@ -66,7 +76,7 @@ def walker_spec(muscles_a_leg: int = 6, *, whole: bool = False, timestep: float 
     spec.option.timestep = timestep
     pelvis = spec.worldbody.add_body(name="pelvis", pos=[0, 0, 1.2])
     pelvis.add_freejoint(name="root")
-    pelvis.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.08, 0.12, 0.06], mass=11)
+    _solid(pelvis, "BOX", [0.08, 0.12, 0.06], mass=11)
     if whole:
         _grow(pelvis, TRUNK, "", (0, 0, 0.05), 1)
         _grow(spec.body("torso"), HEAD, "", (0, 0, 0.3), 1)
@@ -74,10 +84,8 @@ def walker_spec(muscles_a_leg: int = 6, *, whole: bool = False, timestep: float 
         _grow(pelvis, LEG, f"{side}_", (0, 0.1 * y, 0), -1)
         if whole:
             _grow(spec.body("torso"), ARM, f"{side}_", (0, 0.1 * y, 0.25), -1)
-        spec.body(f"{side}_shank").add_geom(
-            name=f"{side}_wrap", type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[0.03, 0.05, 0], contype=0, conaffinity=0,
-            euler=[np.pi / 2, 0, 0], mass=0,
-        )  # fmt: skip
+        across = {"quat": [np.sqrt(0.5), np.sqrt(0.5), 0, 0], "mass": 0}  # the cylinder's axis along y
+        _solid(spec.body(f"{side}_shank"), "CYLINDER", [0.03, 0.05, 0], name=f"{side}_wrap", **across)
         for i in range(muscles_a_leg):
             _add_muscle(spec, f"{side}_m{i}", PATHS[i % len(PATHS)], side, y, 0.004 * (i // len(PATHS)))
     return spec
@@ -96,6 +104,14 @@ def _add_muscle(spec: mujoco.MjSpec, name: str, path: tuple, side: str, y: int, 
     muscle.set_to_muscle(tausmooth=0.0, force=600.0)
     muscle.ctrllimited, muscle.ctrlrange = True, [0, 1]
     muscle.lengthrange = [0.08, 0.55]
+
+
+def add_motors(spec: mujoco.MjSpec) -> mujoco.MjSpec:
+    """A motor on every hinge and slide, in order."""
+    for joint in spec.joints:
+        if joint.type in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
+            spec.add_actuator(name=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=joint.name)
+    return spec
 
 
 def random_state(model: mujoco.MjModel, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

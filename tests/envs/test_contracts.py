@@ -413,6 +413,9 @@ def test_a_saved_state_goes_on_bit_for_bit(make_vec: Callable, settings: dict, m
             assert_same(dict(enumerate(other.step(action))), dict(enumerate(theirs)))
     with pytest.raises(ValueError, match="5 sub-environments, this has 2"):
         make_vec(2, **settings).set_state(saved)
+    del saved["memory"]["steps"]
+    with pytest.raises(ValueError, match="saved memory is of another version or task; they differ in steps"):
+        env.set_state(saved)
 
 
 def only_plain(value: Any) -> None:

@@ -30,11 +30,8 @@ def standing(n: int = 1, rotvec: tuple[float, float, float] = (0, 0, 0), **chang
     """n robots at home, turned by `rotvec`, with some quantities changed."""
     qpos = np.tile(ROBOT.home_qpos, (n, 1))
     qpos[:, 3:7] = quat_from_rotvec(np.array(rotvec, float))
-    zeros = np.zeros
-    return dataclasses.replace(
-        State(qpos, zeros((n, 15)), zeros((n, 3)), zeros((n, 4)), zeros((n, 2, 3)), zeros((n, 2, 3)), zeros((n, 9))),
-        **changes,
-    )
+    rest = [np.zeros((n, *shape)) for shape in ((15,), (3,), (4,), (2, 3), (2, 3), (9,))]
+    return dataclasses.replace(State(qpos, *rest, ROBOT.body_positions(qpos)), **changes)
 
 
 def remembering(the_task: WalkTask, n: int = 1, **changes: Any) -> WalkMemory:

@@ -14,7 +14,7 @@ from gait_envs.rotations import quat_from_rotvec
 
 
 def walk_angles(seconds: float, fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Way ahead (T,) m, height of the hips (T,) m, turns (T, left and right, hip knee ankle) rad, backwards positive."""
+    """Way ahead (T,) m, height of the hips (T,) m, turns (T, left right, hip knee ankle) rad, back positive."""
     time = np.arange(round(seconds * fps)) / fps
     height = walker.ANKLE_HEIGHT + walker.HIP_HEIGHT * walker.LEG + 0.01 * np.cos(4 * np.pi * time / walker.PERIOD)
     ahead = walker.SPEED * time

@@ -272,6 +272,11 @@ def test_the_skeleton_is_found(tmp_path: Path) -> None:
         read_capture(tmp_path / "gone.amc")
 
 
+def test_a_tip_gives_way_to_a_bone_of_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path, AMC.replace("lfemur", "ltibia_end"), ASF.replace("lfemur", "ltibia_end"))
+    assert open_capture(path).skeleton.names == ("root", "lhipjoint", "ltibia_end", "ltibia", "ltibia_end#")
+
+
 def test_blocks_are_the_whole(tmp_path: Path) -> None:
     capture = open_capture(write(tmp_path))
     whole = capture.read()

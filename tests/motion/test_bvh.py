@@ -292,3 +292,13 @@ def test_malformed_files_do_as_expected() -> None:
         except MotionError:
             happened = "error"
         assert happened in expected, f"{name} ({what})"
+
+
+@pytest.mark.skipif(not captures(), reason="GAITNET_MOCAP names no folder with bvh/*/*.bvh")
+def test_real_files_that_strain_readers() -> None:
+    """All of them can be read; three say one frame and hold two."""
+    files = sorted(Path(os.environ["GAITNET_MOCAP"], "malformed", "real").glob("*.bvh"))
+    assert len(files) >= 8
+    for path in files:
+        notes = read_bvh(path).notes
+        assert bool(notes) == ("frames1_has2rows" in path.name), path

@@ -199,7 +199,10 @@ def test_ends_are_held_and_only_where_the_capture_ends() -> None:
     turned, _, faults = mended(rotations, translations)
     np.testing.assert_allclose(turned[:2], good[[2, 2]], atol=1e-12)
     np.testing.assert_allclose(turned[-3:], good[[-4] * 3], atol=1e-12)
-    assert faults.history(40) == ["2 frames held at 0.00 s: 3 joints missing", "3 frames held at 0.31 s: 3 joints missing"]
+    assert faults.history(40) == [
+        "2 frames held at 0.00 s: 3 joints missing",
+        "3 frames held at 0.31 s: 3 joints missing",
+    ]
     _, _, found = repair(rotations, translations, LEG, FPS, ends=(False, False))
     assert {(fault.start, fault.stop, fault.filled) for fault in found} == {(0, 2, False), (37, 40, False)}
 
@@ -218,6 +221,16 @@ def test_flips_are_turned_back(count: int, axis: int) -> None:
     assert faults.history(80) == [f"{what} filled at 0.25 s: knee flipped"]
 
 
+def test_what_does_not_come_back_is_left_alone() -> None:
+    rotations, translations = swing(80, 1.0)
+    rotations[30:, 1] = quat_mul(rotations[30:, 1], quat_from_rotvec(np.array([2.0, 0, 0])))  # seen from elsewhere
+    rotations[34:, 1] = quat_mul(rotations[34:, 1], quat_from_rotvec(np.array([0, 2.0, 0])))
+    translations[50:, 0] += [0.5, 0, 0]
+    translations[55:, 0] += [0, 0.5, 0]
+    translations[65, 0] += [0.1, 0, 0]  # shaky, at 12 m/s, but a body length is 0.9 m
+    assert repair(rotations, translations, LEG, FPS)[2] == []
+
+
 def test_a_root_that_jumps_and_a_root_in_the_origin() -> None:
     rotations, translations = swing(80, 1.0)
     good = translations.copy()
@@ -226,6 +239,19 @@ def test_a_root_that_jumps_and_a_root_in_the_origin() -> None:
     _, moved, faults = mended(rotations, translations)
     np.testing.assert_allclose(moved, good, atol=1e-3)
     assert faults.history(80) == ["2 frames filled at 0.42 s: all zeroed", "1 frame filled at 0.25 s: hips jumped"]
+
+
+def test_a_fixed_node_above_the_hips_is_not_the_root() -> None:
+    rotations, translations = swing(80, 1.0)
+    lifted = Skeleton(("fixed", *LEG.names), np.array([-1, 0, 1, 2]), np.concatenate([[[0.0, 0, 0]], LEG.offsets]))
+    rotations = np.concatenate([np.tile([1.0, 0, 0, 0], (80, 1, 1)), rotations], axis=1)
+    translations = np.concatenate([np.zeros((80, 1, 3)), translations], axis=1)
+    assert repair(rotations, translations, lifted, FPS)[2] == []
+    translations[30, 1] = 0.0
+    translations[50, 1] += 1.0
+    assert {(f.kind, f.start, f.joint) for f in repair(rotations, translations, lifted, FPS)[2]} == {
+        ("zeroed", 30, None), ("jumped", 50, "hips"),
+    }  # fmt: skip
 
 
 def test_frozen_frames_of_a_moving_body() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import zipfile
@@ -16,18 +15,21 @@ import pytest
 from formats import walker_motion
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from walker import walker_bvh
 
 from gait_envs.motion.body import load_body
 from gait_envs.motion.clean import low_pass, resample_motion
 from gait_envs.motion.convert import Cleaning, Window, convert, look, windowed
 from gait_envs.motion.importers import find_format, open_capture, read_capture
 from gait_envs.motion.importers.capture_file import write_capture
+from gait_envs.motion.joints import match_joints
 from gait_envs.motion.retarget import retarget
-from gait_envs.motion.skeleton import Capture, MotionError, SkeletonMotion, forward_kinematics
+from gait_envs.motion.skeleton import Capture, MotionError, Skeleton, SkeletonMotion, forward_kinematics
 from gait_envs.motion.write_bvh import as_capture, write_bvh
 
 MOCAP = Path(os.environ.get("GAITNET_MOCAP", "nowhere"))
 WHOLE = 10**9
+ALONE = Skeleton(("hips",), np.array([-1]), np.zeros((1, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_the_stages_are_the_functions(tmp_path: Path) -> None:
 def test_windows_show_every_frame_once_with_its_margin(frames: int, size: int, margin: int) -> None:
     values = np.arange(frames, dtype=float)
     rotations, translations = np.zeros((frames, 1, 4)), np.repeat(values, 3).reshape(frames, 1, 3)
-    capture = as_capture(SkeletonMotion(walker_skeleton(), rotations, translations, 60.0))
+    capture = as_capture(SkeletonMotion(ALONE, rotations, translations, 60.0))
     seen: list[int] = []
 
     def check(window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -111,12 +113,6 @@ def test_windows_show_every_frame_once_with_its_margin(frames: int, size: int, m
     _, out = frames_of(windowed(capture, margin, check), size)
     assert seen == list(range(frames))
     np.testing.assert_array_equal(out[:, 0, 0], values + 1.0)
-
-
-def walker_skeleton():
-    from gait_envs.motion.skeleton import Skeleton
-
-    return Skeleton(("hips",), np.array([-1]), np.zeros((1, 3)))
 
 
 @pytest.mark.parametrize(("unit", "up"), [(0.01, "y"), (0.001, "y"), (0.0254, "z"), (1.0, "z")])
@@ -147,12 +143,10 @@ def test_what_is_given_counts_more(tmp_path: Path) -> None:
 
 
 def test_a_skeleton_without_legs(tmp_path: Path) -> None:
-    motion = SkeletonMotion(
-        walker_skeleton(), np.tile([1.0, 0, 0, 0], (9, 1, 1)), np.arange(27.0).reshape(9, 1, 3), 30.0, "prop"
-    )
-    with pytest.raises(MotionError, match="no joint found for .*Its unit and vertical axis cannot be detected; give"):
+    motion = SkeletonMotion(ALONE, np.tile([1.0, 0, 0, 0], (9, 1, 1)), np.arange(27.0).reshape(9, 1, 3), 30.0, "prop")
+    with pytest.raises(MotionError, match=r"no joint found for .*Its unit and vertical axis cannot be detected; give"):
         convert(as_capture(motion))
-    capture = convert(as_capture(motion), Cleaning(unit="0.5", up="y", low_pass=5.0))
+    capture = convert(as_capture(motion), Cleaning(unit="0.5", up="y"))
     np.testing.assert_allclose(capture.read().translations[0, 0], 0.5 * np.array([2, 0, 1]), atol=1e-9)
     assert capture.notes[0].startswith("legs not found")
     with pytest.raises(MotionError, match="unit 'cm': expected metres a unit where no legs"):
@@ -160,8 +154,6 @@ def test_a_skeleton_without_legs(tmp_path: Path) -> None:
 
 
 def test_a_rest_pose_is_dropped_before_a_filter_smears_it(tmp_path: Path) -> None:
-    from walker import walker_bvh
-
     capture = open_capture(walker_bvh(tmp_path / "walk.bvh", seconds=2.0))
     out = convert(capture, Cleaning(low_pass=6.0))
     assert out.frames == capture.frames - 1
@@ -175,20 +167,21 @@ def test_faults_are_told_before_anything_is_written(tmp_path: Path) -> None:
     rotations = motion.rotations.copy()
     rotations[100:150, 1] = np.nan
     broken = as_capture(replace(motion, rotations=rotations, name="broken"))
-    for capture in (broken,):
-        with pytest.raises(MotionError, match="broken: LeftUpLeg missing in frames 100 to 149"):
-            convert(capture)
-        with pytest.raises(MotionError, match="broken: not finite at frame 100"):
-            convert(capture, Cleaning(repair=False))
+    with pytest.raises(MotionError, match="broken: LeftUpLeg missing in frames 100 to 149"):
+        convert(broken)
+    with pytest.raises(MotionError, match="broken: not finite at frame 100"):
+        convert(broken, Cleaning(repair=False))
+    with pytest.raises(MotionError, match="none of the first 240 frames is whole"):
+        convert(as_capture(replace(motion, rotations=rotations * np.nan)))
     rotations[105:150] = motion.rotations[105:150]
     filled = convert(as_capture(replace(motion, rotations=rotations)))
     assert filled.history[-1] == "5 frames filled at 0.83 s: LeftUpLeg missing"
 
 
-@pytest.mark.parametrize("cleaning", [Cleaning(fps=0.0), Cleaning(fps=float("nan")), Cleaning(low_pass=99.0)])
-def test_impossible_rates_are_refused(tmp_path: Path, cleaning: Cleaning) -> None:
+@pytest.mark.parametrize("wrong", [{"fps": 0.0}, {"fps": float("nan")}, {"low_pass": 99.0}, {"low_pass": 0.0}])
+def test_impossible_rates_are_refused(tmp_path: Path, wrong: dict[str, float]) -> None:
     with pytest.raises(MotionError, match="expected"):
-        convert(as_capture(walker_motion(tmp_path, seconds=1.0)), cleaning)
+        convert(as_capture(walker_motion(tmp_path, seconds=1.0)), Cleaning(**wrong))
 
 
 def test_a_low_pass_that_blunts_is_noted(tmp_path: Path) -> None:
@@ -249,7 +242,7 @@ def rewritten(path: Path, drop: str = "", **changed) -> Path:
         ({"format": np.array("clip")}, "format: it is 'clip', expected 'capture'"),
         ({"format_version": np.array(2)}, "format_version: it is 2, this GaitNet reads 1"),
         ({"rotations": np.zeros((3, 2, 4))}, "rotations: its shape is (3, 2, 4)"),
-        ({"translations": np.zeros((3, 15, 3))}, "translations: its shape is (3, 16, 3)"),
+        ({"translations": np.zeros((3, 15, 3))}, "translations: its shape is (3, 15, 3), expected (100, 15, 3)"),
         ({"meta": np.array("{")}, "meta: not a JSON text"),
         ({"meta": np.array("[]")}, "meta: expected an object with origin, history, notes"),
         ({"meta": np.array('{"origin": {"a": 1}, "history": [], "notes": []}')}, "must be texts"),
@@ -274,7 +267,7 @@ def test_a_cut_or_altered_file_is_an_error(tmp_path: Path, converted: Capture) -
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert find_format(path).name == "capture"  # so that the complaint is this one:
-    with pytest.raises(MotionError, match="no whole .npz archive"):
+    with pytest.raises(MotionError, match=r"no whole \.npz archive"):
         read_capture(path)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr("readme", "x")
@@ -293,7 +286,10 @@ def test_nothing_half_written(tmp_path: Path, converted: Capture) -> None:
         raise MotionError("the source broke")
 
     out = tmp_path / "out"
-    for blocks, message in ((dying, "the source broke"), (lambda size: iter([next(converted.blocks(5))]), "5 frames")):
+    for blocks, message in (
+        (dying, "the source broke"),
+        (lambda size: iter([next(converted.blocks(5))]), "frames came of the 100"),
+    ):
         with pytest.raises(MotionError, match=message):
             write_capture(out / "a.npz", replace(converted, blocks=blocks))
         assert list(out.iterdir()) == []
@@ -304,7 +300,7 @@ def test_nothing_half_written(tmp_path: Path, converted: Capture) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy as np
 from pathlib import Path
 from gait_envs.motion.convert import Cleaning, convert
@@ -327,17 +323,17 @@ def blocks(size):
 raw = write_capture(folder / "raw.npz", Capture(skeleton, 120.0, frames, blocks, unit=1.0, up="+z"))
 out = convert(open_capture(raw), Cleaning(low_pass=8.0, fps=50.0))
 assert open_capture(write_capture(folder / "out.npz", out)).frames == int((frames - 1) / 120 * 50 + 1e-9) + 1
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_memory_does_not_grow_with_the_capture(tmp_path: Path) -> None:
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
     peaks = []
-    for frames in (10_000, 100_000):
+    for frames in (10_000, 60_000):
         words = [sys.executable, "-c", MEMORY, str(frames), str(tmp_path)]
         peaks.append(int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) / 1024)  # MiB
-    assert peaks[1] - peaks[0] < 20  # the frames alone would be 64 MiB, several times over
+    assert peaks[1] - peaks[0] < 12  # the frames alone would be 32 MiB, several times over
 
 
 @pytest.mark.skipif(not MOCAP.is_dir(), reason="GAITNET_MOCAP names no folder")
@@ -358,4 +354,5 @@ def test_published_captures_need_little_repair() -> None:
     for path in paths:
         out = convert(open_capture(path), Cleaning(low_pass=10.0))
         assert not any("filled" in line for line in out.history), path
-        assert 0.5 < np.median(out.read().translations[:, 0, 2]) < 1.2, path  # m, of the root
+        hip = match_joints(out.skeleton)["left_hip"]
+        assert 0.6 < np.median(forward_kinematics(out.read())[0][:, hip, 2]) < 1.1, path  # m

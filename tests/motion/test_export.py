@@ -81,6 +81,14 @@ def test_the_text(tmp_path: Path) -> None:
     )
 
 
+def test_only_tips_become_end_sites(tmp_path: Path) -> None:
+    motion = random_motion(9)
+    names = (*NAMES[:4], "b_endurance", "c_end", "d_end#2")
+    path = write_bvh(tmp_path / "m.bvh", replace(motion, skeleton=replace(motion.skeleton, names=names)))
+    assert path.read_text().count("End Site") == 1  # d_end#2; c_end turns
+    assert "JOINT b_endurance" in path.read_text()
+
+
 def test_decimals_round_the_rows(tmp_path: Path) -> None:
     motion = random_motion(1)
     assert_same(motion, read_capture(write_bvh(tmp_path / "m.bvh", motion, decimals=6)), tolerance=1e-6)
@@ -118,7 +126,7 @@ def test_what_cannot_be_written(tmp_path: Path, change: dict[str, str], message:
 def test_gaps_and_broken_captures_leave_nothing(tmp_path: Path) -> None:
     motion = random_motion(4, frames=6)
     motion.translations[4, 2] = np.nan
-    with pytest.raises(MotionError, match="random: frame 5 has gaps"):
+    with pytest.raises(MotionError, match="random: frame 4 has gaps"):
         write_bvh(tmp_path / "m.bvh", motion)
     capture = replace(as_capture(random_motion(4)), frames=7)
     with pytest.raises(MotionError, match="4 frames came of the 7"):
@@ -300,10 +308,10 @@ def test_what_a_robot_cannot_do_is_refused(tmp_path: Path) -> None:
     refused("'left_knee_pitch' is 0.03. m from where it belongs", skeleton=longer, translations=motion.translations)
     slid = motion.translations.copy()
     slid[1, knee, 0] += 0.05
-    refused("frame 2: 'left_knee_pitch' slides off its place, by 0.05 m", translations=slid)
+    refused("frame 1: 'left_knee_pitch' slides off its place, by 0.05 m", translations=slid)
     off = motion.rotations.copy()
     off[2, knee] = [np.cos(0.1), np.sin(0.1), 0, 0]
-    refused("frame 3: 'left_knee_pitch' turns off its axis, by 0.2 rad", rotations=off)
+    refused("frame 2: 'left_knee_pitch' turns off its axis, by 0.2 rad", rotations=off)
     parents = motion.skeleton.parents.copy()
     parents[knee] = 0
     refused(
@@ -368,7 +376,9 @@ def test_options_reach_the_file(run, clips: Path) -> None:
 def test_a_folder_keeps_its_order(run, clips: Path) -> None:
     assert run(clips, "--out", "made")[0] == 0
     assert sorted(map(str, Path("made").rglob("*.bvh"))) == ["made/more/two.bvh", "made/one.bvh"]
-    assert run("made", "--to", "clip", "--robot", "wildrobot", "--out", "again")[0] == 0
+    code, _, err = run("made", "--to", "clip", "--robot", "wildrobot", "--out", "again")
+    assert code == 0
+    assert "again/more/two.npz and 1 more: source or licence is unknown" in err
     assert load_clip("again/more/two.npz").frames == 20
 
 
@@ -377,7 +387,7 @@ def test_captures_keep_their_axes_unless_told(run, tmp_path: Path) -> None:
     (tmp_path / "02_01.amc").write_text(AMC)
     code, _, err = run("02_01.amc")
     assert code == 0
-    assert "02_01.amc: the file has no frame rate" in err
+    assert "02_01.bvh: the file has no frame rate" in err
     np.testing.assert_allclose(read_capture("02_01.bvh").translations[0, 0], [10, 20, 30])
     code, _, err = run("02_01.amc", "--up", "z")
     assert code == 2  # a skeleton without two legs does not show which way is up
@@ -387,6 +397,7 @@ def test_captures_keep_their_axes_unless_told(run, tmp_path: Path) -> None:
 def test_one_bad_file_of_several_does_not_stop_the_others(run, clips: Path) -> None:
     (clips / "bad.bvh").write_text("HIERARCHY")
     (clips / "broken.npz").write_text("no archive")
+    (clips / "metrics.json").write_text("{}")  # no motion, and nobody says it is
     code, out, err = run(clips, clips / "bad.bvh", "--out", "made")
     assert code == 2
     assert out.count("written") == 2
@@ -408,6 +419,8 @@ def test_one_bad_file_of_several_does_not_stop_the_others(run, clips: Path) -> N
         (("clips/one.npz", "--up", "w"), "up axis 'w': expected one of x, y, z"),
         (("clips/one.npz", "--unit", "mile"), "unit 'mile': expected one of m, cm, mm, inch"),
         (("clips/one.npz", "--order", "xxz"), "Euler order 'xxz'"),
+        (("clips/one.npz", "--license", "MIT"), "--license does not go with --to bvh"),
+        (("a.bvh", "--to", "clip", "--robot", "wildrobot", "--up", "y"), "--up does not go with --to clip"),
         (("nowhere.npz",), "nowhere.npz: no such file"),
         (("nowhere.amc",), "nowhere.amc: no such file"),
         (("walk.fbx",), "no capture format has the suffix '.fbx'; known: bvh (.bvh)"),

@@ -150,6 +150,29 @@ def test_table_faults_name_file_and_line(tmp_path: Path, text: str, message: str
     assert message in str(error.value)
 
 
+@settings(max_examples=40)
+@given(start=st.integers(0, 150), length=st.integers(0, 20), put=st.text('0123456789-+.,eENa"\n', max_size=6))
+def test_a_damaged_table_reads_or_complains(tmp_path_factory, start: int, length: int, put: str) -> None:
+    whole = HEAD + "".join(f"{t / 30:.4f},{t},1,2\n" for t in range(9))
+    path = tmp_path_factory.mktemp("damaged") / "a.csv"
+    path.write_text(whole[:start] + put + whole[start + length :])
+    try:
+        motion = read_capture(path, "positions")
+    except MotionError as error:
+        complaint = str(error)
+    else:
+        complaint = str(path)
+        assert np.isfinite(motion.translations).all()
+    assert str(path) in complaint
+
+
+def test_times_too_close_are_no_rate(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(HEAD + "0,1,2,3\n1e-320,1,2,3\n")
+    with pytest.raises(MotionError, match=r"a\.csv: the times are .* s apart; expected 1e-05 s or more"):
+        open_capture(path)
+
+
 def test_other_tables_and_rates_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("file,license\nwalk.bvh,CC0\n")

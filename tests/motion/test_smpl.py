@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_stands_and_bends_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(place["pelvis"][0], [1, 2, 0.9], atol=1e-12)
     np.testing.assert_allclose(place["left_hip"][0], hip, atol=1e-12)
     np.testing.assert_allclose(place["left_ankle"][0], hip - [0, 0, 0.491 * 1.7], atol=1e-12)
-    np.testing.assert_allclose(place["left_ankle"][1], hip + [0, 0.246 * 1.7, -0.245 * 1.7], atol=1e-12)
+    np.testing.assert_allclose(place["left_ankle"][1], hip + np.array([0, 0.246, -0.245]) * 1.7, atol=1e-12)
     np.testing.assert_allclose(place["right_ankle"][1], place["right_ankle"][0], atol=1e-12)
     assert place["head"][0, 2] > place["neck"][0, 2] > place["spine1"][0, 2] > 0.9
     assert place["left_foot"][0, 1] < place["left_ankle"][0, 1]  # toes ahead, which is -y
@@ -151,9 +152,26 @@ def test_a_damaged_file_reads_or_complains(tmp_path: Path, data: st.DataObject) 
     try:
         motion = read_capture(path)
     except MotionError as error:
-        assert str(path) in str(error)
+        complaint = str(error)
     else:
+        complaint = str(path)
         assert np.isfinite(forward_kinematics(motion)[0]).all()
+    assert str(path) in complaint
+
+
+@pytest.mark.parametrize(("rows", "message"), [(7, "the data end early"), (5, "more data than its header says")])
+def test_a_header_that_lies(tmp_path: Path, rows: int, message: str) -> None:
+    arrays = smpl_arrays(seconds=0.1)
+    path = save(tmp_path / "a.npz", arrays, trans=arrays["trans"][:1].repeat(rows, 0))
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    assert b"(6, 72)" in members["poses.npy"]
+    members["poses.npy"] = members["poses.npy"].replace(b"(6, 72)", f"({rows}, 72)".encode())
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    with pytest.raises(MotionError, match=rf"a\.npz: poses: {message}"):
+        read_capture(path)
 
 
 def test_blocks_are_the_whole(tmp_path: Path) -> None:

@@ -11,15 +11,18 @@ from gait_envs.motion.clip import Clip, save_clip, velocities
 from gait_trainers.bundle import Policy
 
 ROBOT = wildrobot()
-IMITATION = "GaitNet/WildRobotImitation-v0"
+WALK, IMITATION = "GaitNet/WildRobot-v0", "GaitNet/WildRobotImitation-v0"
+BLIND = {"reference_observation": "none", "action_base": "home"}  # such a policy could as well obey commands
 
 
 def still(name: str, frames: int, speed: float = 0.0, loop: bool = False, **told: object) -> Clip:
-    """The home pose, which glides forward at `speed` m/s: at more than 0 no robot can follow it."""
+    """The home pose, which glides forward at `speed` m/s, from rest: at more than 0 no robot can follow it."""
     qpos = np.tile(ROBOT.home_qpos, (frames, 1))
     qpos[:, 0] = speed * np.arange(frames) * ROBOT.dt
+    qvel = velocities(qpos, 50.0)
+    qvel[0] = 0.0
     return Clip(
-        qpos, velocities(qpos, 50.0), 50.0, ROBOT.joint_names, loop, "wildrobot", "drawn in a test", "CC0-1.0",
+        qpos, qvel, 50.0, ROBOT.joint_names, loop, "wildrobot", "drawn in a test", "CC0-1.0",
         name=name, meta=dict(told),
     )  # fmt: skip
 

@@ -149,6 +149,6 @@ def test_merge_replaces_lists_and_merges_mappings() -> None:
 def test_options_are_those_of_the_environment_that_all_layers_together_name(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("env: {kwargs: {max_distance: 0.3}}")
-    assert load_config(file, "imitate").env.kwargs == {"max_distance": 0.3}
+    assert load_config(file, "imitate").env.kwargs["max_distance"] == 0.3
     with pytest.raises(ConfigError, match=r"mine\.yaml: unknown key 'env\.kwargs\.max_distance'"):
         load_config(file, "laptop")

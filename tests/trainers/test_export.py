@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from still_clips import BLIND, IMITATION, WALK
 
 from gait_trainers import export as export_module
-from gait_trainers.bundle import BundleError, Policy, load_bundle, sha256, write_checksums
+from gait_trainers.bundle import BundleError, Policy, PolicyError, load_bundle, make_env, sha256, write_checksums
 from gait_trainers.config import NetworkConfig, validate
 from gait_trainers.evaluate import load_policy as load_any
 from gait_trainers.export import ExportError, export, last_quarter, readable_json, real_observations
@@ -303,3 +305,55 @@ def test_a_manifest_that_is_no_json_names_the_line(bundle):
     write_checksums(bundle)
     with pytest.raises(BundleError, match=r"policy\.json, line 3: not valid JSON"):
         load_bundle(bundle)
+
+
+# -- for another environment ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def blind(tmp_path_factory) -> Path:
+    """A run of the imitation environment whose policy sees no reference and acts about the home pose."""
+    tree = {
+        "algorithm": "ppo",
+        "env": {"id": IMITATION, "num_envs": 8, "threads": 1, "kwargs": {"max_distance": 0.4, **BLIND}},
+        "ppo": {"n_steps": 8, "minibatches": 2},
+        "networks": {"policy": [16], "value": [16]},
+        "run": {"iterations": 1, "tensorboard": False, "name": "blind"},
+    }
+    tree["run"]["out"] = str(tmp_path_factory.mktemp("runs"))
+    return train(validate(tree, "test")).run.path
+
+
+def test_a_policy_that_sees_no_reference_is_exported_for_walking(blind, tmp_path, capsys):
+    policy = load_bundle(export(blind, tmp_path / "walker", env_id=WALK))
+    assert (policy.env_id, policy.env_kwargs) == (WALK, {})
+    assert "without action_base, max_distance, reference_observation" in capsys.readouterr().err
+    assert policy.details["command"]["low"] == [0.1, 0.0, 0.0]
+    obs = real_observations(policy, count=20)
+    ours, theirs = policy.forward(obs), load_any(blind).forward(obs)
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("base, gain", [("reference", 0.25), ("home", 1.0)])
+def test_the_manifest_says_what_an_action_corrects(base, gain):
+    task = make_env(IMITATION, threads=1, action_base=base, action_gain=0.25).core.task
+    action = export_module.describe_action(task)
+    assert action["target_rad"] == f"clip({base}_rad + scale_rad * filtered, lower_rad, upper_rad)"
+    # An action that asks for a small correction of every joint, as the manifest has it and as the task does it.
+    memory, target = task.blank_memory(1), np.full(9, 0.1)
+    memory.reference_qpos[0, 7:] = here = task.robot.home + 0.02
+    start = here if base == "reference" else np.array(action["home_rad"])
+    expected = np.clip(start + np.array(action["scale_rad"]) * target, action["lower_rad"], action["upper_rad"])
+    np.testing.assert_allclose(task.target(target[None], memory)[0], expected)
+    np.testing.assert_allclose(action["scale_rad"], gain * task.robot.action_scale)
+    assert export_module.describe_command(task)["from"] == "the reference clip"
+
+
+def test_what_sees_a_reference_is_not_exported_for_walking(blind, tmp_path):
+    tree = yaml.safe_load((blind / "config.yaml").read_text())
+    other = shutil.copytree(blind, tmp_path / "seeing")
+    tree["env"]["kwargs"] = {**BLIND, "action_base": "reference"}
+    (other / "config.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(PolicyError, match="correct the reference pose"):
+        export(other, tmp_path / "out", env_id=WALK)
+    assert not (tmp_path / "out").exists()

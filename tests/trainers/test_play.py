@@ -1,18 +1,34 @@
 """Videos: right length, readable back, whole or not there; no display is said in words."""
 
+import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
+from still_clips import idle, still, write
+from typer.testing import CliRunner
 
 from gait_envs.models.robot import wildrobot
 from gait_envs.render import Offscreen
 from gait_trainers import play
 from gait_trainers.bundle import Policy
-from gait_trainers.play import PlayError, caption, describe, make_video, smoothed, watch, write_video
+from gait_trainers.cli import app
+from gait_trainers.play import (
+    PlayError,
+    caption,
+    describe,
+    make_tracking_video,
+    make_video,
+    smoothed,
+    watch,
+    write_video,
+)
+from gait_trainers.tracking import open_reference, reference_poses
 
 
 @pytest.fixture
@@ -97,7 +113,81 @@ def test_unknown_camera_and_format(statue, tmp_path, renderer):
 def test_no_display_no_window(statue, monkeypatch):
     monkeypatch.setattr(play, "has_display", lambda: False)
     with pytest.raises(PlayError, match=r"--video walk\.mp4"):
-        watch(statue, (0.4, 0.0, 0.0))
+        watch(statue, {"command": (0.4, 0.0, 0.0)})
+
+
+# -- along a clip --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory) -> str:
+    return write(tmp_path_factory.mktemp("stills"), still("glide", 101, speed=0.5), still("stand", 11))
+
+
+def test_a_clip_is_filmed_with_its_ghost(stills, tmp_path, renderer):
+    name, found = make_tracking_video(idle(), tmp_path / "clip.mp4", "stand", stills, width=160)
+    assert (name, len(found.rollout.valid), bool(found.ends["success"][0])) == ("stand", 11, True)
+    assert len(read_mp4(tmp_path / "clip.mp4", 160, 120)) == 6
+    name, found = make_tracking_video(idle(), tmp_path / "first.mp4", None, stills, seconds=0.1, width=160)
+    assert (name, len(found.rollout.valid)) == ("glide", 6)
+
+
+def test_a_ghost_stands_where_it_is_put_and_the_robot_stays(renderer):
+    robot = wildrobot()
+    view = Offscreen(robot.model, 160, 120, "side")
+    aside = robot.home_qpos.copy()
+    aside[0] += 0.5
+    alone, both = (view.frame(robot.home_qpos, ghost=ghost) for ghost in (None, aside))
+    changed = (np.abs(alone.astype(int) - both) > 8).any(-1)
+    view.close()
+    assert changed[:, 90:].sum() > 50  # to the right of the robot, which is in the middle
+    assert not changed[:, 60:80].any()
+    red, green, blue = both[changed].mean(0)
+    assert green > red
+    assert green > blue
+
+
+def test_the_ghost_begins_where_the_robot_does(stills):
+    task = open_reference(idle(), stills).task
+    poses = reference_poses(task, 0, np.arange(10, 13))
+    np.testing.assert_allclose(poses[:, 0], [0.0, 0.01, 0.02], atol=1e-12)
+    np.testing.assert_allclose(poses[:, 7:], np.tile(wildrobot().home, (3, 1)))
+
+
+def test_a_window_shows_the_whole_clip(stills, monkeypatch):
+    """The window's environment without its window: as many steps as the clip has, from its first frame."""
+    made = []
+
+    def make(env_id, render_mode, **kwargs):
+        assert render_mode == "human"
+        made.append(gymnasium.make(env_id, **kwargs))
+        return made[0]
+
+    monkeypatch.setattr(play, "has_display", lambda: True)
+    monkeypatch.setattr(play, "gym", SimpleNamespace(make=make))
+    monkeypatch.setattr(play, "load_policy", lambda path, env_id: idle())
+    done = CliRunner().invoke(app, ["play", "any", "--reference", stills, "--clip", "stand"], catch_exceptions=False)
+    assert done.exit_code == 0
+    memory = made[0].unwrapped.core.memory
+    assert (memory.clip.tolist(), memory.frame.tolist()) == ([1], [0])  # it has ended and begun anew
+
+
+def test_the_film_says_how_it_ended(stills, tmp_path, renderer, monkeypatch):
+    monkeypatch.setattr(play, "load_policy", lambda path, env_id: idle())
+    video = str(tmp_path / "clip.gif")
+    common = ["play", "any", "--reference", stills, "--video", video, "--width", "160"]
+    for clip, end in (("glide", r"glide, 0\.5\d? s, then it strayed"), ("stand", r"stand, 0\.2 s$")):
+        done = CliRunner().invoke(app, [*common, "--clip", clip], catch_exceptions=False)
+        assert re.search(end, done.stdout.strip())
+    for arguments, message in (
+        (["--clip", "run"], "no clip 'run'; the library has glide, stand"),
+        (["--command", "0.4"], "--command: in .* follows clips"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CliRunner().invoke(app, [*common, *arguments], catch_exceptions=False)
+
+
+# -- words on pictures ---------------------------------------------------------------------------------
 
 
 def test_smoothed_is_a_trailing_mean():

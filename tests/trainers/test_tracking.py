@@ -6,18 +6,16 @@ import json
 import numpy as np
 import pytest
 from rich.console import Console
-from still_clips import IMITATION, ROBOT, idle, still, write
+from still_clips import BLIND, IMITATION, ROBOT, WALK, idle, still, write
 from typer.testing import CliRunner
 
-from gait_envs.motion.clip import save_clip, velocities
+from gait_envs.motion.clip import save_clip
 from gait_envs.motion.library import MotionLibrary, load_clips
 from gait_trainers import tracking
 from gait_trainers.bundle import EnvironmentOptionError, Policy, PolicyError, in_environment, make_env
 from gait_trainers.cli import app
 from gait_trainers.recording import EvaluationError, record
 from gait_trainers.tracking import evaluate_tracking, follows_clips, open_reference, plan_whole, print_tracking
-
-WALK = "GaitNet/WildRobot-v0"
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +33,12 @@ def test_a_standing_robot_follows_what_stands_and_loses_what_glides(stills):
     assert (glide["clip"], glide["seconds"], glide["success_rate"]) == ("glide", 2.0, 0.0)
     assert glide["speed"] == pytest.approx(0.5)
     # A clip that leaves at 10 mm a frame is more than 200 mm away at the 21st frame of the 100 that follow.
-    assert glide["progress"] == pytest.approx(0.21, abs=0.03)
+    assert glide["progress"] == pytest.approx(0.21, abs=0.011)
     assert glide["falls"]["strayed"] == 1 == sum(glide["falls"].values())
     frames = round(100 * glide["progress"])
-    assert glide["mpjpe_global"] == pytest.approx(10 * np.arange(1, frames + 1).mean(), abs=12)
+    assert glide["mpjpe_global"] == pytest.approx(10 * np.arange(1, frames + 1).mean(), abs=3)
     assert glide["mpjpe_aligned"] < 0.05 * glide["mpjpe_global"]
-    assert glide["velocity_error"] == pytest.approx(0.5, abs=0.06)
+    assert glide["velocity_error"] == pytest.approx(0.5, abs=0.01)
     assert (result["episodes"], result["clips"], result["success_rate"]) == (2, 2, 0.5)
     assert result["mpjpe_global"] == pytest.approx((glide["mpjpe_global"] + stand["mpjpe_global"]) / 2)
     assert result["falls"]["strayed"] == 1
@@ -84,7 +82,11 @@ def test_nothing_depends_on_what_is_simulated_together(stills, reference, monkey
     policy = idle(randomize=True)
     together = evaluate_tracking(policy, **options, env_kwargs={"randomize": True})
     monkeypatch.setattr(tracking, "BATCH", 1)
-    assert evaluate_tracking(policy, **options, env_kwargs={"randomize": True}) == together
+    apart = evaluate_tracking(policy, **options, env_kwargs={"randomize": True})
+    for one, other in zip(apart["per_clip"], together["per_clip"], strict=True):
+        assert one["falls"] == other["falls"]
+        for name in (*tracking.ERRORS, "progress", "acceleration_error"):
+            assert one[name] == pytest.approx(other[name], rel=1e-9)  # sums over a batch round by its size
     assert evaluate_tracking(policy, **options)["mpjpe_global"] != together["mpjpe_global"]
     assert [row["episodes"] for row in together["per_clip"]] == [2, 2, 1, 1]
 
@@ -122,9 +124,9 @@ def test_stochastic_evaluations_repeat(stills):
 
 
 def test_a_fall_is_told_from_straying(tmp_path):
-    """Feet that point down tip the robot backwards long before its bodies are a metre from where they should be."""
+    """Feet that point down a little tip the robot backwards before its bodies are a metre from where they should be."""
     pose = still("stand", 101)
-    pose.qpos[:, [11, 15]] = ROBOT.lower[[4, 8]]
+    pose.qpos[:, [11, 15]] = -0.3
     save_clip(tmp_path / "tip.npz", pose)
     result = evaluate_tracking(idle(), reference=str(tmp_path), env_kwargs={"max_distance": 1.0}, threads=1)
     assert result["falls"]["backward"] == 1 == sum(result["falls"].values())
@@ -163,8 +165,6 @@ def test_environments_are_told_apart_by_their_task():
 
 
 # -- in another environment ----------------------------------------------------------------------------
-
-BLIND = {"reference_observation": "none", "action_base": "home"}
 
 
 def test_a_policy_that_sees_no_reference_runs_where_one_walks():
@@ -244,10 +244,3 @@ def test_another_environment_and_options_that_are_not_for_it(loaded_idle, stills
     ):
         with pytest.raises(EvaluationError, match=message):
             run_cli(*arguments)
-
-
-def test_velocities_of_the_drawn_clips_are_consistent():
-    """The gliding clip says of itself that it moves at 0.5 m/s; otherwise the errors above would mean nothing."""
-    clip = still("glide", 11, speed=0.5)
-    np.testing.assert_allclose(clip.qvel[:, 0], 0.5)
-    np.testing.assert_allclose(clip.qvel, velocities(clip.qpos, 50.0))

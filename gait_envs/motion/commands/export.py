@@ -19,7 +19,7 @@ from gait_envs.motion.clip import ClipError, load_clip, save_clip
 from gait_envs.motion.commands.common import err_console, out_console, warn
 from gait_envs.motion.convert import Cleaning, look
 from gait_envs.motion.export import clip_from_bvh, motion_from_clip
-from gait_envs.motion.importers import FORMATS, known_formats, open_capture
+from gait_envs.motion.importers import FORMATS, find_format, known_formats, open_capture
 from gait_envs.motion.licenses import UNKNOWN
 from gait_envs.motion.skeleton import Capture, MotionError
 from gait_envs.motion.write_bvh import ORDER, as_capture, write_bvh
@@ -33,14 +33,14 @@ def export_command(
     out: Annotated[Path | None, typer.Option(help="file to write, or folder for several; default: here")] = None,
     robot: Annotated[str | None, typer.Option(help="a robot's name or YAML; default: the clip's robot")] = None,
     decimals: Annotated[int | None, typer.Option(help="of the motion rows; default: all, nothing is lost")] = None,
-    order: Annotated[str, typer.Option(help="Euler order of the BVH")] = ORDER,
+    order: Annotated[str | None, typer.Option(help=f"Euler order of the BVH; default: {ORDER}")] = None,
     up: Annotated[str | None, typer.Option(help="vertical axis of the BVH; default: y for clips, else kept")] = None,
     unit: Annotated[
         str | None, typer.Option(help=f"of the BVH, {', '.join(UNITS)}; default: m for clips, else kept")
     ] = None,
-    source: Annotated[str, typer.Option(help="where the motion comes from; kept in the clip")] = UNKNOWN,
-    license: Annotated[str, typer.Option(help="the motion's licence; kept in the clip")] = UNKNOWN,
-    loop: Annotated[bool, typer.Option(help="the clip's end leads to its start")] = False,
+    source: Annotated[str | None, typer.Option(help="where the motion comes from; kept in the clip")] = None,
+    license: Annotated[str | None, typer.Option(help="the motion's licence; kept in the clip")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="the clip's end leads to its start")] = False,
 ) -> None:
     """Write motions as BVH for animation tools, or a clip's BVH, edited there, as a clip again.
 
@@ -49,19 +49,26 @@ def export_command(
     """
     if to not in _SUFFIXES:
         raise MotionError(f"--to {to}: expected one of {', '.join(_SUFFIXES)}")
-    if to == "clip" and robot is None:
+    of_bvh = {"decimals": decimals, "order": order, "up": up, "unit": unit}
+    of_clip = {"source": source, "license": license, "loop": loop or None}
+    for name, value in (of_bvh if to == "clip" else of_clip).items():
+        if value is not None:
+            raise MotionError(f"--{name} does not go with --to {to}: there is no place for it in such a file")
+    write: Callable[[Path, Path, Progress], tuple[str, ...]]  # returns notes
+    if to == "bvh":
+        write = partial(_to_bvh, robot=robot, decimals=decimals, order=order or ORDER, up=up, unit=unit)
+    elif robot is None:
         raise MotionError("--to clip: say which robot the BVH is of, with --robot")
-    write: Callable[[Path, Path, Progress], None]
-    if to == "clip":
-        write = partial(_to_clip, robot=str(robot), source=source, license=license, loop=loop)
     else:
-        write = partial(_to_bvh, robot=robot, decimals=decimals, order=order, up=up, unit=unit)
+        write = partial(_to_clip, robot=robot, source=source or UNKNOWN, license=license or UNKNOWN, loop=loop)
     jobs = _jobs(sources, out, _SUFFIXES[to])
     failed = 0
+    notes: dict[str, list[Path]] = {}
     with Progress(console=err_console, transient=True, disable=not err_console.is_terminal) as progress:
         for path, target in progress.track(jobs, description=f"to {to}"):
             try:
-                write(path, target, progress)
+                for note in write(path, target, progress):
+                    notes.setdefault(note, []).append(target)
             except (MotionError, ClipError) as error:
                 if len(jobs) == 1:
                     raise
@@ -69,6 +76,8 @@ def export_command(
                 failed += 1
             else:
                 out_console.print(f"written  {target}", soft_wrap=True, highlight=False)
+    for note, targets in notes.items():
+        warn(f"{targets[0]}{f' and {len(targets) - 1} more' if len(targets) > 1 else ''}: {note}")
     if failed:
         raise MotionError(f"{failed} of {len(jobs)} files could not be converted")
 
@@ -81,7 +90,7 @@ def _jobs(sources: list[Path], out: Path | None, suffix: str) -> list[tuple[Path
     files: list[tuple[Path, Path]] = []  # and the place below the folder to write to
     for source in sources:
         if source.is_dir():
-            inside = sorted(path for path in source.rglob("*") if path.suffix.lower() in known and path.is_file())
+            inside = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known and _is_motion(path)]
             files += [(path, path.relative_to(source).with_suffix(suffix)) for path in inside]
             if not inside:
                 raise MotionError(f"{source}: holds no file to convert ({', '.join(sorted(known))})")
@@ -105,26 +114,24 @@ def _jobs(sources: list[Path], out: Path | None, suffix: str) -> list[tuple[Path
     return jobs
 
 
-def _to_clip(path: Path, target: Path, progress: Progress, robot: str, **facts) -> None:
+def _to_clip(path: Path, target: Path, progress: Progress, robot: str, **facts) -> tuple[str, ...]:
     if path.suffix.lower() != ".bvh":
         raise MotionError(f"{path}: only a BVH becomes a clip again; other captures need gait-data retarget")
     clip = clip_from_bvh(path, load_body(robot), **facts)
     save_clip(target, clip)
-    if UNKNOWN in (clip.source, clip.license):
-        warn(f"{target}: source or licence is unknown; say them with --source and --license")
+    unknown = UNKNOWN in (clip.source, clip.license)
+    return ("source or licence is unknown; say them with --source and --license",) if unknown else ()
 
 
 def _to_bvh(
     path: Path, target: Path, progress: Progress, robot: str | None, up: str | None, unit: str | None, **form
-) -> None:
+) -> tuple[str, ...]:
     if _is_clip(path):
         clip = load_clip(path)
         motion = as_capture(motion_from_clip(clip, load_body(robot or clip.model)))
         capture = in_axes(motion, up or "y", unit or "m")
     else:
         capture = open_capture(path)
-        for note in capture.notes:
-            warn(f"{path}: {note}")
         if up is not None or unit is not None:
             capture = in_axes(_measured(capture), up, unit)
     task = progress.add_task(path.name, total=2 * capture.frames)  # the writer looks first, then writes
@@ -132,6 +139,7 @@ def _to_bvh(
         write_bvh(target, _watched(capture, lambda frames: progress.advance(task, frames)), **form)
     finally:
         progress.remove_task(task)
+    return capture.notes
 
 
 def _is_clip(path: Path) -> bool:
@@ -140,6 +148,14 @@ def _is_clip(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return {"qpos.npy", "joint_names.npy"} <= set(archive.namelist())
     except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _is_motion(path: Path) -> bool:
+    """Is it worth reading? Folders hold other .json and .txt files too; a broken capture is, to say so."""
+    try:
+        return path.is_file() and (_is_clip(path) or find_format(path) is not None)
+    except MotionError:
         return False
 
 

@@ -17,6 +17,7 @@ from gait_envs.motion.importers import FORMATS, known_formats
 from gait_envs.motion.importing import TARGETS, Imported, Plan, import_files, licenses
 from gait_envs.motion.licenses import UNKNOWN, check_licenses
 from gait_envs.motion.provenance import read_table
+from gait_envs.motion.repair import LONGEST
 from gait_envs.motion.skeleton import MotionError
 
 
@@ -33,7 +34,8 @@ def import_command(
     low_pass: Annotated[
         float | None, typer.Option(help="Hz; 6 to 10 are common. 4th order Butterworth, zero phase; default: none")
     ] = None,
-    repair: Annotated[bool, typer.Option(help="fill gaps up to 0.1 s, turn flipped joints back")] = True,
+    repair: Annotated[bool, typer.Option(help="fill short gaps, turn flipped joints back")] = True,
+    longest_gap: Annotated[float, typer.Option(help="s; longer gaps are an error")] = LONGEST,
     unit: Annotated[str | None, typer.Option(help="mm, cm, inch, m, cmu, or metres a unit; default: detected")] = None,
     up: Annotated[str | None, typer.Option(help="vertical axis, such as y or -z; default: detected")] = None,
     source: Annotated[str | None, typer.Option(help="where the captures come from; kept with them")] = None,
@@ -52,7 +54,7 @@ def import_command(
     Can be stopped and run again: what is there already, from the same options, is kept. The exit status is 1
     if a capture failed; the others are converted all the same.
     """
-    plan = Plan(Cleaning(fps=fps, low_pass=low_pass, repair=repair, unit=unit, up=up), to, format)
+    plan = Plan(Cleaning(fps=fps, low_pass=low_pass, repair=repair, longest=longest_gap, unit=unit, up=up), to, format)
     if out.suffix.lower() in [f".{target}" for target in TARGETS] or out.is_file():
         raise MotionError(f"--out {out}: expected a folder")
     jobs, passed = _find(captures, out, format)

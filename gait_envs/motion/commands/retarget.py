@@ -55,6 +55,10 @@ def retarget_command(
     speed: Annotated[float | None, typer.Option(help="mean speed to pace the clip to, m/s; instead of --time")] = None,
     start: Annotated[float, typer.Option(help="second of the capture to begin at")] = 0.0,
     end: Annotated[float | None, typer.Option(help="second of the capture to end at")] = None,
+    low_pass: Annotated[
+        float | None, typer.Option(help="Hz; 4th order Butterworth, zero phase, before all else; default: none")
+    ] = None,
+    repair: Annotated[bool, typer.Option(help="fill short gaps, turn flipped joints back")] = True,
     jobs: Annotated[int, typer.Option(help="processes that work on a set")] = 1,
     picture: Annotated[
         bool | None, typer.Option(help="draw a page beside every clip; default: only of a single capture")
@@ -65,7 +69,7 @@ def retarget_command(
     A set can be stopped and run again: what it holds already is kept. Clips that are unfit are set aside in
     OUT/unfit; OUT/set.json and OUT/set.png say what the set holds. The exit status is 1 if no clip is fit.
     """
-    recipe = Recipe(_read_map(joint_map), unit, up, start, end, time, speed)
+    recipe = Recipe(_read_map(joint_map), unit, up, start, end, time, speed, repair, low_pass)
     told = {"source": source, "license": license, "subject": subject, "activity": activity}
     rows = None if table is None else read_table(table)
     found, passed = find_captures(captures)

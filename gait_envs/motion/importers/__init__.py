@@ -61,6 +61,14 @@ def open_capture(path: str | os.PathLike[str], format: str | None = None, **opti
     return reader(path, **options)
 
 
+def open_with_gaps(path: str | os.PathLike[str], format: str | None = None, gaps: bool = True) -> Capture:
+    """Open a capture, its missing values as NaN if its format can have any and `gaps` says that they may be there."""
+    path = Path(path)
+    chosen = find_format(path) if format is None else _named(path, format)
+    has_gaps = "gaps" in inspect.signature(chosen.load().open_capture).parameters
+    return open_capture(path, chosen.name, gaps=True if gaps and has_gaps else None)
+
+
 def read_capture(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> SkeletonMotion:
     """The whole of a capture in memory; see `open_capture`."""
     return open_capture(path, format, **options).read()

@@ -122,7 +122,7 @@ def read_asf(path: str | os.PathLike[str]) -> AcclaimSkeleton:
 def statements(file: TextFile) -> Iterator[_Line]:
     """Number and words of every line that has words, comments left out."""
     for number, line in file.lines():
-        words = line.partition("#")[0].split()
+        words = (line.partition("#")[0] if "#" in line else line).split()
         if words:
             yield number, words
 
@@ -218,7 +218,7 @@ def _assemble(bones: dict[str, _Bone], children: dict[str, list[str]]) -> tuple[
         axes.append(bones[name].axes)
         waiting += [(child, node) for child in reversed(children[name])]
         if not children[name]:
-            names.append(f"{name}_end")
+            names.append(next(tip for tip in (f"{name}_end{'#' * n}" for n in range(len(bones))) if tip not in bones))
             parents.append(node)
             offsets.append(bones[name].tip)
             axes.append(np.array([1.0, 0.0, 0.0, 0.0]))

@@ -43,9 +43,10 @@ def open_capture(
     file = TextFile(path)
     body = read_asf(find_asf(file.path) if asf is None else asf)
     angle, rate, frames, notes = _scan(file)
-    if rate is None and fps is None:
+    rate = rate if fps is None else fps
+    if rate is None:
         notes.append(f"the file has no frame rate; {CMU_FPS:g} frames a second are assumed")
-    rate = fps or rate or CMU_FPS
+        rate = CMU_FPS
     if not 0 < rate < np.inf:
         raise MotionError(f"{file.path}: fps is {rate:g}; expected a positive number")
 

@@ -49,6 +49,7 @@ SKELETON = Skeleton(
 )
 _WIDTH = 1 + 3 + sum(count for *_, count in _JOINTS)
 assert _WIDTH == 44
+_SHORTEST, _LONGEST = 1e-5, 10.0  # s a frame
 _UNEVEN = 1e-3  # of a frame's duration: rounding
 _QUAT_SLACK = 0.5  # published motions have quaternions of length 0.85; DeepMimic makes them unit when it reads them
 _LARGEST = 1 << 28  # bytes
@@ -74,9 +75,13 @@ def open_capture(path: str | os.PathLike[str], gaps: bool = False) -> Capture:
     table = _table(path, data["Frames"], gaps)
     # A frame lasts until the next one; what the last one is given says nothing.
     durations = table[:-1, 0] if len(table) > 1 else table[:, 0]
-    if not (durations > 0).all():
-        frame = int(np.argmin(durations > 0))
-        raise MotionError(f"{path}: Frames: the duration of frame {frame} is {durations[frame]:g}; expected seconds")
+    lasting = (durations >= _SHORTEST) & (durations <= _LONGEST)
+    if not lasting.all():
+        frame = int(np.argmin(lasting))
+        raise MotionError(
+            f"{path}: Frames: the duration of frame {frame} is {durations[frame]:g}; "
+            f"expected {_SHORTEST:g} to {_LONGEST:g} s"
+        )
     step = float(np.median(durations))
     rotations, place = _decode(path, table)
     notes = ["the motion is meant to loop"] if data.get("Loop") == "wrap" else []

@@ -20,7 +20,7 @@ from gait_envs.motion.skeleton import MotionError
 from gait_envs.rotations import normalize
 
 _SMALL = 1 << 24  # bytes: what is read whole (names, offsets) must not fill the memory
-_MAX_FPS = 1e5
+MAX_FPS = 1e5
 _QUAT_SLACK = 0.1  # a quaternion's length may be off by rounding, not by more
 
 
@@ -89,8 +89,8 @@ class Archive:
         """Frames a second under the first of these keys that there is."""
         key = next((key for key in keys if key in self.keys), keys[0])
         fps = self.number(key)
-        if not 0 < fps <= _MAX_FPS:
-            raise self.error(key, f"it is {fps:g} frames a second; expected a positive number up to {_MAX_FPS:g}")
+        if not 0 < fps <= MAX_FPS:
+            raise self.error(key, f"it is {fps:g} frames a second; expected a positive number up to {MAX_FPS:g}")
         return fps
 
     def text(self, key: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gait_envs.motion.importers.npz import Archive, archive_keys, check_finite, check_tree
+from gait_envs.motion.importers.npz import MAX_FPS, Archive, archive_keys, check_finite, check_tree
 from gait_envs.motion.importers.text import MAX_JOINTS, TextFile, frame_rate
 from gait_envs.motion.skeleton import Capture, MotionError, Skeleton
 
@@ -164,6 +164,8 @@ def _scan(file: TextFile, header: int, width: int, time: int | None) -> tuple[in
     if frames < 2:
         raise MotionError(f"{file.path}: {frames} frames; a time column needs two, or say fps")
     step = (last - first) / (frames - 1)
+    if not 1 / MAX_FPS <= step < np.inf:
+        raise MotionError(f"{file.path}: the times are {step:g} s apart; expected {1 / MAX_FPS:g} s or more")
     for i, (number, values) in enumerate(_rows(file, header, width)):
         if abs(values[time] - first - i * step) > _EVEN * step:
             raise file.error(number, f"the time {values[time]:g} s is uneven; frames are {step:g} s apart on average")

@@ -50,7 +50,8 @@ class TextFile:
             values = [float(word) for word in words]
         except ValueError:
             values = []
-        if len(values) != len(words) or not all(abs(x) < MAX_NUMBER for x in values) or "_" in "".join(words):
+        usable = all(map(math.isfinite, values)) and max(map(abs, values), default=0.0) < MAX_NUMBER
+        if len(values) != len(words) or not usable or "_" in "".join(words):
             raise self.error(number, f"{what}: {_complaint(words)}")
         if count is not None and len(values) != count:
             raise self.error(number, f"{what} needs {count} number{'s' * (count != 1)}, found {len(values)}")
