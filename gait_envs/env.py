@@ -98,8 +98,8 @@ class WildRobotEnv(gymnasium.Env):
             return None
         if self.render_mode == "human":
             if self._window is None:
-                self._window = Window(self.model, self.data)
-            self._window.show(self.data)
+                self._window = Window(self.model)
+            self._window.show(self.data.qpos, self.data.qvel)
             return None
         if self._offscreen is None:
             self._offscreen = Offscreen(self.model)

@@ -32,11 +32,15 @@ class RenderError(RuntimeError):
 class Offscreen:
     """Draws states of one model into arrays; keeps its own `MjData`, so drawing never touches physics."""
 
-    def __init__(self, model: mujoco.MjModel, width: int = 640, height: int = 480, camera: str = "track") -> None:
+    def __init__(
+        self, model: mujoco.MjModel, width: int = 640, height: int = 480, camera: str | None = "track"
+    ) -> None:
+        """Through a camera of the model; None: one of our own that goes along with its first body."""
         cameras = [model.camera(i).name for i in range(model.ncam)]
-        if camera not in cameras:
-            raise ValueError(f"no camera {camera!r}; the model has {', '.join(cameras)}")
-        self._model, self._data, self._camera = model, mujoco.MjData(model), camera
+        if camera is not None and camera not in cameras:
+            raise ValueError(f"no camera {camera!r}; the model has {', '.join(cameras) or 'none'}")
+        self._model, self._data = model, mujoco.MjData(model)
+        self._camera = _along(model) if camera is None else camera
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:  # the GL back ends raise many kinds
@@ -77,10 +81,21 @@ class Offscreen:
         self._renderer.close()
 
 
+def _along(model: mujoco.MjModel) -> mujoco.MjvCamera:
+    """A camera that stays beside the model's first body, far enough away to see all of it."""
+    mujoco.mj_forward(model, data := mujoco.MjData(model))
+    camera = mujoco.MjvCamera()
+    camera.type, camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, 1
+    camera.azimuth, camera.elevation = 120.0, -10.0
+    spread = np.linalg.norm(data.xpos[1:] - data.xpos[1], axis=1).max()
+    camera.distance = 4.0 * max(float(spread), 0.1)
+    return camera
+
+
 class Window:
     """MuJoCo's passive viewer at real time."""
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+    def __init__(self, model: mujoco.MjModel) -> None:
         if HEADLESS:  # asking GLFW anyway would end the process
             raise RenderError("no display to open a window on; use render_mode='rgb_array'")
         self._data = mujoco.MjData(model)
@@ -88,9 +103,14 @@ class Window:
         self._viewer = mujoco.viewer.launch_passive(model, self._data)
         self._clock = time.monotonic()
 
-    def show(self, data: mujoco.MjData, dt: float = 0.02) -> None:
+    @property
+    def is_open(self) -> bool:
+        return self._viewer.is_running()
+
+    def show(self, qpos: np.ndarray, qvel: np.ndarray | None = None, dt: float = 0.02) -> None:
         """Show a state, then wait until its moment has passed."""
-        self._data.qpos[:], self._data.qvel[:] = data.qpos, data.qvel
+        self._data.qpos[:] = qpos
+        self._data.qvel[:] = 0.0 if qvel is None else qvel
         mujoco.mj_forward(self._model, self._data)
         self._viewer.sync()
         self._clock = max(self._clock + dt, time.monotonic() - dt)

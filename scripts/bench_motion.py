@@ -12,6 +12,7 @@ machine does meets them alike; figures are medians over the turns.
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import json
 import os
@@ -29,10 +30,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from gait_envs.motion.body import load_body
 from gait_envs.motion.clip import Clip
+from gait_envs.motion.folder import Job, Recipe, find_captures, retarget_file
 from gait_envs.motion.importers import read_capture
 from gait_envs.motion.library import MotionLibrary
 from gait_envs.motion.packing import pack
+from gait_envs.motion.skeleton import MotionError
 
 TURNS = 5
 
@@ -265,6 +269,76 @@ def memory(quick: bool) -> dict[str, Any]:
     return {"joints": MEMORY_JOINTS, "frames": found}
 
 
+# -- retarget: captured walks to clips of WildRobot -------------------------------------------------------
+
+NO_WALK = ("run", "jog", "jump", "cartwheel", "hop")  # words of a label that also says walk
+MOCAP: Path | None = None  # the folder given by --mocap
+
+
+def retarget(quick: bool) -> dict[str, Any]:
+    """How quickly walks are retargeted, and how good they come out: a folder's own captures, nothing is kept.
+
+    With a MANIFEST.csv in the folder (path, label), the captures whose label says walk; else all of them.
+    """
+    if MOCAP is None:
+        print("retarget: needs captures of your own; name their folder with --mocap")
+        return {}
+    body = load_body("wildrobot")
+    rows: dict[str, list[dict[str, float]]] = {}
+    reasons: list[str] = []
+    for path, source in walks(MOCAP)[:: 5 if quick else 1]:
+        job = Job(path, path.stem, path.name)
+        start = time.process_time()
+        try:
+            result = retarget_file(job, Recipe(), body)
+        except MotionError as error:
+            rows.setdefault(source, []).append({"fit": 0.0})
+            reasons.append(f"{source} {path.stem}: {error}")
+            continue
+        took = time.process_time() - start
+        figures = {**result.quality, "fit": float(not result.faults), "took": took}
+        rows.setdefault(source, []).append(figures)
+        reasons += [f"{source} {path.stem}: {'; '.join(result.faults)}"] if result.faults else []
+    table = {source: retarget_row(figures) for source, figures in sorted(rows.items())}
+    table["all"] = retarget_row([figure for figures in rows.values() for figure in figures])
+    print(f"{'retarget to wildrobot':22}" + "".join(f"{heading:>11}" for heading in next(iter(table.values()))))
+    for source, row in table.items():
+        print(f"  {source:20}" + "".join(f"{value:11.4g}" for value in row.values()))
+    for reason in reasons:
+        print(f"  unfit: {reason}")
+    return {"sources": table, "unfit": reasons}
+
+
+def walks(folder: Path) -> list[tuple[Path, str]]:
+    """Captures of walking below a folder, and the folder (two levels down) that each is from."""
+    manifest = folder / "MANIFEST.csv"
+    if manifest.is_file():
+        with open(manifest, newline="", encoding="utf-8") as file:
+            labelled = [(folder / row["path"], row["label"].lower()) for row in csv.DictReader(file)]
+        paths = [path for path, label in labelled if "walk" in label and not any(word in label for word in NO_WALK)]
+        paths = [path for path in paths if path.suffix in (".bvh", ".amc") and "malformed" not in path.parts]
+    else:
+        paths = [job.capture for job in find_captures([folder])[0]]
+    return [(path, "/".join(path.relative_to(folder).parts[:-1][:2])) for path in sorted(paths)]
+
+
+def retarget_row(figures: Sequence[dict[str, float]]) -> dict[str, float]:
+    """One line of the table: the set's size, speed on one core, the figures to hold, and the share that is fit."""
+    made = [figure for figure in figures if "took" in figure]
+    row: dict[str, float] = {"walks": len(figures)}
+    if made:
+        row["x real"] = sum(f["seconds"] for f in made) / sum(f["took"] for f in made)
+        row["ankle mm"] = statistics.mean(f["ankle_path_mm"] for f in made)
+        row["slip cm/s"] = 100 * statistics.median(f["slip_median"] for f in made)
+        row["slip worst"] = 100 * max(f["slip_median"] for f in made)
+        row["beyond"] = sum(f["limit_violations"] for f in made)
+        row["under mm"] = max(f["penetration_mm"] for f in made)
+        row["off mm"] = statistics.mean(f["balance_mm"] for f in made)
+        row["can do %"] = statistics.mean(f["feasible_percent"] for f in made)
+    row["fit %"] = 100 * statistics.mean(f["fit"] for f in figures)
+    return row
+
+
 # -- what the sections share ------------------------------------------------------------------------------
 
 
@@ -284,7 +358,12 @@ def take_turns(jobs: dict[str, Callable[[], Any]], turns: int = TURNS) -> dict[s
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {"reading": reading, "library": library, "memory": memory}
+SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "reading": reading,
+    "library": library,
+    "memory": memory,
+    "retarget": retarget,
+}
 
 
 def main() -> None:
@@ -292,7 +371,10 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="section", help=f"{', '.join(SECTIONS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="shorter turns")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add_argument("--mocap", type=Path, help="a folder of captures, for the section retarget")
     args = parser.parse_args()
+    global MOCAP
+    MOCAP = args.mocap
     unknown = set(args.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"no section {sorted(unknown)[0]!r}; there are {', '.join(SECTIONS)}")

@@ -1,9 +1,11 @@
 """Build the humanoid from its tables: the torque-driven body and the muscle-driven one.
 
     python scripts/make_humanoid.py
+    python scripts/make_humanoid.py --pictures docs/images
 
 Reads `assets/humanoid/tables/*.csv`, writes `assets/humanoid/humanoid.xml` and `muscle_humanoid.xml`. The
-tables name their sources; docs/humanoid_body.md says how they become a body.
+tables name their sources; docs/humanoid_body.md says how they become a body. With `--pictures`, draws that
+page's pictures too, and prints its table of moment arms.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import argparse
 import os
 import sys
 from pathlib import Path
+
+import mujoco
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -42,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=Path, default=ASSETS / "tables")
     parser.add_argument("--out", type=Path, default=ASSETS)
+    parser.add_argument("--pictures", type=Path, help="folder for the pictures of the documentation")
     args = parser.parse_args()
     try:
         texts = build(args.tables)
@@ -52,6 +57,13 @@ def main() -> None:
         part.write_text(text, encoding="utf-8")
         os.replace(part, args.out / name)
         print(f"{args.out / name}: {len(text.splitlines())} lines")
+    if args.pictures:
+        from humanoid.moment_arms import comparison
+        from humanoid.pictures import draw
+
+        draw(args.out, args.pictures)
+        model = mujoco.MjModel.from_xml_path(str(args.out / "muscle_humanoid.xml"))
+        print(comparison(model, args.tables))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,22 @@
 """Stable proportional-derivative control, batched (J. Tan, K. Liu, G. Turk, "Stable Proportional-Derivative
 Controllers", IEEE Computer Graphics and Applications 31(4), 2011).
 
-An explicit PD force pulls towards the target from where the joint is; over a step of h seconds a stiff one overshoots
-and the simulation explodes once h·kd exceeds about twice the inertia. Stable PD pulls from where the joint will be:
+An explicit PD force pulls towards the target from where the joint is; with steps of h seconds it overshoots, and the
+simulation explodes, once h² kp + 2 h kd > 4 I, I being the joint's inertia. Stable PD pulls from where the joint will
+be:
 
-    τ = −kp (q + h q̇ − q_des) − kd (q̇ + h q̈)                                   (1)
+    τ = −kp (q + h q̇ − q_des) − kd (q̇ + h q̈)                                         (1)
 
 The acceleration is not known yet. Put (1) into the equations of motion, (M + h B) q̈ = −c + passive + f + τ, where c is
 `qfrc_bias`, B the joint damping that the integrator treats implicitly and f any other force, and solve for it:
 
-    (M + h B + h kd) q̈ = −c + passive + f + p,    p = −kp (q + h q̇ − q_des) − kd q̇   (2)
-    τ = p − h kd q̈                                                              (3)
+    (M + h B + h kd) q̈ = −c + passive + f + p,    p = kp (q_des − q − h q̇) − kd q̇     (2)
+    τ = p − h kd q̈                                                                    (3)
 
-Without contacts the simulated acceleration is then exactly the q̈ of (2): the damping acts implicitly, through the
-inertia. With contacts f must hold their forces, of which the last step's (`qfrc_constraint`) are the ones known. Left
-out, (2) takes a standing body for a falling one and the legs give way by h·kd·g.
+The simulated acceleration is then the q̈ of (2): the damping acts implicitly, through the inertia, and one joint is
+stable while 3 h² kp < 4 I + 2 h kd. That takes f to be known. With contacts it must hold their forces, of which the
+last step's are at hand (`qfrc_constraint`); left out, (2) takes a standing leg for one that swings free, and (3) gives
+way by h kd times an acceleration that the floor prevents.
 
 The same law without this module's work, by MuJoCo alone, is in `gait_envs.models.servo`.
 """

@@ -14,9 +14,9 @@ which damping D and stiffness K enter. Two ways to make the two the same:
             backward Euler's then). So h² kp is taken off the joint's armature. Contacts are solved with the same
             matrix, and need no guess of their forces.
 
-Both are the law to rounding while nothing touches and no force limit is reached. With `implicitfast` the law needs
-velocity gain kd and the target q_des − h q̇, moved at every step; with the plain target and kd + h·kp it
-solves M + h kd + h² kp, which is stable and softer in damping, and another law.
+Both are the law to rounding while nothing touches and no force limit is reached; `discrete` also takes the joints' own
+springs, if they have any, where the joint will be. With `implicitfast` the law needs velocity gain kd and the target
+q_des − h q̇, moved at every step; the plain target and kd + h·kp make it M + h kd + h² kp: stable too, and another law.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def use_stable_pd_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, 
 
     kp and kd are (nv,), N·m/rad and N·m·s/rad. Actuators of dofs without gains stay what they are, as muscles do.
     `actuator_force` reports the force at the start of a step; what the law applied over the step is
-    `StablePD.torque_at`. Force limits hold for the force at the start of the step only.
+    `StablePD.torque_at`. Force limits cut the former, which at a light and fast limb can be many times the latter (and
+    with `euler` its spring only): lift them, or bound the targets, where the law is to hold.
     """
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; known are {', '.join(SCHEMES)}")

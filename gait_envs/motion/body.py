@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import mujoco
 import numpy as np
 
+from gait_envs.motion.clip import Clip, load_clip
 from gait_envs.motion.description import Description, Leg, Limb, Task, read_description
 from gait_envs.motion.feet import SoleShape
 from gait_envs.motion.joints import SIDES
 from gait_envs.motion.skeleton import MotionError
 from gait_envs.rotations import quat_from_matrix
+
+_ANGLES = 721  # of a knee that are tried for the straightest
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Body:
 
     name: str
     model: mujoco.MjModel
+    bent: mujoco.MjModel  # the same with knees that stop before they are straight, for the inverse kinematics
     legs: dict[str, Leg]
     tasks: dict[str, Task]  # pelvis, chest, soles
     bones: tuple[Bone, ...]
@@ -51,6 +57,8 @@ class Body:
     swing_weight: float  # share of the soles' weights that a foot in the air has, 0 to 1
     foot_yaw: float  # share of the captured foot's turn against the pelvis, 0 to 1
     foot_roll: float  # share of the captured foot's roll in swing, 0 to 1
+    pelvis_yaw: float  # share of the captured pelvis's turn about its heading at each step, 0 to 1
+    knee_margin: float  # rad of bend that the knees keep
     digest: str  # of the YAML and of the model
     joint_names: tuple[str, ...]
     home: np.ndarray  # (nq,)
@@ -91,6 +99,15 @@ def load_body(robot: str | os.PathLike[str]) -> Body:
         raise MotionError(f"{description.path}: {error}") from error
 
 
+def load_with_body(path: Path, robot: str | os.PathLike[str] | None = None) -> tuple[Clip, Body]:
+    """A clip and the robot that it is for, by default the one it names; a `MotionError` if their joints differ."""
+    clip = load_clip(path)
+    body = load_body(robot or clip.model)
+    if clip.joint_names != body.joint_names:
+        raise MotionError(f"{path}: its joints {list(clip.joint_names)} are not {body.name}'s")
+    return clip, body
+
+
 def _measure(description: Description, model: mujoco.MjModel) -> Body:
     legs, tasks = description.legs, description.tasks
     if model.njnt == 0 or model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
@@ -121,6 +138,7 @@ def _measure(description: Description, model: mujoco.MjModel) -> Body:
     return Body(
         name=description.name,
         model=model,
+        bent=_bent_knees(model, legs, description.numbers["knee_margin"]),
         legs=legs,
         tasks=tasks,
         bones=tuple(bone for key, limb in description.limbs.items() for bone in _bones(model, state, key, limb)),
@@ -136,6 +154,38 @@ def _measure(description: Description, model: mujoco.MjModel) -> Body:
         corners=corners,
         strength=_strength(model),
     )
+
+
+def _bent_knees(model: mujoco.MjModel, legs: dict[str, Leg], margin: float) -> mujoco.MjModel:
+    """A copy whose knees keep `margin` (rad) of bend, to the side that home bends them to.
+
+    At a straight knee a leg's reach says nothing about which way the knee should bend; an iteration that
+    passes it gets caught on the wrong side. Straight is where hip and ankle are furthest apart.
+    """
+    bent = copy.deepcopy(model)
+    state = mujoco.MjData(model)
+    for leg in legs.values():
+        knee = model.body(leg.knee)
+        spreads = []
+        for joint in range(knee.jntadr[0], knee.jntadr[0] + knee.jntnum[0]):
+            low, high = model.jnt_range[joint] if model.jnt_limited[joint] else (-np.pi, np.pi)
+            reaches = []
+            for angle in (angles := np.linspace(low, high, _ANGLES)):
+                state.qpos[:] = model.key(0).qpos
+                state.qpos[model.jnt_qposadr[joint]] = angle
+                mujoco.mj_kinematics(model, state)
+                reaches.append(np.linalg.norm(state.body(leg.hip).xpos - state.body(leg.ankle).xpos))
+            spreads.append((np.ptp(reaches), joint, low, high, angles[np.argmax(reaches)]))
+        if not spreads or max(spreads)[0] < 1e-3:
+            raise ValueError(f"no joint of {leg.knee!r} bends the leg")
+        _, joint, low, high, straight = max(spreads)
+        home = model.key(0).qpos[model.jnt_qposadr[joint]]
+        if abs(home - straight) < 1e-3:  # a straight home: the wider side
+            home = low if straight - low > high - straight else high
+        inner = (max(low, straight + margin), high) if home > straight else (low, min(high, straight - margin))
+        bent.jnt_range[joint] = inner
+        bent.jnt_limited[joint] = 1
+    return bent
 
 
 def _lower_corners(model: mujoco.MjModel, state: mujoco.MjData, legs: dict[str, Leg]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ try:
     from gait_envs.motion.commands.pack import pack_command
     from gait_envs.motion.commands.retarget import retarget_command
     from gait_envs.motion.commands.split import split_command
+    from gait_envs.motion.commands.view import view_command
     from gait_envs.motion.skeleton import MotionError
 except ModuleNotFoundError as error:
     sys.exit(f"gait-data needs {error.name}; install it with: pip install 'gaitnet[data]'")
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 app.command("import")(import_command)
 app.command("retarget")(retarget_command)
 app.command("inspect")(inspect_command)
+app.command("view")(view_command)
 app.command("export")(export_command)
 app.command("split")(split_command)
 app.command("pack")(pack_command)

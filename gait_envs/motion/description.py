@@ -14,7 +14,14 @@ from gait_envs.motion.joints import ROLES, SIDES
 from gait_envs.motion.skeleton import MotionError
 
 _NUMBERS = ("posture", "smoothing", "lean", "crouch", "step_width", "swing_clearance", "limit_margin")
-_OPTIONAL_NUMBERS = {"sway": None, "swing_weight": 0.3, "foot_yaw": 0.0, "foot_roll": 0.0}
+_OPTIONAL_NUMBERS = {
+    "sway": None,
+    "swing_weight": 0.3,
+    "foot_yaw": 0.0,
+    "foot_roll": 0.0,
+    "pelvis_yaw": 0.0,
+    "knee_margin": 0.05,
+}
 _MAY_BE_NULL = ("lean", "step_width", "sway")
 AS_CAPTURED = "capture"  # step_width: as wide as the captured walk, at the robot's scale
 

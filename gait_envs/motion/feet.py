@@ -87,15 +87,14 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
     heel[:, 2] = rise + back * np.sin(pitch) + height * (np.cos(pitch) - 1.0)
     heel_speed = np.linalg.norm(derivative(heel, fps), axis=1) * scale
     shortest = round(_SHORTEST * landmarks.time_scale * fps)
-    roll = np.zeros(len(ankle))
-    if f"{side}_beside" in landmarks.points:
-        beside = landmarks.points[f"{side}_beside"] - ankle
-        roll = np.arctan2(beside[:, 2], np.linalg.norm(beside[:, :2], axis=1))
+    # A foot that hangs from its ankle points nowhere; its sides still tell how it is turned.
+    beside = landmarks.points.get(f"{side}_beside", ankle + along[:, [1, 0, 2]] * [-1.0, 1.0, 0.0]) - ankle
+    roll = np.arctan2(beside[:, 2], np.linalg.norm(beside[:, :2], axis=1))
     return CapturedFoot(
         ankle=ankle,
         rise=rise,
         pitch=pitch,
-        yaw=np.unwrap(np.arctan2(along[:, 1], along[:, 0])),
+        yaw=np.unwrap(np.arctan2(-beside[:, 0], beside[:, 1])),
         roll=roll - np.median(roll[flat]),
         heel=debounce((heel[:, 2] < _LOW * leg) & (heel_speed < _SLOW), shortest),
         toe=debounce((ball_rise < _LOW * leg) & (ball_speed < _SLOW), shortest),

@@ -93,7 +93,7 @@ def solve(targets: Targets, body: Body, fps: float) -> np.ndarray:
 
 def _follow(targets: Targets, body: Body, pelvis_weights: Task, fps: float) -> np.ndarray:
     """Inverse kinematics frame after frame, each from the last one's solution."""
-    configuration = mink.Configuration(body.model, body.home)
+    configuration = mink.Configuration(body.bent, body.home)
     sole = body.tasks["soles"]
     parts = [
         (body.tasks["pelvis"].body, "body", pelvis_weights),
@@ -109,7 +109,7 @@ def _follow(targets: Targets, body: Body, pelvis_weights: Task, fps: float) -> n
     posture = mink.PostureTask(body.model, cost=np.r_[np.zeros(6), np.full(body.model.nv - 6, body.posture)])
     posture.set_target(body.home)
     tasks = [*frames, *(task for task, _ in bones), posture]
-    limits = [mink.ConfigurationLimit(body.model, min_distance_from_limits=body.limit_margin)]
+    limits = [mink.ConfigurationLimit(body.bent, min_distance_from_limits=body.limit_margin)]
     configuration.update(np.r_[targets.pelvis[0], targets.pelvis_quat[0], body.home[7:]])
     qpos = np.empty((len(targets.pelvis), body.model.nq))
     for t in range(len(qpos)):

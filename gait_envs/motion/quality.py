@@ -22,10 +22,13 @@ _BALANCED = 0.05  # leg lengths: nor if the ground would have to push further th
 _MOST = {
     "penetration_mm": (5.0, "a sole is {:.1f} mm under the floor"),
     "slip_median": (0.02, "standing feet slide at {:.3f} m/s"),
-    "sole_error_mm": (10.0, "the feet miss their places by {:.1f} mm on average: the joints cannot follow"),
-    "ankle_path_mm": (25.0, "the ankles are {:.1f} mm off the captured path on average"),
     "limit_violations": (0.0, "{:.0f} joint angles are beyond their limits"),
     "root_jump": (1.0, "the root leaps: it changes its speed by {:.2f} m/s from one frame to the next"),
+}
+# The same in millimetres a metre of leg: what is far for a small robot is near for a tall one.
+_MOST_OF_LEG = {
+    "sole_error_mm": (27.0, "the feet miss their places by {:.1f} mm on average: the joints cannot follow"),
+    "ankle_path_mm": (67.0, "the ankles are {:.1f} mm off the captured path on average"),
 }
 
 
@@ -182,11 +185,12 @@ def feasible(load: Load, body: Body) -> np.ndarray:
     return carried & balanced & np.all(np.abs(load.torque) <= body.strength, axis=1)
 
 
-def faults(quality: dict[str, float]) -> list[str]:
+def faults(quality: dict[str, float], body: Body) -> list[str]:
     """What makes a clip unfit, in plain words with the figure and its bound; empty if nothing does."""
+    bounds = _MOST | {key: (most * body.leg_length, words) for key, (most, words) in _MOST_OF_LEG.items()}
     found = [
-        f"{words.format(quality[key])} ({key}, at most {most:g})"
-        for key, (most, words) in _MOST.items()
+        f"{words.format(quality[key])} ({key}, at most {most:.3g})"
+        for key, (most, words) in bounds.items()
         if quality.get(key, 0.0) > most
     ]
     if quality["flight_percent"] >= 100.0:

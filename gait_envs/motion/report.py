@@ -15,6 +15,7 @@ from gait_envs.motion.landmarks import Landmarks
 from gait_envs.motion.quality import robot_poses, sliding
 
 _COLORS = {"left": "#1f77b4", "right": "#e66a24", "": "#444444"}
+_COLUMNS = 6  # panels of joints side by side
 _FIGURES, _SPAN, _APART = 11, 1.2, 0.4  # stick figures, over so many seconds mid-clip, so many metres apart
 
 
@@ -27,23 +28,25 @@ def write_page(
     landmarks: Landmarks | None = None,
 ) -> Path:
     """Draw the page to `path` (its suffix chooses the format); with `landmarks`, the captured body beside it."""
-    figure = Figure(figsize=(13, 9.2), layout="constrained")
     joints = _joint_groups(clip.joint_names)
-    grid = figure.add_gridspec(4, max(len(joints), 3), height_ratios=[1.55, 1.1, 0.7, 1.3])
+    rows = -(-len(joints) // _COLUMNS)
+    figure = Figure(figsize=(13, 8.0 + 1.6 * rows), layout="constrained")
+    parts = list(np.ravel(figure.subfigures(4, 1, height_ratios=[2.4, 1.6 * rows, 1.1, 2.9])))
     poses = robot_poses(clip.qpos, body)
     time = np.arange(clip.frames) / clip.fps
-    _draw_figures(figure.add_subplot(grid[0, :]), clip, poses, landmarks)
-    for column, (name, members) in enumerate(joints.items()):
-        _draw_joint(figure.add_subplot(grid[1, column]), time, clip, body, name, members)
-    _draw_contacts(figure.add_subplot(grid[2, :]), time, clip, body)
-    third = max(len(joints), 3) // 3
-    _draw_soles(figure.add_subplot(grid[3, :third]), time, clip, poses)
-    _draw_speed(figure.add_subplot(grid[3, third : 2 * third]), time, clip)
-    _write_numbers(figure.add_subplot(grid[3, 2 * third :]), quality, faults)
-    speed = quality["speed"]
-    figure.suptitle(
-        f"{clip.name} on {clip.model}: {clip.duration:.2f} s, {speed:.2f} m/s\n{clip.source} ({clip.license})"
-    )
+    _draw_figures(parts[0].subplots(), clip, poses, landmarks)
+    panels = parts[1].subplots(rows, min(_COLUMNS, len(joints)), squeeze=False).ravel()
+    for axes, (name, members) in zip(panels, joints.items(), strict=False):
+        _draw_joint(axes, time, clip, body, name, members)
+    for axes in panels[len(joints) :]:
+        axes.axis("off")
+    _draw_contacts(parts[2].subplots(), time, clip, body)
+    soles, speed, numbers = parts[3].subplots(1, 3, width_ratios=[1, 1, 1.35])
+    _draw_soles(soles, time, clip, poses)
+    _draw_speed(speed, time, clip)
+    _write_numbers(numbers, quality, faults)
+    title = f"{clip.name} on {clip.model}: {clip.duration:.2f} s, {quality['speed']:.2f} m/s"
+    figure.suptitle(f"{title}\n{clip.source} ({clip.license})")
     return save_figure(figure, path)
 
 
@@ -95,6 +98,8 @@ def _draw_figures(axes, clip: Clip, poses, landmarks: Landmarks | None) -> None:
             ends = along[[along[:, 0].argmin(), along[:, 0].argmax()]]
             heel_ankle_toe = np.array([ends[0], project(poses.joints[frame, k, 2]), ends[1], ends[0]])
             axes.plot(*heel_ankle_toe.T, lw=1.5, color=_COLORS[side])
+        for bone in poses.bones[frame]:
+            axes.plot(*project(bone).T, "-o", ms=2, lw=1.5, color="#444444")
         axes.plot(*project(poses.trunk[frame] + np.array([[0, 0, 0], [0, 0, 0.15]])).T, lw=3, color="#444444")
         axes.text(at[0], -0.05, f"{frame / clip.fps:.2f} s", ha="center", fontsize=7)
     axes.axhline(0, color="0.6", lw=0.8)
@@ -163,9 +168,9 @@ def _draw_speed(axes, time, clip: Clip) -> None:
 
 def _write_numbers(axes, quality: dict[str, float], faults: list[str]) -> None:
     axes.axis("off")
-    rows = [f"{key:<24s}{value:9.3g}" for key, value in quality.items()]
+    rows = [f"{key:<30s}{value:8.3g}" for key, value in quality.items()]
     half = (len(rows) + 1) // 2
     for x, part in ((0.0, rows[:half]), (0.5, rows[half:])):
-        axes.text(x, 1.0, "\n".join(part), va="top", family="monospace", fontsize=6.8)
+        axes.text(x, 1.0, "\n".join(part), va="top", family="monospace", fontsize=6.3)
     verdict = "unfit: " + "; ".join(faults) if faults else "fit"
     axes.text(0.0, -0.05, verdict, fontsize=8, color="crimson" if faults else "#2a7f3f", wrap=True)

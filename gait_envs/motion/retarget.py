@@ -78,7 +78,7 @@ def retarget(
     qpos = solve(targets, body, FPS)
     load = carry(qpos, FPS, targets.contact, body)
     quality = measure(qpos, FPS, targets.contact, load, body) | _errors(qpos, targets, body)
-    found = faults(quality)
+    found = faults(quality, body)
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
     notes = [f"the capture lacks joints of {limb}; the robot's stays near its home pose" for limb in untold]
     qpos[:, :2] -= qpos[0, :2].copy()  # the solution's own first frame is what starts over the origin
@@ -165,7 +165,7 @@ def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
     standing_ankle = np.mean([foot.ankle[:, 2] - foot.rise for foot in feet], axis=0)  # (T,) m
     bottom = float(np.mean([shape.bottom for shape in body.shapes]))
     height = (hips[:, 2] - standing_ankle) * scale - bottom - body.crouch
-    pelvis_turn, chest_turn = _trunk(landmarks, yaw, body.lean)
+    pelvis_turn, chest_turn = _trunk(landmarks, yaw, body.lean, body.pelvis_yaw)
     pelvis = np.column_stack([hips[:, :2] * scale, height]) - quat_rotate(pelvis_turn, body.hip_centre)
     if body.sway is not None:
         pelvis = sway(pelvis, soles, yaw, body.sway, landmarks.fps, STRIDE * landmarks.time_scale)
@@ -189,25 +189,36 @@ def _bone_directions(landmarks: Landmarks, body: Body) -> np.ndarray:
     return directions
 
 
-def _trunk(landmarks: Landmarks, yaw: np.ndarray, mean_lean: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations (T, 4) of pelvis and chest from home: smooth heading, hips' tilt, trunk's lean, shoulders' turn."""
-    across = landmarks.across("hip")
-    roll = np.arcsin(across[:, 2] / np.linalg.norm(across, axis=1))
+def _trunk(
+    landmarks: Landmarks, yaw: np.ndarray, mean_lean: float | None, pelvis_yaw: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (T, 4) of pelvis and chest from home: heading `yaw` (T,), hips' tilt, trunk's lean, shoulders' turn."""
+    hips = landmarks.across("hip")
     zero = np.zeros_like(yaw)
-    lean, turn, chest_roll = zero, zero, roll
+    lean, turn, chest_roll = zero, zero, _tilt(hips)
     if "left_shoulder" in landmarks.points and "right_shoulder" in landmarks.points:
         up = landmarks.mid("shoulder") - landmarks.mid("hip")
         lean = np.arctan2(up[:, 0] * np.cos(yaw) + up[:, 1] * np.sin(yaw), up[:, 2])
         shoulders = landmarks.across("shoulder")
-        turn = np.unwrap(np.arctan2(-shoulders[:, 0], shoulders[:, 1])) - yaw
-        turn -= 2 * np.pi * np.round(turn.mean() / (2 * np.pi))
-        chest_roll = np.arcsin(shoulders[:, 2] / np.linalg.norm(shoulders, axis=1))
+        turn, chest_roll = _turn(shoulders, yaw), _tilt(shoulders)
     if mean_lean is not None:
         lean = lean - lean.mean() + mean_lean
-    pelvis, chest = (
-        quat_mul(yaw_quat(yaw), quat_from_rotvec(np.stack([side, lean, zero], axis=1))) for side in (roll, chest_roll)
+    pelvis = quat_mul(
+        yaw_quat(yaw + pelvis_yaw * _turn(hips, yaw)), quat_from_rotvec(np.stack([_tilt(hips), lean, zero], axis=1))
     )
+    chest = quat_mul(yaw_quat(yaw), quat_from_rotvec(np.stack([chest_roll, lean, zero], axis=1)))
     return pelvis, quat_mul(chest, yaw_quat(turn))
+
+
+def _tilt(across: np.ndarray) -> np.ndarray:
+    """How much (T,) rad the left end of a line (T, 3) from right to left is up."""
+    return np.arcsin(across[:, 2] / np.linalg.norm(across, axis=1))
+
+
+def _turn(across: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """How much (T,) rad a line (T, 3) from right to left is turned against a heading, without jumps."""
+    turn = np.unwrap(np.arctan2(-across[:, 0], across[:, 1])) - yaw
+    return turn - 2 * np.pi * np.round(turn.mean() / (2 * np.pi))
 
 
 def _errors(qpos: np.ndarray, targets: Targets, body: Body) -> dict[str, float]:

@@ -26,9 +26,9 @@ class Part(NamedTuple):
 def _part(name: str, hinges: str, side: str | None = None) -> Part:
     """A joint from its hinges' axes as the left side has them ("-y +x -z"); a mirror reverses x and z."""
     words = hinges.split()
-    flips = [-1.0 if side == "right" and axis != "y" else 1.0 for _, axis in words]
-    signs = tuple(flip if sign == "+" else -flip for flip, (sign, _) in zip(flips, words, strict=True))
-    return Part(name if side is None else f"{side}_{name}", "".join(axis for _, axis in words), signs)
+    axes = "".join(word[1] for word in words)
+    signs = tuple(-1.0 if (word[0] == "-") != (side == "right" and word[1] != "y") else 1.0 for word in words)
+    return Part(name if side is None else f"{side}_{name}", axes, signs)
 
 
 def _limb(side: str, joints: dict[str, str]) -> tuple[Part, ...]:

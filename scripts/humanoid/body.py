@@ -77,6 +77,7 @@ def read_body_tables(folder: Path) -> BodyTables:
         parent = row.text("parent", known)
         if known[parent] == "both" and row.text("side") != "both":
             raise row.fault(f"a segment in the middle cannot hang on {parent!r}, which is on both sides")
+        row.text("source")
         row.number("length", low=1e-3)
         share += row.number("mass", low=1e-3) * len(sides_of(row))
         for name in axis_column("radius"):
@@ -91,6 +92,8 @@ def read_body_tables(folder: Path) -> BodyTables:
         _axis(row, None)
         if row.number("lower_deg") >= row.number("upper_deg"):
             raise row.fault("lower_deg is not below upper_deg")
+        for name in ("positive", "range_source", "torque_source"):
+            row.text(name)
         for name in ("torque_minus", "torque_plus", "stiffness", "damping", "armature"):
             row.number(name, low=0.0)
     shapes = read_table(folder / "shapes.csv", SHAPE_COLUMNS)

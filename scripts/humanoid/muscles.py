@@ -14,13 +14,13 @@ import numpy as np
 from humanoid.body import BodyTables, add_home, add_motor, add_sensors, joints_in_order, skeleton, to_text
 from humanoid.tables import SIDES, Row, axis_column, full_name, mirrored, numbers_text, read_table
 
-# Shape of MuJoCo's muscle, fitted to Thelen 2003: active force exp(-(L - 1)^2 / 0.45), passive force that is the
-# peak force at 1.6 fibre lengths, 1.4 times the peak force in fast lengthening, 10 and 40 ms.
-CURVES = {"timeconst": "0.01 0.04", "lmin": "0", "lmax": "2", "vmax": "10", "fpmax": "2.5", "fvmax": "1.4"}
+# MuJoCo's muscle made like Thelen 2003's: active force exp(-(L - 1)^2 / 0.45), passive force that reaches the peak
+# force at 1.6 fibre lengths, 1.4 times the peak force in fast lengthening, activation in 10 and 40 ms.
+CURVES = {"timeconst": "0.01 0.04", "lmin": "0", "lmax": "2", "vmax": "10", "fpmax": "1.15", "fvmax": "1.4"}
 REST = (0.42, 0.16, 0.16, 1.0)  # colour of a slack muscle
-WIDTH = 0.00018  # m per square root of a newton: thickness that a unit is drawn with
+WIDTH = 0.00027  # m per square root of a newton: thickness that a unit is drawn with
 SHORTEST = 0.05  # fibre length, in best lengths, below which a unit counts as slack; it gives no force there
-SAMPLES = 5  # joint angles a degree of freedom, when lengths are looked for
+SAMPLES = 7  # joint angles a degree of freedom, when lengths are looked for
 # What muscles do not reach is left to motors.
 MOTORS = ("torso", "neck", "head", "shoulder", "arm", "forearm", "hand")
 
@@ -206,9 +206,7 @@ def crossed_joints(model: mujoco.MjModel, tendon: int) -> tuple[int, ...]:
     return tuple(i for i in range(1, model.njnt) if int(model.jnt_bodyid[i]) in crossed)
 
 
-def _add_muscle(
-    actuators: ET.Element, row: Row, side: str, neutral: float, shortest: float, longest: float
-) -> None:
+def _add_muscle(actuators: ET.Element, row: Row, side: str, neutral: float, shortest: float, longest: float) -> None:
     """A unit whose fibres are as long in the neutral pose as published; the tendon takes the difference.
 
     MuJoCo's tendon is rigid and lies along the path. Fibres at a pennation angle reach along it with the

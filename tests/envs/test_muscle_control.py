@@ -117,14 +117,15 @@ def test_models_without_usable_muscles() -> None:
     body = '<body pos="1 0 0"><joint name="a"/><geom size=".1"/><site name="s"/></body>'
     body += '<body><joint type="ball" name="b"/><geom size=".1"/></body>'
     world = f'<worldbody><site name="o"/><site name="p" pos="0 0 1"/>{body}</worldbody>'
+    pull = 'lengthrange="0 1" gaintype="muscle" gainprm="0.75 1.05 -1 200 0.5 1.6 1.5 1.3 1.2"'
     cases = {
         r"no muscles; its actuators are \['a'\]": '<actuator><motor name="a" joint="a"/></actuator>',
         r"muscles \['idle'\] cross no joint": (
             '<tendon><spatial name="t"><site site="o"/><site site="p"/></spatial></tendon>'
             '<actuator><muscle name="idle" tendon="t" lengthrange="0 1"/></actuator>'
         ),
-        "'push' pulls on neither": '<actuator><general name="push" site="s" gaintype="muscle" gainprm="0.7 1"/></actuator>',
-        "'turn' pulls on neither": '<actuator><general name="turn" joint="b" gaintype="muscle" gainprm="0.7 1"/></actuator>',
+        "'push' pulls on neither": f'<actuator><general name="push" site="s" {pull}/></actuator>',
+        "'turn' pulls on neither": f'<actuator><general name="turn" joint="b" {pull}/></actuator>',
     }
     for message, rest in cases.items():
         model = mujoco.MjModel.from_xml_string(f"<mujoco>{world}{rest}</mujoco>")
@@ -134,19 +135,16 @@ def test_models_without_usable_muscles() -> None:
 
 # -- torque ---------------------------------------------------------------------------------------------------
 
-positive = st.floats(0.05, 2.0)
-
-
-@given(
-    least=st.floats(0.3, 0.9), most=st.floats(1.01, 1.5), force=st.sampled_from([-1.0, 700.0]),
-    lmin=st.floats(0.2, 0.8), lmax=st.floats(1.2, 2.0), vmax=positive, fpmax=positive, fvmax=st.floats(1.0, 2.0), short=st.floats(0.02, 0.3),
-    span=st.floats(0.05, 0.5), acc0=positive,
+SIZE = st.floats(0.05, 2.0)
+PARAMETERS = st.tuples(  # range[2], force (negative: from acc0), scale, lmin, lmax, vmax, fpmax, fvmax
+    st.floats(0.3, 0.9), st.floats(1.01, 1.5), st.sampled_from([-1.0, 700.0]), st.just(200.0),
+    st.floats(0.2, 0.8), st.floats(1.2, 2.0), SIZE, SIZE, st.floats(1.0, 2.0), st.just(0.0),
 )  # fmt: skip
-def test_the_curves_are_mujocos(
-    least: float, most: float, force: float, lmin: float, lmax: float, vmax: float, fpmax: float, fvmax: float,
-    short: float, span: float, acc0: float,
-) -> None:  # fmt: skip
-    prm = np.array([least, most, force, 200.0, lmin, lmax, vmax, fpmax, fvmax, 0.0])
+
+
+@given(parameters=PARAMETERS, short=st.floats(0.02, 0.3), span=st.floats(0.05, 0.5), acc0=SIZE)
+def test_the_curves_are_mujocos(parameters: tuple[float, ...], short: float, span: float, acc0: float) -> None:
+    prm = np.array(parameters)
     around = np.array([short, short + span])
     length, velocity = (x.ravel() for x in np.meshgrid(np.linspace(0, 1.2, 25), np.linspace(-3, 3, 13)))
     many = (np.tile(x, (len(length), *[1] * np.ndim(x))) for x in (prm, prm, around))

@@ -411,10 +411,10 @@ def test_measured_faults(body: Body) -> None:
     assert quality["speed"] == pytest.approx(0.1)
     assert quality["limit_violations"] == 1
     assert quality["double_support_percent"] == 100.0
-    words = " ".join(faults(quality))
+    words = " ".join(faults(quality, body))
     assert all(key in words for key in ("penetration_mm", "slip_median", "limit_violations"))
     flying = measure(qpos, 50.0, ~contact, carry(qpos, 50.0, ~contact, body), body)
-    assert "no foot ever stands" in faults(flying)
+    assert "no foot ever stands" in faults(flying, body)
 
 
 # --- the robot's description -------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from gait_envs.motion.catalogue import Entry, column
 from gait_envs.motion.clip import Clip
@@ -52,7 +52,7 @@ def print_set(entries: Sequence[Entry], title: str) -> None:
     """A set's clips as a table with the medians of the fit ones, then why others were set aside."""
     clips = [entry for entry in entries if entry.file]
     fit = [entry for entry in clips if entry.verdict == "fit"]
-    table = Table("clip", *(heading for heading, _ in _COLUMNS.values()), title=escape(title))
+    table = Table(Column("clip", no_wrap=True), *(heading for heading, _ in _COLUMNS.values()), title=escape(title))
     for entry in clips[:_ROWS]:
         table.add_row(escape(entry.name), *_cells(entry.quality or {}), style=None if entry in fit else "yellow")
     if len(clips) > _ROWS:
@@ -60,7 +60,7 @@ def print_set(entries: Sequence[Entry], title: str) -> None:
     if len(fit) > 1:
         table.add_section()
         medians = {key: float(np.median(column(fit, key))) for key in _COLUMNS if len(column(fit, key))}
-        table.add_row("median of the fit", *_cells(medians))
+        table.add_row("median, fit", *_cells(medians))
     out_console.print(table)
     aside = [entry for entry in entries if entry.verdict != "fit"]
     for entry in aside[:_ROWS]:

@@ -1,0 +1,122 @@
+"""`gait-data view`: a clip on its body, in a window or as a video or a strip of pictures."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import imageio_ffmpeg
+import matplotlib.image
+import numpy as np
+import typer
+
+from gait_envs.motion.body import Body, load_with_body
+from gait_envs.motion.clip import Clip
+from gait_envs.motion.commands.common import out_console
+from gait_envs.motion.skeleton import MotionError
+from gait_envs.render import HEADLESS, Offscreen, RenderError, Window
+
+VIDEOS, STRIPS = (".mp4",), (".png", ".jpg")
+_PICTURES, _ROWS = 12, 2  # of a strip
+
+
+def view_command(
+    clip_path: Annotated[Path, typer.Argument(metavar="CLIP", help="an .npz clip")],
+    robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="video.mp4, or strip.png: pictures side by side; default: a window")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="a camera of the model; default: track, if it has one")] = None,
+    width: Annotated[int, typer.Option(help="pixels of a picture")] = 480,
+    height: Annotated[int, typer.Option(help="pixels of a picture")] = 480,
+    slow: Annotated[float, typer.Option(help="times slower than it is, in the window and the video")] = 1.0,
+    start: Annotated[float, typer.Option(help="second to begin at")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="second to end at")] = None,
+) -> None:
+    """Play a clip on its robot."""
+    if out is not None and out.suffix.lower() not in (*VIDEOS, *STRIPS):
+        raise MotionError(f"--out {out}: a video ends in {VIDEOS[0]}, a strip of pictures in {' or '.join(STRIPS)}")
+    if not 0.02 <= slow <= 50:
+        raise MotionError(f"--slow {slow:g}: expected 0.02 to 50")
+    clip, body = load_with_body(clip_path, robot)
+    qpos = clip.qpos[_span(clip, start, end)]
+    try:
+        if out is None:
+            _play(qpos, clip.fps / slow, body)
+            return
+        frames = _pictures(qpos, body, camera, width, height)
+        if out.suffix.lower() in VIDEOS:
+            _write_video(out, frames, clip.fps / slow)
+        else:
+            chosen = np.unique(np.linspace(0, len(qpos) - 1, _PICTURES).round().astype(int))
+            _write_strip(out, list(_pictures(qpos[chosen], body, camera, width, height)))
+    except RenderError as error:
+        raise MotionError(str(error)) from error
+    out_console.print(f"picture  {out}", soft_wrap=True)
+
+
+def _span(clip: Clip, start: float, end: float | None) -> slice:
+    stop = clip.duration if end is None else end
+    if not 0 <= start < stop <= clip.duration + 1e-6:
+        raise MotionError(f"cannot show {start:g} s to {stop:g} s: the clip lasts {clip.duration:.3f} s")
+    return slice(round(start * clip.fps), round(stop * clip.fps) + 1)
+
+
+def _pictures(qpos: np.ndarray, body: Body, camera: str | None, width: int, height: int) -> Iterator[np.ndarray]:
+    """Pictures (height, width, 3) of the body in every pose."""
+    named = [body.model.camera(i).name for i in range(body.model.ncam)]
+    if camera is not None and camera not in named:
+        raise MotionError(f"no camera {camera!r}; the model has {', '.join(named) or 'none'}")
+    screen = Offscreen(body.model, width, height, camera or ("track" if "track" in named else None))
+    try:
+        for pose in qpos:
+            yield screen.frame(pose).copy()
+    finally:
+        screen.close()
+
+
+def _write_video(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    """An mp4 that every browser plays, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    first = next(frames)
+    size = (first.shape[1], first.shape[0])
+    try:
+        writer = imageio_ffmpeg.write_frames(str(temporary), size, fps=fps, macro_block_size=2, quality=7)
+        writer.send(None)
+        for frame in itertools.chain([first], frames):
+            writer.send(np.ascontiguousarray(frame))
+        writer.close()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
+    """Pictures in rows, evenly through the clip, whole or not at all."""
+    columns = -(-len(frames) // _ROWS)
+    frames = frames + [np.full_like(frames[0], 255)] * (columns * _ROWS - len(frames))
+    rows = [np.concatenate(frames[i : i + columns], axis=1) for i in range(0, len(frames), columns)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        matplotlib.image.imsave(temporary, np.concatenate(rows))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _play(qpos: np.ndarray, fps: float, body: Body) -> None:
+    """Over and over in a window at `fps`, until it is closed."""
+    if HEADLESS:
+        raise MotionError("no display to open a window on; write a file: --out video.mp4 or --out strip.png")
+    window = Window(body.model)
+    try:
+        while window.is_open:
+            for pose in qpos:
+                window.show(pose, dt=1.0 / fps)
+    finally:
+        window.close()
