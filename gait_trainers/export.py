@@ -257,7 +257,8 @@ def _provenance(run: Path) -> dict[str, Any]:
     recorded = json.loads(file.read_text()) if file.is_file() else {}
     if "command" in recorded:
         program, *arguments = recorded["command"]
-        recorded["command"] = shlex.join([Path(program).name, *arguments])
+        name = "gait-train" if Path(program).name == "cli.py" else Path(program).name  # python -m gait_trainers.cli
+        recorded["command"] = shlex.join([name, *arguments])
     return {key: recorded[key] for key in ("command", "commit", "time", "versions") if key in recorded}
 
 

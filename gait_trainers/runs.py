@@ -248,6 +248,6 @@ def _git_commit() -> str | None:
     try:
         if git("ls-files", "--error-unmatch", __file__) == "":
             return None
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

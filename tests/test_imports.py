@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Data flows from lower to higher numbers; nothing imports against it.
 LAYERS = {
     "assets": 0,
+    "files": 0,
     "rotations": 0,
     "layout": 0,
     "models": 1,
@@ -37,7 +38,7 @@ DATA = {
     f"motion.{name}"
     for name in (
         "clean", "cli", "description", "feet", "filters", "ik", "landmarks", "quality", "report", "retarget",
-        "set_report", "strikes",
+        "set_report", "sway", "strikes",
     )
 }  # fmt: skip
 # What runs an exported policy needs neither torch nor Stable-Baselines3 until it is given a run.

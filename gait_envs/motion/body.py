@@ -234,13 +234,11 @@ def _strength(model: mujoco.MjModel) -> np.ndarray:
     for i in range(model.nu):
         if model.actuator_trntype[i] != mujoco.mjtTrn.mjTRN_JOINT:
             continue
-        motor = model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_NONE
+        force = np.inf
         if model.actuator_forcelimited[i]:
             force = np.abs(model.actuator_forcerange[i]).max()
-        elif motor and model.actuator_ctrllimited[i]:
-            force = np.abs(model.actuator_gainprm[i, 0] * model.actuator_ctrlrange[i]).max()
-        else:
-            force = np.inf
+        if model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_NONE and model.actuator_ctrllimited[i]:  # a motor
+            force = min(force, np.abs(model.actuator_gainprm[i, 0] * model.actuator_ctrlrange[i]).max())
         joint = int(model.actuator_trnid[i, 0])
         known[joint] = known.get(joint, 0.0) + float(force) * abs(float(model.actuator_gear[i, 0]))
     return np.array([known.get(joint, np.inf) for joint in range(1, model.njnt)])

@@ -38,7 +38,7 @@ class Entry:
 def read_entry(path: Path, folder: Path) -> Entry:
     """What a clip file says of itself, without reading its frames; a file that says nothing is a `ClipError`."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"])) if "meta" in file else {}
             facts = {key: str(file[key]) for key in ("model", "source", "license")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -53,8 +53,6 @@ def read_entry(path: Path, folder: Path) -> Entry:
 def read_entries(folder: Path) -> list[Entry]:
     """The clips of a folder and those set aside below it, by name."""
     files = sorted([*folder.glob("*.npz"), *(folder / UNFIT).glob("*.npz")], key=lambda path: path.name)
-    if not files:
-        raise ClipError(f"{folder}: holds no .npz clip")
     return [read_entry(file, folder) for file in files]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.files import replacing
 from gait_envs.rotations import quat_conj, quat_mul, quat_to_rotvec
 
 FORMAT_VERSION = 1
@@ -107,14 +108,8 @@ def save_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
     }
     if clip.contacts is not None:
         arrays["contacts"] = clip.contacts
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
     return path
 
 

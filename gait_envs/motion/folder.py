@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from gait_envs import __version__
 from gait_envs.motion.body import Body, load_body
 from gait_envs.motion.catalogue import UNFIT, read_entry
 from gait_envs.motion.clip import FORMAT_VERSION, ClipError, save_clip
@@ -225,7 +226,7 @@ def _made_before(job: Job, recipe: Recipe, body: Body, out: Path) -> Outcome | N
 
 def fingerprint(job: Job, recipe: Recipe, body: Body) -> str:
     """Of all that decides a clip but the capture's content: two clips of one capture with one fingerprint are equal."""
-    parts = [FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest]
+    parts = [__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -81,6 +81,7 @@ def solve(targets: Targets, body: Body, fps: float) -> np.ndarray:
             targets,
             pelvis=smooth(qpos[:, :3], fps, body.smoothing),
             pelvis_quat=smooth_quaternions(qpos[:, 3:7], fps, body.smoothing),
+            chest_quat=smooth_quaternions(targets.chest_quat, fps, body.smoothing),
         )
         sole = body.tasks["soles"]
         held = Task(_HELD[0] * np.max(sole.position), _HELD[1] * np.max(sole.orientation))

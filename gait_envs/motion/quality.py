@@ -132,7 +132,7 @@ def sliding(poses: Poses, contact: np.ndarray, fps: float) -> np.ndarray:
 
 
 def measure(qpos: np.ndarray, fps: float, contact: np.ndarray, load: Load, body: Body) -> dict[str, float]:
-    """Figures of a clip: SI units unless the name says mm or percent; what each means is in docs/motion.md."""
+    """Figures of a clip: SI units unless the name says mm or percent; what each means is in docs/retargeting.md."""
     poses = robot_poses(qpos, body)
     qvel = velocities(qpos, fps)
     joints = qpos[:, 7:]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from gait_envs.files import replacing
 from gait_envs.motion.body import Body
 from gait_envs.motion.clip import Clip
 from gait_envs.motion.joints import SIDES
@@ -31,7 +32,7 @@ def write_page(
     joints = _joint_groups(clip.joint_names)
     rows = -(-len(joints) // _COLUMNS)
     figure = Figure(figsize=(13, 8.0 + 1.6 * rows), layout="constrained")
-    parts = list(np.ravel(figure.subfigures(4, 1, height_ratios=[2.4, 1.6 * rows, 1.1, 2.9])))
+    parts = np.array(figure.subfigures(4, 1, height_ratios=[2.4, 1.6 * rows, 1.1, 2.9]), dtype=object)
     poses = robot_poses(clip.qpos, body)
     time = np.arange(clip.frames) / clip.fps
     _draw_figures(parts[0].subplots(), clip, poses, landmarks)
@@ -53,13 +54,8 @@ def write_page(
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure whole or not at all; the suffix chooses the format."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        figure.savefig(temporary, dpi=110)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format=path.suffix[1:])
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from gait_envs.files import replacing
 from gait_envs.motion.catalogue import Entry, column, counts
 from gait_envs.motion.report import save_figure
 
@@ -36,12 +36,8 @@ def write_set(folder: Path, entries: Sequence[Entry]) -> tuple[Path, Path]:
         {"counts": counts(entries), "medians_of_fit": medians, "clips": [asdict(e) for e in entries]}, indent=1
     )
     path = folder / "set.json"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path, draw_set(folder / "set.png", entries, folder.name)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gait_envs.files import replacing
 from gait_envs.motion.clip import ClipError
 
 BY = ("subject", "activity", "clip")
@@ -67,15 +68,10 @@ def save_split(
 ) -> Path:
     """Write a split whole or not at all. clips: the set it is of, kept relative to the file."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     clips = os.path.relpath(Path(clips).resolve(), path.parent.resolve())
     told = {"clips": clips, "by": by, "seed": seed, "parts": dict(parts)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
+from gait_envs.files import replacing
 from gait_envs.motion.euler import AXES, euler_from_quat
 from gait_envs.motion.skeleton import BLOCK, Capture, MotionError, Skeleton, SkeletonMotion
 
@@ -48,7 +47,7 @@ def write_bvh(
         raise MotionError(f"decimals is {decimals}; expected 0 to 17")
     capture = as_capture(motion)
     layout = _Layout(capture, order.lower(), positions)
-    with _replacing(path) as file:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.write(layout.hierarchy())
         file.write(f"MOTION\nFrames: {capture.frames}\nFrame Time: {1.0 / capture.fps!r}\n")
         written = 0
@@ -182,16 +181,3 @@ def _rows(values: np.ndarray, decimals: int | None) -> Iterator[str]:
         form = " ".join([f"%.{decimals}f"] * values.shape[1]) + "\n"
         for row in values.tolist():
             yield form % tuple(row)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    """A file to write, which takes the place of `path` once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

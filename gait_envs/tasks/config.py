@@ -72,7 +72,7 @@ class TaskConfig:
     min_height: float = 0.2  # m; the root below this is a fall
     max_height: float = 0.7  # m; above this it has been thrown
     max_tilt: float = 1.0  # rad between the root's axis and the vertical; more is a fall
-    reset_noise: float = 0.05  # rad and, ten times it, rad/s about the starting pose
+    reset_noise: float = 0.05  # rad and, ten times it, rad/s about the home pose, of episodes that start in it
     reference: str | tuple[str, ...] | None = None  # clips to start from: a set's name, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
     randomize: RandomizeConfig = RandomizeConfig()  # a bool or a mapping of its keys is turned into one

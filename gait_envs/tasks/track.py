@@ -57,16 +57,22 @@ class TrackTask(WalkTask):
         if config.reference is None:
             raise ValueError("tracking needs a reference: a clip, a folder of clips or an embedded set")
         super().__init__(robot, config)
-        assert self.library is not None
+        clips = self.clips
         self.max_distance = config.max_distance  # a schedule may widen it, or lift it: see `free`
         self.layout = Layout((*observation_layout(robot, config), *_reference_rows(robot, config)))
-        self.bodies = _clip_bodies(robot, self.library)
+        self.bodies = _clip_bodies(robot, clips)
         seen = config.reference_observation == "future" and not config.whole_clips
         margin = config.future_frames[-1] if seen else 0
         # The last frame that is tracked, (clips,); a looping clip's only bounds where an episode may begin.
-        self.last_frames = np.maximum(self.library.lengths - 1 - np.where(self.library.loops, 0, margin), 1)
-        self.commands = clip_commands(self.library.qpos, self.library.starts, self.library.lengths, robot.dt)
+        self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
+        self.commands = clip_commands(clips.qpos, clips.starts, clips.lengths, robot.dt)
         self._ends = [robot.model.body(f"{side}_foot").id - robot.pelvis for side in ("left", "right")]
+
+    @property
+    def clips(self) -> MotionLibrary:
+        """The reference, which tracking never lacks."""
+        assert self.library is not None
+        return self.library
 
     @property
     def _track_config(self) -> TrackConfig:
@@ -82,30 +88,27 @@ class TrackTask(WalkTask):
 
     def reference(self, memory: TrackMemory, ahead: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Reference positions (n, nq) and velocities (n, nv), `ahead` frames on, in this world."""
-        assert self.library is not None
-        qpos, qvel = self.library.at(memory.clip, memory.frame + ahead)
+        qpos, qvel = self.clips.at(memory.clip, memory.frame + ahead)
         qpos[:, :2] += memory.origin
         return qpos, qvel
 
-    def reference_bodies(self, memory: TrackMemory) -> np.ndarray:
-        """Where the bodies should be, (n, bodies, 3) m, in this world."""
-        assert self.library is not None
-        rows = self.library.index_at(memory.clip, memory.frame)
+    def reference_bodies(self, memory: TrackMemory, ids: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Where the bodies of `ids` (all) should be, (k, bodies, 3) m, in this world."""
+        clip, frame = memory.clip[ids], memory.frame[ids]
+        rows = self.clips.index_at(clip, frame)
         # Going round, a loop is elsewhere than its table row, and may be turned: the bodies go with the root.
-        relative = self.bodies[rows] - self.library.qpos[rows, None, :3]
-        turned = quat_rotate(yaw_quat(self.library.turn_at(memory.clip, memory.frame))[:, None], relative)
-        return memory.reference_qpos[:, None, :3] + turned
+        relative = self.bodies[rows] - self.clips.qpos[rows, None, :3]
+        turned = quat_rotate(yaw_quat(self.clips.turn_at(clip, frame))[:, None], relative)
+        return memory.reference_qpos[ids, None, :3] + turned
 
     def planned_load(self, memory: TrackMemory) -> np.ndarray:
         """The reference's loads on the soles, (n, 4) N; infinite where it does not know them."""
-        assert self.library is not None
-        return self.library.contacts[self.library.index_at(memory.clip, memory.frame)]
+        return self.clips.contacts[self.clips.index_at(memory.clip, memory.frame)]
 
     def phase(self, memory: TrackMemory) -> np.ndarray:
         """How far through its clip each is, (n,): 0 at the first frame, 1 at the last."""
-        assert self.library is not None
-        last = self.library.lengths[memory.clip] - 1
-        frame = np.where(self.library.loops[memory.clip], memory.frame % last, np.minimum(memory.frame, last))
+        last = self.clips.lengths[memory.clip] - 1
+        frame = np.where(self.clips.loops[memory.clip], memory.frame % last, np.minimum(memory.frame, last))
         return frame / last
 
     # -- what differs from walking ----------------------------------------------------------------------
@@ -125,8 +128,7 @@ class TrackTask(WalkTask):
         )
 
     def draw_start(self, rng: np.random.Generator, level: float, options: Mapping[str, Any]) -> Start:
-        library = self.library
-        assert library is not None
+        library = self.clips
         if "clip" in options:
             clip = library.index(options["clip"])
         elif "command" in options:
@@ -142,25 +144,28 @@ class TrackTask(WalkTask):
         if not 0 <= frame <= last:
             raise ValueError(f"options['frame'] is {frame}, clip {library.clips[clip].name!r} has 0 to {last}")
         # Without a reference to keep to, the others have to set off by themselves.
-        qpos, qvel = self.standing(rng) if self.free and not inside else library.frame(clip, frame)
+        stands = self.free and not inside
+        qpos, qvel = self.standing(rng) if stands else library.frame(clip, frame)
         qpos[7:] = np.clip(qpos[7:], self.robot.lower, self.robot.upper)
         command = self.commands[library.starts[clip] + frame]
-        return Start(qpos, qvel, command, on_floor=True, clip=clip, frame=frame)
+        return Start(qpos, qvel, command, on_floor=stands, clip=clip, frame=frame)
 
     def begin(self, memory: WalkMemory, ids: np.ndarray, starts: list[Start], lag: np.ndarray) -> None:
         super().begin(memory, ids, starts, lag)
         assert isinstance(memory, TrackMemory)
-        assert self.library is not None
         if self._track_config.action_base == "reference":
             for rows in (memory.action, memory.previous_action, memory.filtered):
                 rows[ids] = 0.0  # no correction yet
         memory.clip[ids] = [start.clip for start in starts]
         memory.frame[ids] = [start.frame for start in starts]
-        there, qvel = self.library.at(memory.clip[ids], memory.frame[ids])
+        there, qvel = self.clips.at(memory.clip[ids], memory.frame[ids])
         memory.origin[ids] = np.stack([start.qpos[:2] for start in starts]) - there[:, :2]
         there[:, :2] += memory.origin[ids]
         memory.reference_qpos[ids], memory.reference_qvel[ids] = there, qvel
-        memory.error[ids], memory.velocity_error[ids] = 0.0, 0.0
+        # Joints have been put within their limits, and soles onto the floor.
+        placed = self.robot.body_positions(np.stack([start.qpos for start in starts]))
+        memory.error[ids] = placed - self.reference_bodies(memory, ids)
+        memory.velocity_error[ids] = 0.0
 
     def act(self, memory: WalkMemory, action: np.ndarray) -> tuple[np.ndarray, WalkMemory]:
         assert isinstance(memory, TrackMemory)
@@ -170,8 +175,7 @@ class TrackTask(WalkTask):
         return super().act(memory, action)
 
     def _command(self, memory: TrackMemory) -> np.ndarray:
-        assert self.library is not None
-        return self.commands[self.library.index_at(memory.clip, memory.frame)]
+        return self.commands[self.clips.index_at(memory.clip, memory.frame)]
 
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
         """Servo targets (n, nu) rad: the reference's next pose, or the home pose, corrected by the action."""
@@ -255,10 +259,9 @@ class TrackTask(WalkTask):
     def finished(self, memory: WalkMemory) -> np.ndarray:
         """The last frame of a clip that does not loop is reached; who need not follow it goes on with its command."""
         assert isinstance(memory, TrackMemory)
-        assert self.library is not None
         if self.free:
             return super().finished(memory)
-        return ~self.library.loops[memory.clip] & (memory.frame >= self.last_frames[memory.clip])
+        return ~self.clips.loops[memory.clip] & (memory.frame >= self.last_frames[memory.clip])
 
     def info(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
         """Walking's, the place in the reference and the tracking errors."""

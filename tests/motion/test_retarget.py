@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from gait_envs.assets import asset_path
 from gait_envs.motion import filters
 from gait_envs.motion.body import Body, load_body
 from gait_envs.motion.feet import CapturedFoot, SoleShape, _blend, _floor, _rolling, read_foot, sole_target
+from gait_envs.motion.importers import read_capture
 from gait_envs.motion.importers.bvh import read_bvh
 from gait_envs.motion.joints import ROLES, match_joints
 from gait_envs.motion.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
@@ -476,3 +478,46 @@ def test_crop_keeps_the_frames_named(tmp_path: Path) -> None:
     landmarks = extract_landmarks(read_bvh(walker_bvh(tmp_path / "walk.bvh", seconds=1.0)))
     part = crop(landmarks, 0.5, None)
     np.testing.assert_array_equal(part.points["left_toe"], landmarks.points["left_toe"][30:])
+
+
+# --- captures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif("GAITNET_MOCAP" not in os.environ, reason="GAITNET_MOCAP names no folder")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "asfamc/cmu/02/02_01.amc",
+        "asfamc/cmu/16/16_15.amc",
+        "bvh/accad_excerpt/Female1_B01_StandToWalk.bvh",
+        "bvh/bandai_namco_1/dataset-1_walk_angry_001.bvh",
+        "bvh/bandai_namco_2/dataset-2_walk-turn-right_normal_002.bvh",
+        "bvh/cmu_cgspeed/02_01.bvh",
+        "bvh/games105/walk_and_ture_right.bvh",
+        "robot/deepmimic/humanoid3d_walk.txt",
+        "robot/isaacgym_amp/amp_humanoid_walk.npz",
+    ],
+)
+@pytest.mark.parametrize("robot", ["wildrobot", "humanoid"])
+def test_real_walks_are_fit(path: str, robot: str) -> None:
+    target = load_body(robot)
+    result = retarget(read_capture(Path(os.environ["GAITNET_MOCAP"]) / path), target)
+    quality = result.quality
+    assert result.faults == []
+    assert quality["ankle_path_mm"] < 40 * target.leg_length
+    assert quality["slip_median"] < 0.02
+    assert (quality["limit_violations"], quality["penetration_mm"]) == (0, 0)
+    assert quality["load_percent"] > 90
+    assert quality["root_jump"] < 0.5 * np.sqrt(target.leg_length / LEG_ROBOT) + 0.4
+    assert result.clip.duration > 1.0
+
+
+@pytest.mark.skipif("GAITNET_MOCAP" not in os.environ, reason="GAITNET_MOCAP names no folder")
+def test_one_capture_in_two_formats_is_one_clip(body: Body) -> None:
+    """CMU 02_01 as AMC and as BVH, which has a rest pose more in front."""
+    mocap = Path(os.environ["GAITNET_MOCAP"])
+    amc = retarget(read_capture(mocap / "asfamc/cmu/02/02_01.amc"), body).clip
+    bvh = retarget(read_capture(mocap / "bvh/cmu_cgspeed/02_01.bvh"), body).clip
+    assert amc.frames == bvh.frames
+    assert np.abs(amc.qpos - bvh.qpos).mean() < 0.002
+    assert amc.meta["captured_leg_m"] == pytest.approx(bvh.meta["captured_leg_m"], rel=1e-3)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from gait_envs.motion.catalogue import Entry, column
 from gait_envs.motion.clip import Clip
@@ -31,7 +31,7 @@ _ROWS = 40  # clips, and reasons, of a set printed at most; set.json has all
 
 def print_summary(clip: Clip, quality: Mapping[str, float]) -> None:
     """A clip's facts and figures as a table."""
-    table = Table(show_header=False, title=escape(clip.name), min_width=48)
+    table = Table(show_header=False, title=plain(clip.name), min_width=48)
     meta = {k: v for k, v in clip.meta.items() if k not in ("quality", "notes", "faults", "body")}
     facts = {
         "model": clip.model,
@@ -41,7 +41,7 @@ def print_summary(clip: Clip, quality: Mapping[str, float]) -> None:
         "license": clip.license,
     }
     for key, value in (facts | meta).items():
-        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else escape(str(value)))
+        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else plain(str(value)))
     table.add_section()
     for key, value in quality.items():
         table.add_row(key, f"{value:.4g}")
@@ -52,9 +52,9 @@ def print_set(entries: Sequence[Entry], title: str) -> None:
     """A set's clips as a table with the medians of the fit ones, then why others were set aside."""
     clips = [entry for entry in entries if entry.file]
     fit = [entry for entry in clips if entry.verdict == "fit"]
-    table = Table(Column("clip", no_wrap=True), *(heading for heading, _ in _COLUMNS.values()), title=escape(title))
+    table = Table(Column("clip", no_wrap=True), *(heading for heading, _ in _COLUMNS.values()), title=plain(title))
     for entry in clips[:_ROWS]:
-        table.add_row(escape(entry.name), *_cells(entry.quality or {}), style=None if entry in fit else "yellow")
+        table.add_row(plain(entry.name), *_cells(entry.quality or {}), style=None if entry in fit else "yellow")
     if len(clips) > _ROWS:
         table.add_row(f"and {len(clips) - _ROWS} more")
     if len(fit) > 1:
@@ -64,9 +64,9 @@ def print_set(entries: Sequence[Entry], title: str) -> None:
     out_console.print(table)
     aside = [entry for entry in entries if entry.verdict != "fit"]
     for entry in aside[:_ROWS]:
-        out_console.print(f"{entry.verdict:8s} {escape(entry.name)}: {escape('; '.join(entry.faults))}", soft_wrap=True)
+        say(f"{entry.verdict:8s} {entry.name}: {'; '.join(entry.faults)}")
     if len(aside) > _ROWS:
-        out_console.print(f"and {len(aside) - _ROWS} more")
+        say(f"and {len(aside) - _ROWS} more")
 
 
 def _cells(figures: Mapping[str, float]) -> list[str]:
@@ -74,6 +74,25 @@ def _cells(figures: Mapping[str, float]) -> list[str]:
             for key, (_, form) in _COLUMNS.items()]  # fmt: skip
 
 
+def say(text: str, console: Console = out_console, style: str = "") -> None:
+    """Print one line as it is: names of files and clips may hold what rich takes for markup."""
+    console.print(plain(text, style), soft_wrap=True)
+
+
 def warn(text: str) -> None:
     """One line on stderr."""
-    err_console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    _complain("warning", "yellow", text)
+
+
+def fail(text: str) -> None:
+    """What ends a command, as one line on stderr."""
+    _complain("error", "red", text)
+
+
+def _complain(kind: str, color: str, text: str) -> None:
+    err_console.print(Text.assemble((f"{kind}:", color), " ", plain(text)), soft_wrap=True)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text without markup; bytes of a file's name that are no text come as "\N{REPLACEMENT CHARACTER}"."""
+    return Text(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), style)

@@ -28,6 +28,8 @@ def inspect_command(
     if clip_path.is_dir():
         entries = [_measured(entry, clip_path, robot) for entry in read_entries(clip_path)]
         entries += failures(clip_path)
+        if not entries:
+            raise MotionError(f"{clip_path}: holds no .npz clip")
         print_set(entries, str(clip_path))
         if plot is not None:
             out_console.print(f"picture  {draw_set(plot, entries, clip_path.name)}", soft_wrap=True)

@@ -152,7 +152,7 @@ def _with_progress(outcomes: Iterator[Outcome], total: int) -> list[Outcome]:
 
 def _warn_unknown(origins: Sequence[tuple[str, str]]) -> None:
     """Say once for source and for licence of how many clips they are unknown."""
-    for key, values in zip(("source", "license"), zip(*origins, strict=True), strict=True):
+    for key, values in zip(("source", "license"), zip(*origins, strict=True), strict=False):
         unknown = sum(value == UNKNOWN for value in values)
         if unknown:
             whose = "the clip's" if len(values) == 1 else f"of {unknown} of {len(values)} clips the"

@@ -13,6 +13,7 @@ import matplotlib.image
 import numpy as np
 import typer
 
+from gait_envs.files import replacing
 from gait_envs.motion.body import Body, load_with_body
 from gait_envs.motion.clip import Clip
 from gait_envs.motion.commands.common import out_console
@@ -100,13 +101,8 @@ def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
     columns = -(-len(frames) // _ROWS)
     frames = frames + [np.full_like(frames[0], 255)] * (columns * _ROWS - len(frames))
     rows = [np.concatenate(frames[i : i + columns], axis=1) for i in range(0, len(frames), columns)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        matplotlib.image.imsave(temporary, np.concatenate(rows))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        matplotlib.image.imsave(temporary, np.concatenate(rows), format=path.suffix[1:])
 
 
 def _play(qpos: np.ndarray, fps: float, body: Body) -> None:
