@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,11 +23,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename in (str(temporary), temporary):
+        if str(error.filename) == str(temporary):
             error.filename, error.filename2 = str(path), None
         raise
     finally:
-        try:
+        with suppress(OSError):  # what went wrong before it says more
             temporary.unlink(missing_ok=True)
-        except NotADirectoryError:  # no folder could be made: a file has its name
-            pass

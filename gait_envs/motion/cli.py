@@ -6,10 +6,9 @@ import sys
 
 try:
     import typer
-    from rich.markup import escape
 
     from gait_envs.motion.clip import ClipError
-    from gait_envs.motion.commands.common import err_console
+    from gait_envs.motion.commands.common import fail
     from gait_envs.motion.commands.export import export_command
     from gait_envs.motion.commands.import_ import import_command
     from gait_envs.motion.commands.inspect import inspect_command
@@ -36,7 +35,7 @@ def main() -> None:
     try:
         app()
     except (MotionError, ClipError) as error:
-        err_console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        fail(str(error))
         sys.exit(2)
 
 

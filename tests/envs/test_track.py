@@ -107,8 +107,14 @@ def test_it_starts_on_the_reference(reference: str) -> None:
     np.testing.assert_array_equal(info["command"], task.commands[library.starts[memory.clip] + memory.frame])
     # The reference's root stands over the robot's.
     np.testing.assert_allclose(memory.reference_qpos[:, :2], env.core.state.qpos[:, :2])
-    for key in ("mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error"):
-        np.testing.assert_allclose(info[key], 0.0, atol=1e-9)
+    # Joints drawn beyond their limits are put within them, which is the only error there is.
+    within = (qpos[:, 7:] == env.core.state.qpos[:, 7:]).all(axis=1)
+    assert 0 < within.sum() < 32
+    for key in ("mpjpe_global", "mpjpe_root", "mpjpe_aligned"):
+        np.testing.assert_allclose(info[key][within], 0.0, atol=1e-9)
+    clipped = ROBOT.body_positions(env.core.state.qpos) - ROBOT.body_positions(memory.reference_qpos)
+    np.testing.assert_allclose(info["mpjpe_global"], 1e3 * np.linalg.norm(clipped, axis=-1).mean(-1), atol=1e-9)
+    np.testing.assert_array_equal(info["velocity_error"], 0.0)
 
 
 def test_frames_in_flight_stay_there_and_sunk_ones_are_lifted(tmp_path: Path) -> None:

@@ -94,5 +94,5 @@ def _complain(kind: str, color: str, text: str) -> None:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Text without markup; bytes of a file's name that are no text come as "\N{REPLACEMENT CHARACTER}"."""
+    """Text without markup; bytes of a file's name that are no text come as question marks."""
     return Text(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), style)

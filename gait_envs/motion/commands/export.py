@@ -11,12 +11,13 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 
 from gait_envs.motion.axes import UNITS, in_axes
 from gait_envs.motion.body import load_body
 from gait_envs.motion.clip import ClipError, load_clip, save_clip
-from gait_envs.motion.commands.common import err_console, out_console, warn
+from gait_envs.motion.commands.common import err_console, plain, say, warn
 from gait_envs.motion.convert import Cleaning, look
 from gait_envs.motion.export import clip_from_bvh, motion_from_clip
 from gait_envs.motion.importers import FORMATS, find_format, known_formats, open_capture
@@ -75,7 +76,7 @@ def export_command(
                 warn(str(error))
                 failed += 1
             else:
-                out_console.print(f"written  {target}", soft_wrap=True, highlight=False)
+                say(f"written  {target}")
     for note, targets in notes.items():
         warn(f"{targets[0]}{f' and {len(targets) - 1} more' if len(targets) > 1 else ''}: {note}")
     if failed:
@@ -134,7 +135,7 @@ def _to_bvh(
         capture = open_capture(path)
         if up is not None or unit is not None:
             capture = in_axes(_measured(capture), up, unit)
-    task = progress.add_task(path.name, total=2 * capture.frames)  # the writer looks first, then writes
+    task = progress.add_task(escape(plain(path.name).plain), total=2 * capture.frames)  # the writer looks first, then writes
     try:
         write_bvh(target, _watched(capture, lambda frames: progress.advance(task, frames)), **form)
     finally:

@@ -12,7 +12,7 @@ from rich.table import Table
 from gait_envs.motion.body import Body, load_with_body
 from gait_envs.motion.catalogue import Entry, failures, read_entries
 from gait_envs.motion.clip import Clip
-from gait_envs.motion.commands.common import out_console, print_set, print_summary
+from gait_envs.motion.commands.common import out_console, plain, print_set, print_summary, say
 from gait_envs.motion.quality import carry, faults, measure
 from gait_envs.motion.report import write_page
 from gait_envs.motion.set_report import draw_set
@@ -32,7 +32,7 @@ def inspect_command(
             raise MotionError(f"{clip_path}: holds no .npz clip")
         print_set(entries, str(clip_path))
         if plot is not None:
-            out_console.print(f"picture  {draw_set(plot, entries, clip_path.name)}", soft_wrap=True)
+            say(f"picture  {draw_set(plot, entries, clip_path.name)}")
         return
     clip, body = load_with_body(clip_path, robot)
     quality = _measure(clip, body)
@@ -40,12 +40,12 @@ def inspect_command(
     table = Table("joint", "least", "most", "lower limit", "upper limit", title="joints (rad)")
     for i, name in enumerate(clip.joint_names):
         angle = clip.qpos[:, 7 + i]
-        table.add_row(name, *(f"{x:.3f}" for x in (angle.min(), angle.max(), body.lower[i], body.upper[i])))
+        table.add_row(plain(name), *(f"{x:.3f}" for x in (angle.min(), angle.max(), body.lower[i], body.upper[i])))
     out_console.print(table)
     if plot is not None:
         if not quality:
             raise MotionError(f"{clip_path}: a clip without contacts cannot be drawn")
-        out_console.print(f"picture  {write_page(plot, clip, body, quality, faults(quality, body))}", soft_wrap=True)
+        say(f"picture  {write_page(plot, clip, body, quality, faults(quality, body))}")
 
 
 def _measure(clip: Clip, body: Body) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from gait_envs.motion.commands.common import err_console, out_console
+from gait_envs.motion.commands.common import err_console, say
 from gait_envs.motion.packing import pack
 from gait_envs.motion.sources import open_clips
 
@@ -26,6 +26,4 @@ def pack_command(
         accept_license,
     )
     frames = int(packed.lengths.sum())
-    out_console.print(
-        f"packed   {len(packed)} clips, {frames} frames, {frames / packed.fps / 60:.1f} min: {out}", soft_wrap=True
-    )
+    say(f"packed   {len(packed)} clips, {frames} frames, {frames / packed.fps / 60:.1f} min: {out}")

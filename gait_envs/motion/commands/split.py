@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from gait_envs.motion.clip import ClipError
-from gait_envs.motion.commands.common import err_console, out_console, warn
+from gait_envs.motion.commands.common import err_console, out_console, plain, say, warn
 from gait_envs.motion.sources import open_clips
 from gait_envs.motion.split import BY, UNKNOWN, group_of, save_split, split
 
@@ -42,9 +42,9 @@ def split_command(
     table = Table("part", "clips", "of all", "groups")
     for part, names in found.items():
         share = f"{len(names) / len(groups):.0%}"
-        table.add_row(part, str(len(names)), share, str(len({groups[name] for name in names})))
+        table.add_row(plain(part), str(len(names)), share, str(len({groups[name] for name in names})))
     out_console.print(table)
-    out_console.print(f"split    {save_split(out, folder, by, seed, found)}", soft_wrap=True)
+    say(f"split    {save_split(out, folder, by, seed, found)}")
 
 
 def _fractions(text: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ import typer
 from gait_envs.files import replacing
 from gait_envs.motion.body import Body, load_with_body
 from gait_envs.motion.clip import Clip
-from gait_envs.motion.commands.common import out_console
+from gait_envs.motion.commands.common import say
 from gait_envs.motion.skeleton import MotionError
 from gait_envs.render import HEADLESS, Offscreen, RenderError, Window
 
@@ -56,7 +56,7 @@ def view_command(
             _write_strip(out, list(_pictures(qpos[chosen], body, camera, width, height)))
     except RenderError as error:
         raise MotionError(str(error)) from error
-    out_console.print(f"picture  {out}", soft_wrap=True)
+    say(f"picture  {out}")
 
 
 def _span(clip: Clip, start: float, end: float | None) -> slice:

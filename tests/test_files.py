@@ -1,0 +1,46 @@
+"""A file is written whole or not at all, and what cannot be written is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gait_envs.files import replacing
+
+
+def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.txt"
+    for text in ("first", "second"):
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+            assert temporary.parent == path.parent
+            assert temporary.suffix == ".tmp"
+        assert path.read_text() == text
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="halfway"), replacing(path) as temporary:
+        temporary.write_text("new")
+        raise ValueError("halfway")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(IsADirectoryError) as found, replacing(tmp_path / "folder.txt") as temporary:
+        temporary.write_text("new")
+    assert (found.value.filename, found.value.filename2) == (str(tmp_path / "folder.txt"), None)
+    with pytest.raises(OSError, match="notes") as missing, replacing(tmp_path / "notes" / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert "tmp'" not in str(missing.value).removesuffix("'")
+    assert sorted(os.listdir(tmp_path)) == ["folder.txt", "notes"]
+    with pytest.raises(OSError, match="name too long") as long, replacing(tmp_path / ("x" * 300)) as temporary:
+        temporary.write_text("new")
+    assert long.value.filename == str(tmp_path / ("x" * 300))
