@@ -12,9 +12,9 @@ from pathlib import Path
 
 from gait_envs.motion.body import load_body
 from gait_envs.motion.clip import save_clip
-from gait_envs.motion.human_gait import human_walk
+from gait_envs.motion.human_gait import SPEEDS, human_walk
 
-SPEEDS = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6)  # m/s
+
 
 
 def main() -> None:

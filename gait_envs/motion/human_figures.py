@@ -1,4 +1,4 @@
-"""Published figures of how people walk: joint angles over the cycle, cadence and foot-off, by speed.
+"""Published figures of how people walk: joint angles and the ground's push over the cycle, cadence, by speed.
 
 Children's, by Schwartz, Rozumalski & Trost (2008); in dimensionless form they serve a body of any size.
 """
@@ -36,11 +36,17 @@ class Figures:
     foot_off: float  # phase at which the foot leaves the ground
     curves: dict[str, np.ndarray]  # (1 + 2·HARMONICS,) rad: mean, cosines, sines
     spread: dict[str, float]  # rad, one standard deviation of people
+    push: np.ndarray  # (1 + 2·HARMONICS,) weights: the ground's upward push on that foot, as the curves
 
     def angle(self, name: str, phase: np.ndarray) -> np.ndarray:
         """One angle (T,) rad at phases (T,) in cycles."""
-        curve = self.curves[name]
-        return curve[0] + fourier(phase, np.arange(1, HARMONICS + 1)) @ curve[1:]
+        return _series(self.curves[name], phase)
+
+    def both_push(self, phase: np.ndarray) -> np.ndarray:
+        """The ground's upward push (T,) on both feet together, in weights; its mean is 1, as the body neither rises
+        nor falls in a cycle."""
+        push = _series(self.push, phase) + _series(self.push, phase + 0.5)
+        return push + 1.0 - 2 * self.push[0]
 
 
 def figures_at(speed: float, leg: float) -> Figures:
@@ -50,6 +56,7 @@ def figures_at(speed: float, leg: float) -> Figures:
     """
     strides = _read(asset_path("humanoid/tables/walking_strides.csv"), 1)
     angles = _read(asset_path("humanoid/tables/walking_angles.csv"), 2)
+    forces = _read(asset_path("humanoid/tables/walking_forces.csv"), 2)
     groups = np.array([row[0] for row in strides.values()])
     relative = speed / np.sqrt(GRAVITY * leg)
     if not groups[0] <= relative <= groups[-1]:
@@ -71,7 +78,13 @@ def figures_at(speed: float, leg: float) -> Figures:
         foot_off=float(foot_off) / 100,
         curves={name: _curve(name, row[1:]) for name, row in rows.items()},
         spread={name: float(row[0]) for name, row in rows.items()},
+        push=_curve("vertical", between(np.array([forces["vertical", group][1:] for (group,) in strides]))),
     )
+
+
+def _series(curve: np.ndarray, phase: np.ndarray) -> np.ndarray:
+    """Values (T,) of a mean, cosines and sines at phases (T,) in cycles."""
+    return curve[0] + fourier(phase, np.arange(1, HARMONICS + 1)) @ curve[1:]
 
 
 def _curve(name: str, values: np.ndarray) -> np.ndarray:
