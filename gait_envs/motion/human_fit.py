@@ -21,13 +21,14 @@ from gait_envs.rotations import quat_rotate
 
 FINE = 4  # moments fitted a frame
 _ORDERS = 14  # harmonics of the cycle
+_GAP = FINE // 2  # moments to either side that a rate is the difference over: at whole frames it misses jitter
 _ROUNDS, _ENOUGH = 40, 1e-4  # steps at most, and the gain (share of the cost) that is not worth another
 _STEP_WIDTH = 0.13  # leg lengths between the feet: Donelan, Kram & Kuo 2001
 _CLEARANCE = 0.015  # m under a swinging foot, at mid-swing
 # How closely a wish is to be met.
 _STILL, _DOWN, _ABOVE, _ASIDE = 1e-3, 1e-3, 1e-3, 1e-3  # m: soles keep their place, lie on the floor, stay above it
 _LIMIT, _LIMIT_MARGIN = np.radians(0.3), np.radians(1.0)
-_PUSH_PLACE, _PUSH_FORCE = 0.03, 0.1  # m on the floor, weights
+_PUSH_PLACE, _PUSH_FORCE = 0.03, 0.15  # m on the floor, weights
 
 _ROOT = ("x", "y", "z", "roll", "pitch", "yaw")
 _EVEN = ("x", "z", "pitch")  # the same at both steps; the root's others change sign
@@ -163,8 +164,8 @@ class WalkFit:
 
         Slopes are those of a root that moves alone: it takes the push with it, the further the faster its harmonic.
         """
-        force, lack = ground_push(self.body, qpos, self._push_path(places), self.stride, self.rate, FINE)
-        gap = FINE / self.rate
+        force, lack = ground_push(self.body, qpos, self._push_path(places), self.stride, self.rate, _GAP)
+        gap = _GAP / self.rate
         for track, residual, fixed, moving, close in (
             ("x", lack[:, 0], 1.0, self.body.home[2], _PUSH_PLACE),
             ("y", lack[:, 1], 1.0, self.body.home[2], _PUSH_PLACE),
