@@ -13,6 +13,8 @@ import numpy as np
 
 from gait_envs.motion.body import Body
 from gait_envs.motion.clip import Clip
+from gait_envs.motion.human_angles import LEG, wanted_angles
+from gait_envs.motion.human_figures import figures_at
 from gait_envs.motion.human_fit import FINE, WalkFit, periodic_rates
 from gait_envs.motion.quality import Load, carry, faults, measure
 
@@ -61,3 +63,11 @@ def human_walk(body: Body, speed: float, fps: float = 30.0) -> Clip:
             "faults": faults(quality, body),
         },
     )
+
+
+def angle_errors(clip: Clip, body: Body) -> dict[str, float]:
+    """Root mean square difference (rad) of each joint of the right leg from what the published figures ask of it."""
+    phase = np.arange(clip.frames - 1) / (clip.frames - 1)
+    wanted = wanted_angles(figures_at(clip.meta["speed"], float(body.home[2])), phase)
+    found = {name: clip.qpos[:-1, 7 + clip.joint_names.index(f"right_{name}")] for name in LEG}
+    return {name: float(np.sqrt(np.mean((found[name] - wanted[name]) ** 2))) for name in LEG}
