@@ -58,9 +58,9 @@ def body(env_id: str) -> Body:
 
 
 @pytest.fixture
-def usual(env_id: str, human_reference: str) -> dict[str, Any]:
+def usual(env_id: str, human_reference: str, finite: dict) -> dict[str, Any]:
     """What an id is made with where a test says nothing else: the tests' own walk stands in for a captured one."""
-    return {"reference": human_reference} if IDS[env_id] == "humanoid_track" else {}
+    return {"reference": (human_reference, finite["humanoid"])} if IDS[env_id] == "humanoid_track" else {}
 
 
 @pytest.fixture
