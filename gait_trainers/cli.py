@@ -170,7 +170,7 @@ def imitate(given: Given, env: Followed = None, reference: ReferenceOption = Non
     clips = reference[0] if reference and len(reference) == 1 else reference
     given = given.also(named={"env.id": env, "env.kwargs.reference": clips})
     if given.resume is None and given.preset is None and given.config is None:
-        given = given.also(preset=IMITATE.get(given.overrides.get("env.id"), "imitate"))
+        given = given.also(preset=IMITATE.get(str(given.overrides.get("env.id")), "imitate"))
     usual = {"env.id": IMITATION, "algorithm": "ppo"}
     if given.resume is None:
         settings = load_config(given.config, given.preset, given.overrides, usual)
