@@ -408,7 +408,7 @@ def test_runs_in_gymnasiums_processes(body: Body, make: Callable, make_vec: Call
 
 def test_runs_in_stable_baselines_processes(body: Body, make: Callable, make_vec: Callable) -> None:
     vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
-    env, twin = vec_env.SubprocVecEnv([make] * 2, start_method="forkserver"), make_vec(2)
+    env, twin = vec_env.SubprocVecEnv([make] * 2, start_method="forkserver"), make_vec(2, autoreset_mode="SameStep")
     try:
         env.seed(40)
         np.testing.assert_array_equal(env.reset(), twin.reset(seed=40)[0])
@@ -610,7 +610,7 @@ def test_pictures(body: Body, make: Callable, make_vec: Callable) -> None:
     assert metres.shape == (480, 640)
     assert metres.dtype == np.float32
     # The body is in the middle of the picture, nearer than the horizon.
-    assert metres[200:280, 280:360].min() == pytest.approx(body.camera, abs=0.2)
+    assert metres[200:280, 280:360].min() == pytest.approx(body.camera, abs=0.3)
     assert metres[0].min() > 3
     depth.close()
 
