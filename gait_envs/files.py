@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,3 +30,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what went wrong before it says more
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """An `OSError` that names `path` if no file can be written there; for before long work. Makes its folder."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with suppress(_Kept), replacing(path) as temporary:
+        temporary.touch()
+        raise _Kept
+
+
+class _Kept(Exception):
+    """Ends a trial: nothing takes the place of what is there."""

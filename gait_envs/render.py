@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Iterable
 
 import mujoco
 import mujoco.viewer
 import numpy as np
 from mujoco.rendering.classic import gl_context
+
+from gait_envs.files import replacing
 
 GHOST = (0.15, 0.75, 0.45, 0.4)  # red, green, blue, opacity
 HEADLESS = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -29,6 +35,35 @@ class RenderError(RuntimeError):
     """Nothing can be drawn here; says what is missing."""
 
 
+def write_mp4(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float) -> None:
+    """Encode pictures (height, width, 3) uint8 as a video that every browser plays, whole or not at all.
+
+    Needs imageio-ffmpeg. Raises `RenderError` for no picture at all, and with what ffmpeg says.
+    """
+    import imageio_ffmpeg
+
+    pictures = iter(frames)
+    first = next(pictures, None)
+    if first is None:
+        raise RenderError(f"{path}: a video needs a picture at least")
+    height, width, _ = first.shape
+    # yuv420p, which every browser plays, needs even sizes.
+    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
+    target = "-an -c:v libx264 -crf 20 -pix_fmt yuv420p -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -movflags +faststart -f mp4"
+    with replacing(path) as temporary:
+        temporary.touch()  # where that cannot be, the system's own words say more than ffmpeg's
+        program = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
+        command = [*program, *source.split(), *target.split(), str(temporary)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # ffmpeg says below why it left
+                for picture in itertools.chain([first], pictures):
+                    process.stdin.write(picture.tobytes())
+            _, complaint = process.communicate()
+        if process.returncode != 0:
+            raise RenderError(f"{path}: ffmpeg failed: {complaint.decode(errors='replace').strip()}")
+
+
 class Offscreen:
     """Draws states of one model into arrays; keeps its own `MjData`, so drawing never touches physics."""
 
@@ -39,6 +74,12 @@ class Offscreen:
         cameras = [model.camera(i).name for i in range(model.ncam)]
         if camera is not None and camera not in cameras:
             raise ValueError(f"no camera {camera!r}; the model has {', '.join(cameras) or 'none'}")
+        most = model.vis.global_
+        if not (0 < width <= most.offwidth and 0 < height <= most.offheight):
+            raise RenderError(
+                f"a picture of {width} x {height}: the model allows 1 x 1 to {most.offwidth} x {most.offheight} pixels "
+                "(visual/global, offwidth and offheight)"
+            )
         self._model, self._data = model, mujoco.MjData(model)
         self._camera = _along(model) if camera is None else camera
         try:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Policy:
     env_id: str
     env_kwargs: dict[str, Any]
     style: Style | None = None
+    reference: str | Sequence[str] | None = None  # clips that a run was trained on; None: the environment's
     details: dict[str, Any] = field(default_factory=dict)  # policy.json of a bundle
 
     def act(self, obs: np.ndarray, deterministic: bool = True, rng: np.random.Generator | None = None) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,47 +10,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import typer.core
 
+from gait_envs.cli import lazy_group, run
 from gait_envs.tasks.config import TrackConfig
 from gait_trainers.config import ConfigError, load_config, parse_assignment, preset_names, task_config
 from gait_trainers.options import ReferenceOption
 
 IMITATION = "GaitNet/WildRobotImitation-v0"
 IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid"}  # presets of those that need their own
-# Commands that live in their own module, as the function `command`; the text is for the list of commands.
+# Commands that live in their own module; the text is for the list of commands.
 ELSEWHERE = {
-    "evaluate": "Measure how well a policy walks, command by command, or follows clips.",
-    "record": "Have a policy follow clips, and keep what it did as new ones.",
-    "play": "Watch a policy walk or follow a clip, in a window or as a video.",
-    "export": "Write a policy bundle: policy.onnx, policy.json and checksums.",
+    "evaluate": (
+        "gait_trainers.evaluate:command",
+        "Measure how well a policy walks, command by command, or follows clips.",
+    ),
+    "record": ("gait_trainers.record:command", "Have a policy follow clips, and keep what it did as new ones."),
+    "play": ("gait_trainers.play:command", "Watch a policy walk or follow a clip, in a window or as a video."),
+    "export": ("gait_trainers.export:command", "Write a policy bundle: policy.onnx, policy.json and checksums."),
 }
 
 
-class LazyGroup(typer.core.TyperGroup):
-    """Imports a command's module only when that command is asked for: torch alone takes seconds."""
-
-    listing = False
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *ELSEWHERE]
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        self.listing = True
-        super().format_help(ctx, formatter)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in ELSEWHERE:
-            return super().get_command(ctx, cmd_name)
-        if self.listing:
-            return typer.core.TyperCommand(cmd_name, help=ELSEWHERE[cmd_name])
-        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        single.command(cmd_name)(importlib.import_module(f"gait_trainers.{cmd_name}").command)
-        return typer.main.get_command(single)
-
-
 app = typer.Typer(
-    cls=LazyGroup,
+    cls=lazy_group(ELSEWHERE),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -219,13 +199,7 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
 
 def main() -> None:
     """Entry point: an expected problem is one sentence on stderr and exit status 2, not a traceback."""
-    try:
-        app()
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        if not type(error).__module__.startswith("gait_"):
-            raise
-        typer.echo(f"gait-train: {error}", err=True)
-        raise SystemExit(2) from None
+    run(app, "gait-train", "train", lambda text: typer.echo(f"gait-train: {text}", err=True))
 
 
 if __name__ == "__main__":

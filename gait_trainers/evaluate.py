@@ -12,7 +12,6 @@ import numpy as np
 import typer
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from gait_envs.tasks.config import WalkConfig
 from gait_trainers.bundle import (
@@ -26,11 +25,11 @@ from gait_trainers.bundle import (
 )
 from gait_trainers.gait_metrics import episode_metrics
 from gait_trainers.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
-from gait_trainers.recording import EvaluationError, record, summary
+from gait_trainers.recording import BATCH, EvaluationError, json_options, record, summary
+from gait_trainers.tables import figure_cells, figure_table, show_falls
 from gait_trainers.tracking import evaluate_tracking, follows_clips, print_tracking
 
 GRID = tuple((round(0.1 * i, 1), 0.0, 0.0) for i in range(1, 11))  # forward at 0.1 … 1.0 m/s
-BATCH = 512  # episodes simulated together; bounds the memory of a recording
 
 Command = tuple[float, float, float]  # forward m/s, leftward m/s, yaw rate rad/s
 
@@ -94,7 +93,7 @@ def evaluate(
     return {
         "policy": policy.name,
         "environment": policy.env_id,
-        "env_kwargs": dict(env_kwargs or {}),
+        "env_kwargs": json_options(env_kwargs or {}),
         "mode": "stochastic" if stochastic else "deterministic",
         "seed": seed,
         **summary(table, np.ones(episodes, bool)),
@@ -173,20 +172,12 @@ def show_command(command: Sequence[float]) -> str:
     return f"{vx:g}" if vy == yaw_rate == 0 else f"{vx:g}, {vy:g}, {yaw_rate:g}"
 
 
-def show_falls(falls: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {cause}" for cause, count in falls.items() if count) or "–"
-
-
 def table_rows(result: Mapping[str, Any], columns: int = len(COLUMNS)) -> list[list[str]]:
     """The table's cells, one row a command and one for all of them, with the first `columns` figures."""
     rows = [(show_command(row["command"]), row) for row in result["per_command"]]
     return [
-        [
-            name,
-            *("–" if r[key] is None else form.format(r[key]) for _, key, form in COLUMNS[:columns]),
-            show_falls(r["falls"]),
-        ]
-        for name, r in [*rows, ("all", result)]
+        [name, *figure_cells(row, COLUMNS[:columns]), show_falls(row["falls"])]
+        for name, row in [*rows, ("all", result)]
     ]
 
 
@@ -194,17 +185,9 @@ def print_table(result: Mapping[str, Any], console: Console) -> None:
     """The table as wide as the terminal allows: on a narrow one the figures of the gait are left out."""
     columns = len(COLUMNS) if console.width >= WIDE else NARROW_COLUMNS
     title = f"{result['policy']}: {result['episodes']} episodes, {result['mode']}"
-    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
-    if columns < len(COLUMNS):
-        table.caption = f"gait figures need {WIDE} columns, or --json"
-    for heading in ("command\nm/s", *(heading for heading, _, _ in COLUMNS[:columns]), "falls"):
-        table.add_column(heading, justify="left" if heading == "falls" else "right")
-    rows = table_rows(result, columns)
-    for row in rows:
-        if row is rows[-1]:
-            table.add_section()
-        table.add_row(*row)
-    console.print(table)
+    caption = f"gait figures need {WIDE} columns, or --json" if columns < len(COLUMNS) else ""
+    headings = ("command\nm/s", *(heading for heading, _, _ in COLUMNS[:columns]), "falls")
+    console.print(figure_table(title, headings, table_rows(result, columns), ("falls",), caption))
 
 
 def command(
@@ -240,7 +223,7 @@ def command(
     results = [run(stochastic=mode) for mode in ((False, True) if both else (stochastic,))]
     if as_json:
         # With --both the deterministic figures lead and carry the others along.
-        print(json.dumps(results[0] | ({"stochastic": results[1]} if both else {})))
+        print(json.dumps(results[0] | ({"stochastic": results[1]} if both else {}), allow_nan=False))
         return
     console = Console(width=None if Console().is_terminal else WIDE)
     for result in results:

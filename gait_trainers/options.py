@@ -11,7 +11,11 @@ PolicyArgument = Annotated[Path, typer.Argument(help="Bundle folder, run folder 
 EnvOption = Annotated[str | None, typer.Option("--env", help="Act in this environment instead of the policy's own.")]
 ReferenceOption = Annotated[
     list[str] | None,
-    typer.Option("--reference", help="Clips to follow: a file, folder, packed set or embedded set; may be repeated."),
+    typer.Option(
+        "--reference",
+        help="Clips to follow: a file, folder, packed set, embedded set or part of a split (split.json#train); "
+        "may be repeated.",
+    ),
 ]
 StochasticOption = Annotated[bool, typer.Option("--stochastic", help="Sample actions instead of taking their mean.")]
 PhysicsThreads = Annotated[int, typer.Option("--threads", min=0, help="Physics threads; 0 = one a core.")]

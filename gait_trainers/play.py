@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +13,8 @@ import numpy as np
 import typer
 from PIL import Image, ImageDraw, ImageFont
 
-from gait_envs.render import Offscreen
+from gait_envs.files import check_writable, replacing
+from gait_envs.render import Offscreen, write_mp4
 from gait_trainers.bundle import Policy, make_env
 from gait_trainers.evaluate import Command, load_policy, parse_command, refuse_others
 from gait_trainers.gait_metrics import Rollout, heading_velocity
@@ -94,9 +92,10 @@ def make_tracking_video(
 
 
 def check_format(path: str | Path) -> None:
-    """PlayError unless the file's ending names a format, before anything is simulated."""
+    """PlayError unless the file's ending names a format, before anything is simulated; OSError if it cannot be."""
     if Path(path).suffix not in FORMATS:
         raise PlayError(f"{path}: videos end in {' or '.join(FORMATS)}")
+    check_writable(path)
 
 
 def film(
@@ -157,13 +156,11 @@ def caption(picture: np.ndarray, text: str) -> np.ndarray:
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     """Encode pictures (height, width, 3) uint8; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        (_write_gif if path.suffix == ".gif" else _write_mp4)(temporary, frames, fps)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if path.suffix != ".gif":
+        write_mp4(path, frames, fps)
+        return
+    with replacing(path) as temporary:
+        _write_gif(temporary, frames, fps)
 
 
 def _write_gif(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
@@ -173,28 +170,9 @@ def _write_gif(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     sample = Image.fromarray(np.concatenate(pictures[:: max(1, len(pictures) // 8)]))
     palette = sample.quantize(128, method=Image.Quantize.FASTOCTREE)
     images = [Image.fromarray(p).quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, optimize=True)
-
-
-def _write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    import imageio_ffmpeg
-
-    pictures = iter(frames)
-    first = next(pictures)
-    height, width, _ = first.shape
-    # yuv420p, which every browser plays, needs even sizes.
-    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
-    target = "-an -c:v libx264 -crf 20 -pix_fmt yuv420p -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -movflags +faststart"
-    program = imageio_ffmpeg.get_ffmpeg_exe()
-    command = [program, "-y", "-loglevel", "error", *source.split(), *target.split(), str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # ffmpeg says below why it left
-            for picture in itertools.chain([first], pictures):
-                process.stdin.write(picture.tobytes())
-        _, complaint = process.communicate()
-    if process.returncode != 0:
-        raise PlayError(f"{path.name}: ffmpeg failed: {complaint.decode(errors='replace').strip()}")
+    images[0].save(
+        path, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, optimize=True
+    )
 
 
 # -- window --------------------------------------------------------------------------------------------

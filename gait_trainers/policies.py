@@ -57,7 +57,7 @@ def torch_policy(
             _, mean, std = network(torch.from_numpy(obs).to(network.mean.device))
         return mean.cpu().numpy(), std.cpu().numpy()
 
-    return Policy(name, forward, env_id, deployment_kwargs(env_kwargs), style)
+    return Policy(name, forward, env_id, deployment_kwargs(env_kwargs), style, env_kwargs.get("reference"))
 
 
 def policy_from_run(path: str | Path) -> Policy:

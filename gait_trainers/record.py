@@ -18,7 +18,6 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from gait_envs.models.robot import Robot
 from gait_envs.motion.clip import Clip, save_clip
@@ -26,7 +25,8 @@ from gait_trainers.bundle import Policy, replace_folder
 from gait_trainers.evaluate import load_policy
 from gait_trainers.gait_metrics import GRAVITY, Rollout, episode_metrics, masked_mean
 from gait_trainers.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
-from gait_trainers.tracking import SHOWN, Plan, Reference, follow, open_reference, plan_whole, tracked
+from gait_trainers.tables import figure_cells, figure_table
+from gait_trainers.tracking import SHOWN, Plan, Reference, follow, open_reference, plan_whole, show_reference, tracked
 
 METRICS = "metrics.json"
 SETTLE, KEPT = 100, 300  # frames of an episode along a looping clip: left out at its start, kept after that
@@ -47,6 +47,7 @@ class Recorded(NamedTuple):
     clips: list[Clip]
     figures: list[dict[str, Any]]  # of each of them: where it is from, its errors and its own quality
     success: dict[str, float]  # share of the episodes that were tracked to their end, by the name of the clip
+    reference: str | Sequence[str]  # where those clips are from
 
 
 def record_clips(
@@ -62,19 +63,21 @@ def record_clips(
 ) -> Recorded:
     """Follow every clip of the reference `tries` times and keep the `keep` closest that reached its end.
 
+    A recording has the name of its clip, numbered from the closest (`_0`, `_1`, …) where `keep` is more than 1.
     A finite clip is followed, and kept, from its first frame to its last. A looping one is followed for the time
     limit from a frame drawn at random, and kept once it has settled. With `stochastic`, actions are sampled with
     `noise` times the policy's own deviation.
     """
     opened = open_reference(policy, reference)
-    task, library = opened.task, opened.task.library
+    task, library, source = opened.task, opened.task.library, opened.task.config.reference
     assert library is not None
+    assert source is not None
     twice = [name for name, count in Counter(library.names).items() if count > 1]
     if twice:
         raise RecordError(f"the reference has several clips named {', '.join(twice)}; record them one after the other")
     plan = plan_tries(opened, tries if stochastic else 1, tries, seed)
     louder = dataclasses.replace(policy, forward=lambda obs: _louder(*policy.forward(obs), noise))
-    kind = "noisy" if stochastic else "calm"
+    by = policy.name + (f" with {noise:g} times its noise" if stochastic else "")
     best: dict[int, list[tuple[float, Clip, dict[str, Any]]]] = {clip: [] for clip in range(len(library.clips))}
     success = np.zeros(len(plan.clip))
     for rows in plan.batches():
@@ -85,16 +88,17 @@ def record_clips(
         for i in np.flatnonzero(found.ends["success"]).tolist():
             number = int(plan.clip[rows[i]])
             frames = slice(SETTLE, SETTLE + KEPT) if library.loops[number] else slice(0, int(plan.steps[rows[i]]) + 1)
-            clip = recorded_clip(found.rollout, i, frames, library.clips[number], task.robot, policy.name)
+            clip = recorded_clip(found.rollout, i, frames, library.clips[number], task.robot, by)
             measured = {name: values[i] for name, values in errors.items()} | {name: gait[name][i] for name in GAIT}
             figures = {"from": library.names[number], "speed": library.speeds[number], **measured}
             figures |= effort(found.rollout, i, frames, task.robot)
             best[number].append((errors["mpjpe_global"][i], clip, _plain(figures)))
             best[number] = sorted(best[number], key=lambda found: found[0])[:keep]
-    recorded = Recorded([], [], {library.names[n]: float(success[plan.clip == n].mean()) for n in best})
+    shares = {library.names[n]: float(success[plan.clip == n].mean()) for n in best}
+    recorded = Recorded([], [], shares, source)
     for number, candidates in best.items():
         for rank, (_, clip, figures) in enumerate(candidates):
-            name = f"{library.names[number]}_{kind}" + (f"_{rank}" if keep > 1 else "")
+            name = library.names[number] + (f"_{rank}" if keep > 1 else "")
             recorded.clips.append(dataclasses.replace(clip, name=name))
             recorded.figures.append({"name": name, **figures})
     return recorded
@@ -115,8 +119,9 @@ def _louder(mean: np.ndarray, std: np.ndarray, noise: float) -> tuple[np.ndarray
     return mean, noise * std
 
 
-def recorded_clip(rollout: Rollout, i: int, frames: slice, source: Clip, robot: Robot, policy: str) -> Clip:
-    """These frames of episode i as a clip of their own, starting over the origin; `source` is what was followed."""
+def recorded_clip(rollout: Rollout, i: int, frames: slice, source: Clip, robot: Robot, by: str) -> Clip:
+    """These frames of episode i as a clip of their own, starting over the origin: how the policy (and its noise) that
+    `by` names followed `source`."""
     qpos = rollout.qpos[frames, i].copy()
     qpos[:, :2] -= qpos[0, :2]
     told = {key: value for key, value in source.meta.items() if key not in OLD_NEWS}
@@ -133,7 +138,7 @@ def recorded_clip(rollout: Rollout, i: int, frames: slice, source: Clip, robot: 
         contacts=rollout.foot_force[frames, i].copy(),
         meta=told
         | {
-            "history": [*told.get("history", []), f"tracked in simulation by {policy}"],
+            "history": [*told.get("history", []), f"tracked in simulation by {by}"],
             "contacts": "measured in simulation",
         },
     )
@@ -163,25 +168,49 @@ def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_out(out: Path, reference: Sequence[str | Path], force: bool) -> None:
-    """RecordError unless recordings may be written there: a new or empty folder, or with `force` older recordings."""
+    """RecordError unless recordings may and can be written there: a new or empty folder, or with `force` older
+    recordings. Leaves everything as it was."""
     if any(out.resolve() == Path(source).resolve() for source in reference):
         raise RecordError(f"--out {out} is the reference itself; choose another folder")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not (out / METRICS).is_file():
-        raise RecordError(f"--out {out} is there already and holds no recordings (no {METRICS}); choose another")
-    if not force:
-        raise RecordError(f"--out {out} holds recordings already; choose another, or replace them with --force")
+    try:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            if not (out / METRICS).is_file():
+                raise RecordError(
+                    f"--out {out} is there already and holds no recordings (no {METRICS}); choose another"
+                )
+            if not force:
+                raise RecordError(f"--out {out} holds recordings already; choose another, or replace them with --force")
+        _try_folder(_temporary(out))
+    except OSError as error:
+        raise RecordError(f"--out {out} cannot be written: {error.strerror}") from error
+
+
+def _try_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, and take them away again; OSError where that fails."""
+    made: list[Path] = []
+    try:
+        for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+            folder.mkdir()
+            made.append(folder)
+    finally:
+        for folder in reversed(made):
+            folder.rmdir()
+
+
+def _temporary(out: Path) -> Path:
+    """Where recordings are written before they take their place, in the same file system."""
+    out = out.resolve()
+    return out.with_name(f".{out.name}.{os.getpid()}.tmp")
 
 
 def write_recordings(out: Path, clips: Sequence[Clip], figures: Sequence[Mapping[str, Any]]) -> None:
     """The clips and `metrics.json` as the folder `out`, whole or not at all; what was there before goes."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = _temporary(out)
     try:
         for clip in clips:
             save_clip(temporary / f"{clip.name}.npz", clip)
         (temporary / METRICS).write_text(json.dumps(list(figures), indent=1) + "\n", encoding="utf-8")
-        replace_folder(temporary, out)
+        replace_folder(temporary, out.resolve())
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -200,27 +229,24 @@ COLUMNS = (  # heading, key, format
 
 def print_recorded(recorded: Recorded, title: str, console: Console) -> None:
     """A row a clip that was followed, the hardest ones where they are many, and one for all."""
-    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
-    names = list(recorded.success)
+    names, caption = list(recorded.success), ""
     if len(names) > SHOWN:
         names = sorted(names, key=recorded.success.__getitem__)[:SHOWN]
-        table.caption = f"the {SHOWN} hardest of {len(recorded.success)} clips; {METRICS} has all that were kept"
-        table.caption_justify = "left"
-    for heading in ("clip", "tracked", "kept", *(heading for heading, _, _ in COLUMNS)):
-        table.add_column(heading, justify="left" if heading == "clip" else "right")
-    for name in names:
-        table.add_row(name, *_cells([recorded.success[name]], [f for f in recorded.figures if f["from"] == name]))
-    table.add_section()
-    table.add_row("all", *_cells(list(recorded.success.values()), recorded.figures))
-    console.print(table)
+        caption = f"the {SHOWN} hardest of {len(recorded.success)} clips; {METRICS} has all that were kept"
+    headings = ("clip", "tracked", "kept", *(heading for heading, _, _ in COLUMNS))
+    rows = [
+        [name, *_cells([recorded.success[name]], [found for found in recorded.figures if found["from"] == name])]
+        for name in names
+    ]
+    rows.append(["all", *_cells(list(recorded.success.values()), recorded.figures)])
+    console.print(figure_table(title, headings, rows, ("clip",), caption))
 
 
 def _cells(success: Sequence[float], figures: Sequence[Mapping[str, Any]]) -> list[str]:
-    cells = [f"{np.mean(success):.0%}", str(len(figures))]
-    for _, key, form in COLUMNS:
-        known = [row[key] for row in figures if row[key] is not None]
-        cells.append(form.format(np.mean(known)) if known else "–")
-    return cells
+    """Share tracked, recordings kept, and the means of what could be measured of them."""
+    known = {key: [row[key] for row in figures if row[key] is not None] for _, key, _ in COLUMNS}
+    means = {key: np.mean(values) if values else None for key, values in known.items()}
+    return [f"{np.mean(success):.0%}", str(len(figures)), *figure_cells(means, COLUMNS)]
 
 
 def command(
@@ -244,12 +270,15 @@ def command(
     if noise is not None and not stochastic:
         raise RecordError("--noise is of sampled actions; give --stochastic too")
     loaded = load_policy(policy)
-    check_out(out, reference or (), force)
+    followed = reference or loaded.reference or ()
+    check_out(out, [followed] if isinstance(followed, str) else followed, force)
     noise = NOISE if noise is None else noise
     recorded = record_clips(
         loaded, reference, tries=tries, keep=keep, stochastic=stochastic, noise=noise, seed=seed, threads=threads
     )
-    title = f"{loaded.name}, " + (f"{noise:g} times its noise" if stochastic else "deterministic")
+    title = f"{loaded.name} along {show_reference(recorded.reference)}, " + (
+        f"{noise:g} times its noise" if stochastic else "deterministic"
+    )
     print_recorded(recorded, title, Console())
     if not recorded.clips:
         raise RecordError("no clip was tracked to its end; nothing was written")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ from gait_trainers.amp.windows import WindowStack
 from gait_trainers.bundle import Policy, PolicyError, deployment_kwargs, make_env
 from gait_trainers.gait_metrics import FALL_CAUSES, Rollout, fall_cause
 
-KEPT = ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")  # of each state
+STATE_FIELDS = ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")  # what is recorded of each state
+BATCH = 512  # episodes simulated together; bounds the memory of a recording
 
 
 class EvaluationError(ValueError):
@@ -91,7 +93,7 @@ def record_episodes(
         success = success | (alive & over)
         alive = alive & ~(fell | over)
     rollout = Rollout(
-        **{name: np.stack([getattr(state, name) for state in states]) for name in KEPT},
+        **{name: np.stack([getattr(state, name) for state in states]) for name in STATE_FIELDS},
         command=command,
         valid=np.stack(valid),
         dt=core.robot.dt,
@@ -111,6 +113,17 @@ def summary(table: Mapping[str, np.ndarray], rows: np.ndarray, causes: Sequence[
         **means,
         "falls": {name: int((cause == name).sum()) for name in causes},
     }
+
+
+def json_options(options: Any) -> Any:
+    """Options as JSON can hold them: what is not finite as YAML writes it (".inf"), so that it can be given again."""
+    if isinstance(options, Mapping):
+        return {key: json_options(value) for key, value in options.items()}
+    if isinstance(options, list | tuple):
+        return [json_options(value) for value in options]
+    if isinstance(options, float) and not math.isfinite(options):
+        return ".nan" if math.isnan(options) else ".inf" if options > 0 else "-.inf"
+    return options
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -8,19 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from gait_envs.core import Core
+from gait_envs.motion.library import load_clips
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.track import TrackTask
-from gait_trainers.bundle import Policy, deployment_kwargs, make_env
+from gait_trainers.bundle import EnvironmentOptionError, Policy, deployment_kwargs, make_env
 from gait_trainers.config import env_options
 from gait_trainers.gait_metrics import FALL_CAUSES, masked_mean
-from gait_trainers.recording import EvaluationError, Recording, record_episodes, summary
+from gait_trainers.recording import BATCH, EvaluationError, Recording, json_options, record_episodes, summary
+from gait_trainers.tables import figure_cells, figure_table, show_falls
 
 ERRORS = ("mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error")  # mm, mm, mm, m/s, of a frame's info
 CAUSES = (*FALL_CAUSES, "strayed")  # strayed: upright, but too far from where the clip is
-BATCH, FRAMES = 512, 250_000  # episodes simulated together, and frames of all of them: bounds the memory
+FRAMES = 250_000  # of all episodes simulated together; like BATCH, bounds the memory
 SHOWN = 40  # clips in a table; of more, the hardest
 
 
@@ -41,18 +42,40 @@ class Reference(NamedTuple):
 def open_reference(
     policy: Policy, reference: str | Sequence[str] | None = None, env_kwargs: Mapping[str, Any] | None = None
 ) -> Reference:
-    """The task of the policy's environment on these clips (None: the embedded set).
+    """The task of the policy's environment on these clips (None: those a run was trained on; the embedded set for
+    a bundle, which does not say).
 
     A clip of `n` frames is followed for its n - 1 steps and a looping one for the environment's time limit; where
     `env_kwargs` holds `max_episode_steps`, no clip for longer than that.
     """
     if not follows_clips(policy.env_id):
-        raise EvaluationError(f"{policy.name}: {policy.env_id} obeys commands and follows no clip; give none")
+        raise EvaluationError(
+            f"{policy.name} obeys commands, in {policy.env_id}; this needs a policy that follows clips"
+        )
+    own = {} if policy.reference is None else {"reference": policy.reference}
     given = {"whole_clips": True} | dict(env_kwargs or {}) | ({} if reference is None else {"reference": reference})
-    env = make_env(policy.env_id, threads=1, **(deployment_kwargs(policy.env_kwargs) | given))
+    try:
+        env = make_env(policy.env_id, threads=1, **(deployment_kwargs(policy.env_kwargs) | own | given))
+    except EnvironmentOptionError:
+        if own and "reference" not in given:
+            _check_own(policy.name, own["reference"])
+        raise
     task, limit = env.core.task, env.core.max_episode_steps
     env.close()
     return Reference(task, limit, limit if "max_episode_steps" in given else np.iinfo(np.int64).max)
+
+
+def _check_own(name: str, reference: str | Sequence[str]) -> None:
+    """EvaluationError where the clips that a policy was trained on are no longer there."""
+    try:
+        load_clips(reference)
+    except (ValueError, OSError) as error:
+        raise EvaluationError(f"{name}: what it was trained on cannot be read; give --reference: {error}") from error
+
+
+def show_reference(reference: str | Sequence[str]) -> str:
+    """Where clips come from, for a title."""
+    return reference if isinstance(reference, str) else ", ".join(reference)
 
 
 def shortened(reference: Reference, seconds: float | None) -> Reference:
@@ -188,7 +211,7 @@ def evaluate_tracking(
     return {
         "policy": policy.name,
         "environment": policy.env_id,
-        "env_kwargs": dict(env_kwargs or {}),
+        "env_kwargs": json_options(env_kwargs or {}),
         "reference": task.config.reference,
         "mode": "stochastic" if stochastic else "deterministic",
         "seed": seed,
@@ -222,19 +245,14 @@ def print_tracking(result: Mapping[str, Any], console: Console) -> None:
         rows = sorted(rows, key=lambda row: (row["success_rate"], row["progress"], -(row["mpjpe_global"] or 0.0)))[
             :SHOWN
         ]
-    title = f"{result['policy']}: {result['episodes']} episodes, {result['mode']}"
-    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
+    title = f"{result['policy']} along {show_reference(result['reference'])}: "
+    title += f"{result['episodes']} episodes, {result['mode']}"
     limit = result["max_distance"]
-    table.caption = "failure: a fall" + (f", or bodies {limit:g} m off the clip on average" if limit else "")
-    table.caption_justify = "left"
+    caption = "failure: a fall" + (f", or bodies {limit:g} m off the clip on average" if limit else "")
     if left_out > 0:
-        table.caption += f"; the {SHOWN} hardest of {len(result['per_clip'])} clips, --json has all"
-    for heading in ("clip", *(heading for heading, _, _ in COLUMNS), "failures"):
-        table.add_column(heading, justify="left" if heading in ("clip", "failures") else "right")
-    for row in (*rows, {**result, "clip": "all"}):
-        if row["clip"] == "all":
-            table.add_section()
-        cells = ("–" if row.get(key) is None else form.format(row[key]) for _, key, form in COLUMNS)
-        causes = ", ".join(f"{count} {cause}" for cause, count in row["falls"].items() if count) or "–"
-        table.add_row(row["clip"], *cells, causes)
-    console.print(table)
+        caption += f"; the {SHOWN} hardest of {len(result['per_clip'])} clips, --json has all"
+    headings = ("clip", *(heading for heading, _, _ in COLUMNS), "failures")
+    cells = [[row["clip"], *figure_cells(row, COLUMNS), show_falls(row["falls"])] for row in rows]
+    last = {"seconds": None, "speed": None, **result}  # lengths and speeds have no mean that says anything
+    cells.append(["all", *figure_cells(last, COLUMNS), show_falls(result["falls"])])
+    console.print(figure_table(title, headings, cells, ("clip", "failures"), caption))

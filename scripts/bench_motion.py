@@ -32,8 +32,9 @@ import numpy as np
 
 from gait_envs.motion.body import load_body
 from gait_envs.motion.clip import Clip
-from gait_envs.motion.folder import Job, Recipe, find_captures, retarget_file
+from gait_envs.motion.folder import Recipe, retarget_file
 from gait_envs.motion.importers import read_capture
+from gait_envs.motion.jobs import Job, find_captures
 from gait_envs.motion.library import MotionLibrary
 from gait_envs.motion.packing import pack
 from gait_envs.motion.skeleton import MotionError

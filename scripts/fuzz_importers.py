@@ -31,8 +31,10 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.motion.importers import FORMATS, open_capture
-from gait_envs.motion.skeleton import MotionError
+from gait_envs.motion.convert import Cleaning, convert
+from gait_envs.motion.importers import FORMATS, open_capture, open_with_gaps
+from gait_envs.motion.jobs import naming
+from gait_envs.motion.skeleton import Capture, MotionError
 
 INPUTS = 100_000
 LIMIT = 1.0  # s an input
@@ -123,7 +125,8 @@ ltibia 22
 
 
 def unit_rows(*shape: int) -> np.ndarray:
-    values = np.random.default_rng(0).normal(size=(*shape, 4))
+    """Small turns: a body that flails from frame to frame would be taken for a rest pose and a cut."""
+    values = np.array([1.0, 0, 0, 0]) + 0.02 * np.random.default_rng(0).normal(size=(*shape, 4))
     return values / np.linalg.norm(values, axis=-1, keepdims=True)
 
 
@@ -141,7 +144,7 @@ def archive(**arrays: Any) -> bytes:
 
 
 def smpl(poses: str, place: str, rate: str) -> bytes:
-    turns = np.random.default_rng(1).normal(size=(3, 72)) * 0.3
+    turns = np.random.default_rng(1).normal(size=(3, 72)) * 0.02
     return archive(**{poses: turns, place: np.ones((3, 3)), rate: np.array(60.0), "gender": "neutral"})
 
 
@@ -347,8 +350,13 @@ def check(format: str, files: dict[str, bytes], folder: Path, limit: float = LIM
 
 
 def look(format: str, path: Path) -> None:
-    """Read and check a motion, the way a converter does."""
-    capture = open_capture(path, format)
+    """Read and check a motion: as it is in the file, then the way `gait-data import` reads it, gaps and all."""
+    read_through(open_capture(path, format))
+    with naming(path):  # not every seed has legs that could tell unit and axis
+        read_through(convert(open_with_gaps(path, format), Cleaning(unit="cm", up="y")))
+
+
+def read_through(capture: Capture) -> None:
     nodes, frames = len(capture.skeleton.names), 0
     assert len(set(capture.skeleton.names)) == nodes, "names are not unique"
     assert (capture.skeleton.parents < np.arange(nodes)).all(), "a parent comes after its child"

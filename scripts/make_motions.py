@@ -11,6 +11,7 @@ imitate`), records it with and without exploration noise, and keeps the recordin
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -25,7 +26,7 @@ from gait_envs.motion.gait import natural_gait, walk_clip
 from gait_trainers.bundle import Policy
 from gait_trainers.config import load_config
 from gait_trainers.evaluate import load_policy
-from gait_trainers.record import record_clips, write_recordings
+from gait_trainers.record import Recorded, record_clips, write_recordings
 from gait_trainers.train import resume, train
 
 SPEEDS = np.round(np.arange(0.2, 0.81, 0.1), 2)  # m/s; beyond, these servos cannot follow the drawing
@@ -53,6 +54,15 @@ def tracker(work: Path, drawn: Path, seed: int) -> Policy:
         settings |= {"run.name": "tracker", "run.seed": seed, "run.iterations": 400}  # loops take no longer
         train(load_config(preset="imitate", overrides=settings))
     return load_policy(run)
+
+
+def renamed(recorded: Recorded, kind: str) -> Recorded:
+    """The recordings with `kind` in their names, before the number: walk_040_0 is walk_040_calm_0."""
+    names = [f"{row['from']}_{kind}{row['name'].removeprefix(row['from'])}" for row in recorded.figures]
+    return recorded._replace(
+        clips=[replace(clip, name=name) for clip, name in zip(recorded.clips, names, strict=True)],
+        figures=[row | {"name": name} for row, name in zip(recorded.figures, names, strict=True)],
+    )
 
 
 def picture(clips: list[Clip], path: Path) -> None:
@@ -87,11 +97,12 @@ def main() -> None:
     drawn = draw(args.work / "drawn", robot)
     policy = tracker(args.work, drawn, args.seed)
     clips, figures = [], []
-    for stochastic in (False, True):
-        found = record_clips(policy, str(drawn), tries=TRIES, keep=HELD, stochastic=stochastic, seed=1)
+    for kind in ("calm", "noisy"):
+        found = record_clips(policy, str(drawn), tries=TRIES, keep=HELD, stochastic=kind == "noisy", seed=1)
+        found = renamed(found, kind)
         clips, figures = clips + found.clips, figures + found.figures
         for name, share in found.success.items():
-            print(f"{name} {'noisy' if stochastic else 'calm '}: {share:.0%} tracked")
+            print(f"{name} {kind:<5}: {share:.0%} tracked")
     if not clips:
         raise SystemExit("the tracker follows no clip to its end; nothing is written")
     write_recordings(args.out, clips, figures)

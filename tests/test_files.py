@@ -24,9 +24,14 @@ def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ValueError, match="halfway"), replacing(path) as temporary:
-        temporary.write_text("new")
-        raise ValueError("halfway")
+
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("new")
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        write_half()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 

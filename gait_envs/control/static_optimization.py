@@ -106,4 +106,5 @@ def _lowest(drive: np.ndarray, response: np.ndarray, descent: np.ndarray, curvat
     derivative = descent[:, None] + np.concatenate([start, rise], axis=1)
     last = np.maximum((derivative < 0).sum(axis=1) - 1, 0)[:, None]  # the last break where φ still falls
     at, falls, bend = (np.take_along_axis(x, last, axis=1)[:, 0] for x in (breaks, derivative, slope))
-    return at - falls / np.maximum(bend, curvature)
+    bend = np.maximum(bend, curvature)
+    return at - np.divide(falls, bend, out=np.zeros_like(falls), where=bend > 0)  # flat: no muscle turns any joint

@@ -10,7 +10,7 @@ import numpy as np
 from gait_envs.motion.skeleton import Capture, MotionError
 from gait_envs.rotations import quat_conj, quat_mul, quat_rotate
 
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}  # m a unit
+UNITS = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}  # m a unit
 _THIRD = np.array([0.5, 0.5, 0.5, 0.5])  # x to y, y to z, z to x: what faces +z with y up faces +x with z up
 _OVER = np.array([0.0, 1.0, 0.0, 0.0])
 UPRIGHT = {"y": _THIRD, "z": np.array([1.0, 0.0, 0.0, 0.0]), "x": quat_conj(_THIRD)}  # (4,) turns of an axis to +z
@@ -21,16 +21,15 @@ def in_axes(capture: Capture, up: str | None, unit: str | None) -> Capture:
 
     The capture must say what it is in now: its `up` and `unit`.
     """
-    if unit is not None and unit not in UNITS:
-        raise MotionError(f"unit {unit!r}: expected one of {', '.join(UNITS)}")
+    metres_out = None if unit is None else unit_metres(unit)
     for change, own, what in ((up, capture.up, "vertical axis"), (unit, capture.unit, "unit")):
         if change is not None and own is None:
             raise MotionError(f"{capture.name}: its {what} is not known")
     turn, scale = UPRIGHT["z"], 1.0
     if up is not None:
         turn = quat_mul(quat_conj(upright(up)), upright(str(capture.up)))
-    if unit is not None:
-        scale = float(capture.unit or 1.0) / UNITS[unit]
+    if metres_out is not None:
+        scale = float(capture.unit or 1.0) / metres_out
     skeleton = replace(capture.skeleton, offsets=scale * quat_rotate(turn, capture.skeleton.offsets))
 
     def blocks(size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -39,6 +38,17 @@ def in_axes(capture: Capture, up: str | None, unit: str | None) -> Capture:
 
     metres = capture.unit if capture.unit is None else capture.unit / scale
     return replace(capture, skeleton=skeleton, blocks=blocks, unit=metres, up=up or capture.up)
+
+
+def unit_metres(unit: str | float) -> float:
+    """Metres a file unit that was given by name or as a number."""
+    try:
+        metres = UNITS[unit] if isinstance(unit, str) and unit in UNITS else float(unit)
+    except ValueError:
+        metres = 0.0
+    if not 0 < metres < np.inf:
+        raise MotionError(f"unit {unit!r}: expected metres a unit or one of {', '.join(UNITS)}")
+    return metres
 
 
 def upright(up: str) -> np.ndarray:

@@ -6,12 +6,10 @@ import copy
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import mujoco
 import numpy as np
 
-from gait_envs.motion.clip import Clip, load_clip
 from gait_envs.motion.description import Description, Leg, Limb, Task, read_description
 from gait_envs.motion.feet import SoleShape
 from gait_envs.motion.joints import SIDES
@@ -46,6 +44,7 @@ class Body:
     legs: dict[str, Leg]
     tasks: dict[str, Task]  # pelvis, chest, soles
     bones: tuple[Bone, ...]
+    fps: float  # frames a second of its clips: the rate at which it is controlled
     posture: float
     smoothing: float  # s
     lean: float | None  # rad, None: as captured
@@ -97,15 +96,6 @@ def load_body(robot: str | os.PathLike[str]) -> Body:
         return _measure(description, mujoco.MjModel.from_xml_path(str(description.model)))
     except (KeyError, ValueError) as error:  # MuJoCo's own messages name what is missing and what there is
         raise MotionError(f"{description.path}: {error}") from error
-
-
-def load_with_body(path: Path, robot: str | os.PathLike[str] | None = None) -> tuple[Clip, Body]:
-    """A clip and the robot that it is for, by default the one it names; a `MotionError` if their joints differ."""
-    clip = load_clip(path)
-    body = load_body(robot or clip.model)
-    if clip.joint_names != body.joint_names:
-        raise MotionError(f"{path}: its joints {list(clip.joint_names)} are not {body.name}'s")
-    return clip, body
 
 
 def _measure(description: Description, model: mujoco.MjModel) -> Body:

@@ -36,15 +36,6 @@ def low_pass_name(cutoff: float) -> str:
     return f"low-pass {cutoff:g} Hz, {ORDER}th order Butterworth, zero phase"
 
 
-def gain(frequency: float, cutoff: float, fps: float) -> float:
-    """What the low-pass leaves of a wave's amplitude, from 1 to 0; half at the cut-off.
-
-    Of one pass it is 1/√(1 + x⁸) with x = tan(π f/fps) / tan(π f_c/fps); there are two.
-    """
-    x = np.tan(np.pi * frequency / fps) / np.tan(np.pi * cutoff / fps)
-    return float(1.0 / (1.0 + x ** (2 * ORDER)))
-
-
 def low_pass(
     rotations: np.ndarray, translations: np.ndarray, cutoff: float, fps: float
 ) -> tuple[np.ndarray, np.ndarray]:

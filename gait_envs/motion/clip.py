@@ -198,7 +198,10 @@ def check_fits(clip: Clip, joint_names: tuple[str, ...], fps: float | None = Non
         detail = f"missing {missing}, unknown {extra}" if missing or extra else f"order {list(clip.joint_names)}"
         raise ClipError(f"clip {clip.name!r}: joints differ: {detail}; the body has {list(joint_names)}")
     if fps is not None and abs(clip.fps - fps) > 1e-6:
-        raise ClipError(f"clip {clip.name!r}: fps is {clip.fps:g}, this body is controlled at {fps:g}; resample it")
+        raise ClipError(
+            f"clip {clip.name!r}: fps is {clip.fps:g}, this body is controlled at {fps:g}; "
+            f"resample it with: gait-data export CLIP --to clip --fps {fps:g} --out NEW"
+        )
 
 
 def velocities(qpos: np.ndarray, fps: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gait_envs.motion.axes import in_axes
+from gait_envs.motion.axes import in_axes, unit_metres, upright
 from gait_envs.motion.clean import (
     check_cutoff,
     low_pass,
@@ -24,10 +24,10 @@ from gait_envs.motion.clean import (
 )
 from gait_envs.motion.filters import continuous_signs
 from gait_envs.motion.importers.npz import check_finite
-from gait_envs.motion.joints import SIDES, match_joints
+from gait_envs.motion.joints import SIDES, LegsNotFoundError, match_joints
 from gait_envs.motion.landmarks import extract_landmarks
 from gait_envs.motion.repair import LONGEST, Faults, repair, repair_margin
-from gait_envs.motion.skeleton import BLOCK, Capture, MotionError, SkeletonMotion
+from gait_envs.motion.skeleton import BLOCK, Capture, MotionError, Recorded, SkeletonMotion
 from gait_envs.motion.strikes import Strikes
 
 Frames = tuple[np.ndarray, np.ndarray]  # rotations (t, J, 4), translations (t, J, 3)
@@ -47,8 +47,15 @@ class Cleaning:
     joint_map: Mapping[str, str] | None = None  # role -> joint, for unusual names
 
     def __post_init__(self) -> None:
+        """A wrong choice is an error at once, not one for every capture."""
         if self.fps is not None and not 0 < self.fps < np.inf:
             raise MotionError(f"fps is {self.fps:g}; expected a positive number")
+        if self.low_pass is not None and not 0 < self.low_pass < np.inf:
+            raise MotionError(f"low-pass {self.low_pass:g} Hz: expected a positive number")
+        if self.unit is not None:
+            unit_metres(self.unit)
+        if self.up is not None:
+            upright(self.up)
         if not 0 <= self.longest <= 10:
             raise MotionError(f"the longest gap is {self.longest:g} s; expected 0 to 10")
 
@@ -83,11 +90,13 @@ def look(capture: Capture, cleaning: Cleaning) -> Look:
     )
     try:
         seen = extract_landmarks(head, cleaning.joint_map, cleaning.unit, cleaning.up)
-    except MotionError as error:
-        unit = _metres(cleaning.unit) if cleaning.unit else capture.unit
+    except LegsNotFoundError as error:
+        unit = unit_metres(cleaning.unit) if cleaning.unit else capture.unit
         up = cleaning.up or capture.up
         if unit is None or up is None:
-            raise MotionError(f"{error}. Its unit and vertical axis cannot be detected; give them") from error
+            raise MotionError(
+                f"{error}. Its unit and vertical axis cannot be detected; give them with --unit and --up"
+            ) from error
         return Look(unit, up, 0, None, (f"legs not found: {error}",))
     return Look(seen.unit, seen.up, seen.dropped, seen.leg_length, seen.notes)
 
@@ -110,7 +119,7 @@ def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | Non
     if seen.unit != 1.0 or seen.up not in ("z", "+z"):
         history.append(f"from units of {seen.unit:g} m and {seen.up} up to metres and z up")
         out = in_axes(replace(out, unit=seen.unit, up=seen.up), "z", "m")
-    out = replace(out, unit=1.0, up="+z")
+    out = replace(out, unit=1.0, up="+z", recorded=_recorded(capture, seen))
 
     faults = Faults(capture.name, capture.fps, cleaning.longest)
     feet = _feet(capture, cleaning) if seen.leg is not None and cleaning.low_pass is not None else {}
@@ -127,14 +136,19 @@ def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | Non
     if cleaning.fps is not None and cleaning.fps != capture.fps:
         history.append(f"resampled from {capture.fps:g} to {cleaning.fps:g} Hz (rotations slerp, translations linear)")
         out = _resampled(out, cleaning.fps)
+        if out.frames < 2 <= capture.frames:
+            seconds = (capture.frames - 1) / capture.fps
+            raise MotionError(
+                f"{capture.name}: {cleaning.fps:g} frames a second leave one frame of its {seconds:.2f} s"
+            )
     return replace(_continuous(out), notes=(*capture.notes, *notes), history=tuple(history))
 
 
-def _metres(unit: str) -> float:
-    try:
-        return float(unit)
-    except ValueError:
-        raise MotionError(f"unit {unit!r}: expected metres a unit where no legs are found") from None
+def _recorded(capture: Capture, seen: Look) -> Recorded:
+    """What it is now, unless it was converted before: then what it was before that."""
+    if capture.recorded is None:
+        return Recorded(capture.fps, seen.unit, seen.up, seen.rest_frames)
+    return replace(capture.recorded, rest_frames=capture.recorded.rest_frames + seen.rest_frames)
 
 
 def _feet(capture: Capture, cleaning: Cleaning) -> dict[str, int]:

@@ -15,6 +15,7 @@ from gait_envs.motion.skeleton import MotionError
 
 _NUMBERS = ("posture", "smoothing", "lean", "crouch", "step_width", "swing_clearance", "limit_margin")
 _OPTIONAL_NUMBERS = {
+    "fps": 50.0,
     "sway": None,
     "swing_weight": 0.3,
     "foot_yaw": 0.0,
@@ -84,6 +85,9 @@ def read_description(robot: str | os.PathLike[str]) -> Description:
         if not (isinstance(value, int | float) or (value is None and key in _MAY_BE_NULL)
                 or (key == "step_width" and value == AS_CAPTURED)):  # fmt: skip
             raise MotionError(f"{path}: {key} is {value!r}, expected a number")
+    if not 0 < numbers["fps"] < float("inf"):
+        raise MotionError(f"{path}: fps is {numbers['fps']!r}, expected a positive number")
+    numbers["fps"] = float(numbers["fps"])
     model = path.parent / str(data["model"])
     if not model.is_file():
         raise MotionError(f"{path}: model: {model} does not exist")

@@ -8,12 +8,13 @@ rest rotations: what turns the model's bodies at rest goes into offsets and axes
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gait_envs.motion.axes import UPRIGHT, upright
 from gait_envs.motion.body import Body
+from gait_envs.motion.clean import resample_motion, resampled_frames
 from gait_envs.motion.clip import Clip, check_fits, velocities
 from gait_envs.motion.filters import continuous_signs
 from gait_envs.motion.importers import read_capture
@@ -109,6 +110,33 @@ def clip_from_bvh(
     return Clip(
         qpos, velocities(qpos, motion.fps), motion.fps, body.joint_names, loop, body.name, source, license,
         name=motion.name, meta={"captured_fps": motion.fps, "history": [f"read from {os.path.basename(path)}"]},
+    )  # fmt: skip
+
+
+def resampled(clip: Clip, fps: float) -> Clip:
+    """The clip at `fps`, over the same time: the root's turns by slerp, all else along straight lines.
+
+    The last frame is the last that the clip's time still holds. Of a clip at that rate nothing changes.
+    """
+    if not 0 < fps < np.inf:
+        raise MotionError(f"fps is {fps:g}; expected a positive number")
+    if abs(fps - clip.fps) < 1e-6:
+        return clip
+    wanted = np.arange(resampled_frames(clip.frames, clip.fps, fps))
+    if len(wanted) < 2:
+        raise MotionError(f"clip {clip.name!r} lasts {clip.duration:.3f} s; at {fps:g} Hz that is less than two frames")
+
+    def lines(values: np.ndarray) -> np.ndarray:
+        times = np.arange(clip.frames) / clip.fps
+        return np.stack([np.interp(wanted / fps, times, column) for column in values.T], axis=1)
+
+    turned, placed = resample_motion(clip.qpos[:, None, 3:7], clip.qpos[:, None, :3], clip.fps, fps, wanted)
+    qpos = np.concatenate([placed[:, 0], turned[:, 0], lines(clip.qpos[:, 7:])], axis=1)
+    history = [*clip.meta.get("history", ()), f"resampled from {clip.fps:g} to {fps:g} Hz"]
+    meta = {key: value for key, value in clip.meta.items() if key not in ("quality", "recipe")}  # of the old frames
+    return replace(
+        clip, qpos=qpos, qvel=velocities(qpos, fps), fps=float(fps), meta=meta | {"history": history},
+        contacts=None if clip.contacts is None else lines(clip.contacts),
     )  # fmt: skip
 
 

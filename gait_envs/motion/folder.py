@@ -7,11 +7,9 @@ OUT/set.json, set.png   what the set holds, and what was refused and why (see `s
 
 from __future__ import annotations
 
-import hashlib
-import json
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
@@ -20,49 +18,36 @@ from pathlib import Path
 from gait_envs import __version__
 from gait_envs.motion.body import Body, load_body
 from gait_envs.motion.catalogue import UNFIT, read_entry
-from gait_envs.motion.clip import FORMAT_VERSION, ClipError, save_clip
-from gait_envs.motion.convert import Cleaning, convert, look
-from gait_envs.motion.importers import FORMATS, find_format, known_formats, open_with_gaps
-from gait_envs.motion.landmarks import unit_metres, upright
+from gait_envs.motion.clip import FORMAT_VERSION, ClipError, load_clip, save_clip
+from gait_envs.motion.convert import Cleaning, convert
+from gait_envs.motion.importers.capture_file import stored_meta
+from gait_envs.motion.jobs import Job, Reading, check_targets, crash, digest, made_since, naming, open_job
+from gait_envs.motion.licenses import UNKNOWN, check_licenses
 from gait_envs.motion.report import write_page
 from gait_envs.motion.retarget import Retargeted, retarget, time_scale
 from gait_envs.motion.skeleton import MotionError
 from gait_envs.motion.write_bvh import as_capture
-
-_SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What decides how captures become clips, beside the robot."""
 
-    joint_map: Mapping[str, str] | None = None
-    unit: str | None = None
-    up: str | None = None
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    reading: Reading = field(default_factory=Reading)
     start: float = 0.0
     end: float | None = None
     time: str = "keep"
     speed: float | None = None
-    repair: bool = True
-    low_pass: float | None = None  # Hz
 
     def __post_init__(self) -> None:
         """A wrong choice is an error at once, not one for every capture."""
-        if self.unit is not None:
-            unit_metres(self.unit)
-        if self.up is not None:
-            upright(self.up)
         time_scale(self.time, 1.0)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One capture and the clip to make of it."""
-
-    capture: Path
-    name: str
-    shown: str  # the capture's path below the folder that was given
-    origin: Mapping[str, str] = field(default_factory=dict)  # source, license, subject, activity, where told
+        if self.speed is not None and not 0 < self.speed < float("inf"):
+            raise MotionError(f"speed {self.speed:g} m/s: expected a positive number")
+        if not 0 <= self.start < (float("inf") if self.end is None else self.end):
+            end = "the end" if self.end is None else f"{self.end:g} s"
+            raise MotionError(f"cannot cut from {self.start:g} s to {end}: expected 0 <= start < end")
 
 
 @dataclass(frozen=True)
@@ -73,79 +58,54 @@ class Outcome:
     clip: Path | None = None  # None: it was refused
     faults: tuple[str, ...] = ()  # why it is unfit or was refused
     kept: bool = False  # an earlier run had made it
+    notes: tuple[str, ...] = ()  # what was guessed or put right
 
     @property
     def verdict(self) -> str:
         return "failed" if self.clip is None else "unfit" if self.faults else "fit"
 
 
-def find_captures(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Job], list[Path]]:
-    """A job for every capture, and the files passed over: with a capture's suffix, but with nothing of one inside.
-
-    Files are taken as given, folders searched to the bottom. A clip is named by its capture's path below
-    the folder given (`02/02_01.amc`: `02-02_01`), and by its suffix too where that is not enough. Raises
-    `MotionError` for what is not there and for folders without a capture.
-    """
-    found: dict[Path, str] = {}
-    passed: list[Path] = []
-    for given in map(Path, paths):
-        if given.is_dir():
-            files = sorted(p for p in given.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
-            captures = [file for file in files if _is_capture(file)]
-            passed += [file for file in files if file not in captures]
-            if not captures:
-                raise MotionError(f"{given}: holds no capture; known: {known_formats()}")
-            for file in captures:
-                found.setdefault(file.resolve(), str(file.relative_to(given)))
-        elif given.is_file():
-            found.setdefault(given.resolve(), given.name)
-        else:
-            raise MotionError(f"{given}: no such file or folder")
-    jobs = [Job(path, "-".join(Path(shown).with_suffix("").parts), shown) for path, shown in found.items()]
-    names = [job.name for job in jobs]
-    jobs = [replace(job, name=f"{job.name}-{job.capture.suffix[1:].lower()}") if names.count(job.name) > 1 else job
-            for job in jobs]  # fmt: skip
-    owners: dict[str, Job] = {}
-    for job in jobs:
-        other = owners.setdefault(job.name, job)
-        if other is not job:
-            raise MotionError(
-                f"{other.capture} and {job.capture} would both become {job.name}.npz; retarget them apart"
-            )
-    return jobs, passed
-
-
-def _is_capture(path: Path) -> bool:
-    try:
-        find_format(path)
-    except MotionError:
-        return False
-    return True
-
-
 def retarget_file(job: Job, recipe: Recipe, body: Body) -> Retargeted:
     """The clip of one capture, cleaned first, with what it was made from and by which recipe in its metadata."""
-    capture = as_capture(open_with_gaps(job.capture, gaps=recipe.repair).read())  # in memory: read more than once
-    cleaning = Cleaning(
-        None, recipe.low_pass, recipe.repair, unit=recipe.unit, up=recipe.up, joint_map=recipe.joint_map
-    )
-    try:
-        seen = look(capture, cleaning)
+    cleaning = recipe.cleaning
+    capture = open_job(job, recipe.reading, cleaning.repair)
+    capture = replace(capture, blocks=as_capture(capture.read()).blocks)  # in memory: read more than once
+    with naming(job.capture):
         result = retarget(
-            convert(capture, cleaning, seen).read(), body, joint_map=recipe.joint_map, start=recipe.start,
-            end=recipe.end, time=recipe.time, speed=recipe.speed, **job.origin,
+            convert(capture, cleaning).read(), body, joint_map=cleaning.joint_map, start=recipe.start,
+            end=recipe.end, time=recipe.time, speed=recipe.speed,
         )  # fmt: skip
-    except MotionError as error:  # it may know the motion, but not its file
-        raise MotionError(str(error) if str(job.capture) in str(error) else f"{job.capture}: {error}") from error
     told = {
         "capture": job.shown,
         "recipe": fingerprint(job, recipe, body),
-        "unit_m": seen.unit,
-        "up": seen.up,
-        "rest_frames_dropped": seen.rest_frames,
         "notes": [*dict.fromkeys(result.clip.meta["notes"])],
     }
     return replace(result, clip=replace(result.clip, name=job.name, meta=result.clip.meta | told))
+
+
+def targets(job: Job, out: Path) -> list[Path]:
+    """Files that may be written, or removed, for a capture."""
+    clips = [out / f"{job.name}.npz", out / UNFIT / f"{job.name}.npz"]
+    return [*clips, *(clip.with_suffix(".png") for clip in clips)]
+
+
+def check_folder(jobs: Sequence[Job], out: Path, accepted: bool) -> None:
+    """Refuse before any work a folder that the clips of these captures may not go to.
+
+    It may hold clips, and what is to be made anew; not one of the captures, nor any other .npz. Together with the
+    clips to be made they must be under one licence, unless that was `accepted`.
+    """
+    check_targets((job.capture, target) for job in jobs for target in targets(job, out))
+    mine = {job.name for job in jobs}
+    licenses = {job.shown: job.origin.get("license", UNKNOWN) for job in jobs}
+    for path in sorted([*out.glob("*.npz"), *(out / UNFIT).glob("*.npz")]):
+        if path.stem in mine:
+            continue
+        if stored_meta(path):
+            raise MotionError(f"{path}: is a capture, not a clip; clips need a folder of their own (--out)")
+        entry = read_entry(path, out)
+        licenses[entry.file] = entry.license
+    check_licenses(licenses, accepted)
 
 
 def retarget_folder(
@@ -159,14 +119,16 @@ def retarget_folder(
     """Make every clip that `out` does not hold yet, in any order; a capture that cannot be used stops no other.
 
     What an earlier run, even a killed one, made of the same captures with the same recipe and robot is kept.
-    `pictures` draws a page beside every clip that is made.
+    `pictures` draws a page beside every clip that has none yet. A `MotionError` if one of the captures would be
+    overwritten.
     """
+    check_targets((job.capture, target) for job in jobs for target in targets(job, out))
     if workers < 1:
         raise MotionError(f"jobs is {workers}; at least one process is needed")
     body = load_body(robot)
     to_do = []
     for job in jobs:
-        outcome = _made_before(job, recipe, body, out)
+        outcome = _made_before(job, recipe, body, out, pictures)
         if outcome is None:
             to_do.append(job)
         else:
@@ -192,42 +154,46 @@ def retarget_folder(
 def _make(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Outcome:
     """Retarget one capture and put the clip where it belongs; every fault ends up in the outcome."""
     faults: tuple[str, ...]
+    notes: tuple[str, ...]
     places = {True: out / f"{job.name}.npz", False: out / UNFIT / f"{job.name}.npz"}
     try:
         result = retarget_file(job, recipe, body)
         clip = save_clip(places[not result.faults], result.clip)
         if pictures:
             write_page(clip.with_suffix(".png"), result.clip, body, result.quality, result.faults, result.landmarks)
-    except (MotionError, ClipError) as error:
-        clip, faults = None, (str(error),)
+    except (MotionError, ClipError, OSError) as error:
+        clip, faults, notes = None, (str(error),), ()
     except Exception as error:  # a fault of ours must not cost the other captures
-        clip, faults = None, (f"{job.capture}: {type(error).__name__}: {error}",)
+        clip, faults, notes = None, (crash(job.capture, error),), ()
     else:
-        faults = tuple(result.faults)
+        faults, notes = tuple(result.faults), tuple(result.clip.meta["notes"])
     for place in places.values():
         if place != clip:  # what an earlier run made of it
             place.unlink(missing_ok=True)
             place.with_suffix(".png").unlink(missing_ok=True)
-    return Outcome(job, clip, faults)
+    return Outcome(job, clip, faults, notes=notes)
 
 
-def _made_before(job: Job, recipe: Recipe, body: Body, out: Path) -> Outcome | None:
+def _made_before(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Outcome | None:
     """The outcome of an earlier run, if it holds: made by the same recipe, after the capture last changed."""
     for place in (out / f"{job.name}.npz", out / UNFIT / f"{job.name}.npz"):
-        if place.is_file() and place.stat().st_mtime > job.capture.stat().st_mtime:
-            try:
-                entry = read_entry(place, out)
-            except ClipError:
-                continue  # damaged: made again
-            if entry.recipe == fingerprint(job, recipe, body):
-                return Outcome(job, place, entry.faults, kept=True)
+        if not made_since(job, place):
+            continue
+        try:
+            clip = load_clip(place)
+        except ClipError:
+            continue  # damaged: made again
+        if clip.meta.get("recipe") != fingerprint(job, recipe, body):
+            continue
+        if pictures and not place.with_suffix(".png").is_file():
+            return None  # the page also shows the captured body, which the clip does not keep
+        return Outcome(job, place, tuple(clip.meta["faults"]), kept=True, notes=tuple(clip.meta["notes"]))
     return None
 
 
 def fingerprint(job: Job, recipe: Recipe, body: Body) -> str:
     """Of all that decides a clip but the capture's content: two clips of one capture with one fingerprint are equal."""
-    parts = [__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest)
 
 
 _worker: tuple[Recipe, Body, Path, bool]  # of a process of the pool

@@ -33,10 +33,14 @@ _NEEDED = ("hip", "knee", "ankle")
 ROLES = (*(f"{side}_{part}" for side in SIDES for part in _SIDED), *_MIDDLE)
 
 
+class LegsNotFoundError(MotionError):
+    """No joints of a skeleton are known as hips, knees and ankles."""
+
+
 def match_joints(skeleton: Skeleton, overrides: Mapping[str, str] | None = None) -> dict[str, int]:
     """Node of each role that the skeleton has; `overrides` maps roles to joint names.
 
-    Hips, knees and ankles are needed: without one of them a `MotionError` says what the skeleton has.
+    Hips, knees and ankles are needed: without one of them a `LegsNotFoundError` says what the skeleton has.
     """
     overrides = overrides or {}
     unknown = [role for role in overrides if role not in ROLES]
@@ -55,8 +59,8 @@ def match_joints(skeleton: Skeleton, overrides: Mapping[str, str] | None = None)
             found[f"{side}_toe"] = tips[0]
     missing = [f"{side}_{part}" for side in SIDES for part in _NEEDED if f"{side}_{part}" not in found]
     if missing:
-        raise MotionError(
-            f"no joint found for {', '.join(missing)}; name them in a joint map (role: joint). "
+        raise LegsNotFoundError(
+            f"no joint found for {', '.join(missing)}; name them with --map, a YAML of role: joint. "
             f"The skeleton has {', '.join(skeleton.names)}"
         )
     return found

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gait_envs.motion.axes import UNITS, unit_metres, upright
 from gait_envs.motion.filters import derivative, resample, trend
 from gait_envs.motion.joints import SIDES, match_joints
 from gait_envs.motion.skeleton import MotionError, SkeletonMotion, forward_kinematics
-from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, wrap_angle, yaw_quat
+from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, quat_to_matrix, wrap_angle, yaw_quat
 
-_UNITS = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}  # metres a unit
 _ADULT_LEG = 0.82  # m, hip joint to ankle of a 1.70 m adult
 _AXES = ("x", "y", "z")
 # Where the ball of an adult's foot is from the ankle, in leg lengths; for rigs without toes.
@@ -79,7 +79,7 @@ def extract_landmarks(
         raise MotionError("the legs have no length; check the joint map")
     metres, notes = _unit(motion.unit if unit is None else unit, leg)
     up = up or motion.up or _vertical(points)
-    turn = upright(up)
+    turn = quat_to_matrix(upright(up))
     landmarks = Landmarks(
         points={role: point @ turn.T * metres for role, point in points.items()},
         fps=motion.fps,
@@ -146,22 +146,11 @@ def _rest_frames(points: Mapping[str, np.ndarray]) -> int:
     return max(jumps, default=0)
 
 
-def unit_metres(unit: str | float) -> float:
-    """Metres a file unit that was given by name or as a number."""
-    try:
-        metres = _UNITS[unit] if isinstance(unit, str) and unit in _UNITS else float(unit)
-    except ValueError:
-        metres = 0.0
-    if not 0 < metres < np.inf:
-        raise MotionError(f"unit {unit!r}: expected metres a unit or one of {', '.join(_UNITS)}")
-    return metres
-
-
 def _unit(unit: str | float | None, leg: float) -> tuple[float, tuple[str, ...]]:
     """Metres a file unit: as given, or the one that makes `leg` (file units) nearest to an adult's."""
     if unit is not None:
         return unit_metres(unit), ()
-    metres = min(_UNITS.values(), key=lambda m: abs(np.log(leg * m / _ADULT_LEG)))
+    metres = min(UNITS.values(), key=lambda m: abs(np.log(leg * m / _ADULT_LEG)))
     if abs(np.log(leg * metres / _ADULT_LEG)) > np.log(1.4):
         return metres, (f"the legs measure {leg * metres:.2f} m in the likeliest unit; set the unit if that is wrong",)
     return metres, ()
@@ -172,16 +161,6 @@ def _vertical(points: Mapping[str, np.ndarray]) -> str:
     rise = sum((points[f"{side}_hip"] - points[f"{side}_ankle"]).mean(axis=0) for side in SIDES)
     axis = int(np.argmax(np.abs(rise)))
     return f"{'+' if rise[axis] > 0 else '-'}{_AXES[axis]}"
-
-
-def upright(up: str) -> np.ndarray:
-    """Rotation matrix (3, 3) that turns the file's vertical axis to +z."""
-    sign, name = ("+", up) if len(up) == 1 else (up[:1], up[1:])
-    if sign not in ("+", "-") or name not in _AXES:
-        raise MotionError(f"up axis {up!r}: expected one of x, y, z with an optional sign")
-    axis = _AXES.index(name)
-    cyclic = np.roll(np.eye(3), 2 - axis, axis=0)  # an even permutation that sends `axis` to z
-    return cyclic if sign == "+" else np.diag([1.0, -1.0, -1.0]) @ cyclic
 
 
 def _check_sides(landmarks: Landmarks) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gait_envs.motion.packed import some
 from gait_envs.motion.skeleton import MotionError
 
 UNKNOWN = "unknown"
@@ -25,13 +26,8 @@ def check_licenses(licenses: Mapping[str, str], accepted: bool) -> None:
         groups.setdefault(name.casefold(), []).append(file)
     if accepted or len(groups) < 2:
         return
-    listing = "; ".join(f"{spelled[key]}: {_some(sorted(files))}" for key, files in sorted(groups.items()))
+    listing = "; ".join(f"{spelled[key]}: {some(sorted(files), _SHOWN)}" for key, files in sorted(groups.items()))
     raise MotionError(
         f"{len(groups)} licences in one set: {listing}. Keep a folder for each licence, "
         f"or say --accept-license if you may publish them together"
     )
-
-
-def _some(files: list[str]) -> str:
-    rest = len(files) - _SHOWN
-    return ", ".join(files[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

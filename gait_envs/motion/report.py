@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from gait_envs.files import replacing
@@ -14,6 +15,7 @@ from gait_envs.motion.clip import Clip
 from gait_envs.motion.joints import SIDES
 from gait_envs.motion.landmarks import Landmarks
 from gait_envs.motion.quality import robot_poses, sliding
+from gait_envs.motion.skeleton import MotionError
 
 _COLORS = {"left": "#1f77b4", "right": "#e66a24", "": "#444444"}
 _COLUMNS = 6  # panels of joints side by side
@@ -51,11 +53,18 @@ def write_page(
     return save_figure(figure, path)
 
 
+def check_picture(path: Path) -> None:
+    """A `MotionError` unless the file's ending names a format that a figure can be written in."""
+    known = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise MotionError(f"{path}: pictures end in {', '.join(f'.{suffix}' for suffix in sorted(known))}")
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure whole or not at all; the suffix chooses the format."""
     path = Path(path)
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110, format=path.suffix[1:])
+        figure.savefig(temporary, dpi=110, format=path.suffix[1:].lower())
     return path
 
 

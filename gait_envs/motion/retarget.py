@@ -15,11 +15,10 @@ from gait_envs.motion.joints import SIDES
 from gait_envs.motion.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
 from gait_envs.motion.licenses import UNKNOWN
 from gait_envs.motion.quality import carry, faults, measure, robot_poses
-from gait_envs.motion.skeleton import MotionError, SkeletonMotion
+from gait_envs.motion.skeleton import MotionError, Recorded, SkeletonMotion
 from gait_envs.motion.sway import sway
 from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
 
-FPS = 50.0  # the rate at which the robots are controlled
 # What of a body a clip names beside its digest.
 _KEPT = (
     "lean",
@@ -62,7 +61,7 @@ def retarget(
     subject: str | None = None,
     activity: str | None = None,
 ) -> Retargeted:
-    """A clip of `body` doing `motion` at 50 Hz, facing +x from the origin.
+    """A clip of `body` doing `motion` at the body's rate, facing +x from the origin.
 
     `start` and `end` cut the capture (s); `time` and `speed` set its pace, see `time_scale`. What is not
     given (unit, up axis, source, license, subject, activity) is taken from the motion, where it says.
@@ -73,11 +72,12 @@ def retarget(
     captured = face_forward(captured, STRIDE)
     scale = body.leg_length / captured.leg_length
     pace = time_scale(time, scale) if speed is None else _pace(captured, scale, speed)
-    landmarks = retime(captured, FPS, pace)
+    recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)
+    landmarks = retime(captured, body.fps, pace)
     targets = make_targets(landmarks, body, scale)
-    qpos = solve(targets, body, FPS)
-    load = carry(qpos, FPS, targets.contact, body)
-    quality = measure(qpos, FPS, targets.contact, load, body) | _errors(qpos, targets, body)
+    qpos = solve(targets, body, body.fps)
+    load = carry(qpos, body.fps, targets.contact, body)
+    quality = measure(qpos, body.fps, targets.contact, load, body) | _errors(qpos, targets, body)
     found = faults(quality, body)
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
     notes = [f"the capture lacks joints of {limb}; the robot's stays near its home pose" for limb in untold]
@@ -85,25 +85,22 @@ def retarget(
     meta = {
         "subject": origin["subject"],
         "activity": origin["activity"],
-        "unit_m": landmarks.unit,
-        "up": landmarks.up,
-        "captured_fps": motion.fps,
+        **recorded.as_meta(),
         "captured_leg_m": landmarks.leg_length,
-        "rest_frames_dropped": landmarks.dropped,
         "cut_s": [start, end],
         "scale": scale,
         "time_scale": pace,
         "body": {key: getattr(body, key) for key in _KEPT} | {"digest": body.digest},
         "contacts": "estimated by inverse dynamics",
-        "history": [*motion.history, f"retargeted to {body.name} at {FPS:g} Hz"],
+        "history": [*motion.history, f"retargeted to {body.name} at {body.fps:g} Hz"],
         "quality": quality,
         "faults": found,
         "notes": [*landmarks.notes, *notes],
     }
     clip = Clip(
         qpos=qpos,
-        qvel=velocities(qpos, FPS),
-        fps=FPS,
+        qvel=velocities(qpos, body.fps),
+        fps=body.fps,
         joint_names=body.joint_names,
         loop=False,
         model=body.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,29 @@ BLOCK = 4096  # frames read at a time
 
 class MotionError(ValueError):
     """A capture, joint map or robot description that cannot be used; names the file and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a capture was before it was converted."""
+
+    fps: float  # captured frames a second
+    unit: float  # metres a unit of the original file
+    up: str  # its vertical axis, such as "+y"
+    rest_frames: int = 0  # leading frames of a rest pose that were dropped
+
+    def as_meta(self) -> dict[str, Any]:
+        """The same under the names that files and clips have for it."""
+        return {"captured_fps": self.fps, "unit_m": self.unit, "up": self.up, "rest_frames_dropped": self.rest_frames}
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> Recorded | None:
+        """What a file's metadata tell of it; None where they do not, or make no sense."""
+        fps, unit, up, rest = (meta.get(key) for key in ("captured_fps", "unit_m", "up", "rest_frames_dropped"))
+        rates = all(isinstance(value, int | float) and 0 < value < float("inf") for value in (fps, unit))
+        if not (rates and isinstance(up, str) and isinstance(rest, int) and rest >= 0):
+            return None
+        return cls(float(fps), float(unit), up, rest)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -52,6 +76,7 @@ class SkeletonMotion:
     up: str | None = None  # vertical axis such as "+y", where the format says
     origin: Mapping[str, str] = field(default_factory=dict)  # source, license, subject, activity, where known
     history: tuple[str, ...] = ()  # what was done to it, in order
+    recorded: Recorded | None = None  # None: it is as it was recorded
 
     @property
     def frames(self) -> int:
@@ -73,6 +98,7 @@ class Capture:
     up: str | None = None
     origin: Mapping[str, str] = field(default_factory=dict)
     history: tuple[str, ...] = ()
+    recorded: Recorded | None = None
 
     def read(self) -> SkeletonMotion:
         """All frames at once."""
@@ -88,6 +114,7 @@ class Capture:
             self.up,
             self.origin,
             self.history,
+            self.recorded,
         )
 
 

@@ -13,13 +13,16 @@ from typing import Any
 
 from gait_envs.files import replacing
 from gait_envs.motion.clip import ClipError
+from gait_envs.motion.licenses import UNKNOWN
 
 BY = ("subject", "activity", "clip")
-UNKNOWN = "unknown"  # the one group of all clips that do not say theirs
 
 
 def group_of(name: str, meta: Mapping[str, Any], by: str) -> str:
-    """The group that keeps a clip together with others: its subject, its activity, or the clip itself."""
+    """The group that keeps a clip together with others: its subject, its activity, or the clip itself.
+
+    Clips that do not say theirs are one group, `UNKNOWN`.
+    """
     if by not in BY:
         raise ClipError(f"by {by!r}: expected one of {', '.join(BY)}")
     return name if by == "clip" else str(meta.get(by) or UNKNOWN)

@@ -18,6 +18,7 @@ NAMES = (
     *("right_hip_pitch", "right_hip_roll", "right_knee_pitch", "right_ankle_pitch"),
 )
 SWAPPED = [0, 5, 6, 7, 8, 1, 2, 3, 4]  # joints of the other side
+MIRROR = [0, 1, 6, 7, 8, 9, 2, 3, 4, 5]  # bodies of the other side
 
 
 # -- the robot ------------------------------------------------------------------------------------------
@@ -214,6 +215,7 @@ def mirrored(state: State) -> State:
         foot_pos=state.foot_pos[:, ::-1] * [1, -1, 1],
         foot_vel=state.foot_vel[:, ::-1] * [1, -1, 1],
         torque=(state.torque * joints)[:, SWAPPED],
+        body_pos=state.body_pos[:, MIRROR] * [1, -1, 1],
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import walker
 
-from gait_envs.motion.importers.bvh import read_bvh
+from gait_envs.motion.importers import read_capture
 from gait_envs.motion.skeleton import SkeletonMotion, forward_kinematics
 from gait_envs.rotations import quat_from_rotvec
 
@@ -88,7 +88,7 @@ def isaac_arrays(seconds: float = 4.0, fps: float = 60.0) -> dict[str, np.ndarra
 
 
 def walker_motion(folder: Path, **options) -> SkeletonMotion:
-    return read_bvh(walker.walker_bvh(folder / "walker.bvh", rest_frame=False, **options))
+    return read_capture(walker.walker_bvh(folder / "walker.bvh", rest_frame=False, **options))
 
 
 def position_arrays(folder: Path, seconds: float = 4.0) -> dict[str, np.ndarray]:

@@ -63,6 +63,7 @@ ASF = """# made by hand
     lfemur ltibia
   end
 """
+LAST = "           (-60.0, inf)\n"  # of the thigh's ranges
 AMC = """#!OML:ASF made by hand
 :FULLY-SPECIFIED
 :DEGREES
@@ -110,7 +111,7 @@ def test_small_file_by_hand(tmp_path: Path) -> None:
 
 
 def test_dof_gives_the_order_of_values_and_of_turns(tmp_path: Path) -> None:
-    asf = ASF.replace("axis 0 0 90 XYZ\n    dof rx ry rz", "axis 0 0 0 XYZ\n    dof rz rx")
+    asf = ASF.replace("axis 0 0 90 XYZ\n    dof rx ry rz", "axis 0 0 0 XYZ\n    dof rz rx").replace(LAST, "")
     amc = (
         AMC.replace("lfemur 90 0 0", "lfemur 90 90")
         .replace("lfemur 0 0 0", "lfemur 0 0")
@@ -222,6 +223,11 @@ def test_faults_of_the_motion_name_file_line_and_frame(tmp_path: Path, amc: str,
         (ASF.replace("order TX", "order L"), "line 11: order: 'l' cannot be read"),
         (ASF.replace("position 0 0 0", "position 0 0"), "line 13: position needs 3 numbers, found 2"),
         (ASF.replace("dof rx ry rz", "dof rx tx"), "line 29: dof: 'tx' cannot be read; allowed: rx, ry, rz"),
+        (ASF.replace(LAST, ""), "line 30: limits: 4 numbers; expected 6, two for each dof"),
+        (ASF.replace("(-10.0 170.0)", "(-10.0)"), "line 41: limits: 1 numbers; expected 2, two for each dof"),
+        (ASF.replace("(-160.0 20.0)", "(20.0 -160.0)"), "line 30: limits: a lowest is above its highest"),
+        (ASF.replace("(-70.0 70.0)", "(-70.0 much)"), "line 30: limits: 'much' is not a number"),
+        (ASF.replace("(-70.0 70.0)", "(-70.0 nan)"), "line 30: limits: 'nan' is not finite"),
         (ASF.replace("0 0 90 XYZ", "0 0 90 XXZ"), "line 28: axis order 'XXZ'; expected the letters XYZ"),
         (ASF.replace("0 0 90 XYZ", "0 90 XYZ"), "line 28: axis"),
         (ASF.replace("    length 7\n", ""), "line 23: no length; there are id, name, direction"),
@@ -246,6 +252,29 @@ def test_faults_of_the_skeleton_name_file_and_line(tmp_path: Path, asf: str, mes
     assert message in str(error.value)
 
 
+def test_limits_are_read_and_do_not_bind(tmp_path: Path) -> None:
+    path = write(tmp_path, AMC.replace("ltibia 90", "ltibia 179"))  # beyond its 170°
+    body = read_asf(tmp_path / "02.asf")
+    assert set(body.limits) == {"lfemur", "ltibia"}
+    np.testing.assert_allclose(np.degrees(body.limits["lfemur"]), [[-160, 20], [-70, 70], [-60, np.inf]])
+    np.testing.assert_allclose(np.degrees(body.limits["ltibia"]), [[-10, 170]])
+    turn = read_capture(path).rotations[1, 3]
+    assert np.degrees(2 * np.arccos(turn[0])) == pytest.approx(179)
+    (tmp_path / "rad.asf").write_text(ASF.replace("angle deg", "angle rad"))
+    np.testing.assert_allclose(read_asf(tmp_path / "rad.asf").limits["ltibia"], [[-10, 170]])
+
+
+def test_which_skeleton_it_was_is_said(tmp_path: Path) -> None:
+    """Above all where it was taken for being the only one: it need not be the motion's."""
+    path = write(tmp_path)
+    assert not open_capture(path).notes[1:]
+    (tmp_path / "02.asf").rename(tmp_path / "other.asf")
+    assert "the skeleton is other.asf, the only .asf in its folder" in open_capture(path).notes
+    path.write_text(AMC.replace("ltibia 90", "lshin 90"))
+    with pytest.raises(MotionError, match=r"has no such bone; moved: .*; it is .*other\.asf"):
+        read_capture(path)
+
+
 def test_jumps_in_the_frame_numbers_are_noted(tmp_path: Path) -> None:
     capture = open_capture(write(tmp_path, AMC.replace("\n3\n", "\n7\n")))
     assert capture.frames == 3
@@ -263,7 +292,7 @@ def test_the_skeleton_is_found(tmp_path: Path) -> None:
     (tmp_path / "HDM_bd_01.ASF").unlink()
     (tmp_path / "HDM_bd.ASF").unlink()
     (tmp_path / "run.asf").write_text(ASF)
-    with pytest.raises(MotionError, match=r"name it by the option asf; .* run\.asf, walk\.ASF"):
+    with pytest.raises(MotionError, match=r"name it with --asf.* run\.asf, walk\.ASF"):
         read_capture(path)
     assert read_capture(path, asf=tmp_path / "run.asf").skeleton.offsets[3, 1] == -7
     with pytest.raises(MotionError, match=r"gone\.asf: no such file"):

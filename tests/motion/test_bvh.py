@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from walker import walker_bvh
 
-from gait_envs.motion.importers.bvh import open_capture, read_bvh
+from gait_envs.motion.importers import read_capture
+from gait_envs.motion.importers.bvh import open_capture
 from gait_envs.motion.importers.text import MAX_JOINTS
 from gait_envs.motion.skeleton import MotionError, SkeletonMotion, forward_kinematics
 
@@ -62,7 +63,7 @@ def turn(axis: str, degrees: float) -> np.ndarray:
 
 
 def test_small_file_by_hand(tmp_path: Path) -> None:
-    motion = read_bvh(write(tmp_path, SMALL))
+    motion = read_capture(write(tmp_path, SMALL))
     assert motion.skeleton.names == ("Hips", "Knee", "Knee_end", "Knee_end#2")
     assert motion.skeleton.parents.tolist() == [-1, 0, 1, 1]
     assert motion.fps == 30.0  # 0.0333333 means 1/30
@@ -80,7 +81,7 @@ def test_small_file_by_hand(tmp_path: Path) -> None:
 
 def test_position_channels_replace_the_offset_axis_by_axis(tmp_path: Path) -> None:
     text = SMALL.replace("CHANNELS 3 Xrotation Yrotation Zrotation", "CHANNELS 3 Yposition Xrotation Zposition")
-    position, _ = forward_kinematics(read_bvh(write(tmp_path, text.replace("0 0 0 0 0 0 0\n", "0 0 0 0 -5 0 7\n"))))
+    position, _ = forward_kinematics(read_capture(write(tmp_path, text.replace("0 0 0 0 0 0 0\n", "0 0 0 0 -5 0 7\n"))))
     np.testing.assert_allclose(position[0, 1], [0, 90 - 5, 7], atol=1e-12)  # x stays the offset's 0
 
 
@@ -98,8 +99,8 @@ def test_position_channels_replace_the_offset_axis_by_axis(tmp_path: Path) -> No
     ids=["crlf", "no final newline", "byte order mark", "tabs and blank lines", "brace on the line", "case", "numbers"],
 )
 def test_harmless_variants_read_the_same(tmp_path: Path, text: str) -> None:
-    expected, _ = forward_kinematics(read_bvh(write(tmp_path, SMALL)))
-    position, _ = forward_kinematics(read_bvh(write(tmp_path, text)))
+    expected, _ = forward_kinematics(read_capture(write(tmp_path, SMALL)))
+    position, _ = forward_kinematics(read_capture(write(tmp_path, text)))
     np.testing.assert_array_equal(position, expected)
 
 
@@ -151,20 +152,20 @@ def test_harmless_variants_read_the_same(tmp_path: Path, text: str) -> None:
 def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(MotionError) as error:
-        read_bvh(path)
+        read_capture(path)
     assert str(path) in str(error.value)
     assert message in str(error.value)
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(MotionError, match=r"nowhere\.bvh: no such file"):
-        read_bvh(tmp_path / "nowhere.bvh")
+        read_capture(tmp_path / "nowhere.bvh")
     with pytest.raises(MotionError, match="cannot be read"):
-        read_bvh(tmp_path)
+        open_capture(tmp_path)
 
 
 def test_what_is_put_right_is_noted(tmp_path: Path) -> None:
-    motion = read_bvh(write(tmp_path, SMALL.replace("JOINT Knee", "JOINT Hips").replace("Frames: 3", "Frames: 2")))
+    motion = read_capture(write(tmp_path, SMALL.replace("JOINT Knee", "JOINT Hips").replace("Frames: 3", "Frames: 2")))
     assert motion.frames == 2
     assert motion.skeleton.names[:2] == ("Hips", "Hips#2")
     assert "Frames says 2 and 3 rows follow" in motion.notes[0]
@@ -174,7 +175,7 @@ def test_what_is_put_right_is_noted(tmp_path: Path) -> None:
 def test_names_stay_apart(tmp_path: Path) -> None:
     text = SMALL.replace("JOINT Knee", "JOINT Hips_end").replace("End Site", "JOINT Hips_end", 1)
     text = text.replace("OFFSET 0 -30 0", "OFFSET 0 -30 0\nCHANNELS 0\nJOINT Hips_end#2 {\nOFFSET 0 0 0\n}\n")
-    names = read_bvh(write(tmp_path, text)).skeleton.names
+    names = read_capture(write(tmp_path, text)).skeleton.names
     assert names == ("Hips", "Hips_end", "Hips_end#2", "Hips_end#2#2", "Hips_end_end")
 
 
@@ -229,7 +230,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 def test_a_damaged_file_reads_or_complains(tmp_path: Path, start: int, length: int, put: str) -> None:
     path = write(tmp_path, SMALL[:start] + put + SMALL[start + length :])
     try:
-        motion = read_bvh(path)
+        motion = read_capture(path)
     except MotionError as error:
         complaint = str(error)
     else:
@@ -251,12 +252,12 @@ def assert_equals_pybvh(path: Path, motion: SkeletonMotion) -> None:
 def test_forward_kinematics_equals_pybvh(tmp_path: Path, order: str) -> None:
     channels = " ".join(f"{axis}rotation" for axis in order)
     path = write(tmp_path, SMALL.replace("Xrotation Yrotation Zrotation", channels))
-    assert_equals_pybvh(path, read_bvh(path))
+    assert_equals_pybvh(path, read_capture(path))
 
 
 def test_walker_equals_pybvh(tmp_path: Path) -> None:
     path = walker_bvh(tmp_path / "walk.bvh", seconds=0.5, yaw=30.0)
-    assert_equals_pybvh(path, read_bvh(path))
+    assert_equals_pybvh(path, read_capture(path))
 
 
 def captures() -> list[Path]:
@@ -270,7 +271,7 @@ def test_captures_equal_pybvh() -> None:
     pybvh = pytest.importorskip("pybvh")
     compared = 0
     for path in captures():
-        motion = read_bvh(path)
+        motion = read_capture(path)
         try:
             pybvh.read_bvh_file(str(path), world_up="+y", warn_on_world_up_disagreement=False)
         except ValueError:
@@ -288,7 +289,7 @@ def test_malformed_files_do_as_expected() -> None:
         if not name.endswith(".bvh"):
             continue
         try:
-            happened = "warning" if read_bvh(folder / name).notes else "ok"
+            happened = "warning" if read_capture(folder / name).notes else "ok"
         except MotionError:
             happened = "error"
         assert happened in expected, f"{name} ({what})"
@@ -300,5 +301,5 @@ def test_real_files_that_strain_readers() -> None:
     files = sorted(Path(os.environ["GAITNET_MOCAP"], "malformed", "real").glob("*.bvh"))
     assert len(files) >= 8
     for path in files:
-        notes = read_bvh(path).notes
+        notes = read_capture(path).notes
         assert bool(notes) == ("frames1_has2rows" in path.name), path

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import jv
 
-from gait_envs.motion.clean import gain, low_pass, low_pass_margin, resample_motion, resampled_frames
+from gait_envs.motion.clean import low_pass, low_pass_margin, resample_motion, resampled_frames
 from gait_envs.motion.filters import continuous_signs
 from gait_envs.motion.repair import Fault, Faults, repair, repair_margin
 from gait_envs.motion.skeleton import MotionError, Skeleton
@@ -37,6 +37,15 @@ def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 # -- low-pass ---------------------------------------------------------------------------------------------
+
+
+def gain(frequency: float, cutoff: float, fps: float) -> float:
+    """What the low-pass should leave of a wave's amplitude, from 1 to 0; half at the cut-off.
+
+    Of one pass of 4th order it is 1/√(1 + x⁸) with x = tan(π f/fps) / tan(π f_c/fps); there are two.
+    """
+    x = np.tan(np.pi * frequency / fps) / np.tan(np.pi * cutoff / fps)
+    return float(1.0 / (1.0 + x**8))
 
 
 def test_gain_by_hand() -> None:

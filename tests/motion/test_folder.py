@@ -16,7 +16,9 @@ from gait_envs.assets import asset_path
 from gait_envs.motion.body import load_body
 from gait_envs.motion.catalogue import Entry, counts, read_entries
 from gait_envs.motion.clip import load_clip, save_clip
-from gait_envs.motion.folder import Outcome, Recipe, find_captures, retarget_folder
+from gait_envs.motion.convert import Cleaning
+from gait_envs.motion.folder import Outcome, Recipe, retarget_folder
+from gait_envs.motion.jobs import find_captures
 from gait_envs.motion.provenance import read_table
 from gait_envs.motion.set_report import write_set
 from gait_envs.motion.skeleton import MotionError
@@ -68,7 +70,7 @@ def test_names_do_not_clash(captures: Path, tmp_path: Path) -> None:
     shutil.copy(captures / "a" / "walk.bvh", tmp_path / "walk.bvh")
     (tmp_path / "walk.amc").write_text(":FULLY-SPECIFIED\n:DEGREES\n1\nroot 0 0 0 0 0 0\n")
     assert [job.name for job in find_captures([tmp_path])[0]] == ["walk-amc", "walk-bvh"]
-    with pytest.raises(MotionError, match=r"would both become walk-bvh\.npz; retarget them apart"):
+    with pytest.raises(MotionError, match=r"would both become walk-bvh; give the folder that holds"):
         find_captures([captures / "a", tmp_path / "walk.bvh"])
     with pytest.raises(MotionError, match="nowhere: no such file or folder"):
         find_captures([tmp_path / "nowhere"])
@@ -180,10 +182,16 @@ def test_a_fault_of_ours_costs_one_capture(captures: Path, tmp_path: Path, monke
     assert outcomes["a-walk"].faults[0].endswith("walk.bvh: ZeroDivisionError: oh")
 
 
-@pytest.mark.parametrize("wrong", [{"unit": "league"}, {"up": "w"}, {"time": "slow"}])
-def test_a_wrong_choice_is_an_error_at_once(wrong: dict[str, str]) -> None:
+@pytest.mark.parametrize("wrong", [{"time": "slow"}, {"speed": -1.0}, {"start": -1.0}, {"start": 2.0, "end": 1.0}])
+def test_a_wrong_choice_is_an_error_at_once(wrong: dict) -> None:
     with pytest.raises(MotionError, match="expected"):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"unit": "league"}, {"up": "w"}, {"low_pass": -1.0}, {"low_pass": float("nan")}])
+def test_a_wrong_cleaning_too(wrong: dict) -> None:
+    with pytest.raises(MotionError, match="expected"):
+        Cleaning(**wrong)
 
 
 # --- the report --------------------------------------------------------------------------------------

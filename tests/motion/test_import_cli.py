@@ -14,7 +14,7 @@ from walker import walker_bvh
 
 from gait_envs.motion import importing
 from gait_envs.motion.importers import open_capture, read_capture
-from gait_envs.motion.importing import made_meta
+from gait_envs.motion.jobs import carried_meta
 from gait_envs.motion.licenses import check_licenses
 from gait_envs.motion.skeleton import MotionError, forward_kinematics
 
@@ -57,7 +57,7 @@ def test_a_folder_of_every_format(run, folder: Path, tmp_path: Path) -> None:
     assert "imported from bvh: hips.bvh" in text
     assert "1 leading frame of rest pose dropped" in text
     assert "warning: smpl.npz: SMPL on a generic skeleton" in errors
-    assert "3 files are no captures and were passed over: README.txt, files.csv, other.npz" in errors
+    assert "passed over, as nothing in them is a capture: README.txt, files.csv, other.npz" in errors
     for name in NAMES:
         motion = read_capture(out / f"{name}.npz")
         assert (motion.unit, motion.up, motion.fps) == (1.0, "+z", 50.0)
@@ -125,7 +125,7 @@ def test_short_gaps_are_filled_and_told(run, tmp_path: Path) -> None:
     path = save(tmp_path / "gap.npz", arrays)
     code, text, _ = run(path, "--out", tmp_path / "out", "--low-pass", 6)
     assert code == 0
-    history = made_meta(tmp_path / "out" / "gap.npz")["history"]
+    history = carried_meta(tmp_path / "out" / "gap.npz")["history"]
     assert history == [
         "imported from smpl: gap.npz",
         "3 frames filled at 0.50 s: 24 joints missing",
@@ -151,7 +151,7 @@ def test_a_bvh_carries_its_provenance_beside_it(run, tmp_path: Path) -> None:
     assert meta["origin"] == {"source": "us", "license": "CC0", "subject": "7", "activity": "walk"}
     assert meta["history"][0] == "imported from bvh: walk.bvh"
     assert read_capture(out / "walk.bvh").translations[5, 0, 2] == pytest.approx(0.85, abs=0.05)  # m, z up
-    assert "1 captures: 0 written, 1 kept, 0 failed" in run(capture, *words)[1]
+    assert "1 capture: 0 written, 1 kept, 0 failed" in run(capture, *words)[1]
     (out / "walk.json").unlink()
     assert "1 written, 0 kept" in run(capture, *words)[1]
 
@@ -202,8 +202,8 @@ def test_unknown_stays_unknown_and_is_said(run, folder: Path, tmp_path: Path) ->
     (folder / "MANIFEST.csv").write_text("path,licence\nhips.bvh,MIT\n")
     code, _, errors = run(folder / "hips.bvh", "--out", tmp_path / "out")
     assert code == 0
-    assert "the license of 1 captures is unknown; say it with --license or --table" in errors
-    assert "the source of 1 captures is unknown" in errors
+    assert "the license of 1 capture is unknown; say it with --license or --table" in errors
+    assert "the source of 1 capture is unknown" in errors
     assert open_capture(tmp_path / "out" / "hips.npz").origin == {}
 
 
@@ -239,6 +239,12 @@ def test_the_rule_names_a_few_files_of_many() -> None:
         (("nowhere.bvh",), "nowhere.bvh: no such file"),
         (("{capture}", "--to", "fbx"), "to 'fbx': expected one of npz, bvh"),
         (("{capture}", "--format", "fbx"), "format 'fbx': expected one of bvh, asfamc, capture"),
+        (("{capture}", "--unit", "league"), "unit 'league': expected metres a unit or one of mm, cm, inch, cmu, m"),
+        (("{capture}", "--up", "w"), "up axis 'w': expected one of x, y, z with an optional sign"),
+        (("{capture}", "--low-pass", "-1"), "low-pass -1 Hz: expected a positive number"),
+        (("{capture}", "--captured-fps", "0"), "captured fps is 0; expected a positive number"),
+        (("{capture}", "--asf", "nowhere.asf"), "asf nowhere.asf: no such file"),
+        (("{capture}", "--map", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
         (("{capture}", "--fps", "0"), "fps is 0; expected a positive number"),
         (("{capture}", "--longest-gap", "60"), "the longest gap is 60 s; expected 0 to 10"),
         (("{capture}", "--out", "walk.npz"), "--out walk.npz: expected a folder"),
@@ -264,8 +270,7 @@ def test_wrong_words_are_explained(run, tmp_path: Path, words: tuple, message: s
     ("words", "message"),
     [
         (("--low-pass", "40"), "low-pass 40 Hz: expected more than 0 and less than half the rate, 30 Hz"),
-        (("--unit", "league"), "unit 'league'"),
-        (("--up", "w"), "up axis 'w'"),
+        (("--fps", "0.001"), "0.001 frames a second leave one frame of its 1.00 s"),
     ],
 )
 def test_what_a_capture_cannot_take_is_its_failure(run, tmp_path: Path, words: tuple, message: str) -> None:
@@ -280,4 +285,4 @@ def test_what_a_capture_cannot_take_is_its_failure(run, tmp_path: Path, words: t
 def test_only_the_wanted_format_of_a_folder(run, folder: Path, tmp_path: Path) -> None:
     code, text, _ = run(folder, "--out", tmp_path / "out", "--format", "bvh")
     assert code == 0
-    assert "1 captures: 1 written" in text
+    assert "1 capture: 1 written" in text

@@ -12,7 +12,6 @@ from walker import DUTY, PERIOD, walker_bvh
 
 from gait_envs.motion.feet import read_foot
 from gait_envs.motion.importers import find_format, read_capture
-from gait_envs.motion.importers.bvh import read_bvh
 from gait_envs.motion.joints import match_joints
 from gait_envs.motion.landmarks import extract_landmarks
 from gait_envs.motion.skeleton import MotionError, Skeleton, SkeletonMotion, forward_kinematics
@@ -90,13 +89,13 @@ def without_toes(motion: SkeletonMotion) -> SkeletonMotion:
 
 @pytest.mark.parametrize("yaw", [0.0, 75.0])
 def test_a_foot_without_toes_points_where_its_rotation_says(tmp_path: Path, yaw: float) -> None:
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh", yaw=yaw))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh", yaw=yaw))
     # Another rest pose of the feet: what their local axes are must not matter.
     for side in ("Left", "Right"):
         foot = motion.skeleton.index(f"{side}Foot")
         turned = quat_mul(motion.rotations[:, foot], quat_from_rotvec(np.array([0.4, -0.9, 1.3])))
         motion.rotations[:, foot] = turned
-    whole, cut = extract_landmarks(read_bvh(tmp_path / "walk.bvh")), extract_landmarks(without_toes(motion))
+    whole, cut = extract_landmarks(read_capture(tmp_path / "walk.bvh")), extract_landmarks(without_toes(motion))
     assert any("no left toe; where it points is taken from how the foot turns" in note for note in cut.notes)
     for side in ("left", "right"):
         wanted, found = read_foot(whole, side), read_foot(cut, side)
@@ -106,7 +105,7 @@ def test_a_foot_without_toes_points_where_its_rotation_says(tmp_path: Path, yaw:
 
 
 def test_a_foot_without_toes_or_rotation_is_flat(tmp_path: Path) -> None:
-    motion = without_toes(read_bvh(walker_bvh(tmp_path / "walk.bvh", yaw=40.0)))
+    motion = without_toes(read_capture(walker_bvh(tmp_path / "walk.bvh", yaw=40.0)))
     position, _ = forward_kinematics(motion)
     parents = np.r_[-1, np.zeros(position.shape[1] - 1, dtype=int)]
     still = np.zeros((*position.shape[:2], 4))
@@ -125,7 +124,7 @@ def test_a_foot_without_toes_or_rotation_is_flat(tmp_path: Path) -> None:
 
 
 def test_knees_tell_swapped_sides_where_there_are_no_toes(tmp_path: Path) -> None:
-    motion = without_toes(read_bvh(walker_bvh(tmp_path / "walk.bvh")))
+    motion = without_toes(read_capture(walker_bvh(tmp_path / "walk.bvh")))
     names = [n.replace("Left", "@").replace("Right", "Left").replace("@", "Right") for n in motion.skeleton.names]
     with pytest.raises(MotionError, match="toes or knees point backwards; left and right are swapped"):
         extract_landmarks(replace(motion, skeleton=replace(motion.skeleton, names=tuple(names))))
@@ -133,7 +132,7 @@ def test_knees_tell_swapped_sides_where_there_are_no_toes(tmp_path: Path) -> Non
 
 def test_turn_out_and_roll_of_a_foot(tmp_path: Path) -> None:
     """Feet turned out by 0.2 rad all the time, and rolled by 0.1 rad, left edge up, for ten frames in the air."""
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh", rest_frame=False))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh", rest_frame=False))
     rotations = motion.rotations.copy()
     foot = motion.skeleton.index("LeftFoot")  # the file's axes: x left, y up, z ahead
     phase = np.arange(motion.frames) / 60 / PERIOD % 1.0
@@ -151,7 +150,7 @@ def test_turn_out_and_roll_of_a_foot(tmp_path: Path) -> None:
 
 
 def test_what_the_file_says_counts_unless_more_is_given(tmp_path: Path) -> None:
-    motion = replace(read_bvh(walker_bvh(tmp_path / "walk.bvh")), unit=0.02, up="+y")
+    motion = replace(read_capture(walker_bvh(tmp_path / "walk.bvh")), unit=0.02, up="+y")
     assert extract_landmarks(motion).leg_length == pytest.approx(1.64)
     assert extract_landmarks(motion, unit="cm").leg_length == pytest.approx(0.82)
     with pytest.raises(MotionError, match="toes or knees point backwards"):

@@ -130,7 +130,7 @@ HEAD = "time,a_x,a_y,a_z\n"
     [
         ("", "the file is empty"),
         ("time,a_x,a_y\n0,1,2\n", "line 1: expected columns name_x, name_y and name_z"),
-        ("a_x,a_y,a_z\n1,2,3\n", "line 1: no column time; say the frames a second by the option fps"),
+        ("a_x,a_y,a_z\n1,2,3\n", "line 1: no column time; say the captured frames a second with --captured-fps"),
         (HEAD, "0 frames; a time column needs two"),
         (HEAD + "0,1,2,3\n", "1 frames; a time column needs two"),
         (HEAD + "0,1,2,3\n0.1,1,2\n", "line 3: the row has 3 cells, the header 4"),

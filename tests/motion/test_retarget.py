@@ -16,7 +16,6 @@ from gait_envs.motion import filters
 from gait_envs.motion.body import Body, load_body
 from gait_envs.motion.feet import CapturedFoot, SoleShape, _blend, _floor, _rolling, read_foot, sole_target
 from gait_envs.motion.importers import read_capture
-from gait_envs.motion.importers.bvh import read_bvh
 from gait_envs.motion.joints import ROLES, match_joints
 from gait_envs.motion.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
 from gait_envs.motion.quality import carry, faults, measure, robot_poses
@@ -36,7 +35,7 @@ def body() -> Body:
 @pytest.fixture(scope="module")
 def walk(body: Body, tmp_path_factory: pytest.TempPathFactory) -> Retargeted:
     path = walker_bvh(tmp_path_factory.mktemp("capture") / "walk.bvh")
-    return retarget(read_bvh(path), body, source="written by the test", license="MIT")
+    return retarget(read_capture(path), body, source="written by the test", license="MIT")
 
 
 # --- the whole way -----------------------------------------------------------------------------------
@@ -128,12 +127,12 @@ def test_soles_reach_their_targets(walk: Retargeted) -> None:
 def test_units_axes_and_heading_of_the_file_change_nothing(
     walk: Retargeted, body: Body, tmp_path: Path, variant: dict
 ) -> None:
-    other = retarget(read_bvh(walker_bvh(tmp_path / "other.bvh", **variant)), body)
+    other = retarget(read_capture(walker_bvh(tmp_path / "other.bvh", **variant)), body)
     np.testing.assert_allclose(other.clip.qpos, walk.clip.qpos, atol=1e-5)
 
 
 def test_frame_rate_of_the_file_hardly_matters(walk: Retargeted, body: Body, tmp_path: Path) -> None:
-    slow = retarget(read_bvh(walker_bvh(tmp_path / "slow.bvh", fps=30.0)), body).clip
+    slow = retarget(read_capture(walker_bvh(tmp_path / "slow.bvh", fps=30.0)), body).clip
     # A threshold on speed may flip one frame earlier or later.
     assert np.abs(slow.qpos[:190] - walk.clip.qpos[:190])[:, 7:].mean() < 0.005
 
@@ -148,7 +147,7 @@ def test_a_mirrored_walk_is_the_mirrored_clip(walk: Retargeted, body: Body, tmp_
 
 
 def test_time_and_speed(walk: Retargeted, body: Body, tmp_path: Path) -> None:
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh"))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh"))
     froude = retarget(motion, body, time="froude").clip
     assert froude.duration == pytest.approx(walk.clip.duration * np.sqrt(SCALE), abs=0.03)
     assert froude.mean_speed == pytest.approx(np.sqrt(SCALE) * SPEED, rel=0.01)
@@ -165,7 +164,7 @@ def test_time_and_speed(walk: Retargeted, body: Body, tmp_path: Path) -> None:
 
 
 def test_cut(body: Body, tmp_path: Path) -> None:
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh"))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh"))
     clip = retarget(motion, body, start=1.0, end=2.0).clip
     assert clip.duration == pytest.approx(1.0)
     assert clip.meta["cut_s"] == [1.0, 2.0]
@@ -175,7 +174,7 @@ def test_cut(body: Body, tmp_path: Path) -> None:
 
 def test_a_drifting_floor_is_made_even(walk: Retargeted, body: Body, tmp_path: Path) -> None:
     """The capture sinks by 4 cm from its first step to its last."""
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh", rest_frame=False))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh", rest_frame=False))
     sinking = motion.translations.copy()
     sinking[:, 0, 1] -= np.linspace(0.0, 4.0, motion.frames)
     clip = retarget(replace(motion, translations=sinking), body).clip
@@ -186,7 +185,7 @@ def test_a_drifting_floor_is_made_even(walk: Retargeted, body: Body, tmp_path: P
 
 
 def test_walking_backwards(walk: Retargeted, body: Body, tmp_path: Path) -> None:
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh", rest_frame=False, yaw=40.0))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh", rest_frame=False, yaw=40.0))
     motion = replace(motion, rotations=motion.rotations[::-1], translations=motion.translations[::-1])
     qpos = retarget(motion, body).clip.qpos
     assert qpos[-1, 0] == pytest.approx(-walk.clip.qpos[-1, 0], rel=0.02)
@@ -197,7 +196,7 @@ def test_walking_backwards(walk: Retargeted, body: Body, tmp_path: Path) -> None
 
 
 def test_landmarks_of_the_walker(tmp_path: Path) -> None:
-    landmarks = extract_landmarks(read_bvh(walker_bvh(tmp_path / "walk.bvh", yaw=30.0)))
+    landmarks = extract_landmarks(read_capture(walker_bvh(tmp_path / "walk.bvh", yaw=30.0)))
     assert landmarks.leg_length == pytest.approx(LEG, rel=1e-5)
     hips = landmarks.mid("hip")
     assert hips[:, 2].mean() == pytest.approx(ANKLE_HEIGHT + HIP_HEIGHT * LEG, abs=0.01)
@@ -210,7 +209,7 @@ def test_landmarks_of_the_walker(tmp_path: Path) -> None:
 
 
 def test_contacts_are_those_of_the_walker(tmp_path: Path) -> None:
-    landmarks = extract_landmarks(read_bvh(walker_bvh(tmp_path / "walk.bvh")))
+    landmarks = extract_landmarks(read_capture(walker_bvh(tmp_path / "walk.bvh")))
     for side, offset in (("left", 0.0), ("right", 0.5)):
         foot = read_foot(landmarks, side)
         phase = (np.arange(landmarks.frames) / landmarks.fps / PERIOD + offset) % 1.0
@@ -222,7 +221,7 @@ def test_contacts_are_those_of_the_walker(tmp_path: Path) -> None:
 
 
 def test_stretched_time_finds_the_same_contacts(tmp_path: Path) -> None:
-    landmarks = extract_landmarks(read_bvh(walker_bvh(tmp_path / "walk.bvh")))
+    landmarks = extract_landmarks(read_capture(walker_bvh(tmp_path / "walk.bvh")))
     normal, quick = (read_foot(retime(landmarks, 60.0 / scale, scale), "left") for scale in (1.0, 0.5))
     np.testing.assert_array_equal(quick.heel, normal.heel)
     np.testing.assert_array_equal(quick.toe, normal.toe)
@@ -262,25 +261,25 @@ def test_common_rigs_are_recognised(names: str, hip: str, toe: str) -> None:
 def test_unknown_joints_are_listed(tmp_path: Path, body: Body) -> None:
     path = walker_bvh(tmp_path / "odd.bvh", leg_names=("A", "B", "C", "D"))
     with pytest.raises(MotionError, match=r"no joint found for left_hip, .*The skeleton has Hips, LeftA, LeftB"):
-        retarget(read_bvh(path), body)
+        retarget(read_capture(path), body)
     parts = zip(("hip", "knee", "ankle", "toe"), "ABCD", strict=True)
     joint_map = {f"{side.lower()}_{part}": side + name for part, name in parts for side in ("Left", "Right")}
-    assert retarget(read_bvh(path), body, joint_map=joint_map).faults == []
+    assert retarget(read_capture(path), body, joint_map=joint_map).faults == []
     with pytest.raises(MotionError, match=r"no joint 'LeftKnie'; the skeleton has Hips, LeftA"):
-        retarget(read_bvh(path), body, joint_map=joint_map | {"left_knee": "LeftKnie"})
+        retarget(read_capture(path), body, joint_map=joint_map | {"left_knee": "LeftKnie"})
     with pytest.raises(MotionError, match=re.escape(f"unknown role 'tail'; roles: {', '.join(ROLES)}")):
-        retarget(read_bvh(path), body, joint_map=joint_map | {"tail": "Hips"})
+        retarget(read_capture(path), body, joint_map=joint_map | {"tail": "Hips"})
 
 
 def test_swapped_sides_are_refused(tmp_path: Path, body: Body) -> None:
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh"))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh"))
     names = [n.replace("Left", "@").replace("Right", "Left").replace("@", "Right") for n in motion.skeleton.names]
     with pytest.raises(MotionError, match="left and right are swapped"):
         retarget(replace(motion, skeleton=replace(motion.skeleton, names=tuple(names))), body)
 
 
 def test_unit_and_up_can_be_given_or_are_refused(tmp_path: Path) -> None:
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh"))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh"))
     assert extract_landmarks(motion, unit="inch").leg_length == pytest.approx(2.54 * LEG, rel=1e-5)
     assert extract_landmarks(motion, unit="0.005", up="+y").leg_length == pytest.approx(LEG / 2, rel=1e-5)
     for wrong in ("furlong", "-1", 0.0):
@@ -294,7 +293,7 @@ def test_unit_and_up_can_be_given_or_are_refused(tmp_path: Path) -> None:
 
 
 def test_too_short_a_capture(tmp_path: Path, body: Body) -> None:
-    motion = read_bvh(walker_bvh(tmp_path / "walk.bvh", seconds=1 / 60))
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh", seconds=1 / 60))
     with pytest.raises(MotionError, match="nothing moves"):
         retarget(motion, body)
 
@@ -467,7 +466,7 @@ def test_a_robot_of_ones_own(tmp_path: Path, body: Body) -> None:
                     .replace("step_width: null", "step_width: 0.2").replace("lean: 0.15", "lean: null"))  # fmt: skip
     mine = load_body(path)
     assert (mine.step_width, mine.lean, mine.leg_length) == (0.2, None, body.leg_length)
-    upright = retarget(read_bvh(walker_bvh(tmp_path / "walk.bvh", seconds=2.0)), mine).clip
+    upright = retarget(read_capture(walker_bvh(tmp_path / "walk.bvh", seconds=2.0)), mine).clip
     pitch = 2 * upright.qpos[:, 5]
     assert abs(pitch.mean()) < 0.02  # the walker's trunk is upright, and stays so
     with pytest.raises(MotionError, match=r"unknown robot 'hal'; known: .*wildrobot"):
@@ -475,7 +474,7 @@ def test_a_robot_of_ones_own(tmp_path: Path, body: Body) -> None:
 
 
 def test_crop_keeps_the_frames_named(tmp_path: Path) -> None:
-    landmarks = extract_landmarks(read_bvh(walker_bvh(tmp_path / "walk.bvh", seconds=1.0)))
+    landmarks = extract_landmarks(read_capture(walker_bvh(tmp_path / "walk.bvh", seconds=1.0)))
     part = crop(landmarks, 0.5, None)
     np.testing.assert_array_equal(part.points["left_toe"], landmarks.points["left_toe"][30:])
 

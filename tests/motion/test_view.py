@@ -89,7 +89,7 @@ def test_a_robot_without_the_usual_camera(run, tmp_path: Path) -> None:
         (("--out", "walk.gif"), "a video ends in .mp4, a strip of pictures in .png or .jpg"),
         (("--out", "walk.mp4", "--slow", "0"), "--slow 0: expected 0.02 to 50"),
         (("--out", "walk.mp4", "--start", "2"), "cannot show 2 s to 0.98 s: the clip lasts 0.980 s"),
-        (("--out", "walk.png", "--robot", "humanoid"), "are not humanoid's"),
+        (("--out", "walk.png", "--robot", "humanoid"), "joints differ: missing"),
         (("--out", "walk.png", "--robot", "hal"), "unknown robot 'hal'"),
     ],
 )

@@ -195,6 +195,13 @@ def test_json_is_one_object_on_one_line(loaded_stub):
     assert found["env_kwargs"] == {"max_episode_steps": 20}
 
 
+def test_json_holds_no_infinity(loaded_stub):
+    limits = ("--env-set", "max_episode_steps=20", "--env-set", "max_height=.inf")
+    done = run_cli("--episodes", "1", "--command", "0.3", *limits, "--json")
+    found = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert found["env_kwargs"] == {"max_episode_steps": 20, "max_height": ".inf"}  # as it was given
+
+
 def test_both_carries_the_stochastic_figures_along(loaded_stub):
     done = run_cli("--episodes", "2", "--command", "0.3", "--env-set", "max_episode_steps=20", "--json", "--both")
     found = json.loads(done.stdout)

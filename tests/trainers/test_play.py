@@ -14,7 +14,7 @@ from still_clips import idle, still, write
 from typer.testing import CliRunner
 
 from gait_envs.models.robot import wildrobot
-from gait_envs.render import Offscreen
+from gait_envs.render import Offscreen, RenderError
 from gait_trainers import play
 from gait_trainers.bundle import Policy
 from gait_trainers.cli import app
@@ -70,8 +70,21 @@ def test_odd_sizes_are_padded(tmp_path):
 
 
 def test_what_ffmpeg_says_is_passed_on(tmp_path):
-    with pytest.raises(PlayError, match=r"ffmpeg failed: .*No such file"):
-        play._write_mp4(tmp_path / "nowhere" / "v.mp4", shades(3), fps=25)
+    with pytest.raises(RenderError, match=r"v\.mp4: ffmpeg failed: .*0x0"):
+        write_video(tmp_path / "v.mp4", [np.zeros((0, 0, 3), np.uint8)], fps=25)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_needs_a_picture(tmp_path):
+    with pytest.raises(RenderError, match=r"v\.mp4: a video needs a picture"):
+        write_video(tmp_path / "v.mp4", [], fps=25)
+
+
+def test_where_no_video_can_be_is_said_before_it_is_simulated(statue, tmp_path):
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(OSError, match="notes") as found:  # a long walk would take minutes
+        make_video(statue, tmp_path / "notes" / "v.mp4", seconds=1e5)
+    assert str(tmp_path / "notes") in found.value.filename
 
 
 def test_gif_holds_every_frame_in_order(tmp_path):
@@ -84,14 +97,14 @@ def test_gif_holds_every_frame_in_order(tmp_path):
         assert np.asarray(image.convert("RGB")).mean() == pytest.approx(100, abs=6)
 
 
-def test_a_failed_video_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(path, *_):
-        path.write_bytes(b"half")
+def test_a_failed_video_leaves_nothing_behind(tmp_path):
+    def fail():
+        yield from shades(2)
         raise OSError("disk full")
 
-    monkeypatch.setattr(play, "_write_mp4", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_video(tmp_path / "v.mp4", shades(2), fps=25)
+    for name in ("v.mp4", "v.gif"):
+        with pytest.raises(OSError, match="disk full"):
+            write_video(tmp_path / name, fail(), fps=25)
     assert list(tmp_path.iterdir()) == []
 
 

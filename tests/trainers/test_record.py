@@ -1,5 +1,6 @@
 """Recordings of following clips: what is kept is what happened, the closest first, and all of it or nothing."""
 
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -45,7 +46,7 @@ def test_a_finite_clip_is_recorded_from_its_first_frame_to_its_last(stills):
     np.testing.assert_array_equal(clip.qpos, [state.qpos[0] for state in states])
     np.testing.assert_array_equal(clip.qvel, [state.qvel[0] for state in states])
     np.testing.assert_array_equal(clip.contacts, [state.foot_force[0] for state in states])
-    assert (clip.name, clip.loop, clip.fps, clip.model) == ("stand_calm", False, 50.0, "wildrobot")
+    assert (clip.name, clip.loop, clip.fps, clip.model) == ("stand", False, 50.0, "wildrobot")
     assert (clip.source, clip.license) == ("drawn in a test, tracked in simulation", "CC0-1.0")
     history = ["drawn", "tracked in simulation by idle"]
     said = {"history": history, "contacts": "measured in simulation"}
@@ -55,7 +56,7 @@ def test_a_finite_clip_is_recorded_from_its_first_frame_to_its_last(stills):
 def test_figures_are_of_the_recording(stills):
     (figures,) = record_clips(idle(), stills, threads=1).figures
     (clip,) = record_clips(idle(), stills, threads=1).clips
-    assert (figures["name"], figures["from"], figures["speed"]) == ("stand_calm", "stand", 0.0)
+    assert (figures["name"], figures["from"], figures["speed"]) == ("stand", "stand", 0.0)
     assert clip.contacts is not None
     assert figures["load_carried"] == pytest.approx(clip.contacts.sum(1).mean() / (ROBOT.mass * 9.81), abs=1e-6)
     assert figures["load_carried"] == pytest.approx(1.0, abs=0.1)
@@ -70,7 +71,7 @@ def test_figures_are_of_the_recording(stills):
 def test_a_looping_clip_is_recorded_once_it_has_settled(tmp_path):
     folder = write(tmp_path, still("round", 26, loop=True))
     recorded = record_clips(idle(), folder, tries=2, keep=2, threads=1)
-    assert [clip.name for clip in recorded.clips] == ["round_calm_0", "round_calm_1"]
+    assert [clip.name for clip in recorded.clips] == ["round_0", "round_1"]
     for clip in recorded.clips:
         assert clip.frames == KEPT
         np.testing.assert_array_equal(clip.qpos[0, :2], 0.0)
@@ -95,7 +96,8 @@ def test_the_closest_tries_are_kept(stills):
     best = record_clips(idle(std=0.1), stills, keep=2, **options)
     assert best.figures == every.figures[:2]
     np.testing.assert_array_equal(best.clips[1].qpos, every.clips[1].qpos)
-    assert best.clips[0].name == "stand_noisy_0"
+    assert best.clips[0].name == "stand_0"
+    assert best.clips[0].meta["history"][-1] == "tracked in simulation by idle with 1.5 times its noise"
 
 
 def test_noise_is_a_factor_on_the_policys_own(stills):
@@ -120,8 +122,8 @@ def test_a_folder_appears_whole_or_not_at_all(stills, tmp_path, monkeypatch):
     recorded, out = record_clips(idle(), stills, threads=1), tmp_path / "set"
     write_recordings(out, recorded.clips, recorded.figures)
     before = sorted(path.name for path in out.iterdir())
-    assert before == [METRICS, "stand_calm.npz"]
-    assert json.loads((out / METRICS).read_text())[0]["name"] == "stand_calm"
+    assert before == [METRICS, "stand.npz"]
+    assert json.loads((out / METRICS).read_text())[0]["name"] == "stand"
     (found,) = load_clips(out)
     np.testing.assert_array_equal(found.qpos, recorded.clips[0].qpos)
 
@@ -147,6 +149,35 @@ def test_where_recordings_may_go(stills, tmp_path):
     with pytest.raises(RecordError, match="replace them with --force"):
         check_out(tmp_path, [stills], force=False)
     check_out(tmp_path, [stills], force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [METRICS, "notes.txt"]
+
+
+def test_where_recordings_cannot_go_is_known_before_anything_is_simulated(loaded_idle, stills, tmp_path, monkeypatch):
+    monkeypatch.setattr(record_module, "record_clips", lambda *_, **__: pytest.fail("it simulates"))
+    (tmp_path / "notes.txt").write_text("mine")
+    for out in (tmp_path / "notes.txt" / "set", tmp_path / "notes.txt" / "deep" / "set"):
+        with pytest.raises(RecordError, match=f"--out {out} cannot be written: Not a directory"):
+            run_cli("--reference", stills, "--out", str(out))
+    with pytest.raises(RecordError, match="cannot be written: File name too long"):
+        run_cli("--reference", stills, "--out", str(tmp_path / "new" / ("n" * 250)))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]  # what was tried is gone again
+
+
+def test_recordings_may_go_into_the_folder_one_is_in(stills, tmp_path, monkeypatch):
+    recorded = record_clips(idle(), stills, threads=1)
+    monkeypatch.chdir(tmp_path)
+    check_out(Path("."), [stills], force=False)
+    write_recordings(Path("."), recorded.clips, recorded.figures)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [METRICS, "stand.npz"]
+
+
+def test_the_reference_a_run_was_trained_on_is_not_overwritten(stills, monkeypatch):
+    """It is what is followed where no other is given."""
+    for own in (stills, [stills]):
+        policy = dataclasses.replace(idle(), reference=own)
+        monkeypatch.setattr(record_module, "load_policy", lambda path, policy=policy: policy)
+        with pytest.raises(RecordError, match="is the reference itself"):
+            run_cli("--out", stills, "--force")
 
 
 # -- command line --------------------------------------------------------------------------------------
@@ -165,11 +196,12 @@ def test_the_command_writes_clips_and_says_what_they_are_worth(loaded_idle, stil
     out = tmp_path / "set"
     done = run_cli("--reference", stills, "--out", str(out), "--stochastic", "--tries", "3", "--keep", "2")
     rows = {line.split("│")[0].strip(): line for line in done.stdout.splitlines()}
-    assert "1.5 times its noise" in done.stdout
+    assert "1.5 times its noise" in " ".join(done.stdout.split())
+    assert f"idle along {stills}," in done.stdout.replace("\n", "")
     assert "0%" in rows["glide"]
     assert "100%" in rows["stand"]
     assert done.stdout.splitlines()[-1] == f"2 clips in {out}"
-    assert sorted(clip.name for clip in load_clips(out)) == ["stand_noisy_0", "stand_noisy_1"]
+    assert sorted(clip.name for clip in load_clips(out)) == ["stand_0", "stand_1"]
 
 
 def test_recordings_can_be_followed_themselves(loaded_idle, stills, tmp_path):
@@ -188,8 +220,8 @@ def test_bad_requests_write_nothing(loaded_idle, stills, tmp_path, monkeypatch):
         with pytest.raises(RecordError, match=message):
             run_cli("--out", str(out), *arguments)
     monkeypatch.setattr(record_module, "load_policy", lambda path: idle(env_id="GaitNet/WildRobot-v0"))
-    with pytest.raises(ValueError, match="obeys commands and follows no clip"):
-        run_cli("--out", str(out), "--reference", stills)
+    with pytest.raises(ValueError, match=r"idle obeys commands, in .* needs a policy that follows clips"):
+        run_cli("--out", str(out))
     assert not out.exists()
 
 

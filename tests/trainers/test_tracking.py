@@ -1,5 +1,6 @@
 """Evaluations of following clips: a robot that only stands, along clips that stand, glide and walk."""
 
+import dataclasses
 import io
 import json
 
@@ -10,11 +11,12 @@ from still_clips import BLIND, IMITATION, ROBOT, WALK, idle, still, write
 from typer.testing import CliRunner
 
 from gait_envs.motion.clip import save_clip
-from gait_envs.motion.library import MotionLibrary, load_clips
+from gait_envs.motion.library import EMBEDDED, MotionLibrary, load_clips
 from gait_trainers import tracking
 from gait_trainers.bundle import EnvironmentOptionError, Policy, PolicyError, in_environment, make_env
 from gait_trainers.cli import app
-from gait_trainers.recording import EvaluationError, record
+from gait_trainers.evaluate import load_policy
+from gait_trainers.recording import EvaluationError, json_options, record
 from gait_trainers.tracking import evaluate_tracking, follows_clips, open_reference, plan_whole, print_tracking
 
 
@@ -138,6 +140,43 @@ def test_without_a_limit_nothing_strays(stills):
     assert result["max_distance"] is None
 
 
+# -- which clips ---------------------------------------------------------------------------------------
+
+
+def test_a_run_is_evaluated_on_what_it_was_trained_on(stills, tmp_path):
+    other = write(tmp_path, still("turn", 21))
+    trained = dataclasses.replace(idle(), reference=stills)
+    assert evaluate_tracking(trained, threads=1)["reference"] == stills
+    assert open_reference(trained).task.library.names == ("glide", "stand")
+    assert open_reference(trained, other).task.library.names == ("turn",)
+    assert open_reference(trained, None, {"reference": other}).task.library.names == ("turn",)
+    assert open_reference(idle()).task.config.reference == EMBEDDED
+
+
+def test_what_a_run_was_trained_on_may_be_gone(stills, tmp_path):
+    trained = dataclasses.replace(idle(), reference=[str(tmp_path / "gone")])
+    with pytest.raises(EvaluationError, match=r"idle: what it was trained on cannot be read; give --reference: .*gone"):
+        open_reference(trained)
+    with pytest.raises(EnvironmentOptionError, match="warp"):
+        open_reference(dataclasses.replace(idle(), reference=stills), None, {"warp": 9})
+
+
+def test_a_policy_read_from_a_run_knows_its_clips(stills, tmp_path):
+    from gait_trainers.config import validate
+    from gait_trainers.train import train
+
+    tree = {
+        "algorithm": "ppo",
+        "env": {"id": IMITATION, "num_envs": 8, "threads": 1, "kwargs": {"reference": [stills]}},
+        "ppo": {"n_steps": 8, "minibatches": 2},
+        "networks": {"policy": [16], "value": [16]},
+        "run": {"iterations": 1, "tensorboard": False, "name": "tiny", "out": str(tmp_path)},
+    }
+    policy = load_policy(train(validate(tree, "test")).run.path)
+    assert "reference" not in policy.env_kwargs
+    assert open_reference(policy).task.library.names == ("glide", "stand")
+
+
 # -- what cannot be ------------------------------------------------------------------------------------
 
 
@@ -148,7 +187,9 @@ def test_bad_input_is_named(stills, tmp_path):
         evaluate_tracking(idle(), reference=str(tmp_path))
     with pytest.raises(EvaluationError, match="1 episodes are too few for 2 clips"):
         evaluate_tracking(idle(), 1, reference=stills)
-    with pytest.raises(EvaluationError, match=f"idle: {WALK} obeys commands"):
+    with pytest.raises(
+        EvaluationError, match=f"idle obeys commands, in {WALK}; this needs a policy that follows clips"
+    ):
         evaluate_tracking(idle(env_id=WALK), reference=stills)
     seeing = Policy("blind", lambda obs: (obs @ np.zeros((37, 9), np.float32), obs), IMITATION, {})
     with pytest.raises(PolicyError, match=r"61 observations .*root_error 3, turn_error 3"):
@@ -214,9 +255,22 @@ def test_json_of_chosen_clips(loaded_idle, stills):
     assert found["stochastic"]["mode"] == "stochastic"
 
 
+def test_json_holds_no_infinity(loaded_idle, stills):
+    done = run_cli("--reference", stills, "--clip", "stand", "--env-set", "max_distance=.inf", "--json")
+    found = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert found["env_kwargs"] == {"max_distance": ".inf"}  # as it was given
+    assert found["max_distance"] is None
+
+
+def test_options_that_json_cannot_hold():
+    options = {"a": [1.5, -np.inf], "b": {"c": (float("nan"), True)}, "d": None}
+    assert json_options(options) == {"a": [1.5, "-.inf"], "b": {"c": [".nan", True]}, "d": None}
+
+
 def test_the_table_says_what_a_failure_is(loaded_idle, stills):
     done = run_cli("--reference", stills, "--env-set", "max_distance=0.1")
     assert "bodies 0.1 m off the clip" in done.stdout
+    assert f"idle along {stills}: 2 episodes, deterministic" in done.stdout.replace("\n", "")
     rows = {line.split("│")[0].strip(): line for line in done.stdout.splitlines()}
     assert "100%" in rows["stand"]
     assert rows["glide"].rstrip().endswith("1 strayed")

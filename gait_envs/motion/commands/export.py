@@ -1,13 +1,13 @@
-"""`gait-data export`: clips and captures as BVH, and our own BVH as clips again."""
+"""`gait-data export`: clips and captures as BVH; our own BVH, and clips of another rate, as clips."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -16,21 +16,36 @@ from rich.progress import Progress
 
 from gait_envs.motion.axes import UNITS, in_axes
 from gait_envs.motion.body import load_body
-from gait_envs.motion.clip import ClipError, load_clip, save_clip
+from gait_envs.motion.clip import Clip, ClipError, load_clip, save_clip
+from gait_envs.motion.commands.choosing import find_set
 from gait_envs.motion.commands.common import err_console, plain, say, warn
 from gait_envs.motion.convert import Cleaning, look
-from gait_envs.motion.export import clip_from_bvh, motion_from_clip
+from gait_envs.motion.export import clip_from_bvh, motion_from_clip, resampled
 from gait_envs.motion.importers import FORMATS, find_format, known_formats, open_capture
+from gait_envs.motion.jobs import check_targets
 from gait_envs.motion.licenses import UNKNOWN
 from gait_envs.motion.skeleton import Capture, MotionError
+from gait_envs.motion.standing import with_contacts
 from gait_envs.motion.write_bvh import ORDER, as_capture, write_bvh
 
 _SUFFIXES = {"bvh": ".bvh", "clip": ".npz"}
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One motion to read and the file to write."""
+
+    path: Path
+    target: Path
+    clip: Callable[[], Clip] | None = None  # reads it where it is a clip
+
+
 def export_command(
-    sources: Annotated[list[Path], typer.Argument(help=f"clips, folders, or captures: {known_formats()}")],
-    to: Annotated[str, typer.Option(help="bvh, or clip: from a BVH that came from a clip")] = "bvh",
+    sources: Annotated[
+        list[str],
+        typer.Argument(help=f"clips, folders, packed sets, split.json#train, or captures: {known_formats()}"),
+    ],
+    to: Annotated[str, typer.Option(help="bvh, or clip: from a BVH that came from a clip, or a clip")] = "bvh",
     out: Annotated[Path | None, typer.Option(help="file to write, or folder for several; default: here")] = None,
     robot: Annotated[str | None, typer.Option(help="a robot's name or YAML; default: the clip's robot")] = None,
     decimals: Annotated[int | None, typer.Option(help="of the motion rows; default: all, nothing is lost")] = None,
@@ -39,105 +54,136 @@ def export_command(
     unit: Annotated[
         str | None, typer.Option(help=f"of the BVH, {', '.join(UNITS)}; default: m for clips, else kept")
     ] = None,
+    fps: Annotated[float | None, typer.Option(help="frames a second of the clip; default: the robot's rate")] = None,
     source: Annotated[str | None, typer.Option(help="where the motion comes from; kept in the clip")] = None,
     license: Annotated[str | None, typer.Option(help="the motion's licence; kept in the clip")] = None,
+    subject: Annotated[str | None, typer.Option(help="who moves; kept in the clip")] = None,
+    activity: Annotated[str | None, typer.Option(help="what they do; kept in the clip")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="the clip's end leads to its start")] = False,
 ) -> None:
     """Write motions as BVH for animation tools, or a clip's BVH, edited there, as a clip again.
 
     A clip's joints keep the robot's names. Its BVH is y up, in metres, facing +z: what Blender's importer
-    takes for upright and life-size with its own settings.
+    takes for upright and life-size with its own settings. A clip of another rate becomes one of the robot's,
+    or of --fps, with --to clip.
     """
     if to not in _SUFFIXES:
         raise MotionError(f"--to {to}: expected one of {', '.join(_SUFFIXES)}")
     of_bvh = {"decimals": decimals, "order": order, "up": up, "unit": unit}
-    of_clip = {"source": source, "license": license, "loop": loop or None}
-    for name, value in (of_bvh if to == "clip" else of_clip).items():
+    facts = {"source": source, "license": license, "subject": subject, "activity": activity, "loop": loop or None}
+    for name, value in (of_bvh if to == "clip" else facts | {"fps": fps}).items():
         if value is not None:
             raise MotionError(f"--{name} does not go with --to {to}: there is no place for it in such a file")
-    write: Callable[[Path, Path, Progress], tuple[str, ...]]  # returns notes
+    write: Callable[[_Job, Progress], tuple[str, ...]]  # returns notes
     if to == "bvh":
         write = partial(_to_bvh, robot=robot, decimals=decimals, order=order or ORDER, up=up, unit=unit)
-    elif robot is None:
-        raise MotionError("--to clip: say which robot the BVH is of, with --robot")
     else:
-        write = partial(_to_clip, robot=robot, source=source or UNKNOWN, license=license or UNKNOWN, loop=loop)
+        write = partial(_to_clip, robot=robot, fps=fps, facts={k: v for k, v in facts.items() if v is not None})
     jobs = _jobs(sources, out, _SUFFIXES[to])
     failed = 0
     notes: dict[str, list[Path]] = {}
     with Progress(console=err_console, transient=True, disable=not err_console.is_terminal) as progress:
-        for path, target in progress.track(jobs, description=f"to {to}"):
+        for job in progress.track(jobs, description=f"to {to}"):
             try:
-                for note in write(path, target, progress):
-                    notes.setdefault(note, []).append(target)
+                for note in write(job, progress):
+                    notes.setdefault(note, []).append(job.target)
             except (MotionError, ClipError) as error:
                 if len(jobs) == 1:
                     raise
                 warn(str(error))
                 failed += 1
             else:
-                say(f"written  {target}")
+                say(f"written  {job.target}")
     for note, targets in notes.items():
         warn(f"{targets[0]}{f' and {len(targets) - 1} more' if len(targets) > 1 else ''}: {note}")
     if failed:
         raise MotionError(f"{failed} of {len(jobs)} files could not be converted")
 
 
-def _jobs(sources: list[Path], out: Path | None, suffix: str) -> list[tuple[Path, Path]]:
-    """Files to read, and where each is written to; folders keep their inner order."""
-    known = {".npz", *(known for format in FORMATS.values() for known in format.suffixes)} - {suffix}
-    if suffix == ".npz":
-        known = {".bvh"}
-    files: list[tuple[Path, Path]] = []  # and the place below the folder to write to
-    for source in sources:
-        if source.is_dir():
-            inside = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known and _is_motion(path)]
-            files += [(path, path.relative_to(source).with_suffix(suffix)) for path in inside]
-            if not inside:
-                raise MotionError(f"{source}: holds no file to convert ({', '.join(sorted(known))})")
-        else:
-            files.append((source, Path(source.name).with_suffix(suffix)))
-    alone = len(files) == 1 and not sources[0].is_dir()
+def _jobs(sources: list[str], out: Path | None, suffix: str) -> list[_Job]:
+    """What to read, and where each is written to; folders keep their inner order."""
+    found = [job for source in sources for job in _of_source(source, suffix)]
+    alone = len(found) == 1 and Path(sources[0]).is_file()
     if alone and out is not None and not out.is_dir():
         if out.suffix.lower() != suffix:
             raise MotionError(f"--out {out}: the file's name must end in {suffix}")
-        return [(files[0][0], out)]
-    if out is not None and out.is_file():
-        raise MotionError(f"--out {out}: several files need a folder, this is a file")
-    jobs = [(path, (out or Path()) / place) for path, place in files]
+        jobs = [replace(found[0], target=out)]
+    else:
+        if out is not None and out.is_file():
+            raise MotionError(f"--out {out}: several files need a folder, this is a file")
+        jobs = [replace(job, target=(out or Path()) / job.target) for job in found]
     taken: dict[Path, Path] = {}
-    for path, target in jobs:
-        if target in taken:
-            raise MotionError(f"{taken[target]} and {path} would both be written to {target}")
-        if target.exists() and target.samefile(path):
-            raise MotionError(f"{path}: would be overwritten; give --out")
-        taken[target] = path
+    for job in jobs:
+        if job.target in taken:
+            raise MotionError(f"{taken[job.target]} and {job.path} would both be written to {job.target}")
+        taken[job.target] = job.path
+    check_targets((job.path, job.target) for job in jobs)
     return jobs
 
 
-def _to_clip(path: Path, target: Path, progress: Progress, robot: str, **facts) -> tuple[str, ...]:
-    if path.suffix.lower() != ".bvh":
-        raise MotionError(f"{path}: only a BVH becomes a clip again; other captures need gait-data retarget")
-    clip = clip_from_bvh(path, load_body(robot), **facts)
-    save_clip(target, clip)
+def _of_source(source: str, suffix: str) -> list[_Job]:
+    """The motions of a file, folder or set; each target is still a place below the output folder."""
+    members = find_set(source)
+    if members is not None:
+        folder, clips = members
+        return [
+            _Job(folder / f"{name}.npz", Path(f"{name}{suffix}"), partial(clips.__getitem__, i))
+            for i, name in enumerate(clips.names)
+        ]
+    path = Path(source)
+    if not path.is_dir():
+        return [_job(path, Path(path.name).with_suffix(suffix))]
+    known = {".npz", *(known for format in FORMATS.values() for known in format.suffixes)} - {suffix}
+    if suffix == ".npz":
+        known = {".npz", ".bvh"}
+    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in known and file.is_file()]
+    inside = [file for file in files if _is_motion(file, suffix)]
+    if not inside:
+        raise MotionError(f"{path}: holds no file to convert ({', '.join(sorted(known))})")
+    return [_job(file, file.relative_to(path).with_suffix(suffix)) for file in inside]
+
+
+def _job(path: Path, target: Path) -> _Job:
+    return _Job(path, target, partial(load_clip, path) if _is_clip(path) else None)
+
+
+def _to_clip(
+    job: _Job, progress: Progress, robot: str | None, fps: float | None, facts: dict[str, Any]
+) -> tuple[str, ...]:
+    if job.clip is not None:
+        clip = job.clip()
+        body = load_body(robot or clip.model)
+    elif job.path.suffix.lower() != ".bvh":
+        raise MotionError(f"{job.path}: only a BVH, or a clip, becomes a clip; other captures need gait-data retarget")
+    elif robot is None:
+        raise MotionError("--to clip: say which robot the BVH is of, with --robot")
+    else:
+        body = load_body(robot)
+        clip = clip_from_bvh(job.path, body)
+    clip = with_contacts(resampled(clip, body.fps if fps is None else fps), body)
+    told = {key: facts[key] for key in ("subject", "activity") if key in facts}
+    fields = {key: value for key, value in facts.items() if key not in told}
+    clip = replace(clip, **fields, meta=clip.meta | told)
+    save_clip(job.target, clip)
     unknown = UNKNOWN in (clip.source, clip.license)
     return ("source or licence is unknown; say them with --source and --license",) if unknown else ()
 
 
 def _to_bvh(
-    path: Path, target: Path, progress: Progress, robot: str | None, up: str | None, unit: str | None, **form
+    job: _Job, progress: Progress, robot: str | None, up: str | None, unit: str | None, **form
 ) -> tuple[str, ...]:
-    if _is_clip(path):
-        clip = load_clip(path)
+    if job.clip is not None:
+        clip = job.clip()
         motion = as_capture(motion_from_clip(clip, load_body(robot or clip.model)))
         capture = in_axes(motion, up or "y", unit or "m")
     else:
-        capture = open_capture(path)
+        capture = open_capture(job.path)
         if up is not None or unit is not None:
             capture = in_axes(_measured(capture), up, unit)
-    task = progress.add_task(escape(plain(path.name).plain), total=2 * capture.frames)  # the writer looks first, then writes
+    # The writer looks first, then writes.
+    task = progress.add_task(escape(plain(job.path.name).plain), total=2 * capture.frames)
     try:
-        write_bvh(target, _watched(capture, lambda frames: progress.advance(task, frames)), **form)
+        write_bvh(job.target, _watched(capture, lambda frames: progress.advance(task, frames)), **form)
     finally:
         progress.remove_task(task)
     return capture.notes
@@ -152,12 +198,17 @@ def _is_clip(path: Path) -> bool:
         return False
 
 
-def _is_motion(path: Path) -> bool:
+def _is_motion(path: Path, suffix: str) -> bool:
     """Is it worth reading? Folders hold other .json and .txt files too; a broken capture is, to say so."""
+    if _is_clip(path):
+        return True
+    if suffix == ".npz":
+        return path.suffix.lower() == ".bvh"
     try:
-        return path.is_file() and (_is_clip(path) or find_format(path) is not None)
+        find_format(path)
     except MotionError:
         return False
+    return True
 
 
 def _measured(capture: Capture) -> Capture:

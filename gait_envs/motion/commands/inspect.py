@@ -1,7 +1,8 @@
-"""`gait-data inspect`: what a clip, or a folder of clips, holds."""
+"""`gait-data inspect`: what a clip, or a set of clips, holds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,32 +10,44 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gait_envs.motion.body import Body, load_with_body
-from gait_envs.motion.catalogue import Entry, failures, read_entries
-from gait_envs.motion.clip import Clip
+from gait_envs.motion.body import Body
+from gait_envs.motion.catalogue import Entry, entry_of, failures, read_entries
+from gait_envs.motion.clip import Clip, ClipError, load_clip
+from gait_envs.motion.commands.choosing import SOURCES, body_of, choose_clip
 from gait_envs.motion.commands.common import out_console, plain, print_set, print_summary, say
+from gait_envs.motion.packed import HEADER
 from gait_envs.motion.quality import carry, faults, measure
-from gait_envs.motion.report import write_page
+from gait_envs.motion.report import check_picture, write_page
 from gait_envs.motion.set_report import draw_set
 from gait_envs.motion.skeleton import MotionError
+from gait_envs.motion.sources import open_clips
+from gait_envs.motion.standing import with_contacts
 
 
 def inspect_command(
-    clip_path: Annotated[Path, typer.Argument(metavar="CLIP_OR_FOLDER", help="an .npz clip, or a folder of them")],
+    source: Annotated[str, typer.Argument(metavar="CLIP_OR_SET", help=SOURCES)],
+    clip: Annotated[str | None, typer.Option(help="one clip of a set, by name")] = None,
     robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
     plot: Annotated[Path | None, typer.Option(help="also draw the page, to this file")] = None,
 ) -> None:
-    """Print what a clip holds, measured on its robot; of a folder, the figures of its clips."""
-    if clip_path.is_dir():
-        entries = [_measured(entry, clip_path, robot) for entry in read_entries(clip_path)]
-        entries += failures(clip_path)
-        if not entries:
-            raise MotionError(f"{clip_path}: holds no .npz clip")
-        print_set(entries, str(clip_path))
-        if plot is not None:
-            say(f"picture  {draw_set(plot, entries, clip_path.name)}")
-        return
-    clip, body = load_with_body(clip_path, robot)
+    """Print what a clip holds, measured on its robot; of a set, the figures of its clips."""
+    if plot is not None:
+        check_picture(plot)
+    if clip is None and not Path(source).is_file():
+        _inspect_set(source, robot, plot)
+    else:
+        _inspect_clip(*choose_clip(source, clip, robot), plot)
+
+
+def _inspect_set(source: str, robot: str | None, plot: Path | None) -> None:
+    entries = list(_entries(source, robot))
+    print_set(entries, source)
+    if plot is not None:
+        say(f"picture  {draw_set(plot, entries, Path(source).name)}")
+
+
+def _inspect_clip(clip: Clip, body: Body, plot: Path | None) -> None:
+    clip = with_contacts(clip, body)
     quality = _measure(clip, body)
     print_summary(clip, quality)
     table = Table("joint", "least", "most", "lower limit", "upper limit", title="joints (rad)")
@@ -43,23 +56,37 @@ def inspect_command(
         table.add_row(plain(name), *(f"{x:.3f}" for x in (angle.min(), angle.max(), body.lower[i], body.upper[i])))
     out_console.print(table)
     if plot is not None:
-        if not quality:
-            raise MotionError(f"{clip_path}: a clip without contacts cannot be drawn")
         say(f"picture  {write_page(plot, clip, body, quality, faults(quality, body))}")
 
 
-def _measure(clip: Clip, body: Body) -> dict[str, float]:
-    """Figures of a clip as it is, beside those of its making that need its targets; empty without contacts."""
-    if clip.contacts is None:
-        return {}
-    contact = clip.contacts > 0
-    return clip.meta.get("quality", {}) | measure(
-        clip.qpos, clip.fps, contact, carry(clip.qpos, clip.fps, contact, body), body
-    )
+def _entries(source: str, robot: str | None) -> Iterator[Entry]:
+    """The clips of a set with their figures: those they tell, or else measured now, but not judged."""
+    folder = Path(source)
+    if not folder.is_dir() or (folder / HEADER).is_file():
+        yield from (_measured(entry_of(clip), clip, robot) for clip in open_clips(source))
+        return
+    entries, refused = read_entries(folder), failures(folder)
+    if not entries and not refused:
+        raise MotionError(f"{folder}: holds no .npz clip")
+    for entry in entries:
+        yield _measured(entry, folder / entry.file, robot) if entry.file else entry
+    yield from refused
 
 
-def _measured(entry: Entry, folder: Path, robot: str | None) -> Entry:
-    """The entry with its figures: those it tells, or else, for clips from elsewhere, measured now but not judged."""
+def _measured(entry: Entry, clip: Clip | Path, robot: str | None) -> Entry:
     if entry.quality is not None:
         return entry
-    return replace(entry, quality=_measure(*load_with_body(folder / entry.file, robot)))
+    try:
+        clip = load_clip(clip) if isinstance(clip, Path) else clip
+        body = body_of(clip, robot)
+        return replace(entry, quality=_measure(with_contacts(clip, body), body))
+    except (ClipError, MotionError) as error:  # a clip that cannot be measured stops no other
+        return replace(entry, verdict="failed", faults=(str(error),), file="")
+
+
+def _measure(clip: Clip, body: Body) -> dict[str, float]:
+    """Figures of a clip as it is, beside those of its making that need its targets."""
+    assert clip.contacts is not None
+    contact = clip.contacts > 0
+    load = carry(clip.qpos, clip.fps, contact, body)
+    return clip.meta.get("quality", {}) | measure(clip.qpos, clip.fps, contact, load, body)

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from gait_envs.motion.clip import ClipError
 from gait_envs.motion.commands.common import err_console, out_console, plain, say, warn
+from gait_envs.motion.licenses import UNKNOWN
 from gait_envs.motion.sources import open_clips
-from gait_envs.motion.split import BY, UNKNOWN, group_of, save_split, split
+from gait_envs.motion.split import BY, group_of, save_split, split
 
 
 def split_command(

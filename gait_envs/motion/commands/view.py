@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import imageio_ffmpeg
 import matplotlib.image
 import numpy as np
 import typer
 
 from gait_envs.files import replacing
-from gait_envs.motion.body import Body, load_with_body
+from gait_envs.motion.body import Body
 from gait_envs.motion.clip import Clip
+from gait_envs.motion.commands.choosing import SOURCES, choose_clip
 from gait_envs.motion.commands.common import say
 from gait_envs.motion.skeleton import MotionError
-from gait_envs.render import HEADLESS, Offscreen, RenderError, Window
+from gait_envs.render import HEADLESS, Offscreen, Window, write_mp4
 
 VIDEOS, STRIPS = (".mp4",), (".png", ".jpg")
 _PICTURES, _ROWS = 12, 2  # of a strip
+_MOST = 4096  # pixels; a model may draw fewer
 
 
 def view_command(
-    clip_path: Annotated[Path, typer.Argument(metavar="CLIP", help="an .npz clip")],
+    source: Annotated[str, typer.Argument(metavar="CLIP_OR_SET", help=SOURCES)],
+    clip: Annotated[str | None, typer.Option(help="which clip of a set, by name; default: its first")] = None,
     robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
     out: Annotated[
         Path | None, typer.Option(help="video.mp4, or strip.png: pictures side by side; default: a window")
@@ -40,22 +40,21 @@ def view_command(
     """Play a clip on its robot."""
     if out is not None and out.suffix.lower() not in (*VIDEOS, *STRIPS):
         raise MotionError(f"--out {out}: a video ends in {VIDEOS[0]}, a strip of pictures in {' or '.join(STRIPS)}")
+    for option, pixels in (("width", width), ("height", height)):
+        if not 16 <= pixels <= _MOST:
+            raise MotionError(f"--{option} {pixels}: expected 16 to {_MOST} pixels")
     if not 0.02 <= slow <= 50:
         raise MotionError(f"--slow {slow:g}: expected 0.02 to 50")
-    clip, body = load_with_body(clip_path, robot)
-    qpos = clip.qpos[_span(clip, start, end)]
-    try:
-        if out is None:
-            _play(qpos, clip.fps / slow, body)
-            return
-        frames = _pictures(qpos, body, camera, width, height)
-        if out.suffix.lower() in VIDEOS:
-            _write_video(out, frames, clip.fps / slow)
-        else:
-            chosen = np.unique(np.linspace(0, len(qpos) - 1, _PICTURES).round().astype(int))
-            _write_strip(out, list(_pictures(qpos[chosen], body, camera, width, height)))
-    except RenderError as error:
-        raise MotionError(str(error)) from error
+    found, body = choose_clip(source, clip, robot)
+    qpos = found.qpos[_span(found, start, end)]
+    if out is None:
+        _play(qpos, found.fps / slow, body)
+        return
+    if out.suffix.lower() in VIDEOS:
+        write_mp4(out, _pictures(qpos, body, camera, width, height), found.fps / slow)
+    else:
+        chosen = np.unique(np.linspace(0, len(qpos) - 1, _PICTURES).round().astype(int))
+        _write_strip(out, list(_pictures(qpos[chosen], body, camera, width, height)))
     say(f"picture  {out}")
 
 
@@ -79,30 +78,13 @@ def _pictures(qpos: np.ndarray, body: Body, camera: str | None, width: int, heig
         screen.close()
 
 
-def _write_video(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    """An mp4 that every browser plays, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    first = next(frames)
-    size = (first.shape[1], first.shape[0])
-    try:
-        writer = imageio_ffmpeg.write_frames(str(temporary), size, fps=fps, macro_block_size=2, quality=7)
-        writer.send(None)
-        for frame in itertools.chain([first], frames):
-            writer.send(np.ascontiguousarray(frame))
-        writer.close()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
     """Pictures in rows, evenly through the clip, whole or not at all."""
     columns = -(-len(frames) // _ROWS)
     frames = frames + [np.full_like(frames[0], 255)] * (columns * _ROWS - len(frames))
     rows = [np.concatenate(frames[i : i + columns], axis=1) for i in range(0, len(frames), columns)]
     with replacing(path) as temporary:
-        matplotlib.image.imsave(temporary, np.concatenate(rows), format=path.suffix[1:])
+        matplotlib.image.imsave(temporary, np.concatenate(rows), format=path.suffix[1:].lower())
 
 
 def _play(qpos: np.ndarray, fps: float, body: Body) -> None:

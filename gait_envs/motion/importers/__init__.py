@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,12 +61,24 @@ def open_capture(path: str | os.PathLike[str], format: str | None = None, **opti
     return reader(path, **options)
 
 
-def open_with_gaps(path: str | os.PathLike[str], format: str | None = None, gaps: bool = True) -> Capture:
-    """Open a capture, its missing values as NaN if its format can have any and `gaps` says that they may be there."""
+def open_with_gaps(
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    gaps: bool = True,
+    fps: float | None = None,
+    asf: str | os.PathLike[str] | None = None,
+) -> Capture:
+    """Open a capture, its missing values as NaN if its format can have any and `gaps` says that they may be there.
+
+    `fps` is its rate whatever the file says, in any format. `asf` is the skeleton of an .amc file; other files,
+    which have their own, do without it.
+    """
     path = Path(path)
     chosen = find_format(path) if format is None else _named(path, format)
-    has_gaps = "gaps" in inspect.signature(chosen.load().open_capture).parameters
-    return open_capture(path, chosen.name, gaps=True if gaps and has_gaps else None)
+    options = {"gaps": gaps or None, "fps": fps, "asf": asf}
+    taken = inspect.signature(chosen.load().open_capture).parameters
+    capture = open_capture(path, chosen.name, **{key: value for key, value in options.items() if key in taken})
+    return capture if fps is None else replace(capture, fps=fps)
 
 
 def read_capture(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> SkeletonMotion:

@@ -22,6 +22,7 @@ TURNS, SHIFTS = ("rx", "ry", "rz"), ("tx", "ty", "tz")
 # The factor VICON writes: an inch is 0.45 units. Other factors do not tell which unit they are of.
 _VICON_LENGTH, _VICON_UNIT = 0.45, 0.0254 / 0.45
 
+_ENDLESS = ("inf", "infinity")
 _Line = tuple[int, list[str]]  # number and words
 _BLANKS = str.maketrans("(),", "   ")  # the format counts these as white space
 
@@ -32,6 +33,7 @@ class AcclaimSkeleton:
 
     skeleton: Skeleton
     dof: dict[str, tuple[str, ...]]  # of the root and of the bones that move: rx, ry, rz; of the root tx, ty, tz too
+    limits: dict[str, np.ndarray]  # (dof, 2) lowest and highest, rad, of the bones that have any; may be infinite
     axes: np.ndarray  # (J, 4) turn to each node's own axes
     position: np.ndarray  # (3,) of the root at rest
     angle: float  # rad a unit
@@ -45,6 +47,7 @@ class _Bone:
     tip: np.ndarray  # (3,) from its start
     axes: np.ndarray  # (4,)
     dof: tuple[str, ...]
+    limits: np.ndarray  # (dof, 2) rad, or (0, 2)
 
 
 class _Block:
@@ -52,7 +55,14 @@ class _Block:
 
     def __init__(self, file: TextFile, number: int, lines: list[_Line]):
         self.file, self.number = file, number
-        self.keys = {words[0].lower(): (line, words[1:]) for line, words in lines}
+        self.keys: dict[str, _Line] = {}
+        key = ""
+        for line, words in lines:
+            if key == "limits" and _begins_a_range(words[0]):  # a range a line
+                self.keys[key][1].extend(words)
+            else:
+                key = words[0].lower()
+                self.keys[key] = line, words[1:]
 
     def words(self, key: str, default: str | None = None) -> _Line:
         if key in self.keys:
@@ -82,6 +92,23 @@ class _Block:
                 raise self.file.error(line, f"{key}: {token[:40]!r} {fault}; allowed: {', '.join(allowed)}")
         return tokens
 
+    def limits(self, dof: int, angle: float) -> np.ndarray:
+        """Lowest and highest of each degree of freedom (dof, 2), rad; (0, 2) where the bone has no limits."""
+        line, words = self.words("limits", "")
+        ends = [0.0 if word.lower().lstrip("+-") in _ENDLESS else None for word in words]
+        finite = iter(self.file.numbers(line, [w for w, end in zip(words, ends, strict=True) if end is None], "limits"))
+        values = [next(finite) if end is None else float(word) for word, end in zip(words, ends, strict=True)]
+        if "limits" in self.keys and len(values) != 2 * dof:
+            raise self.file.error(line, f"limits: {len(values)} numbers; expected {2 * dof}, two for each dof")
+        ranges = np.array(values).reshape(-1, 2) * angle
+        if not (ranges[:, 0] <= ranges[:, 1]).all():
+            raise self.file.error(line, "limits: a lowest is above its highest")
+        return ranges
+
+
+def _begins_a_range(word: str) -> bool:
+    return word[:1] in "+-.0123456789" or word.lower() in _ENDLESS
+
 
 def turn_about_fixed_axes(angles: np.ndarray, axes: str) -> np.ndarray:
     """Quaternions (..., 4) of turns by angles (..., k), rad, about axes that do not move, the first one first."""
@@ -104,13 +131,14 @@ def read_asf(path: str | os.PathLike[str]) -> AcclaimSkeleton:
 
     at_root = _Block(file, *sections[":root"])
     preset = at_root.turn("orientation", "".join(at_root.words("axis", "xyz")[1]), ANGLES[unit], "0 0 0")
-    root = _Bone(at_root.number, np.zeros(3), preset, at_root.dof("order", (*SHIFTS, *TURNS)))
+    root = _Bone(at_root.number, np.zeros(3), preset, at_root.dof("order", (*SHIFTS, *TURNS)), np.zeros((0, 2)))
     bones = {"root": root} | _read_bones(file, *sections[":bonedata"], ANGLES[unit])
     skeleton, axes = _assemble(bones, _read_children(file, *sections[":hierarchy"], bones))
     turned = abs(preset[0]) < 1
     return AcclaimSkeleton(
         skeleton,
         {name: bone.dof for name, bone in bones.items() if bone.dof},
+        {name: bone.limits for name, bone in bones.items() if len(bone.limits)},
         axes,
         at_root.numbers("position", 3, "0 0 0"),
         ANGLES[unit],
@@ -173,9 +201,8 @@ def _read_bone(block: _Block, angle: float) -> tuple[str, _Bone]:
     line, axis = block.words("axis", "0 0 0 xyz")
     block.keys["axis"] = line, axis[:3]
     tip = block.numbers("direction", 3) * block.numbers("length", 1)
-    return words[0], _Bone(
-        block.number, tip, block.turn("axis", " ".join(axis[3:]) or "xyz", angle), block.dof("dof", TURNS)
-    )
+    turn, dof = block.turn("axis", " ".join(axis[3:]) or "xyz", angle), block.dof("dof", TURNS)
+    return words[0], _Bone(block.number, tip, turn, dof, block.limits(len(dof), angle))
 
 
 def _read_children(file: TextFile, number: int, lines: list[_Line], bones: dict[str, _Bone]) -> dict[str, list[str]]:

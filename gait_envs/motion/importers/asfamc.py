@@ -41,8 +41,10 @@ def open_capture(
     file, the line and the frame.
     """
     file = TextFile(path)
-    body = read_asf(find_asf(file.path) if asf is None else asf)
-    angle, rate, frames, notes = _scan(file)
+    skeleton, notes = (Path(asf), []) if asf is not None else find_asf(file.path)
+    body = read_asf(skeleton)
+    angle, rate, frames, more = _scan(file)
+    notes += more
     rate = rate if fps is None else fps
     if rate is None:
         notes.append(f"the file has no frame rate; {CMU_FPS:g} frames a second are assumed")
@@ -51,7 +53,7 @@ def open_capture(
         raise MotionError(f"{file.path}: fps is {rate:g}; expected a positive number")
 
     def blocks(size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        rows = _rows(file, body)
+        rows = _rows(file, body, skeleton)
         while block := list(islice(rows, size)):
             yield _decode(body, np.array(block), angle or body.angle)
 
@@ -60,8 +62,8 @@ def open_capture(
     )
 
 
-def find_asf(path: Path) -> Path:
-    """The skeleton of `02_01.amc` in its folder: `02_01.asf`, else `02.asf`, else the only .asf there."""
+def find_asf(path: Path) -> tuple[Path, list[str]]:
+    """The skeleton of `02_01.amc` in its folder: `02_01.asf`, else `02.asf`, else the only .asf there, with a note."""
     if not path.is_file():
         raise MotionError(f"{path}: no such file")
     there = {p.stem.lower(): p for p in sorted(path.parent.iterdir()) if p.suffix.lower() == ".asf"}
@@ -69,11 +71,14 @@ def find_asf(path: Path) -> Path:
     while stem not in there and "_" in stem:
         stem = stem.rpartition("_")[0]
     if stem in there:
-        return there[stem]
+        return there[stem], []
     if len(there) == 1:
-        return next(iter(there.values()))
+        only = next(iter(there.values()))
+        return only, [f"the skeleton is {only.name}, the only .asf in its folder"]
     found = ", ".join(p.name for p in there.values()) or "none"
-    raise MotionError(f"{path}: no skeleton for it: name it by the option asf; .asf files in its folder: {found}")
+    raise MotionError(
+        f"{path}: no skeleton for it: name it with --asf (in Python, asf); .asf files in its folder: {found}"
+    )
 
 
 def _scan(file: TextFile) -> tuple[float | None, float | None, int, list[str]]:
@@ -106,7 +111,7 @@ def _is_frame(words: list[str]) -> bool:
     return len(words) == 1 and words[0].isdecimal()
 
 
-def _rows(file: TextFile, body: AcclaimSkeleton) -> Iterator[list[float]]:
+def _rows(file: TextFile, body: AcclaimSkeleton, asf: Path) -> Iterator[list[float]]:
     """Each frame's values in the order of `body.dof`."""
     widths = {name: len(dof) for name, dof in body.dof.items()}
     found: dict[str, list[float]] = {}
@@ -124,7 +129,8 @@ def _rows(file: TextFile, body: AcclaimSkeleton) -> Iterator[list[float]]:
             raise file.error(number, f"frame {frame} has {name!r} twice")
         if name not in widths and (name not in body.skeleton.names or len(words) > 1):
             fault = "gives it no dof" if name in body.skeleton.names else "has no such bone"
-            raise file.error(number, f"frame {frame}: {name[:40]!r}: the skeleton {fault}; moved: {', '.join(widths)}")
+            moved = f"moved: {', '.join(widths)}; it is {asf}"
+            raise file.error(number, f"frame {frame}: {name[:40]!r}: the skeleton {fault}; {moved}")
         found[name] = file.numbers(number, words[1:], f"frame {frame}, {name}", widths.get(name, 0))
     if line:
         yield _row(file, line, frame, widths, found)

@@ -17,7 +17,7 @@ import numpy as np
 
 from gait_envs.motion.euler import AXES, quat_from_euler
 from gait_envs.motion.importers.text import MAX_JOINTS, MAX_NUMBER, TextFile, frame_rate
-from gait_envs.motion.skeleton import Capture, MotionError, Skeleton, SkeletonMotion
+from gait_envs.motion.skeleton import Capture, MotionError, Skeleton
 
 _CHANNELS = {f"{axis}{kind}": (kind, axis) for axis in AXES for kind in ("position", "rotation")}
 _MAX_CHANNELS = len(_CHANNELS)  # of one joint
@@ -49,11 +49,6 @@ class _Lines:
 
     def push_back(self, number: int, words: list[str]) -> None:
         self.waiting.append((number, words))
-
-
-def read_bvh(path: str | os.PathLike[str]) -> SkeletonMotion:
-    """The whole of a BVH file in memory; see `open_capture`."""
-    return open_capture(path).read()
 
 
 def open_capture(path: str | os.PathLike[str]) -> Capture:

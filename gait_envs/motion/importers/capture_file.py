@@ -2,7 +2,8 @@
 
 Its arrays: format "capture", format_version 1; rotations (T, J, 4) wxyz against the parent and translations
 (T, J, 3) from it, single precision (at 100 m from the origin that is 8 µm, far below what is captured);
-names (J,), parents (J,), offsets (J, 3), fps, unit (metres), up, and as JSON in meta: origin, history, notes.
+names (J,), parents (J,), offsets (J, 3), fps, unit (metres), up, and as JSON in meta: origin, history,
+notes, and what it was before it was converted (captured_fps, unit_m, up, rest_frames_dropped).
 The archive is not compressed.
 """
 
@@ -20,13 +21,14 @@ from typing import IO, Any
 
 import numpy as np
 
+from gait_envs.files import replacing
 from gait_envs.motion.importers.npz import Archive, archive_keys, check_finite, check_tree, unit_quaternions
 from gait_envs.motion.importers.text import MAX_JOINTS
-from gait_envs.motion.skeleton import BLOCK, Capture, MotionError, Skeleton
+from gait_envs.motion.provenance import check_meta, meta_of
+from gait_envs.motion.skeleton import BLOCK, Capture, MotionError, Recorded, Skeleton
 
 FORMAT, FORMAT_VERSION = "capture", 1
 _DTYPE = np.dtype("<f4")
-_META = {"origin": dict, "history": list, "notes": list}
 
 
 def sniff(path: Path) -> bool:
@@ -75,6 +77,7 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
         up=archive.text("up"),
         origin=meta["origin"],
         history=tuple(meta["history"]),
+        recorded=Recorded.from_meta(meta),
     )
 
 
@@ -85,12 +88,10 @@ def _read_meta(archive: Archive) -> dict[str, Any]:
         if isinstance(error, MotionError):
             raise
         raise archive.error("meta", f"not a JSON text: {error}") from None
-    if not isinstance(meta, dict) or any(not isinstance(meta.get(key), kind) for key, kind in _META.items()):
-        raise archive.error("meta", f"expected an object with {', '.join(_META)}")
-    values = [*meta["origin"].values(), *meta["history"], *meta["notes"]]
-    if not all(isinstance(value, str) for value in values):
-        raise archive.error("meta", "its origin, history and notes must be texts")
-    return meta
+    try:
+        return check_meta(meta)
+    except ValueError as error:
+        raise archive.error("meta", str(error)) from None
 
 
 def stored_meta(path: Path) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def write_capture(path: str | os.PathLike[str], capture: Capture, more: dict[str
     if capture.unit is None or capture.up is None:
         raise MotionError(f"{capture.name}: its unit and vertical axis must be known; convert it first")
     joints = len(capture.skeleton.names)
-    meta = {"origin": dict(capture.origin), "history": [*capture.history], "notes": [*capture.notes], **(more or {})}
+    meta = meta_of(capture) | (more or {})
     small = {
         "format": np.array(FORMAT),
         "format_version": np.array(FORMAT_VERSION),
@@ -124,31 +125,29 @@ def write_capture(path: str | os.PathLike[str], capture: Capture, more: dict[str
         "up": np.array(capture.up),
         "meta": np.array(json.dumps(meta, sort_keys=True)),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # An archive takes one member after the other, the blocks bring two at a time: one waits in a file.
-        with zipfile.ZipFile(temporary, "w") as file, tempfile.TemporaryFile(dir=path.parent) as waiting:
-            for key, value in small.items():
-                with _member(file, key) as out:
-                    out.write(_npy(value))
-            written = 0
-            with _member(file, "rotations") as out:
-                _write_header(out, (capture.frames, joints, 4))
-                for rotations, translations in capture.blocks(BLOCK):
-                    for values, to in ((rotations, out), (translations, waiting)):
-                        check_finite(values, capture.name, written, gaps=False)
-                        to.write(np.ascontiguousarray(values, _DTYPE).tobytes())
-                    written += len(rotations)
-            if written != capture.frames:
-                raise MotionError(f"{capture.name}: {written} frames came of the {capture.frames} it says it has")
-            waiting.seek(0)
-            with _member(file, "translations") as out:
-                _write_header(out, (capture.frames, joints, 3))
-                shutil.copyfileobj(waiting, out, 1 << 20)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # An archive takes one member after the other, the blocks bring two at a time: one waits in a file.
+    with (
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as file,
+        tempfile.TemporaryFile(dir=path.parent) as waiting,
+    ):
+        for key, value in small.items():
+            with _member(file, key) as out:
+                out.write(_npy(value))
+        written = 0
+        with _member(file, "rotations") as out:
+            _write_header(out, (capture.frames, joints, 4))
+            for rotations, translations in capture.blocks(BLOCK):
+                for values, to in ((rotations, out), (translations, waiting)):
+                    check_finite(values, capture.name, written, gaps=False)
+                    to.write(np.ascontiguousarray(values, _DTYPE).tobytes())
+                written += len(rotations)
+        if written != capture.frames:
+            raise MotionError(f"{capture.name}: {written} frames came of the {capture.frames} it says it has")
+        waiting.seek(0)
+        with _member(file, "translations") as out:
+            _write_header(out, (capture.frames, joints, 3))
+            shutil.copyfileobj(waiting, out, 1 << 20)
     return path
 
 

@@ -101,7 +101,9 @@ def _open_table(path: Path, fps: float | None, gaps: bool) -> Capture:
     time = next((i for i, word in enumerate(header) if word.lower() in _TIME), None)
     places = np.array([columns[name] for name in columns])  # (J, 3)
     if time is None and fps is None:
-        raise file.error(number, f"no column {_TIME[0]}; say the frames a second by the option fps")
+        raise file.error(
+            number, f"no column {_TIME[0]}; say the captured frames a second with --captured-fps (in Python, fps)"
+        )
     frames, rate = _scan(file, number, len(header), time)
     rate = rate if fps is None else _check_rate(path, fps)
 
@@ -162,7 +164,7 @@ def _scan(file: TextFile, header: int, width: int, time: int | None) -> tuple[in
         first, last = values[time] if not frames else first, values[time]
         frames += 1
     if frames < 2:
-        raise MotionError(f"{file.path}: {frames} frames; a time column needs two, or say fps")
+        raise MotionError(f"{file.path}: {frames} frames; a time column needs two")
     step = (last - first) / (frames - 1)
     if not 1 / MAX_FPS <= step < np.inf:
         raise MotionError(f"{file.path}: the times are {step:g} s apart; expected {1 / MAX_FPS:g} s or more")

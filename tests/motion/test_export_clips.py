@@ -17,10 +17,12 @@ from gait_envs.assets import asset_path
 from gait_envs.motion import cli
 from gait_envs.motion.axes import UNITS, in_axes
 from gait_envs.motion.body import Body, load_body
-from gait_envs.motion.clip import Clip, ClipError, load_clip, save_clip, velocities
-from gait_envs.motion.export import clip_from_bvh, motion_from_clip, robot_skeleton
+from gait_envs.motion.clip import Clip, ClipError, check_fits, load_clip, save_clip, velocities
+from gait_envs.motion.export import clip_from_bvh, motion_from_clip, resampled, robot_skeleton
 from gait_envs.motion.importers import open_capture, read_capture
+from gait_envs.motion.packing import pack
 from gait_envs.motion.skeleton import Capture, MotionError, Skeleton, SkeletonMotion, forward_kinematics
+from gait_envs.motion.split import save_split
 from gait_envs.motion.write_bvh import as_capture, write_bvh
 from gait_envs.rotations import normalize
 
@@ -272,7 +274,7 @@ def test_y_up_faces_plus_z() -> None:
 def test_axes_and_units_must_be_known() -> None:
     capture = as_capture(random_motion(7))
     for up, unit, message in [("z", None, "its vertical axis is not known"), (None, "m", "its unit is not known"),
-                              (None, "mile", "unit 'mile': expected one of m, cm")]:  # fmt: skip
+                              (None, "mile", "unit 'mile': expected metres a unit or one of")]:  # fmt: skip
         with pytest.raises(MotionError, match=message):
             in_axes(capture, up, unit)
     with pytest.raises(MotionError, match="up axis '\\+w': expected one of x, y, z"):
@@ -329,8 +331,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     """Run `gait-data export` in an empty folder; returns exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gait-data", "export", *map(str, words)])
+    def call(*words: object, command: str = "export") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gait-data", command, *map(str, words)])
         with pytest.raises(SystemExit) as exit_:
             cli.main()
         out, err = capsys.readouterr()
@@ -410,14 +412,18 @@ def test_one_bad_file_of_several_does_not_stop_the_others(run, clips: Path) -> N
     ("words", "message"),
     [
         (("clips/one.npz", "--to", "fbx"), "--to fbx: expected one of bvh, clip"),
-        (("clips/one.npz", "--to", "clip"), "say which robot the BVH is of, with --robot"),
-        (("clips/one.npz", "--to", "clip", "--robot", "wildrobot"), "only a BVH becomes a clip again"),
+        (("a.bvh", "--to", "clip"), "say which robot the BVH is of, with --robot"),
+        (("a.amc", "--to", "clip", "--robot", "wildrobot"), "only a BVH, or a clip, becomes a clip"),
+        (("clips/one.npz", "--to", "clip", "--fps", "0"), "fps is 0; expected a positive number"),
+        (("clips/one.npz", "--to", "clip", "--fps", "1"), "lasts 0.380 s; at 1 Hz that is less than two frames"),
+        (("clips/one.npz", "--fps", "30"), "--fps does not go with --to bvh"),
+        (("nowhere",), "nowhere: neither a clip, nor a folder of clips, nor an embedded set"),
         (("clips/one.npz", "--robot", "hal"), "unknown robot 'hal'"),
         (("clips/one.npz", "--out", "one.fbx"), "--out one.fbx: the file's name must end in .bvh"),
         (("clips/one.npz", "clips/more/two.npz", "--out", "clips/one.npz"), "several files need a folder"),
         (("clips/one.npz", "clips/one.npz"), "would both be written to one.bvh"),
         (("clips/one.npz", "--up", "w"), "up axis 'w': expected one of x, y, z"),
-        (("clips/one.npz", "--unit", "mile"), "unit 'mile': expected one of m, cm, mm, inch"),
+        (("clips/one.npz", "--unit", "mile"), "unit 'mile': expected metres a unit or one of"),
         (("clips/one.npz", "--order", "xxz"), "Euler order 'xxz'"),
         (("clips/one.npz", "--license", "MIT"), "--license does not go with --to bvh"),
         (("a.bvh", "--to", "clip", "--robot", "wildrobot", "--up", "y"), "--up does not go with --to clip"),
@@ -440,4 +446,92 @@ def test_a_file_is_not_written_over_itself(run, clips: Path) -> None:
     run(clips / "one.npz")
     code, _, err = run("one.bvh")
     assert code == 2
-    assert "one.bvh: would be overwritten; give --out" in err
+    assert "one.bvh: would be overwritten; give another --out" in err
+
+
+def test_no_way_of_naming_it_writes_a_file_over_itself(run, clips: Path) -> None:
+    """By name, by folder, by part of a split, and of one source over another."""
+    run(clips / "one.npz", "--out", "e.bvh")
+    kept = Path("e.bvh").read_bytes()
+    save_split("split.json", clips, "clip", 0, {"train": ["one"]})
+    (clips / "e.bvh").write_bytes(kept + b"\n")
+    before = {path: path.read_bytes() for path in Path().rglob("*.*")}
+    for words in (
+        ("e.bvh", "--out", "e.bvh", "--up", "z"),
+        ("e.bvh", "--out", clips / ".." / "e.bvh"),
+        (clips, "--to", "clip", "--fps", "30", "--out", clips, "--robot", "wildrobot"),
+        (clips / "one.npz", "--to", "clip", "--fps", "30", "--out", clips / "one.npz"),
+        ("split.json#train", "--to", "clip", "--fps", "30", "--out", clips),
+        (clips / "e.bvh", "clips/one.npz", "--out", clips),
+    ):
+        code, out, err = run(*words)
+        assert (code, out) == (2, ""), words
+        assert "would be overwritten" in err
+    assert {path: path.read_bytes() for path in Path().rglob("*.*")} == before
+
+
+# -- clips of another rate, sets, facts ------------------------------------------------------------------
+
+
+def test_a_clip_is_resampled(run, clips: Path) -> None:
+    """25 Hz takes every second frame; the slerp of a turn about one axis is even."""
+    first = load_clip(clips / "one.npz")
+    code, out, err = run(clips / "one.npz", "--to", "clip", "--fps", "25", "--out", "half.npz")
+    assert (code, out, err) == (0, "written  half.npz\n", "")
+    half = load_clip("half.npz")
+    assert (half.fps, half.frames, half.model) == (25.0, 10, "wildrobot")
+    np.testing.assert_allclose(half.qpos, first.qpos[::2][:10], atol=1e-12)
+    np.testing.assert_allclose(half.qvel, velocities(half.qpos, 25.0))
+    assert half.meta["history"][-1] == "resampled from 50 to 25 Hz"
+    code, _, _ = run("half.npz", "--to", "clip", "--out", "back.npz")  # to the robot's own rate
+    back = load_clip("back.npz")
+    assert (code, back.fps, back.frames) == (0, 50.0, 19)
+    np.testing.assert_allclose(back.qpos[::2], half.qpos, atol=1e-12)
+    np.testing.assert_allclose(back.qpos[1::2, 7:], (half.qpos[1:, 7:] + half.qpos[:-1, 7:]) / 2, atol=1e-12)
+
+
+def test_turns_are_resampled_by_slerp() -> None:
+    names = load_body("wildrobot").joint_names
+    qpos = np.tile(np.r_[0.0, 0, 1, 1, 0, 0, 0, np.zeros(9)], (2, 1))
+    qpos[1, 3:7] = [0, 0, 0, 1]  # half a turn in a second
+    clip = Clip(qpos, velocities(qpos, 1.0), 1.0, names, False, "wildrobot", "made", "CC0", contacts=np.ones((2, 4)))
+    quat = resampled(clip, 3.0).qpos[:, 3:7]
+    angle = np.pi * np.arange(4) / 3
+    expected = np.stack([np.cos(angle / 2), 0 * angle, 0 * angle, np.sin(angle / 2)], axis=1)
+    np.testing.assert_allclose(quat * np.sign(quat[:, :1] + quat[:, 3:]), expected, atol=1e-12)
+    assert resampled(clip, 1.0) is clip
+
+
+def test_what_does_not_fit_names_the_command_that_helps(run, clips: Path) -> None:
+    clip = load_clip(clips / "one.npz")
+    with pytest.raises(ClipError, match=r"resample it with: (gait-data.*)$") as found:
+        check_fits(clip, clip.joint_names, 40.0)
+    words = str(found.value).split("with: gait-data export ")[1].replace("CLIP", "clips/one.npz").split()
+    assert run(*(word.replace("NEW", "new.npz") for word in words))[0] == 0
+    check_fits(load_clip("new.npz"), clip.joint_names, 40.0)
+
+
+def test_sets_and_parts_are_exported(run, clips: Path, tmp_path: Path) -> None:
+    pack([load_clip(clips / "one.npz"), load_clip(clips / "more" / "two.npz")], tmp_path / "packed")
+    save_split("split.json", "packed", "clip", 0, {"train": ["two"]})
+    assert run("packed", "--out", "a")[0] == run("split.json#train", "--out", "b")[0] == 0
+    assert [sorted(path.name for path in Path(out).iterdir()) for out in "ab"] == [["one.bvh", "two.bvh"], ["two.bvh"]]
+    code, _, _ = run("wildrobot_walk", "--out", "c")
+    names = sorted(path.stem for path in asset_path("motions/wildrobot_walk").glob("*.npz"))
+    assert (code, sorted(path.stem for path in Path("c").iterdir())) == (0, names)
+
+
+def test_a_clip_from_a_bvh_has_facts_and_can_be_measured_and_drawn(run, clips: Path) -> None:
+    run(clips / "one.npz")
+    facts = ("--source", "us", "--license", "MIT", "--subject", "35", "--activity", "walk", "--loop")
+    code, _, err = run("one.bvh", "--to", "clip", "--robot", "wildrobot", *facts)
+    assert (code, err) == (0, "")
+    clip = load_clip("one.npz")
+    assert (clip.source, clip.license, clip.loop) == ("us", "MIT", True)
+    assert (clip.meta["subject"], clip.meta["activity"]) == ("35", "walk")
+    assert clip.meta["contacts"] == "estimated by inverse dynamics"
+    assert clip.contacts is not None
+    code, text, err = run("one.npz", "--plot", "one.png", command="inspect")
+    assert (code, err) == (0, "")
+    assert "slip_median" in text
+    assert Path("one.png").stat().st_size > 10_000

@@ -1,0 +1,70 @@
+"""What the command lines share: commands imported only when they are asked for, faults told in one line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+import typer.core
+
+
+def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.TyperGroup]:
+    """A group of commands that live in modules of their own: name to ("module:function", text for the list).
+
+    A module is imported when its command is run or asked for its help, not for the list of commands: some take
+    seconds.
+    """
+
+    class LazyGroup(typer.core.TyperGroup):
+        listing = False
+
+        def list_commands(self, ctx: Any) -> list[str]:
+            return [*super().list_commands(ctx), *elsewhere]
+
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            self.listing = True
+            super().format_help(ctx, formatter)
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            if cmd_name not in elsewhere:
+                return super().get_command(ctx, cmd_name)
+            place, text = elsewhere[cmd_name]
+            if self.listing:
+                return typer.core.TyperCommand(cmd_name, help=text)
+            module, function = place.split(":")
+            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            single.command(cmd_name)(getattr(importlib.import_module(module), function))
+            return typer.main.get_command(single)
+
+    return LazyGroup
+
+
+def run(app: Callable[[], object], program: str, extra: str, complain: Callable[[str], None]) -> None:
+    """A console entry point: an expected fault is one line and exit status 2, not a traceback.
+
+    `complain` prints the line; `extra` is what to install where a library is missing.
+    """
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("gait_"):
+            raise
+        complain(f"{program} needs {error.name}; install it with: pip install 'gaitnet[{extra}]'")
+        sys.exit(2)
+    except (ValueError, RuntimeError, OSError) as error:
+        if type(error).__module__.startswith("gait_"):
+            complain(str(error))
+        elif isinstance(error, OSError):
+            complain(system_fault(error))
+        else:
+            raise
+        sys.exit(2)
+
+
+def system_fault(error: OSError) -> str:
+    """The file that the operating system refused, and why; without the error's number."""
+    text = error.strerror or str(error)
+    return text if error.filename is None else f"{error.filename}: {text}"
