@@ -34,6 +34,7 @@ class Robot:
     upper: np.ndarray  # (nu,) rad
     target_lower: np.ndarray  # (nu,) rad, of a servo's target
     target_upper: np.ndarray  # (nu,) rad
+    stiffness: np.ndarray  # (nu,) N·m/rad, kp of the servos
     lead: np.ndarray  # (nu,) s, kd / kp: by how much a target must run ahead for the damping not to hold it back
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
@@ -111,6 +112,7 @@ def _load(asset: str, control_rate: float | None) -> Robot:
         upper=upper,
         target_lower=lower - traits.reach,
         target_upper=upper + traits.reach,
+        stiffness=model.actuator_gainprm[:, 0].copy(),
         lead=lead,
         home=home[7:].copy(),
         home_qpos=home,

@@ -29,7 +29,8 @@ class Clip:
 
     `qpos` is the root's position (m), its quaternion (wxyz) and the joints in `joint_names` order (rad);
     `qvel` follows MuJoCo's free joint: world linear velocity, body-frame angular velocity, joint rates.
-    `contacts`, where known, are the normal forces (N) under each named foot geom.
+    `contacts`, where known, are the normal forces (N) under each named foot geom; `torque`, where known, is what the
+    joints need to move so.
     """
 
     qpos: np.ndarray  # (T, 7 + joints) float64
@@ -42,6 +43,7 @@ class Clip:
     license: str
     name: str = ""
     contacts: np.ndarray | None = None  # (T, feet) float64
+    torque: np.ndarray | None = None  # (T, joints) float64, N·m
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,10 +67,10 @@ class Clip:
 def _validate(clip: Clip) -> None:
     where = f"clip {clip.name!r}" if clip.name else "clip"
     joints = len(clip.joint_names)
-    shapes = {"qpos": (clip.frames, 7 + joints), "qvel": (clip.frames, 6 + joints)}
+    shapes = {key: (clip.frames, more + joints) for key, more in (("qpos", 7), ("qvel", 6), ("torque", 0))}
     for key, shape in shapes.items():
         array = getattr(clip, key)
-        if array.shape != shape:
+        if array is not None and array.shape != shape:
             raise ClipError(f"{where}: {key} has shape {array.shape}, expected {shape} for {joints} joints")
     if clip.frames < 2:
         raise ClipError(f"{where}: qpos has {clip.frames} frames, at least 2 are needed")
@@ -78,7 +80,7 @@ def _validate(clip: Clip) -> None:
         raise ClipError(f"{where}: joint_names repeats a name: {list(clip.joint_names)}")
     if clip.contacts is not None and (clip.contacts.ndim != 2 or len(clip.contacts) != clip.frames):
         raise ClipError(f"{where}: contacts has shape {clip.contacts.shape}, expected ({clip.frames}, feet)")
-    for key in ("qpos", "qvel", "contacts"):
+    for key in ("qpos", "qvel", "contacts", "torque"):
         array = getattr(clip, key)
         if array is not None and not np.isfinite(array).all():
             frame = int(np.argmin(np.isfinite(array).all(axis=1)))
@@ -106,8 +108,7 @@ def save_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
         "license": clip.license,
         "meta": json.dumps(clip.meta, sort_keys=True),
     }
-    if clip.contacts is not None:
-        arrays["contacts"] = clip.contacts
+    arrays |= {key: getattr(clip, key) for key in ("contacts", "torque") if getattr(clip, key) is not None}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     return path
@@ -186,6 +187,7 @@ _READERS: dict[str, Callable[[np.ndarray], Any]] = {
     "source": str,
     "license": str,
     "contacts": _floats,
+    "torque": _floats,
     "meta": _json_object,
 }
 

@@ -137,6 +137,7 @@ def resampled(clip: Clip, fps: float) -> Clip:
     return replace(
         clip, qpos=qpos, qvel=velocities(qpos, fps), fps=float(fps), meta=meta | {"history": history},
         contacts=None if clip.contacts is None else lines(clip.contacts),
+        torque=None if clip.torque is None else lines(clip.torque),
     )  # fmt: skip
 
 

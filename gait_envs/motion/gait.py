@@ -171,6 +171,7 @@ def mirror(clip: Clip) -> Clip:
         qpos=np.concatenate([clip.qpos[:, :7] * root, (clip.qpos[:, 7:] * sign)[:, swap]], axis=1),
         qvel=np.concatenate([clip.qvel[:, :6] * rates, (clip.qvel[:, 6:] * sign)[:, swap]], axis=1),
         contacts=None if clip.contacts is None else clip.contacts[:, [2, 3, 0, 1]],
+        torque=None if clip.torque is None else (clip.torque * sign)[:, swap],
         name=f"{clip.name}_mirrored",
     )
 

@@ -53,6 +53,7 @@ def human_walk(body: Body, speed: float, fps: float = 30.0) -> Clip:
         license="MIT",
         name=f"walk_{round(100 * speed):03d}",
         contacts=load.contact_force,
+        torque=load.torque,
         meta={
             "activity": "walk",
             "speed": speed,

@@ -41,6 +41,7 @@ class MotionLibrary:
         self.starts, self.lengths = tables.starts, tables.lengths  # (clips,) first row in the tables, and how many
         self.qpos, self.qvel = tables.qpos, tables.qvel  # (frames, nq), (frames, nv)
         self.contacts = tables.contacts  # (frames, feet) N, planned or measured loads; infinite where nobody knows them
+        self.torque = tables.torque  # (frames, joints) N·m that the motion needs; infinite where nobody knows
         self.durations = (self.lengths - 1) / fps  # (clips,) s
         first, last = (self.qpos.take(rows, 0) for rows in (self.starts, self.starts + self.lengths - 1))
         self.speeds = np.linalg.norm(last[:, :2] - first[:, :2], axis=1) / self.durations  # (clips,) m/s
@@ -226,13 +227,18 @@ class _Joined:
         self.contacts = np.concatenate(
             [unknown.repeat(clip.frames, 0) if clip.contacts is None else clip.contacts for clip in clips]
         )
+        self.torque = np.concatenate(
+            [np.full((clip.frames, len(clip.joint_names)), np.inf) if clip.torque is None else clip.torque
+             for clip in clips]
+        )  # fmt: skip
         # The clips themselves as views of these tables, so that their frames are in memory once.
         self.clips = tuple(self._view(clip, start) for clip, start in zip(clips, self.starts, strict=True))
 
     def _view(self, clip: Clip, start: int) -> Clip:
         at = slice(start, start + clip.frames)
         contacts = None if clip.contacts is None else self.contacts[at]
-        return replace(clip, qpos=self.qpos[at], qvel=self.qvel[at], contacts=contacts)
+        torque = None if clip.torque is None else self.torque[at]
+        return replace(clip, qpos=self.qpos[at], qvel=self.qvel[at], contacts=contacts, torque=torque)
 
 
 def _turn(first: np.ndarray, last: np.ndarray) -> np.ndarray:

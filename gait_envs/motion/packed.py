@@ -1,7 +1,8 @@
 """Packed sets: the frames of many clips end to end in plain `.npy` files, which are mapped rather than read.
 
-A folder of `qpos.npy` (N, 7 + joints), `qvel.npy` (N, 6 + joints) and `contacts.npy` (N, feet), float64; `packed.json`,
-the body and the rate; and `clips.jsonl`, a line for each clip in the order of its frames.
+A folder of `qpos.npy` (N, 7 + joints), `qvel.npy` (N, 6 + joints), `contacts.npy` (N, feet) and `torque.npy`
+(N, joints), float64, infinite where nobody knows; `packed.json`, the body and the rate; and `clips.jsonl`, a line for
+each clip in the order of its frames.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from gait_envs.motion.clip import Clip, ClipError
 
 HEADER, INDEX = "packed.json", "clips.jsonl"
-SET_VERSION = 1
+SET_VERSION = 2
 SOLES = 4  # columns of the loads where no clip knows them
 _HEADER_KEYS = {"format_version": int, "model": str, "fps": float, "joint_names": list}
 _CLIP_KEYS = {"name": str, "length": int, "loop": bool, "source": str, "license": str, "meta": dict}
@@ -28,13 +29,14 @@ class PackedClips(Sequence[Clip]):
     """Clips of a packed set. Each is made when it is asked for, a read-only view of the mapped tables."""
 
     def __init__(self, folder: Path, header: dict[str, Any], tables: dict[str, np.ndarray], index: _Index) -> None:
-        """header: `packed.json`; tables: qpos, qvel, contacts of the whole set; index: its clips, or some of them."""
+        """header: `packed.json`; tables: those of the whole set, by name; index: its clips, or some of them."""
         self.folder, self._header, self._tables, self._index = folder, header, tables, index
         self.model: str = header["model"]
         self.fps: float = header["fps"]
         self.joint_names = tuple(header["joint_names"])
         # Plain arrays on the maps: np.memmap's own bookkeeping costs more than a small query.
-        self.qpos, self.qvel, self.contacts = (np.asarray(tables[key]) for key in ("qpos", "qvel", "contacts"))
+        self.qpos, self.qvel = np.asarray(tables["qpos"]), np.asarray(tables["qvel"])
+        self.contacts, self.torque = np.asarray(tables["contacts"]), np.asarray(tables["torque"])
         self.names, self.starts, self.lengths, self.loops = index.names, index.starts, index.lengths, index.loops
 
     def __len__(self) -> int:
@@ -75,8 +77,9 @@ class PackedClips(Sequence[Clip]):
     def _clip(self, at: int, frames: dict[str, np.ndarray]) -> Clip:
         entry = self._entry(at)
         fields: dict[str, Any] = {key: entry[key] for key in ("name", "loop", "source", "license", "meta")} | frames
-        if np.isinf(fields["contacts"][0]).all():
-            fields["contacts"] = None
+        for key in ("contacts", "torque"):
+            if np.isinf(fields[key][0]).all():
+                fields[key] = None
         try:
             return Clip(**fields, fps=self.fps, joint_names=self.joint_names, model=self.model)
         except ClipError as error:
@@ -129,7 +132,7 @@ def load_packed(folder: str | os.PathLike[str]) -> PackedClips:
     header = _read_header(folder / HEADER)
     index = _read_index(folder / INDEX)
     joints, rows = len(header["joint_names"]), int(index.lengths.sum())
-    widths = {"qpos": 7 + joints, "qvel": 6 + joints, "contacts": None}
+    widths = {"qpos": 7 + joints, "qvel": 6 + joints, "contacts": None, "torque": joints}
     tables = {key: _map_table(folder / f"{key}.npy", rows, width) for key, width in widths.items()}
     return PackedClips(folder.absolute(), header, tables, index)
 

@@ -51,7 +51,10 @@ def _write_clips(clips: Iterable[Clip], folder: Path) -> dict[str, str]:
     licenses: dict[str, str] = {}
     with ExitStack() as files:
         index = files.enter_context(open(folder / INDEX, "w", encoding="utf-8"))
-        qpos, qvel, loads = (files.enter_context(_Table(folder / f"{key}.npy")) for key in ("qpos", "qvel", "contacts"))
+        qpos, qvel, loads, torque = (
+            files.enter_context(_Table(folder / f"{key}.npy", width))
+            for key, width in (("qpos", None), ("qvel", None), ("contacts", None), ("torque", len(first.joint_names)))
+        )
         for clip in itertools.chain([first], clips):
             _check_alike(clip, first)
             if clip.name in licenses:
@@ -61,6 +64,10 @@ def _write_clips(clips: Iterable[Clip], folder: Path) -> dict[str, str]:
             index.write(json.dumps({"name": clip.name, "length": clip.frames, **told}) + "\n")
             qpos.append(clip.qpos)
             qvel.append(clip.qvel)
+            if clip.torque is None:
+                torque.skip(clip.frames)
+            else:
+                torque.append(clip.torque)
             if clip.contacts is None:
                 loads.skip(clip.frames)
             elif loads.width in (None, clip.contacts.shape[1]):
@@ -86,11 +93,11 @@ def _check_alike(clip: Clip, first: Clip) -> None:
 class _Table:
     """An `.npy` file of float64 rows while it grows; rows that nobody knows are infinite."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, width: int | None = None) -> None:
         self._file = open(path, "xb")  # noqa: SIM115 - closed by __exit__
         self._file.seek(_HEADER_BYTES)
         self.rows = 0
-        self.width: int | None = None  # the first known rows'
+        self.width = width  # None: the first known rows'
         self._owed = 0  # unknown rows from before that
 
     def __enter__(self) -> _Table:

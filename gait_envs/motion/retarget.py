@@ -108,6 +108,7 @@ def retarget(
         license=origin["license"],
         name=motion.name,
         contacts=load.contact_force,
+        torque=load.torque,
         meta=meta,
     )
     return Retargeted(clip, targets, landmarks, quality, found)

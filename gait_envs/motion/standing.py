@@ -24,9 +24,10 @@ def standing(poses: Poses, fps: float, body: Body) -> np.ndarray:
 
 
 def with_contacts(clip: Clip, body: Body) -> Clip:
-    """The clip with the forces under its soles: its own, or else estimated as those of a retargeted clip are."""
+    """The clip with the forces under its soles: its own, or else, torques too, estimated as retargeting does."""
     if clip.contacts is not None:
         return clip
     contact = standing(robot_poses(clip.qpos, body), clip.fps, body)
-    force = carry(clip.qpos, clip.fps, contact, body).contact_force
-    return replace(clip, contacts=force, meta=clip.meta | {"contacts": "estimated by inverse dynamics"})
+    load = carry(clip.qpos, clip.fps, contact, body)
+    meta = clip.meta | {"contacts": "estimated by inverse dynamics"}
+    return replace(clip, contacts=load.contact_force, torque=load.torque, meta=meta)

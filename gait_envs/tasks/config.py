@@ -156,6 +156,7 @@ class TrackConfig(TaskConfig):
     # rests on nothing: training diverges by it. So an episode ends there, unless it is to be measured.
     whole_clips: bool = False  # go on to a clip's last frame, not only as far as its frames to come reach
     action_base: str = "reference"  # what an action of zero asks for: the next frame, or the "home" pose
+    feed_forward: bool = False  # also ask for the torques that the clip needs, where it knows them
     pose_sharpness: float = 3.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
     rate_sharpness: float = 0.01  # s²/rad², k of the joint rates'
     action_gain: float = 0.5  # share of a joint's half range that a full action moves its target by
@@ -205,6 +206,7 @@ class HumanoidTrackConfig(TrackConfig):
     pose_sharpness: float = 2.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
     rate_sharpness: float = 0.05  # s²/rad², k of the joint rates'
     action_gain: float = 0.3  # share of a joint's half range that a full action moves its target by
+    feed_forward: bool = True  # also ask for the torques that the clip needs, where it knows them
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:

@@ -108,6 +108,11 @@ class TrackTask(WalkTask):
         """The reference's loads on the soles, (n, 4) N; infinite where it does not know them."""
         return self.clips.contacts[self.clips.index_at(memory.clip, memory.frame)]
 
+    def planned_torque(self, memory: TrackMemory) -> np.ndarray:
+        """The joint torques that the reference needs, (n, joints) N·m; zero where it does not know them."""
+        torque = self.clips.torque[self.clips.index_at(memory.clip, memory.frame)]
+        return np.where(np.isfinite(torque), torque, 0.0)
+
     def phase(self, memory: TrackMemory) -> np.ndarray:
         """How far through its clip each is, (n,): 0 at the first frame, 1 at the last."""
         last = self.clips.lengths[memory.clip] - 1
@@ -183,13 +188,16 @@ class TrackTask(WalkTask):
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
         """Servo targets (n, nu) rad: the reference's next pose, or the home pose, corrected by the action.
 
-        A servo whose damping would hold a moving target back is given it that much earlier (`Robot.lead`).
+        A servo whose damping would hold a moving target back is given it that much earlier (`Robot.lead`). With
+        `feed_forward` the target also lies ahead by as much as the servo gives way under the clip's own torque.
         """
         assert isinstance(memory, TrackMemory)
         robot, config = self.robot, self._track_config
         if config.action_base == "home":
             return super().target(action, memory)
         base = memory.reference_qpos[:, 7:] + robot.lead * memory.reference_qvel[:, 6:]
+        if config.feed_forward:
+            base += self.planned_torque(memory) / robot.stiffness
         scale = config.action_gain * robot.action_scale
         return servo_target(action, base, scale, robot.target_lower, robot.target_upper)
 
