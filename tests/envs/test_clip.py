@@ -41,7 +41,8 @@ def sample(frames: int = 6, **changes: Any) -> Clip:
 
 
 def test_a_clip_survives_its_file(tmp_path: Path) -> None:
-    clip = sample(contacts=np.arange(24.0).reshape(6, 4), meta={"speed": 0.5, "über": [1, 2]}, name="drift")
+    loads, torque = np.arange(24.0).reshape(6, 4), np.arange(54.0).reshape(6, 9)
+    clip = sample(contacts=loads, torque=torque, meta={"speed": 0.5, "über": [1, 2]}, name="drift")
     path = save_clip(tmp_path / "deep" / "drift.npz", clip)
     back = load_clip(path)
     for field in dataclasses.fields(Clip):

@@ -24,7 +24,7 @@ def some_clips() -> list[Clip]:
     loads = np.arange(28.0).reshape(7, 4)
     return [
         wander(5, 0, loop=True, meta={"subject": "a", "quality": {"speed": 0.5}}),
-        wander(7, 1, contacts=loads, source="elsewhere", meta={"subject": "ü"}),
+        wander(7, 1, contacts=loads, torque=loads[:, :2], source="elsewhere", meta={"subject": "ü"}),
         wander(9, 2, loop=True),
     ]
 
@@ -43,7 +43,15 @@ def test_a_packed_set_answers_bit_for_bit_the_same(packed: PackedClips) -> None:
         lambda found: found.sample(which, time),
         lambda found: found.at(which, frame),
         lambda found: found.draw(np.random.default_rng(1), 100),
-        lambda found: (found.contacts, found.speeds, found.turns, found.strides, found.durations, found.weights),
+        lambda found: (
+            found.contacts,
+            found.torque,
+            found.speeds,
+            found.turns,
+            found.strides,
+            found.durations,
+            found.weights,
+        ),
     ):
         for one, other in zip(query(loose), query(mapped), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -95,6 +103,12 @@ def test_loads_that_nobody_knows_are_infinite(tmp_path: Path) -> None:
     packed = pack(clips, tmp_path / "some")
     np.testing.assert_array_equal(packed.contacts, np.repeat([[np.inf] * 2, [1] * 2, [np.inf] * 2], [5, 6, 4], axis=0))
     assert [view.contacts is None for view in packed] == [True, False, True]
+
+
+def test_torques_that_nobody_knows_are_infinite(tmp_path: Path) -> None:
+    packed = pack([wander(5, 0), wander(6, 1, torque=np.ones((6, 2))), wander(4, 2)], tmp_path / "set")
+    np.testing.assert_array_equal(packed.torque, np.repeat([[np.inf] * 2, [1] * 2, [np.inf] * 2], [5, 6, 4], axis=0))
+    assert [view.torque is None for view in packed] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +198,7 @@ def cut(folder: Path) -> None:
         (edit("clips.jsonl", length=1), "line 1: length is 1, at least 2"),
         (edit("clips.jsonl", length=6), r"qpos.npy: holds .*\(21, 9\), the set asks .*\(22, 9\)"),
         (edit("clips.jsonl", name="wander_1"), "line 2: the name 'wander_1' comes twice"),
-        (edit("packed.json", format_version=2), "packed.json: format_version is 2, this GaitNet reads 1"),
+        (edit("packed.json", format_version=1), "packed.json: format_version is 1, this GaitNet reads 2"),
         (edit("packed.json", drop="fps"), "packed.json: missing fps; it holds format_version, model"),
         (write("packed.json", "[1]"), "packed.json: expected an object"),
         (edit("packed.json", joint_names=["hip"]), r"qpos.npy: holds .* the set asks for float64 of \(21, 8\)"),
