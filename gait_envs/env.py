@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -11,9 +11,16 @@ from gymnasium import spaces
 
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
-from gait_envs.models.robot import wildrobot
+from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.render import Offscreen, Window
-from gait_envs.tasks.config import TrackConfig, WalkConfig, build
+from gait_envs.tasks.config import (
+    HumanoidTrackConfig,
+    HumanoidWalkConfig,
+    TaskConfig,
+    TrackConfig,
+    WalkConfig,
+    build,
+)
 from gait_envs.tasks.track import TrackTask
 from gait_envs.tasks.walk import WalkTask
 
@@ -23,15 +30,28 @@ if TYPE_CHECKING:
 RENDER_MODES = ["human", "rgb_array", "depth_array"]
 
 
-TASKS = {"walk": (WalkTask, WalkConfig), "track": (TrackTask, TrackConfig)}
+class TaskKind(NamedTuple):
+    """A body, what it has to do, and the options of that with the body's own defaults."""
+
+    robot: Callable[[], Robot]
+    task: Callable[..., WalkTask]
+    config: type[TaskConfig]
+
+
+TASKS = {
+    "walk": TaskKind(wildrobot, WalkTask, WalkConfig),
+    "track": TaskKind(wildrobot, TrackTask, TrackConfig),
+    "humanoid_walk": TaskKind(humanoid, WalkTask, HumanoidWalkConfig),
+    "humanoid_track": TaskKind(humanoid, TrackTask, HumanoidTrackConfig),
+}
 
 
 def make_task(name: str, config: Mapping[str, Any]) -> WalkTask:
-    """A task on WildRobot with these settings; unknown names and keys are errors."""
+    """A task on its body with these settings; unknown names and keys are errors."""
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}; known are {', '.join(TASKS)}")
-    task, settings = TASKS[name]
-    return task(wildrobot(), build(settings, config, f"the {name} task"))  # type: ignore[arg-type]
+    kind = TASKS[name]
+    return kind.task(kind.robot(), build(kind.config, config, f"the {name} task"))
 
 
 def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
@@ -40,8 +60,8 @@ def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
     return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, (actions,), np.float32)
 
 
-class WildRobotEnv(gymnasium.Env):
-    """A small biped that walks to a commanded velocity (`WalkConfig`) or follows a clip (`TrackConfig`).
+class GaitEnv(gymnasium.Env):
+    """A body that walks to a commanded velocity (`WalkConfig`) or follows a clip (`TrackConfig`).
 
     Reset options: `command` (vx m/s, vy m/s, yaw rate rad/s), `qpos` and `qvel` of the start.
     """
@@ -53,7 +73,8 @@ class WildRobotEnv(gymnasium.Env):
             raise ValueError(f"unknown render_mode {render_mode!r}; allowed are None, {', '.join(RENDER_MODES)}")
         self.render_mode = render_mode
         # Truncation is the `TimeLimit` wrapper's; the core knows the limit for `success` and the curriculum.
-        self.core = Core(make_task(task, config), 1, threads=1, max_episode_steps=EPISODE_STEPS)
+        self.core = Core(make_task(task, config), 1, threads=1, max_episode_steps=EPISODE_STEPS[task])
+        self.metadata = self.metadata | {"render_fps": round(self.core.robot.control_rate)}
         self.observation_space, self.action_space = make_spaces(self.core.task)
         self._data: mujoco.MjData | None = None
         self._offscreen: Offscreen | None = None
@@ -99,7 +120,7 @@ class WildRobotEnv(gymnasium.Env):
         if self.render_mode == "human":
             if self._window is None:
                 self._window = Window(self.model)
-            self._window.show(self.data.qpos, self.data.qvel)
+            self._window.show(self.data.qpos, self.data.qvel, self.core.robot.dt)
             return None
         if self._offscreen is None:
             self._offscreen = Offscreen(self.model)

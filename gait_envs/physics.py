@@ -24,7 +24,7 @@ class State:
     foot_force: np.ndarray  # (n, 4) N, left toe, left heel, right toe, right heel
     foot_pos: np.ndarray  # (n, 2, 3) m, centre of each sole
     foot_vel: np.ndarray  # (n, 2, 3) m/s
-    torque: np.ndarray  # (n, nu) N·m of the servos
+    torque: np.ndarray  # (n, nu) N·m of the servos, over the last physics step
     body_pos: np.ndarray  # (n, bodies, 3) m, origins of the robot's bodies, the root first
 
     def where(self, mask: np.ndarray, other: State) -> State:
@@ -44,6 +44,7 @@ class Physics:
         bind = self.batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._sensors, self._force, self._xpos = bind("sensordata"), bind("actuator_force"), bind("xpos")
+        self._qacc = bind("qacc") if robot.traits.gains is not None else None
         self.diverged = np.zeros(n, dtype=bool)
         self.batch.reset()
 
@@ -84,21 +85,50 @@ class Physics:
             qpos=self._qpos.copy(),
             qvel=self._qvel.copy(),
             gyro=sensors[:, robot.gyro].copy(),
-            foot_force=sensors[:, robot.touch].copy(),
+            foot_force=self._foot_force(),
             foot_pos=sensors[:, robot.foot_pos].reshape(n, 2, 3).copy(),
             foot_vel=sensors[:, robot.foot_vel].reshape(n, 2, 3).copy(),
-            torque=self._force.copy(),
+            torque=self._torque(),
             body_pos=self._xpos.reshape(n, -1, 3)[:, robot.pelvis :].copy(),
         )
 
+    def _foot_force(self) -> np.ndarray:
+        """Loads on the soles, (n, 4) N; toes that bend bear with the ball of their foot."""
+        force = self._sensors[:, self.robot.touch].copy()
+        if self.robot.toe_touch is not None:
+            toes = self._sensors[:, self.robot.toe_touch]
+            force[:, 0] += toes[:, 0] + toes[:, 1]
+            force[:, 2] += toes[:, 2] + toes[:, 3]
+        return force
+
+    def _torque(self) -> np.ndarray:
+        """What the servos applied, (n, nu) N·m.
+
+        MuJoCo reports the force at the start of a step; stable PD's is that less what follows from moving on, h kp q̇
+        + h kd q̈ (`StablePD.torque_at`).
+        """
+        if self._qacc is None:
+            return self._force.copy()
+        model, h = self.robot.model, self.robot.model.opt.timestep
+        own = self.batch._expanded  # gains of each simulation, where they are randomised
+        kp = own.get("actuator_gainprm", model.actuator_gainprm[None])[..., 0]
+        kd = -own.get("actuator_biasprm", model.actuator_biasprm[None])[..., 2]
+        acceleration = self._qacc[:, 6:]
+        before = self._qvel[:, 6:] - h * acceleration
+        return self._force - h * (kp * before + kd * acceleration)
+
     def lowest_sole(self, qpos: np.ndarray) -> float:
-        """Height of the lowest corner of the soles in a pose (nq,), m; negative is inside the floor."""
+        """Height of the lowest point of the soles in a pose (nq,), m; negative is inside the floor."""
         model, data = self.robot.model, self._scratch
         data.qpos[:] = qpos
         mujoco.mj_kinematics(model, data)
         rotation = data.geom_xmat[self.robot.soles].reshape(-1, 3, 3)
-        # The lowest corner of a box lies its half sizes' shadow on the vertical below its centre.
-        shadow = (np.abs(rotation[:, 2, :]) * model.geom_size[self.robot.soles]).sum(axis=1)
+        # The lowest corner of a box lies its half sizes' shadow on the vertical below its centre; a capsule is a box
+        # without width, its radius thick.
+        round_ = model.geom_type[self.robot.soles, None] == mujoco.mjtGeom.mjGEOM_CAPSULE
+        size = model.geom_size[self.robot.soles]
+        half = np.where(round_, size[:, 1:2] * [0.0, 0.0, 1.0], size)
+        shadow = (np.abs(rotation[:, 2, :]) * half).sum(axis=1) + np.where(round_[:, 0], size[:, 0], 0.0)
         return float((data.geom_xpos[self.robot.soles, 2] - shadow).min())
 
     @property

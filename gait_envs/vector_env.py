@@ -17,7 +17,7 @@ from gait_envs.render import Offscreen
 
 
 class GaitVectorEnv(VectorEnv):
-    """Many WildRobots at once; sub-environment i equals the scalar environment seeded `seed + i`.
+    """Many bodies at once; sub-environment i equals the scalar environment seeded `seed + i`.
 
     In `SAME_STEP` mode `info` holds `final_obs` (n, size) and `final_info` with the masks `_final_obs` and
     `_final_info`; in `DISABLED` mode pass `options={"reset_mask": mask}` to reset some.
@@ -30,7 +30,7 @@ class GaitVectorEnv(VectorEnv):
         num_envs: int = 1,
         *,
         task: str = "walk",
-        max_episode_steps: int = EPISODE_STEPS,
+        max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         threads: int = 0,
         render_mode: str | None = None,
@@ -43,12 +43,13 @@ class GaitVectorEnv(VectorEnv):
         made = make_task(task, config)
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self.metadata = self.metadata | {"autoreset_mode": AutoresetMode(autoreset_mode)}
+        own = {"autoreset_mode": AutoresetMode(autoreset_mode), "render_fps": round(made.robot.control_rate)}
+        self.metadata = self.metadata | own
         self.core = Core(
             made,
             num_envs,
             threads=threads,
-            max_episode_steps=max_episode_steps,
+            max_episode_steps=EPISODE_STEPS[task] if max_episode_steps is None else max_episode_steps,
             autoreset_mode=AutoresetMode(autoreset_mode),
         )
         self.single_observation_space, self.single_action_space = make_spaces(made)

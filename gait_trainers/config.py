@@ -230,7 +230,7 @@ def env_options(env_id: str) -> Any:
     from gait_envs import IDS
     from gait_envs.env import TASKS
 
-    return TASKS[IDS[env_id]][1] if env_id in IDS else None  # an id from elsewhere checks its own
+    return TASKS[IDS[env_id]].config if env_id in IDS else None  # an id from elsewhere checks its own
 
 
 def dump_yaml(config: TrainConfig) -> str:

@@ -232,13 +232,16 @@ def describe_action(task: WalkTask) -> dict[str, Any]:
     base, scale = "home_rad", robot.action_scale
     if isinstance(config, TrackConfig) and config.action_base == "reference":
         base, scale = "reference_rad", config.action_gain * robot.action_scale  # of the clip's next frame
+        if robot.lead.any():
+            base = "reference_rad + lead_s * reference_rad_s"
     return {
         "outputs": dict(zip(OUTPUTS, ("clipped to [-1, 1]; use this", "before clipping", "exploration"), strict=True)),
         "joints": list(robot.joint_names),
         "home_rad": robot.home.tolist(),
         "scale_rad": scale.tolist(),
-        "lower_rad": robot.lower.tolist(),
-        "upper_rad": robot.upper.tolist(),
+        "lower_rad": robot.target_lower.tolist(),
+        "upper_rad": robot.target_upper.tolist(),
+        **({"lead_s": robot.lead.tolist()} if robot.lead.any() else {}),
         "filter_alpha": config.action_filter,
         "filter": "filtered = filter_alpha * action + (1 - filter_alpha) * filtered",
         "target_rad": f"clip({base} + scale_rad * filtered, lower_rad, upper_rad)",

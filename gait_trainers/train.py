@@ -22,7 +22,7 @@ import gait_envs  # noqa: F401 - registers the environments
 from gait_envs.motion.clip import Clip, check_fits
 from gait_envs.motion.features import clip_features
 from gait_envs.motion.gait import mirror
-from gait_envs.motion.library import EMBEDDED, load_clips
+from gait_envs.motion.library import EMBEDDED_SETS, load_clips
 from gait_trainers.amp.callback import AMPCallback
 from gait_trainers.amp.discriminator import Discriminator
 from gait_trainers.amp.reward import AMPRewardWrapper
@@ -131,7 +131,8 @@ def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
 def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
     """The clips that count as real, with their mirror images where the configuration says so."""
     robot = base.env.unwrapped.core.robot  # type: ignore[attr-defined]
-    clips = list(load_clips(config.amp.data or config.env.kwargs.get("reference") or EMBEDDED))
+    source = config.amp.data or config.env.kwargs.get("reference") or EMBEDDED_SETS[robot.name]
+    clips = list(load_clips(source))
     for clip in clips:
         check_fits(clip, robot.joint_names, robot.control_rate)
     return clips + [mirror(clip) for clip in clips] if config.amp.mirror else clips
@@ -139,7 +140,9 @@ def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
 
 def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
     """Windows of the clips that the discriminator takes for real."""
-    return ReferenceWindows([clip_features(clip) for clip in reference_clips(config, base)], config.amp.frames)
+    scale = base.env.unwrapped.core.robot.traits.contact_scale  # type: ignore[attr-defined]
+    clips = reference_clips(config, base)
+    return ReferenceWindows([clip_features(clip, scale) for clip in clips], config.amp.frames)
 
 
 def build_amp(config: TrainConfig, base: SB3VecEnv, reference: ReferenceWindows) -> AMPCallback:

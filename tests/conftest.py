@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 
 import hypothesis
+import numpy as np
 import pytest
 
-from gait_envs.models.robot import wildrobot
-from gait_envs.motion.clip import save_clip
+from gait_envs.models.robot import humanoid, wildrobot
+from gait_envs.motion.clip import Clip, save_clip, velocities
 from gait_envs.motion.gait import natural_gait, walk_clip
+from gait_envs.physics import Physics
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
@@ -26,3 +28,37 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> str:
         clip = walk_clip(natural_gait(speed), wildrobot().joint_names)
         save_clip(folder / f"{clip.name}.npz", clip)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def human_reference(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of two looping clips of the human body, drawn here: 0.8 and 1.2 m/s."""
+    folder = tmp_path_factory.mktemp("human_reference")
+    for speed in (0.8, 1.2):
+        save_clip(folder / f"human_{10 * speed:.0f}.npz", human_clip(speed))
+    return str(folder)
+
+
+def human_clip(speed: float, frames: int = 37, fps: float = 30.0) -> Clip:
+    """One cycle in which legs and arms swing, everything else stirs, and the lowest sole stays on the floor.
+
+    Nothing that a person could do, but every number of it moves.
+    """
+    robot = humanoid()
+    names = robot.joint_names
+    phase = 2 * np.pi * np.arange(frames) / (frames - 1)
+    qpos = np.tile(robot.home_qpos, (frames, 1))
+    qpos[:, 0] = speed * np.arange(frames) / fps
+    qpos[:, 1] = 0.01 * np.sin(phase)
+    qpos[:, 7:] += 0.02 * np.sin(phase[:, None] + np.arange(len(names)))
+    for side, shift in (("left", 0.0), ("right", np.pi)):
+        for joint, size, lag in (("hip_flexion", 0.25, 0.0), ("arm_flexion", 0.25, np.pi)):
+            qpos[:, 7 + names.index(f"{side}_{joint}")] += size * np.sin(phase + shift + lag)
+        qpos[:, 7 + names.index(f"{side}_knee_flexion")] += 0.25 * (1 + np.cos(phase + shift))
+    qpos[:, 7:] = np.clip(qpos[:, 7:], robot.lower, robot.upper)
+    physics = Physics(robot, 1, 1)
+    qpos[:, 2] -= [physics.lowest_sole(pose) for pose in qpos]
+    contacts = 360.0 * (1 + np.sin(phase[:, None] + [0.0, 0.5, 3.1, 3.6]))
+    return Clip(
+        qpos, velocities(qpos, fps), fps, names, True, "humanoid", "a test", "MIT", f"human_{speed:g}", contacts
+    )

@@ -11,7 +11,7 @@ def low_pass(action: Array, previous: Array, alpha: float) -> Array:
 
 
 def servo_target(action: Array, home: Array, scale: Array, lower: Array, upper: Array) -> Array:
-    """Action (n, nu) in [-1, 1] about the home pose, `scale` rad a unit, within the joint's range."""
+    """Action (n, nu) in [-1, 1] about the home pose, `scale` rad a unit, kept within the limits."""
     xp = array_namespace(action)
     return xp.minimum(xp.maximum(home + scale * action, lower), upper)
 

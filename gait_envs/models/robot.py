@@ -9,33 +9,43 @@ import mujoco
 import numpy as np
 
 from gait_envs.assets import asset_path
+from gait_envs.models.servo import use_stable_pd_servos
+from gait_envs.models.traits import TRAITS, Traits
 
 FEET = ("left", "right")
 SOLES = ("left_toe", "left_heel", "right_toe", "right_heel")
+TOES = ("left_big_toe", "left_small_toes", "right_big_toe", "right_small_toes")  # of a foot that bends
 
 
 @dataclass(frozen=True, eq=False)
 class Robot:
     """What the rest of the code needs to know of a model; arrays are in actuator order.
 
-    The model must have a free root joint first, one position servo a joint, an `imu` site with a `gyro`,
-    touch sensors named as `SOLES`, `<side>_sole_pos` and `<side>_sole_vel` sensors and a `home` keyframe.
+    The model must have a free root joint first, one position servo a joint (or motor, where the traits have gains), an
+    `imu` site with a `gyro`, geoms and touch sensors named as `SOLES` (and `TOES`, or none of these),
+    `<side>_sole_pos` and `<side>_sole_vel` sensors and a `home` keyframe.
     """
 
     name: str
     model: mujoco.MjModel
+    traits: Traits
     joint_names: tuple[str, ...]
     lower: np.ndarray  # (nu,) rad
     upper: np.ndarray  # (nu,) rad
+    target_lower: np.ndarray  # (nu,) rad, of a servo's target
+    target_upper: np.ndarray  # (nu,) rad
+    lead: np.ndarray  # (nu,) s, kd / kp: by how much a target must run ahead for the damping not to hold it back
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
     action_scale: np.ndarray  # (nu,) rad a unit of action moves the target: half the joint's range
     mass: float  # kg
     pelvis: int  # body id of the root
+    ends: np.ndarray  # (k,) body ids of the traits' `ends`
     floor: int  # geom id
-    soles: np.ndarray  # (4,) geom ids in `SOLES` order
+    soles: np.ndarray  # (4 or 8,) geom ids in `SOLES` order, then `TOES`
     gyro: slice  # in sensordata
     touch: slice  # (4,) N
+    toe_touch: slice | None  # (4,) N, of the toes before the ball of the foot
     foot_pos: slice  # (2·3,) m
     foot_vel: slice  # (2·3,) m/s
     substeps: int  # physics steps a control step
@@ -66,14 +76,19 @@ def _sensor_run(model: mujoco.MjModel, names: tuple[str, ...]) -> slice:
     return slice(starts[0], ends[-1])
 
 
-def load_robot(asset: str, control_rate: float = 50.0) -> Robot:
-    """Compile a model from the assets and resolve its names; cached, as compiling takes a while."""
-    return _load(asset, float(control_rate))
+def load_robot(asset: str, control_rate: float | None = None) -> Robot:
+    """Compile a model from the assets and resolve its names; cached, as compiling takes a while.
+
+    control_rate: Hz, None for the robot's own
+    """
+    return _load(asset, None if control_rate is None else float(control_rate))
 
 
 @functools.lru_cache(maxsize=8)
-def _load(asset: str, control_rate: float) -> Robot:
+def _load(asset: str, control_rate: float | None) -> Robot:
     model = mujoco.MjModel.from_xml_path(str(asset_path(asset)))
+    traits = TRAITS[asset.split("/")[0]]
+    control_rate = control_rate or traits.control_rate
     # MuJoCo would put a diverging simulation back to its defaults and say nothing; we end the episode instead.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     substeps = round(1.0 / (control_rate * model.opt.timestep))
@@ -82,23 +97,32 @@ def _load(asset: str, control_rate: float) -> Robot:
     joints = [int(j) for j in model.actuator_trnid[:, 0]]
     if [int(model.jnt_qposadr[j]) for j in joints] != list(range(7, model.nq)):
         raise ValueError(f"{asset}: actuators must drive every joint after the root, in joint order")
+    names = tuple(model.joint(j).name for j in joints)
     lower, upper = model.jnt_range[joints].T.copy()
-    home = model.key("home")
+    lead = np.zeros(len(joints)) if traits.gains is None else _give_servos(model, names, traits)
+    home = model.key("home").qpos.copy()
+    toes = TOES if any(model.sensor(i).name == TOES[0] for i in range(model.nsensor)) else ()
     return Robot(
         name=asset.split("/")[0],
         model=model,
-        joint_names=tuple(model.joint(j).name for j in joints),
+        traits=traits,
+        joint_names=names,
         lower=lower,
         upper=upper,
-        home=home.ctrl.copy(),
-        home_qpos=home.qpos.copy(),
+        target_lower=lower - traits.reach,
+        target_upper=upper + traits.reach,
+        lead=lead,
+        home=home[7:].copy(),
+        home_qpos=home,
         action_scale=0.5 * (upper - lower),
         mass=float(model.body_subtreemass[1]),
         pelvis=1,
+        ends=np.array([model.body(name).id for name in traits.ends]),
         floor=model.geom("floor").id,
-        soles=np.array([model.geom(name).id for name in SOLES]),
+        soles=np.array([model.geom(name).id for name in (*SOLES, *toes)]),
         gyro=_sensor_run(model, ("gyro",)),
         touch=_sensor_run(model, SOLES),
+        toe_touch=_sensor_run(model, toes) if toes else None,
         foot_pos=_sensor_run(model, tuple(f"{side}_sole_pos" for side in FEET)),
         foot_vel=_sensor_run(model, tuple(f"{side}_sole_vel" for side in FEET)),
         substeps=substeps,
@@ -106,6 +130,25 @@ def _load(asset: str, control_rate: float) -> Robot:
     )
 
 
+def _give_servos(model: mujoco.MjModel, names: tuple[str, ...], traits: Traits) -> np.ndarray:
+    """Turn the motors of a model into stable PD servos with the traits' gains; returns their kd / kp, (nu,) s.
+
+    The motors' limits stay readable in `actuator_forcerange`, as the joints' strength, and are not enforced: they would
+    cut the force at the start of a physics step, not the one that acts over it (see `gait_envs.models.servo`).
+    """
+    assert traits.gains is not None
+    gains = np.array([traits.gains[name.removeprefix("left_").removeprefix("right_")] for name in names])
+    kp, kd = (np.concatenate([np.zeros(6), column]) for column in gains.T)
+    use_stable_pd_servos(model, kp, kd)
+    model.actuator_forcelimited[:] = False
+    return gains[:, 1] / gains[:, 0]
+
+
 def wildrobot() -> Robot:
     """The 3.4 kg, nine-servo biped."""
     return load_robot("wildrobot/scene.xml")
+
+
+def humanoid() -> Robot:
+    """The 73 kg human body, its 50 motors made stable PD servos."""
+    return load_robot("humanoid/scene.xml")

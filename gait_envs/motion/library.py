@@ -13,9 +13,10 @@ from gait_envs.motion.packed import SOLES, PackedClips, some
 from gait_envs.motion.sources import load_clips, open_clips
 from gait_envs.rotations import quat_conj, quat_mul, quat_slerp, wrap_angle, yaw_quat
 
-__all__ = ["EMBEDDED", "MotionLibrary", "load_clips", "open_clips", "weights_from_failures"]
+__all__ = ["EMBEDDED", "EMBEDDED_SETS", "MotionLibrary", "load_clips", "open_clips", "weights_from_failures"]
 
-EMBEDDED = "wildrobot_walk"  # the reference that comes with the package
+EMBEDDED_SETS = {"wildrobot": "wildrobot_walk", "humanoid": "human_walk"}  # the references that come with the package
+EMBEDDED = EMBEDDED_SETS["wildrobot"]
 SNAP = 1e-6  # frames; a time so near a frame is that frame's: 0.06 s at 50 Hz is frame 3, not 2.9999...
 STRAIGHT = 1e-6  # rad; a loop that turns its heading by less does not turn
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gait_envs.motion.library import EMBEDDED
+from gait_envs.motion.library import EMBEDDED, EMBEDDED_SETS
 
 T = TypeVar("T")
 
@@ -30,6 +30,25 @@ TRACK_REWARD = {
     "action_rate": -0.1,
     "torque": -0.002,
     "slip": -1.0,
+}
+# Servo torque is priced by the work that it does: a human's are a thousand times WildRobot's, in squares.
+HUMANOID_REWARD = {
+    "tracking_lin_vel": 1.5,
+    "tracking_lateral": 0.3,
+    "tracking_heading": 0.5,
+    "alive": 0.5,
+    "cost_of_transport": -0.05,
+    "action_rate": -0.005,
+}
+HUMANOID_TRACK_REWARD = {
+    "track_pose": 1.0,
+    "track_velocity": 0.2,
+    "track_end_effector": 0.4,
+    "track_com": 0.4,
+    "track_root": 0.6,
+    "track_root_velocity": 0.4,
+    "track_turn": 0.6,
+    "action_rate": -0.005,
 }
 OBSERVATIONS = ("future", "phase", "none")
 ACTION_BASES = ("reference", "home")
@@ -137,6 +156,8 @@ class TrackConfig(TaskConfig):
     # rests on nothing: training diverges by it. So an episode ends there, unless it is to be measured.
     whole_clips: bool = False  # go on to a clip's last frame, not only as far as its frames to come reach
     action_base: str = "reference"  # what an action of zero asks for: the next frame, or the "home" pose
+    pose_sharpness: float = 3.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
+    rate_sharpness: float = 0.01  # s²/rad², k of the joint rates'
     action_gain: float = 0.5  # share of a joint's half range that a full action moves its target by
     max_distance: float = 0.25  # m, mean over the bodies from where they should be; more ends the episode, inf: never
 
@@ -149,9 +170,41 @@ class TrackConfig(TaskConfig):
         frames = self.future_frames
         if not frames or any(not isinstance(k, int) or k < 1 for k in frames) or list(frames) != sorted(set(frames)):
             raise ValueError(f"future_frames is {frames}, expected rising whole numbers of 1 or more")
-        for key in ("action_gain", "max_distance"):
+        for key in ("pose_sharpness", "rate_sharpness", "action_gain", "max_distance"):
             if not getattr(self, key) > 0:
                 raise ValueError(f"{key} is {getattr(self, key)}, allowed is more than 0")
+
+
+@dataclass(frozen=True)
+class HumanoidWalkConfig(WalkConfig):
+    """Walking to a command, with a human body's figures."""
+
+    previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo
+    action_filter: float = 1.0  # share of the new action in the low-pass filter
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(HUMANOID_REWARD))
+    tracking_sharpness: float = 2.0  # s/m in exp(-k·|v - command|)
+    target_height: float = 0.9  # m
+    min_height: float = 0.6  # m; the root below this is a fall
+    max_height: float = 1.3  # m; above this it has been thrown
+    command_low: tuple[float, float, float] = (0.5, 0.0, 0.0)
+    command_high: tuple[float, float, float] = (1.5, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class HumanoidTrackConfig(TrackConfig):
+    """Following clips, with a human body's figures."""
+
+    previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo
+    action_filter: float = 1.0  # share of the new action in the low-pass filter
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(HUMANOID_TRACK_REWARD))
+    tracking_sharpness: float = 2.0  # s/m in exp(-k·|v - command|)
+    target_height: float = 0.9  # m
+    min_height: float = 0.6  # m; the root below this is a fall
+    max_height: float = 1.3  # m; above this it has been thrown
+    reference: str | tuple[str, ...] | None = EMBEDDED_SETS["humanoid"]
+    pose_sharpness: float = 1.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
+    rate_sharpness: float = 0.005  # s²/rad², k of the joint rates'
+    action_gain: float = 0.3  # share of a joint's half range that a full action moves its target by
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:

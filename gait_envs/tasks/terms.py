@@ -35,6 +35,16 @@ def squared(x: Array) -> Array:
     return xp.sum(x * x, axis=-1)
 
 
+def cost_of_transport(torque: Array, rate: Array, velocity: Array, weight: float, slow: float) -> Array:
+    """Mechanical power of the servos over weight times speed, without unit; braking costs as driving does.
+
+    torque (n, nu) N·m, rate (n, nu) rad/s, velocity (n, 2) m/s, weight N, slow m/s: the least speed divided by
+    """
+    xp = array_namespace(torque)
+    speed = xp.sqrt(velocity[..., 0] ** 2 + velocity[..., 1] ** 2)
+    return xp.sum(xp.abs(torque * rate), axis=-1) / (weight * xp.maximum(speed, xp.full_like(speed, slow)))
+
+
 def foot_load(foot_force: Array) -> Array:
     """Load on each foot, (n, 2) N, of the loads on toe and heel, (n, 4) N."""
     xp = array_namespace(foot_force)

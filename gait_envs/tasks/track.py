@@ -1,4 +1,4 @@
-"""Following reference clips frame by frame: the task of `GaitNet/WildRobotImitation-v0`."""
+"""Following reference clips frame by frame: `GaitNet/WildRobotImitation-v0` and `HumanoidImitation-v0`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gait_envs.physics import State
 from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_rotate, quat_to_rotvec, quat_yaw, yaw_quat
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import TrackConfig
-from gait_envs.tasks.walk import LOADED, Start, WalkMemory, WalkTask, numbers_option, observation_layout
+from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, numbers_option, observation_layout
 
-# Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components.
-POSE, POSE_RATE, ROOT, ROOT_VELOCITY, TURN, SOLES = 3.0, 0.01, 30.0, 6.0, 8.0, 40.0
+# Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components; the joints' are options.
+ROOT, ROOT_VELOCITY, TURN, ENDS, MASSES = 30.0, 6.0, 8.0, 40.0, 10.0
 COMMAND_WINDOW = 1.0  # s over which a clip's velocity is averaged into a command: about one stride
 
 
@@ -44,7 +44,8 @@ class TrackTask(WalkTask):
         **WalkTask.reward_terms,
         "track_pose": "bell of the joint angles' distance to the reference",
         "track_velocity": "bell of the joint rates' distance",
-        "track_end_effector": "bell of the soles' distance, relative to the root, heading frame (m)",
+        "track_end_effector": "bell of the feet's (and hands' and head's) distance, relative to the root, heading frame (m)",
+        "track_com": "bell of the distance of the bodies' centre, weighted by their masses (m)",
         "track_root": "bell of the root's distance (m)",
         "track_root_velocity": "bell of the root velocity's distance (m/s)",
         "track_turn": "bell of the root's turn away from the reference (rad)",
@@ -66,7 +67,9 @@ class TrackTask(WalkTask):
         # The last frame that is tracked, (clips,); a looping clip's only bounds where an episode may begin.
         self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
         self.commands = clip_commands(clips.qpos, clips.starts, clips.lengths, robot.dt)
-        self._ends = [robot.model.body(f"{side}_foot").id - robot.pelvis for side in ("left", "right")]
+        self._ends = robot.ends - robot.pelvis
+        masses = robot.model.body_mass[robot.pelvis :]
+        self._shares = masses / masses.sum()
 
     @property
     def clips(self) -> MotionLibrary:
@@ -178,13 +181,17 @@ class TrackTask(WalkTask):
         return self.commands[self.clips.index_at(memory.clip, memory.frame)]
 
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
-        """Servo targets (n, nu) rad: the reference's next pose, or the home pose, corrected by the action."""
+        """Servo targets (n, nu) rad: the reference's next pose, or the home pose, corrected by the action.
+
+        A servo whose damping would hold a moving target back is given it that much earlier (`Robot.lead`).
+        """
         assert isinstance(memory, TrackMemory)
         robot, config = self.robot, self._track_config
         if config.action_base == "home":
             return super().target(action, memory)
-        base, scale = memory.reference_qpos[:, 7:], config.action_gain * robot.action_scale
-        return servo_target(action, base, scale, robot.lower, robot.upper)
+        base = memory.reference_qpos[:, 7:] + robot.lead * memory.reference_qvel[:, 6:]
+        scale = config.action_gain * robot.action_scale
+        return servo_target(action, base, scale, robot.target_lower, robot.target_upper)
 
     def advance(self, memory: WalkMemory, state: State) -> WalkMemory:
         """Walking's, and how far the bodies are from where they should be."""
@@ -229,21 +236,22 @@ class TrackTask(WalkTask):
 
     def reward_functions(self, state: State, memory: WalkMemory) -> dict[str, Any]:
         assert isinstance(memory, TrackMemory)
-        qpos, qvel = memory.reference_qpos, memory.reference_qvel
+        qpos, qvel, config = memory.reference_qpos, memory.reference_qvel, self._track_config
         turn = lambda: quat_to_rotvec(quat_mul(quat_conj(state.qpos[:, 3:7]), qpos[:, 3:7]))  # noqa: E731
-        bell = lambda error, k: np.exp(-k * terms.squared(error))  # noqa: E731 - six uses below
+        bell = lambda error, k: np.exp(-k * terms.squared(error))  # noqa: E731 - seven uses below
         return super().reward_functions(state, memory) | {
-            "track_pose": lambda: bell(state.qpos[:, 7:] - qpos[:, 7:], POSE),
-            "track_velocity": lambda: bell(state.qvel[:, 6:] - qvel[:, 6:], POSE_RATE),
-            "track_end_effector": lambda: bell(self._sole_error(state, memory).reshape(len(qpos), -1), SOLES),
+            "track_pose": lambda: bell(state.qpos[:, 7:] - qpos[:, 7:], config.pose_sharpness),
+            "track_velocity": lambda: bell(state.qvel[:, 6:] - qvel[:, 6:], config.rate_sharpness),
+            "track_end_effector": lambda: bell(self._end_error(state, memory).reshape(len(qpos), -1), ENDS),
+            "track_com": lambda: bell((memory.error * self._shares[:, None]).sum(axis=1), MASSES),
             "track_root": lambda: bell(state.qpos[:, :3] - qpos[:, :3], ROOT),
             "track_root_velocity": lambda: bell(state.qvel[:, :3] - qvel[:, :3], ROOT_VELOCITY),
             "track_turn": lambda: bell(turn(), TURN),
-            "scuff": lambda: terms.scuff(state.foot_force, self.planned_load(memory), LOADED),
+            "scuff": lambda: terms.scuff(state.foot_force, self.planned_load(memory), self.robot.traits.loaded),
         }
 
-    def _sole_error(self, state: State, memory: TrackMemory) -> np.ndarray:
-        """Feet relative to the root in its heading frame, less where the reference has them, (n, 2, 3) m."""
+    def _end_error(self, state: State, memory: TrackMemory) -> np.ndarray:
+        """Ends relative to the root in its heading frame, less where the reference has them, (n, ends, 3) m."""
         relative = state.body_pos[:, self._ends] - state.body_pos[:, :1]
         wanted = self.reference_bodies(memory)
         wanted = wanted[:, self._ends] - wanted[:, :1]

@@ -1,4 +1,4 @@
-"""Walking to a commanded velocity: the observation, reward and failure of `GaitNet/WildRobot-v0`."""
+"""Walking to a commanded velocity: observation, reward and failure of `GaitNet/WildRobot-v0` and `Humanoid-v0`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 from gait_envs.control.position import action_holding, low_pass, servo_target
 from gait_envs.layout import Layout, Row
 from gait_envs.models.robot import Robot
-from gait_envs.motion.features import AMP_LAYOUT, amp_features
+from gait_envs.motion.features import amp_features, amp_layout
 from gait_envs.motion.library import MotionLibrary, load_clips
 from gait_envs.physics import State
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import TaskConfig, WalkConfig
 
-LOADED = 3.0  # N, a sole that bears more is in stance
-HEIGHT_WIDTH = 0.1  # m, of the bell around the target height
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
+GRAVITY = 9.81  # m/s²
+SLOW = 0.5  # m/s, below which a cost of transport counts as at this speed: standing has none
 DOWN = np.array([0.0, 0.0, -1.0])
 
 
@@ -55,9 +55,9 @@ class Start:
 
 
 def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
-    """The observation's table; 37 numbers with the default previous action."""
+    """The observation's table; WildRobot's has 37 numbers with the default previous action."""
     held = len(_held_actions(robot, config))
-    who = "waist, hips and knees" if config.previous_action == "legs" else "all servos"
+    who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
     return Layout(
         (
             Row("joint_position", len(robot.joint_names), "1", "(q - home) / half range, all servos", 5.0),
@@ -73,8 +73,8 @@ def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
 
 def _held_actions(robot: Robot, config: TaskConfig) -> np.ndarray:
     """Which servos' last action is observed."""
-    names = robot.joint_names
-    return np.array([i for i, n in enumerate(names) if config.previous_action == "all" or "ankle" not in n])
+    seen = lambda name: config.previous_action == "all" or any(part in name for part in robot.traits.legs)  # noqa: E731
+    return np.array([i for i, name in enumerate(robot.joint_names) if seen(name)])
 
 
 class WalkTask:
@@ -86,7 +86,7 @@ class WalkTask:
         self.robot, self.config = robot, config
         self.reweight(config.reward_weights)
         self.layout = observation_layout(robot, config)
-        self.amp_layout = AMP_LAYOUT
+        self.amp_layout = amp_layout(len(robot.joint_names), robot.traits.contact_scale)
         self._held = _held_actions(robot, config)
         self.library: MotionLibrary | None = None
         if config.reference is not None:
@@ -211,7 +211,7 @@ class WalkTask:
 
     def advance(self, memory: WalkMemory, state: State) -> WalkMemory:
         """The memory after the simulation: how long each foot has been, or was, in the air."""
-        loaded = terms.foot_load(state.foot_force) > LOADED
+        loaded = terms.foot_load(state.foot_force) > self.robot.traits.loaded
         return dataclasses.replace(
             memory,
             air_time=np.where(loaded, 0.0, memory.air_time + self.robot.dt),
@@ -221,7 +221,7 @@ class WalkTask:
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
         """Servo targets (n, nu) rad of a filtered action: about the home pose."""
         robot = self.robot
-        return servo_target(action, robot.home, robot.action_scale, robot.lower, robot.upper)
+        return servo_target(action, robot.home, robot.action_scale, robot.target_lower, robot.target_upper)
 
     def observe(self, state: State, memory: WalkMemory) -> np.ndarray:
         """The observation, (n, layout.size) float32."""
@@ -265,11 +265,12 @@ class WalkTask:
         "tracking_heading": "exp(-k/2·|heading - commanded heading|)",
         "air_time": "at each landing, seconds the foot was in the air, at most 0.4, less 0.2",
         "progress": "forward speed / commanded speed, within [-1, 1]",
-        "base_height": "bell of the root's height about the target, 0.1 m wide",
+        "base_height": "bell of the root's height about the target",
         "upright": "cosine of the root's tilt",
         "alive": "1 a step",
         "action_rate": "squared change of the action (a cost)",
         "torque": "squared servo torque, N²·m² (a cost)",
+        "cost_of_transport": "servo power Σ|τ q̇| / (weight · speed), speed at least 0.5 m/s (a cost)",
         "slip": "speed of the soles that bear load, m/s (a cost)",
         "vertical_velocity": "squared vertical speed of the root (a cost)",
         "roll_pitch_rate": "squared roll and pitch rate of the root (a cost)",
@@ -296,12 +297,17 @@ class WalkTask:
             ),
             "air_time": lambda: terms.swing(memory.swing_time, SHORT_SWING, LONG_SWING),
             "progress": lambda: terms.progress(velocity[:, 0], command[:, 0]),
-            "base_height": lambda: terms.near_height(state.qpos[:, 2], self.config.target_height, HEIGHT_WIDTH),
+            "base_height": lambda: terms.near_height(
+                state.qpos[:, 2], self.config.target_height, self.robot.traits.height_width
+            ),
             "upright": lambda: terms.upright(gravity),
             "alive": lambda: np.ones(len(velocity)),
             "action_rate": lambda: terms.squared(memory.action - memory.previous_action),
             "torque": lambda: terms.squared(state.torque),
-            "slip": lambda: terms.stance_slip(state.foot_force, state.foot_vel, LOADED),
+            "cost_of_transport": lambda: terms.cost_of_transport(
+                state.torque, state.qvel[:, 6:], state.qvel[:, :2], GRAVITY * self.robot.mass, SLOW
+            ),
+            "slip": lambda: terms.stance_slip(state.foot_force, state.foot_vel, self.robot.traits.loaded),
             "vertical_velocity": lambda: state.qvel[:, 2] ** 2,
             "roll_pitch_rate": lambda: terms.squared(state.gyro[:, :2]),
         }
@@ -330,7 +336,7 @@ class WalkTask:
             "speed_error": np.abs(velocity[:, 0] - memory.command[:, 0]),
             "lateral_error": np.abs(velocity[:, 1] - memory.command[:, 1]),
             "yaw_rate_error": np.abs(rate - memory.command[:, 2]),
-            "amp_obs": amp_features(state.qpos, state.qvel, state.foot_force),
+            "amp_obs": amp_features(state.qpos, state.qvel, state.foot_force, self.robot.traits.contact_scale),
         }
 
 

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import mujoco
@@ -28,6 +28,20 @@ INFO_KEYS = {
 }
 TRACK_KEYS = {"clip", "frame", "mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error"}
 MODES = list(AutoresetMode)
+
+
+class Body(NamedTuple):
+    """Figures of a body that its environments must show."""
+
+    name: str
+    joints: int
+    rate: int  # Hz
+    stands: float  # m, height of the root
+    camera: float  # m, from the camera to the body in front of it
+
+
+WILDROBOT = Body("wildrobot", 9, 50, 0.45, 1.75)
+HUMANOID = Body("humanoid", 50, 30, 0.9, 2.85)
 # Everything at once that draws from a sub-environment's generator.
 BUSY = {"randomize": {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2)}, "rsi_probability": 0.3}
 BUSY_WALK = BUSY | {"command_interval": 0.26, "curriculum": True}
@@ -39,35 +53,59 @@ def env_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(env_id: str) -> Callable[..., gymnasium.Env]:
-    """The scalar environment, as users make it; with the module's name, other processes find it too."""
-    return lambda **config: gymnasium.make(f"gait_envs:{env_id}", **config)
+def body(env_id: str) -> Body:
+    return HUMANOID if "Humanoid" in env_id else WILDROBOT
 
 
 @pytest.fixture
-def make_vec(env_id: str) -> Callable[..., GaitVectorEnv]:
+def usual(env_id: str, human_reference: str) -> dict[str, Any]:
+    """What an id is made with where a test says nothing else: the tests' own walk stands in for a captured one."""
+    return {"reference": human_reference} if IDS[env_id] == "humanoid_track" else {}
+
+
+@pytest.fixture
+def make(env_id: str, usual: dict) -> Callable[..., gymnasium.Env]:
+    """The scalar environment, as users make it; with the module's name, other processes find it too."""
+    return lambda **config: gymnasium.make(f"gait_envs:{env_id}", **(usual | config))
+
+
+@pytest.fixture
+def make_vec(env_id: str, usual: dict) -> Callable[..., GaitVectorEnv]:
     """The vector environment, as users make it."""
-    return lambda n, **config: gymnasium.make_vec(env_id, n, vectorization_mode="vector_entry_point", **config)
+    return lambda n, **config: gymnasium.make_vec(
+        env_id, n, vectorization_mode="vector_entry_point", **(usual | config)
+    )
 
 
 @pytest.fixture(scope="session")
-def finite(reference: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A clip of the reference that comes to an end."""
-    clip = dataclasses.replace(load_clips(reference)[1], loop=False)
-    return str(save_clip(tmp_path_factory.mktemp("finite") / "finite.npz", clip))
+def finite(reference: str, human_reference: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A clip of each body's reference that comes to an end."""
+    folder = tmp_path_factory.mktemp("finite")
+    return {
+        body.name: str(save_clip(folder / f"{body.name}.npz", dataclasses.replace(load_clips(source)[-1], loop=False)))
+        for body, source in ((WILDROBOT, reference), (HUMANOID, human_reference))
+    }
 
 
 @pytest.fixture(params=["default", "busy"])
-def settings(request: pytest.FixtureRequest, env_id: str, reference: str, finite: str) -> dict[str, Any]:
+def settings(
+    request: pytest.FixtureRequest, env_id: str, body: Body, reference: str, human_reference: str, finite: dict
+) -> dict[str, Any]:
     if request.param == "default":
         return {}
-    return BUSY_WALK | {"reference": reference} if IDS[env_id] == "walk" else BUSY | {"reference": (reference, finite)}
+    own = human_reference if body is HUMANOID else reference
+    return BUSY_WALK | {"reference": own} if walks(env_id) else BUSY | {"reference": (own, finite[body.name])}
 
 
-def actions_for(n: int, steps: int, seed: int = 0) -> np.ndarray:
-    """Random actions (steps, n, 9) of every temper: some rows flail and fall, some stand to the end."""
+def walks(env_id: str) -> bool:
+    """To a command, not along a clip."""
+    return "Imitation" not in env_id
+
+
+def actions_for(body: Body, n: int, steps: int, seed: int = 0) -> np.ndarray:
+    """Random actions (steps, n, joints) of every temper: some rows flail and fall, some stand to the end."""
     scale = np.resize([1.0, 0.0, 0.6, 0.03, 0.3], n)[:, None]
-    held = np.random.default_rng(seed).uniform(-1, 1, (steps // 8 + 1, n, 9)).repeat(8, axis=0)[:steps]
+    held = np.random.default_rng(seed).uniform(-1, 1, (steps // 8 + 1, n, body.joints)).repeat(8, axis=0)[:steps]
     return (scale * held).astype(np.float32)
 
 
@@ -96,10 +134,10 @@ def test_stable_baselines_finds_no_fault(make: Callable) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1234])
-def test_reset_forgets_what_was(make: Callable, settings: dict, seed: int) -> None:
+def test_reset_forgets_what_was(body: Body, make: Callable, settings: dict, seed: int) -> None:
     env = make(**settings)
     check_mujoco_reset_state(env, seed)
-    for action in actions_for(1, 60)[:, 0]:
+    for action in actions_for(body, 1, 60)[:, 0]:
         env.step(action)
     env.reset(seed=seed)
     fresh = make(**settings)
@@ -111,17 +149,18 @@ def test_reset_forgets_what_was(make: Callable, settings: dict, seed: int) -> No
 # -- spaces, types, seeds -------------------------------------------------------------------------------
 
 
-def test_spaces_and_rates(make: Callable) -> None:
+def test_spaces_and_rates(env_id: str, body: Body, make: Callable, make_vec: Callable) -> None:
     env = make().unwrapped
-    assert env.action_space == gymnasium.spaces.Box(-1.0, 1.0, (9,), np.float32)
+    assert env.action_space == gymnasium.spaces.Box(-1.0, 1.0, (body.joints,), np.float32)
     assert env.observation_space.shape == (env.core.task.layout.size,)
     assert env.observation_space.dtype == np.float32
     assert isinstance(env.model, mujoco.MjModel)
     assert isinstance(env.data, mujoco.MjData)
-    assert env.core.robot.dt == pytest.approx(0.02)
-    assert env.metadata["render_fps"] == round(1 / env.core.robot.dt)
+    assert env.core.robot.dt == pytest.approx(1 / body.rate)
+    assert env.metadata["render_fps"] == make_vec(1).metadata["render_fps"] == body.rate
+    assert type(env).metadata["render_fps"] == 50  # the class is not written to
     assert set(env.metadata["render_modes"]) == {"human", "rgb_array", "depth_array"}
-    assert gymnasium.spec(env.spec.id).max_episode_steps == EPISODE_STEPS == 500
+    assert gymnasium.spec(env.spec.id).max_episode_steps == EPISODE_STEPS[IDS[env_id]] == 10 * body.rate
 
 
 def test_walk_observes_37_numbers() -> None:
@@ -129,12 +168,12 @@ def test_walk_observes_37_numbers() -> None:
     assert gymnasium.make("GaitNet/WildRobot-v0", previous_action="all").observation_space.shape == (39,)
 
 
-def test_step_returns_python_types_and_constant_keys(env_id: str, make: Callable) -> None:
+def test_step_returns_python_types_and_constant_keys(body: Body, env_id: str, make: Callable) -> None:
     env = make()
     obs, first = env.reset(seed=3)
     rewards = {f"reward_{name}" for name in env.unwrapped.core.task.config.reward_weights}
-    assert set(first) == INFO_KEYS | rewards | (TRACK_KEYS if IDS[env_id] == "track" else set())
-    for action in actions_for(1, 80)[:, 0]:
+    assert set(first) == INFO_KEYS | rewards | (set() if walks(env_id) else TRACK_KEYS)
+    for action in actions_for(body, 1, 80)[:, 0]:
         obs, reward, terminated, truncated, info = env.step(action)
         assert obs.dtype == np.float32
         assert obs in env.observation_space
@@ -147,15 +186,15 @@ def test_step_returns_python_types_and_constant_keys(env_id: str, make: Callable
         if terminated:
             break
     assert terminated  # flailing falls
-    assert info["amp_obs"].shape == (29,)
+    assert info["amp_obs"].shape == (11 + 2 * body.joints,)
     assert info["command"].shape == (3,)
 
 
-def rollout(env: gymnasium.Env, seed: int | None, steps: int = 60) -> np.ndarray:
+def rollout(env: gymnasium.Env, body: Body, seed: int | None, steps: int = 60) -> np.ndarray:
     """Observations and rewards (steps + 1, size + 1) of a seeded life with resets."""
     obs, _ = env.reset(seed=seed)
     rows = [np.append(obs, 0.0)]
-    for action in actions_for(1, steps)[:, 0]:
+    for action in actions_for(body, 1, steps)[:, 0]:
         obs, reward, terminated, _, _ = env.step(action)
         rows.append(np.append(obs, reward))
         if terminated:
@@ -163,21 +202,21 @@ def rollout(env: gymnasium.Env, seed: int | None, steps: int = 60) -> np.ndarray
     return np.array(rows)
 
 
-def test_seeds_decide_everything(make: Callable, settings: dict) -> None:
+def test_seeds_decide_everything(body: Body, make: Callable, settings: dict) -> None:
     env = make(**settings)
-    first = rollout(env, 7)
-    np.testing.assert_array_equal(first, rollout(env, 7))
-    np.testing.assert_array_equal(first, rollout(make(**settings), 7))
-    assert not np.array_equal(first[0], rollout(env, 8)[0])
-    assert not np.array_equal(rollout(env, 7, 1)[0], rollout(env, None, 1)[0])  # no seed: the life goes on
+    first = rollout(env, body, 7)
+    np.testing.assert_array_equal(first, rollout(env, body, 7))
+    np.testing.assert_array_equal(first, rollout(make(**settings), body, 7))
+    assert not np.array_equal(first[0], rollout(env, body, 8)[0])
+    assert not np.array_equal(rollout(env, body, 7, 1)[0], rollout(env, body, None, 1)[0])  # no seed: the life goes on
 
 
-def test_no_observation_is_constant(env_id: str, make_vec: Callable) -> None:
+def test_no_observation_is_constant(body: Body, env_id: str, make_vec: Callable) -> None:
     env = make_vec(8)
     env.reset(seed=0)
-    observations = np.concatenate([env.step(action)[0] for action in actions_for(8, 120)])
+    observations = np.concatenate([env.step(action)[0] for action in actions_for(body, 8, 120)])
     lateral = env.core.task.layout.slices()["command"].start + 1  # 0 in walking's default range of commands
-    constant = [lateral] if IDS[env_id] == "walk" else []
+    constant = [lateral] if walks(env_id) else []
     assert np.flatnonzero(np.ptp(observations, axis=0) == 0).tolist() == constant
 
 
@@ -197,7 +236,7 @@ def live(env: Any, actions: np.ndarray, mode: AutoresetMode) -> list[tuple]:
 
 def length(env_id: str) -> int:
     """Steps of a comparison: where one can stand, beyond the time limit."""
-    return 520 if IDS[env_id] == "walk" else 200
+    return EPISODE_STEPS[IDS[env_id]] + 20 if walks(env_id) else 200
 
 
 @pytest.fixture(scope="session")
@@ -205,11 +244,11 @@ def scalar_lives() -> Callable[..., list[tuple]]:
     """Lives of five scalar environments under Gymnasium's own vector form, computed once each."""
     known: dict[tuple, list[tuple]] = {}
 
-    def of(env_id: str, config: dict, mode: AutoresetMode) -> list[tuple]:
-        key = (env_id, "reference" in config, mode)
+    def of(env_id: str, body: Body, config: dict, mode: AutoresetMode) -> list[tuple]:
+        key = (env_id, "randomize" in config, mode)
         if key not in known:
             env = SyncVectorEnv([lambda: gymnasium.make(env_id, **config)] * 5, autoreset_mode=mode)
-            known[key] = live(env, actions_for(5, length(env_id)), mode)
+            known[key] = live(env, actions_for(body, 5, length(env_id)), mode)
         return known[key]
 
     return of
@@ -236,11 +275,18 @@ def rows_that_ended(info: dict) -> dict:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_vector_equals_scalars_bit_for_bit(
-    env_id: str, make_vec: Callable, scalar_lives: Callable, settings: dict, mode: AutoresetMode, threads: int
+    env_id: str,
+    body: Body,
+    usual: dict,
+    make_vec: Callable,
+    scalar_lives: Callable,
+    settings: dict,
+    mode: AutoresetMode,
+    threads: int,
 ) -> None:
-    expected = [from_sync(result) for result in scalar_lives(env_id, settings, mode)]
+    expected = [from_sync(result) for result in scalar_lives(env_id, body, usual | settings, mode)]
     env = make_vec(5, threads=threads, autoreset_mode=mode, **settings)
-    found = live(env, actions_for(5, length(env_id)), mode)
+    found = live(env, actions_for(body, 5, length(env_id)), mode)
     assert len(found) == len(expected)
     falls = timeouts = 0
     for step, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
@@ -264,8 +310,8 @@ def test_vector_equals_scalars_bit_for_bit(
 
 
 @pytest.mark.parametrize("mode", MODES[:2], ids=lambda mode: mode.name)
-def test_one_alone_lives_as_among_many(make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
-    actions = actions_for(33, 200)  # 33: whole vector registers of numbers and a rest
+def test_one_alone_lives_as_among_many(body: Body, make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
+    actions = actions_for(body, 33, 200)  # 33: whole vector registers of numbers and a rest
     many = live(make_vec(33, autoreset_mode=mode, threads=2, **settings), actions, mode)
     for row in (0, 32):
         env = make_vec(1, autoreset_mode=mode, **settings)
@@ -277,12 +323,12 @@ def test_one_alone_lives_as_among_many(make_vec: Callable, settings: dict, mode:
             assert_same(ours[-1]["amp_obs"][0], theirs[-1]["amp_obs"][row], f"step {step}")
 
 
-def test_vector_form_says_what_it_is(make_vec: Callable, env_id: str) -> None:
+def test_vector_form_says_what_it_is(body: Body, make_vec: Callable, env_id: str) -> None:
     assert make_vec(2).metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     env = make_vec(3, autoreset_mode="SameStep")
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     assert GaitVectorEnv.metadata.get("autoreset_mode") is None  # the class is not written to
-    assert env.action_space.shape == (3, 9)
+    assert env.action_space.shape == (3, body.joints)
     assert env.observation_space.shape == (3, env.core.task.layout.size)
     assert isinstance(env.model, mujoco.MjModel)
     assert env.spec.id == env_id
@@ -311,10 +357,10 @@ def test_vector_reseeds_only_what_is_asked(make_vec: Callable) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
-def test_what_is_returned_is_the_callers(make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
+def test_what_is_returned_is_the_callers(body: Body, make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
     """Later steps do not change it, and scribbling on it does not change later steps."""
     env, twin = (make_vec(4, autoreset_mode=mode, **settings) for _ in range(2))
-    actions = actions_for(4, 90)
+    actions = actions_for(body, 4, 90)
     for ours, theirs in zip(live(env, actions, mode), live(_Scribbler(twin), actions, mode), strict=True):
         assert_same(dict(enumerate(ours)), dict(enumerate(theirs)))
 
@@ -350,23 +396,23 @@ class _Scribbler:
 # -- elsewhere: processes, pickles, continuations -------------------------------------------------------
 
 
-def test_runs_in_gymnasiums_processes(make: Callable, make_vec: Callable) -> None:
+def test_runs_in_gymnasiums_processes(body: Body, make: Callable, make_vec: Callable) -> None:
     env = AsyncVectorEnv([make] * 2, context="forkserver")
     try:
-        found, expected = (live(e, actions_for(2, 20), AutoresetMode.NEXT_STEP) for e in (env, make_vec(2)))
+        found, expected = (live(e, actions_for(body, 2, 20), AutoresetMode.NEXT_STEP) for e in (env, make_vec(2)))
         for ours, theirs in zip(found, expected, strict=True):
             assert_same(dict(enumerate(ours[:-1])), dict(enumerate(theirs[:-1])))
     finally:
         env.close()
 
 
-def test_runs_in_stable_baselines_processes(make: Callable, make_vec: Callable) -> None:
+def test_runs_in_stable_baselines_processes(body: Body, make: Callable, make_vec: Callable) -> None:
     vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
     env, twin = vec_env.SubprocVecEnv([make] * 2, start_method="forkserver"), make_vec(2)
     try:
         env.seed(40)
         np.testing.assert_array_equal(env.reset(), twin.reset(seed=40)[0])
-        for action in actions_for(2, 20):
+        for action in actions_for(body, 2, 20):
             obs, reward, done, _ = env.step(action)
             ours = twin.step(action)
             np.testing.assert_array_equal(obs, ours[0])
@@ -383,11 +429,11 @@ def test_closes_twice(make: Callable, make_vec: Callable) -> None:
         env.close()
 
 
-def test_a_pickle_goes_on_where_it_was(make: Callable, settings: dict) -> None:
+def test_a_pickle_goes_on_where_it_was(body: Body, make: Callable, settings: dict) -> None:
     pickle.loads(pickle.dumps(make(**settings))).reset(seed=0)  # also before the first reset
     env = make(**settings)
     env.reset(seed=2)
-    actions = actions_for(1, 20)[:, 0]
+    actions = actions_for(body, 1, 20)[:, 0]
     for action in actions:
         env.step(action)
     twin = pickle.loads(pickle.dumps(env))
@@ -397,8 +443,8 @@ def test_a_pickle_goes_on_where_it_was(make: Callable, settings: dict) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES[:2], ids=lambda mode: mode.name)
-def test_a_saved_state_goes_on_bit_for_bit(make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
-    actions = actions_for(5, 240)
+def test_a_saved_state_goes_on_bit_for_bit(body: Body, make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
+    actions = actions_for(body, 5, 240)
     env = make_vec(5, autoreset_mode=mode, **settings)
     env.reset(seed=9)
     for action in actions[:121]:
@@ -430,30 +476,31 @@ def only_plain(value: Any) -> None:
 # -- time limits, failures, wrong use -------------------------------------------------------------------
 
 
-def test_truncation_is_the_time_limits(make: Callable) -> None:
+def test_truncation_is_the_time_limits(body: Body, make: Callable) -> None:
     env = make(max_episode_steps=7)
     env.reset(seed=0)
-    assert [env.step(np.zeros(9))[3] for _ in range(7)] == [False] * 6 + [True]
-    assert env.unwrapped.step(np.zeros(9))[3] is False
+    assert [env.step(np.zeros(body.joints))[3] for _ in range(7)] == [False] * 6 + [True]
+    assert env.unwrapped.step(np.zeros(body.joints))[3] is False
 
 
-def test_standing_to_the_end_is_a_success() -> None:
-    env = gymnasium.make("GaitNet/WildRobot-v0", reset_noise=0.0)
+@pytest.mark.parametrize("env_id", ["GaitNet/Humanoid-v0", "GaitNet/WildRobot-v0"])
+def test_standing_to_the_end_is_a_success(env_id: str, body: Body) -> None:
+    env = gymnasium.make(env_id, reset_noise=0.0)
     env.reset(seed=0)
-    steps = [env.step(np.zeros(9)) for _ in range(EPISODE_STEPS)]
-    assert [s[3] for s in steps] == [s[4]["success"] for s in steps] == [False] * 499 + [True]
+    steps = [env.step(np.zeros(body.joints)) for _ in range(10 * body.rate)]
+    assert [s[3] for s in steps] == [s[4]["success"] for s in steps] == [False] * (10 * body.rate - 1) + [True]
     assert not any(s[2] or s[4]["fall"] for s in steps)
 
 
-def test_wrong_actions_are_refused(make: Callable, make_vec: Callable) -> None:
+def test_wrong_actions_are_refused(body: Body, make: Callable, make_vec: Callable) -> None:
     env, vec = make().unwrapped, make_vec(3)
     env.reset(seed=0)
     vec.reset(seed=0)
-    with pytest.raises(ValueError, match=r"shape \(8,\), expected \(9,\)"):
-        env.step(np.zeros(8))
-    with pytest.raises(ValueError, match=r"shape \(9,\), expected \(3, 9\)"):
-        vec.step(np.zeros(9))
-    bad = np.zeros((3, 9))
+    with pytest.raises(ValueError, match=rf"shape \({body.joints - 1},\), expected \({body.joints},\)"):
+        env.step(np.zeros(body.joints - 1))
+    with pytest.raises(ValueError, match=rf"shape \({body.joints},\), expected \(3, {body.joints}\)"):
+        vec.step(np.zeros(body.joints))
+    bad = np.zeros((3, body.joints))
     bad[1, 4] = np.nan
     with pytest.raises(ValueError, match=r"not finite in sub-environments \[1\]"):
         vec.step(bad)
@@ -461,12 +508,12 @@ def test_wrong_actions_are_refused(make: Callable, make_vec: Callable) -> None:
         env.step(bad[1])
 
 
-def test_actions_beyond_the_box_are_clipped(make: Callable) -> None:
+def test_actions_beyond_the_box_are_clipped(body: Body, make: Callable) -> None:
     results = []
     for scale in (1.0, 50.0):
         env = make().unwrapped
         env.reset(seed=0)
-        results.append(env.step(scale * np.ones(9)))
+        results.append(env.step(scale * np.ones(body.joints)))
     assert_same(dict(enumerate(results[1])), dict(enumerate(results[0])))
 
 
@@ -478,7 +525,7 @@ def test_unknown_names_are_refused(make: Callable, make_vec: Callable) -> None:
             maker(randomize={"wind": 1.0})
         with pytest.raises(ValueError, match=r"unknown reward term \['speed'\]; known are \['tracking_lin_vel'"):
             maker(reward_weights={"speed": 1.0})
-        with pytest.raises(ValueError, match=r"unknown task 'fly'; known are walk, track"):
+        with pytest.raises(ValueError, match=r"unknown task 'fly'; known are walk, track, humanoid_walk"):
             maker(task="fly")
         with pytest.raises(ValueError, match=r"unknown reset option \['speed'\]; known are \[.*'command'"):
             maker().reset(options={"speed": 1.0})
@@ -488,7 +535,7 @@ def test_unknown_names_are_refused(make: Callable, make_vec: Callable) -> None:
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_a_diverging_simulation_is_a_counted_fall(
-    make_vec: Callable, mode: AutoresetMode, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    body: Body, make_vec: Callable, mode: AutoresetMode, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings to a file where it is run
     env, twin = (make_vec(3, autoreset_mode=mode) for _ in range(2))
@@ -496,7 +543,7 @@ def test_a_diverging_simulation_is_a_counted_fall(
     twin.reset(seed=0)
     blow_up(env, 1)
     others = [0, 2]
-    action = np.zeros((3, 9))
+    action = np.zeros((3, body.joints))
     obs, reward, terminated, truncated, info = env.step(action)
     expected = twin.step(action)
     assert terminated.tolist() == [False, True, False]
@@ -517,14 +564,14 @@ def test_a_diverging_simulation_is_a_counted_fall(
         assert np.isfinite(obs).all()
         assert not terminated.any()
     assert env.core.divergences == 1
-    assert env.core.state.qpos[1, 2] == pytest.approx(0.45, abs=0.05)  # it stands again
+    assert env.core.state.qpos[1, 2] == pytest.approx(body.stands, abs=0.05)  # it stands again
 
 
 def blow_up(env: GaitVectorEnv, row: int) -> None:
     """Give one simulation an absurd velocity."""
     if "qvel" in env.core.task.option_keys and env.core.autoreset_mode is AutoresetMode.DISABLED:
         mask = np.arange(env.num_envs) == row
-        env.reset(options={"reset_mask": mask, "qvel": np.full(15, 1e8)})
+        env.reset(options={"reset_mask": mask, "qvel": np.full(env.core.robot.model.nv, 1e8)})
     else:
         env.core.physics.batch.qvel[row] = 1e8
 
@@ -545,14 +592,14 @@ def graphics() -> None:
 
 
 @pytest.mark.usefixtures("graphics")
-def test_pictures(make: Callable, make_vec: Callable) -> None:
+def test_pictures(body: Body, make: Callable, make_vec: Callable) -> None:
     env = make(render_mode="rgb_array")
     env.reset(seed=0)
     before = env.render()
     assert before.shape == (480, 640, 3)
     assert before.dtype == np.uint8
     assert before.std() > 10  # something is in it
-    for action in actions_for(1, 15)[:, 0]:
+    for action in actions_for(body, 1, 15)[:, 0]:
         env.step(action)
     assert (env.render() != before).any(axis=-1).mean() > 0.005  # and it moves
     env.close()
@@ -562,8 +609,8 @@ def test_pictures(make: Callable, make_vec: Callable) -> None:
     metres = depth.render()
     assert metres.shape == (480, 640)
     assert metres.dtype == np.float32
-    # The camera is 1.8 m from the robot, which is in the middle of the picture, nearer than the horizon.
-    assert metres[200:280, 280:360].min() == pytest.approx(1.75, abs=0.2)
+    # The body is in the middle of the picture, nearer than the horizon.
+    assert metres[200:280, 280:360].min() == pytest.approx(body.camera, abs=0.2)
     assert metres[0].min() > 3
     depth.close()
 
@@ -580,12 +627,12 @@ def test_a_window_needs_a_display(make: Callable, monkeypatch: pytest.MonkeyPatc
         make(render_mode="human").reset(seed=0)
 
 
-def test_episode_statistics_of_gymnasium_work(make_vec: Callable) -> None:
+def test_episode_statistics_of_gymnasium_work(body: Body, make_vec: Callable) -> None:
     env = RecordEpisodeStatistics(make_vec(2, max_episode_steps=5))
     env.reset(seed=0)
     total = np.zeros(2)
     for _ in range(5):
-        _, reward, _, truncated, info = env.step(np.zeros((2, 9), np.float32))
+        _, reward, _, truncated, info = env.step(np.zeros((2, body.joints), np.float32))
         total += reward
     assert truncated.all()
     np.testing.assert_array_equal(info["episode"]["l"], [5, 5])
