@@ -27,13 +27,16 @@ import numpy as np
 import yaml
 
 from gait_envs import EPISODE_STEPS
+from gait_envs.assets import asset_path
 from gait_envs.core import Core
 from gait_envs.env import make_task
 from gait_envs.layout import Layout
 from gait_envs.models.robot import wildrobot
-from gait_envs.motion.clip import save_clip
+from gait_envs.motion.body import load_body
+from gait_envs.motion.clip import load_clip, save_clip
 from gait_envs.motion.features import AMP_LAYOUT
 from gait_envs.motion.gait import natural_gait, walk_clip
+from gait_envs.motion.human_gait import angle_errors
 from gait_envs.motion.library import EMBEDDED
 from gait_envs.physics import MAX_SPEED
 from gait_envs.tasks.config import (
@@ -263,6 +266,29 @@ def motion_table() -> str:
 # -- training ------------------------------------------------------------------------------------------
 
 
+def human_walk_table() -> str:
+    """The embedded clips of the humanoid: how near the published angles, how still the soles."""
+    body = load_body("humanoid")
+    rows = []
+    for path in sorted(asset_path("motions/human_walk").glob("*.npz")):
+        clip = load_clip(path)
+        errors, quality = angle_errors(clip, body), clip.meta["quality"]
+        rows.append(
+            [
+                f"{clip.meta['speed']:.1f}",
+                f"{quality['cadence']:.0f}",
+                f"{clip.mean_speed * clip.duration:.2f}",
+                *(f"{np.degrees(errors[name]):.1f}" for name in ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")),
+                f"{1e3 * quality['slip_median']:.1f}",
+                f"{quality['penetration_mm']:.1f}",
+                f"{quality['feasible_percent']:.0f}%",
+            ]
+        )
+    joints = ("hip flexion off by", "knee flexion", "ankle dorsiflexion, °")
+    headings = ("m/s", "steps a minute", "stride, m", *joints, "slip, mm/s", "penetration, mm", "feasible frames")
+    return markdown(headings, rows)
+
+
 def preset(name: str) -> dict[str, Any]:
     """A preset's own values as a tree."""
     file = resources.files("gait_trainers") / "presets" / f"{name}.yaml"
@@ -321,6 +347,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "track-options": lambda: options_table(TrackConfig, TrackConfig.__annotations__),
         "track-termination": lambda: termination_table(TrackConfig()),
         "reference-motion": motion_table,
+        "human-walk": human_walk_table,
         "config-env": lambda: settings_table(training.EnvConfig, "env"),
         "config-ppo": lambda: settings_table(training.PPOConfig, "ppo"),
         "config-networks": lambda: settings_table(training.NetworkConfig, "networks"),

@@ -2,8 +2,7 @@
 
     python scripts/make_human_walk.py
 
-Needs no download and no simulation; a second run writes the same clips. Prints the table of docs/humanoid_body.md: how
-far the leg's joints are from the published means, and how the soles stand.
+Needs no download and no simulation; a second run writes the same clips. `make_docs.py` then writes their table.
 """
 
 from __future__ import annotations
@@ -22,23 +21,12 @@ from gait_envs.motion.body import Body, load_body
 from gait_envs.motion.clip import Clip, save_clip
 from gait_envs.motion.human_angles import spreads, wanted_angles
 from gait_envs.motion.human_figures import figures_at
-from gait_envs.motion.human_gait import SPEEDS, angle_errors, human_walk
+from gait_envs.motion.human_gait import SPEEDS, human_walk
 from gait_envs.render import Offscreen
 
 SHOWN = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
 DRAWN = (0.6, 1.2, 1.6)  # m/s, rows of the picture
 FRAMES, WIDTH, HEIGHT = 9, 200, 400  # of the strip
-
-
-def line(clip: Clip, body: Body) -> str:
-    """A row of the table."""
-    errors, quality = angle_errors(clip, body), clip.meta["quality"]
-    angles = " | ".join(f"{np.degrees(errors[name]):.1f}" for name in SHOWN)
-    soles = f"{quality['slip_median'] * 1e3:.1f} | {quality['penetration_mm']:.1f}"
-    return (
-        f"| {clip.meta['speed']:.1f} | {quality['cadence']:.0f} | {clip.mean_speed * clip.duration:.2f} | {angles} "
-        f"| {soles} | {quality['feasible_percent']:.0f} |"
-    )
 
 
 def strip(clip: Clip, body: Body) -> np.ndarray:
@@ -96,7 +84,7 @@ def main() -> None:
     for speed in SPEEDS:
         clips[speed] = human_walk(body, speed)
         save_clip(args.out / f"{clips[speed].name}.npz", clips[speed])
-        print(line(clips[speed], body), *clips[speed].meta["faults"])
+        print(clips[speed].name, f"{clips[speed].frames} frames", *clips[speed].meta["faults"])
     picture(clips, body, args.picture)
 
 

@@ -32,7 +32,7 @@ LAYERS = {
 }
 MUJOCO = {
     *("models.muscles", "models.robot", "models.servo", "physics", "render"),
-    *("motion.body", "motion.ik", "motion.quality"),
+    *("motion.body", "motion.human_fit", "motion.ik", "motion.quality"),
 }
 # Modules that only `gait-data` needs may use its extra's libraries; the environments do without.
 DATA = {"cli"} | {

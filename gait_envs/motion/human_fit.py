@@ -7,6 +7,7 @@ small by damped Gauss-Newton steps.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import mujoco
@@ -58,7 +59,7 @@ class WalkFit:
         self.bases = [_basis(track, self.phase) for track in _TRACKS]
         self.late = [_basis(track, self.phase + 0.5) for track in _TRACKS]
         ends = np.cumsum([0] + [basis.shape[1] for basis in self.bases])
-        self.parts = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self.parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
         self.values = self._start()
 
     def _start(self) -> np.ndarray:
