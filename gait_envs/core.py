@@ -46,7 +46,7 @@ class Core:
     ) -> None:
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
-        self.physics = Physics(task.robot, n, threads)
+        self.physics: Physics = task.make_physics(n, threads)
         self.randomizer = Randomizer(task.config.randomize, self.physics)
         self.memory: WalkMemory = task.blank_memory(n)
         self.state: State = self.physics.read()
@@ -220,7 +220,7 @@ class Core:
                 raise ValueError(f"the saved {part} is of another version or task; they differ in {different}")
         self.physics.set_state(saved["physics"])
         self.memory = type(self.memory)(**{k: np.array(v) for k, v in saved["memory"].items()})
-        self.state = State(**{k: np.array(v) for k, v in saved["state"].items()})
+        self.state = type(self.state)(**{k: np.array(v) for k, v in saved["state"].items()})
         self.rngs = [np.random.default_rng(0) for _ in saved["generators"]]
         for rng, state in zip(self.rngs, saved["generators"], strict=True):
             rng.bit_generator.state = state

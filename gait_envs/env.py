@@ -11,11 +11,14 @@ from gymnasium import spaces
 
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
-from gait_envs.models.robot import Robot, humanoid, wildrobot
+from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
 from gait_envs.render import Offscreen, Window
 from gait_envs.tasks.config import (
+    ActuationConfig,
     HumanoidTrackConfig,
     HumanoidWalkConfig,
+    MuscleHumanoidTrackConfig,
+    MuscleHumanoidWalkConfig,
     TaskConfig,
     TrackConfig,
     WalkConfig,
@@ -33,16 +36,26 @@ RENDER_MODES = ["human", "rgb_array", "depth_array"]
 class TaskKind(NamedTuple):
     """A body, what it has to do, and the options of that with the body's own defaults."""
 
-    robot: Callable[[], Robot]
+    robot: Callable[[Any], Robot]
     task: Callable[..., WalkTask]
     config: type[TaskConfig]
 
 
+def _robot(config: TaskConfig) -> Robot:
+    return wildrobot()
+
+
+def _human(config: ActuationConfig) -> Robot:
+    return humanoid() if config.actuation == "torque" else muscle_humanoid()
+
+
 TASKS = {
-    "walk": TaskKind(wildrobot, WalkTask, WalkConfig),
-    "track": TaskKind(wildrobot, TrackTask, TrackConfig),
-    "humanoid_walk": TaskKind(humanoid, WalkTask, HumanoidWalkConfig),
-    "humanoid_track": TaskKind(humanoid, TrackTask, HumanoidTrackConfig),
+    "walk": TaskKind(_robot, WalkTask, WalkConfig),
+    "track": TaskKind(_robot, TrackTask, TrackConfig),
+    "humanoid_walk": TaskKind(_human, WalkTask, HumanoidWalkConfig),
+    "humanoid_track": TaskKind(_human, TrackTask, HumanoidTrackConfig),
+    "muscle_walk": TaskKind(_human, WalkTask, MuscleHumanoidWalkConfig),
+    "muscle_track": TaskKind(_human, TrackTask, MuscleHumanoidTrackConfig),
 }
 
 
@@ -51,13 +64,14 @@ def make_task(name: str, config: Mapping[str, Any]) -> WalkTask:
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}; known are {', '.join(TASKS)}")
     kind = TASKS[name]
-    return kind.task(kind.robot(), build(kind.config, config, f"the {name} task"))
+    made = build(kind.config, config, f"the {name} task")
+    return kind.task(kind.robot(made), made)
 
 
 def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
     """Observation and action boxes of one sub-environment."""
-    limits, actions = task.layout.limits, len(task.robot.joint_names)
-    return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, (actions,), np.float32)
+    limits, actions = task.layout.limits, (len(task.action_names),)
+    return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, actions, np.float32)
 
 
 class GaitEnv(gymnasium.Env):

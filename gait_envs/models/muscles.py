@@ -21,6 +21,7 @@ class Muscles:
     """
 
     names: tuple[str, ...]  # (m,)
+    actuators: np.ndarray  # (m,) ids
     outputs: np.ndarray  # (m,) places in actuator_length, actuator_velocity and actuator_force
     controls: np.ndarray  # (m,) places in ctrl
     activations: np.ndarray  # (m,) places in act, -1 where a muscle has no activation dynamics
@@ -59,6 +60,7 @@ def find_muscles(model: mujoco.MjModel) -> Muscles:
         moment[dofs.index(d), m] = start + int(np.flatnonzero(row == d)[0])
     return Muscles(
         names=names,
+        actuators=ids,
         outputs=outputs,
         controls=model.actuator_ctrladr[ids],
         activations=model.actuator_actadr[ids],

@@ -50,7 +50,9 @@ HUMANOID_TRACK_REWARD = {
     "track_turn": 0.6,
     "action_rate": -0.005,
 }
+MUSCLE_REWARD = {"activation": -0.5}
 OBSERVATIONS = ("future", "phase", "none")
+ACTUATIONS = ("torque", "muscle", "activation")
 ACTION_BASES = ("reference", "home")
 
 
@@ -176,7 +178,24 @@ class TrackConfig(TaskConfig):
 
 
 @dataclass(frozen=True)
-class HumanoidWalkConfig(WalkConfig):
+class ActuationConfig(TaskConfig):
+    """What moves a human body."""
+
+    actuation: str = "torque"  # "torque": servos; "muscle": pose to muscles; "activation": actions are activations
+    muscle_controller: str = "qp"  # from a wished torque to activations: "qp" or "nn"
+    muscle_network: str | None = None  # of "nn": file of its weights
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, allowed in (("actuation", ACTUATIONS), ("muscle_controller", ("qp", "nn"))):
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
+        if self.muscle_controller == "nn" and self.muscle_network is None:
+            raise ValueError("muscle_controller 'nn' needs muscle_network, a file of weights")
+
+
+@dataclass(frozen=True)
+class HumanoidWalkConfig(ActuationConfig, WalkConfig):
     """Walking to a command, with a human body's figures."""
 
     previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo
@@ -191,7 +210,7 @@ class HumanoidWalkConfig(WalkConfig):
 
 
 @dataclass(frozen=True)
-class HumanoidTrackConfig(TrackConfig):
+class HumanoidTrackConfig(ActuationConfig, TrackConfig):
     """Following clips, with a human body's figures."""
 
     previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo
@@ -205,6 +224,22 @@ class HumanoidTrackConfig(TrackConfig):
     pose_sharpness: float = 1.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
     rate_sharpness: float = 0.005  # s²/rad², k of the joint rates'
     action_gain: float = 0.3  # share of a joint's half range that a full action moves its target by
+
+
+@dataclass(frozen=True)
+class MuscleHumanoidWalkConfig(HumanoidWalkConfig):
+    """Walking to a command by muscles."""
+
+    actuation: str = "muscle"
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: HUMANOID_REWARD | MUSCLE_REWARD)
+
+
+@dataclass(frozen=True)
+class MuscleHumanoidTrackConfig(HumanoidTrackConfig):
+    """Following clips by muscles."""
+
+    actuation: str = "muscle"
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: HUMANOID_TRACK_REWARD | MUSCLE_REWARD)
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
