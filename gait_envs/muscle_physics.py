@@ -24,7 +24,7 @@ from gait_envs.models.robot import Robot
 from gait_envs.physics import Physics, State
 
 REFRESH = 2  # physics steps that activations are held
-SAVED = ("memory", "effort", "wished", "residual")  # beside what MuJoCo keeps
+SAVED = ("memory", "effort", "wished", "residual", "acceleration")  # beside what MuJoCo keeps
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class MusclePhysics(Physics):
         self._spd.damping[servos] += h**2 * kp[servos] / self._spd.dt
         self._memory = np.zeros((n, self.controller.memory_size))
         self._effort, self._wished, self._residual = np.zeros((3, n))
+        self._acceleration = np.zeros((n, len(servos)))  # rad/s² of the joints with servos over the last block
         self.last: Refresh | None = None
         super().__init__(robot, n, threads)
         bind = self.batch.bind
@@ -91,7 +92,7 @@ class MusclePhysics(Physics):
         """As any body's, muscles at rest; parameters of muscles that were changed before it hold from here on."""
         super().reset(ids, qpos, qvel)
         self._curves = self._own_curves()
-        for rows in (self._memory, self._effort, self._wished, self._residual):
+        for rows in (self._memory, self._effort, self._wished, self._residual, self._acceleration):
             rows[ids] = 0.0
 
     def step(self, target: np.ndarray, ids: np.ndarray | None = None) -> None:
@@ -100,6 +101,7 @@ class MusclePhysics(Physics):
         The diverged are marked, not repaired, and not stepped on.
         """
         rows = np.arange(len(target)) if ids is None else ids
+        driven = 6 + self.robot.servos
         joints = len(self.robot.joint_names)
         self.aim(target[rows, -joints:], rows)
         blocks = self.robot.substeps // REFRESH
@@ -107,7 +109,9 @@ class MusclePhysics(Physics):
         self.diverged = np.zeros(len(target), dtype=bool)
         for _ in range(blocks):
             sums[:, rows] += self._refresh(target[rows], rows)
+            before = self._qvel[:, driven]
             self.diverged |= self.advance(rows, REFRESH)
+            self._acceleration[rows] = ((self._qvel[:, driven] - before) / self._spd.dt)[rows]
             rows = rows[~self.diverged[rows]]
             if not len(rows):
                 break
@@ -153,6 +157,14 @@ class MusclePhysics(Physics):
             wished=self._wished.copy(),
             residual=self._residual.copy(),
         )
+
+    def _gave_way(self) -> np.ndarray:
+        # MuJoCo keeps no acceleration that its damping has acted on: that of the last block stands for it.
+        robot, own = self.robot, self.batch._expanded
+        damping = -own.get("actuator_biasprm", robot.model.actuator_biasprm[None])[:, robot.servo_actuators, 2]
+        stiffness = own.get("actuator_gainprm", robot.model.actuator_gainprm[None])[:, robot.servo_actuators, 0]
+        h = robot.model.opt.timestep
+        return h * (damping - h * stiffness) * self._acceleration
 
     def _torque(self) -> np.ndarray:
         torque = self._joint_torque[:, 6:].copy()

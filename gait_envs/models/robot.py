@@ -156,7 +156,7 @@ def _give_servos(
     gains = np.array([traits.gains[name.removeprefix("left_").removeprefix("right_")] for name in names])
     kp, kd = np.zeros((2, model.nv))
     kp[6 + driven], kd[6 + driven] = gains[driven].T
-    use_stable_pd_servos(model, kp, kd)
+    use_stable_pd_servos(model, kp, kd, "discrete" if len(driven) == len(names) else "implicitfast")
     model.actuator_forcelimited[model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT] = False
     return gains[:, 0].copy(), gains[:, 1] / gains[:, 0]
 
