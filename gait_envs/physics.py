@@ -40,7 +40,7 @@ class Physics:
         self.robot = robot
         # Many simulations share an `MjData` a thread, which stays in the processor's cache; one alone keeps its
         # own, so that `get_data` shows all of it.
-        self.batch = Batch(robot.model, n, threads, persistent=n == 1 or robot.muscles is not None)
+        self.batch = Batch(robot.model, n, threads, persistent=n == 1)
         bind = self.batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._sensors, self._force, self._xpos = bind("sensordata"), bind("actuator_force"), bind("xpos")
