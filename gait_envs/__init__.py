@@ -14,8 +14,12 @@ IDS = {
 }
 # Control steps until the time limit, 10 s: WildRobot is controlled at 50 Hz, the humanoid at 30.
 EPISODE_STEPS = {
-    **{"walk": 500, "track": 500},
-    **{"humanoid_walk": 300, "humanoid_track": 300, "muscle_walk": 300, "muscle_track": 300},
+    "walk": 500,
+    "track": 500,
+    "humanoid_walk": 300,
+    "humanoid_track": 300,
+    "muscle_walk": 300,
+    "muscle_track": 300,
 }
 
 

@@ -115,7 +115,7 @@ class MusclePhysics(Physics):
             rows = rows[~self.diverged[rows]]
             if not len(rows):
                 break
-        rows = slice(None) if ids is None else ids
+        rows = np.arange(len(target)) if ids is None else ids
         means = sums[:, rows] / blocks
         self._effort[rows] = means[0]
         self._wished[rows], self._residual[rows] = np.sqrt(means[1:])
@@ -147,7 +147,7 @@ class MusclePhysics(Physics):
         """Stable PD's torques (k, d) N·m on the muscles' dofs, towards poses (k, nu) rad."""
         force = self._passive[rows] - self._bias[rows] + self._constraint[rows]
         torque = self._spd.torque(pose, self._qpos[rows], self._qvel[rows], self._mass[rows], force)
-        return torque[:, self.muscles.dofs]
+        return np.ascontiguousarray(torque[:, self.muscles.dofs])  # sums round by the order in memory
 
     def read(self) -> MuscleState:
         return MuscleState(

@@ -23,6 +23,7 @@ LAYERS = {
     "physics": 2,
     "render": 2,
     "control": 3,
+    "muscle_physics": 3,
     "motion": 3,
     "tasks": 4,
     "randomize": 5,

@@ -13,8 +13,8 @@ instead of a quadratic programme in m muscles there are d equations,
     g(λ) = λ / w + JtA clip(JtAᵀ λ, 0, 1) − r = 0,
 
 piecewise linear, and the gradient of a strictly convex φ. Newton's method on them ends exactly after a few steps: once
-the muscles at 0 and at 1 are the right ones, the next step is the solution. A step that does not halve φ's slope goes as
-far as φ falls instead. The λ of a moment ago is a good start.
+the muscles at 0 and at 1 are the right ones, the next step is the solution. A step that does not halve φ's slope goes
+as far as φ falls instead. The λ of a moment ago is a good start.
 """
 
 from __future__ import annotations

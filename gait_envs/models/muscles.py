@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 WRAP, TRANSMISSION = mujoco.mjtWrap, mujoco.mjtTrn
+PEAK_FORCE = 2  # its place among MuJoCo's parameters of a muscle, active and passive
 SCALAR = (int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE))
 
 

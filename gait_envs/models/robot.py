@@ -23,8 +23,8 @@ class Robot:
     """What the rest of the code needs to know of a model; arrays are in joint order, nu being the joints.
 
     The model must have a free root joint first, one position servo a joint (or motor, where the traits have gains; a
-    joint that muscles move needs none), an `imu` site with a `gyro`, geoms and touch sensors named as `SOLES` (and `TOES`, or none of these),
-    `<side>_sole_pos` and `<side>_sole_vel` sensors and a `home` keyframe.
+    joint that muscles move needs none), an `imu` site with a `gyro`, geoms and touch sensors named as `SOLES` (and
+    `TOES`, or none of these), `<side>_sole_pos` and `<side>_sole_vel` sensors and a `home` keyframe.
     """
 
     name: str

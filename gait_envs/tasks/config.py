@@ -63,7 +63,7 @@ class RandomizeConfig:
     enabled: bool = False
     mass: tuple[float, float] = (0.9, 1.1)  # factor on every body's mass and inertia
     friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
-    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own
+    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own; on a muscle's forces
     latency: tuple[int, int] = (0, 1)  # control steps (20 ms) between an action and its effect
     push_interval: float = 4.0  # s between shoves; 0 turns them off
     push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
