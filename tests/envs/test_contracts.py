@@ -311,7 +311,7 @@ def test_vector_equals_scalars_bit_for_bit(
             assert_same(info, theirs[-1], where)
         if len(ours) == 5:
             falls, timeouts = falls + ours[2].sum(), timeouts + ours[3].sum()
-    assert falls > 10
+    assert falls > (3 if "Muscle" in env_id else 10)
     assert timeouts > 0 or "Muscle" in env_id  # walking's at the time limit, tracking's at a clip's end
 
 
