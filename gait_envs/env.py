@@ -12,6 +12,8 @@ from gymnasium import spaces
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
+from gait_envs.muscle_physics import MuscleState
+from gait_envs.physics import State
 from gait_envs.render import Offscreen, Window
 from gait_envs.tasks.config import (
     ActuationConfig,
@@ -134,12 +136,12 @@ class GaitEnv(gymnasium.Env):
         if self.render_mode == "human":
             if self._window is None:
                 self._window = Window(self.model)
-            self._window.show(self.data.qpos, self.data.qvel, self.core.robot.dt)
+            self._window.show(self.data.qpos, self.data.qvel, self.core.robot.dt, self.data.act)
             return None
         if self._offscreen is None:
             self._offscreen = Offscreen(self.model)
         state, depth = self.core.state, self.render_mode == "depth_array"
-        return self._offscreen.frame(state.qpos[0], state.qvel[0], depth=depth)
+        return self._offscreen.frame(state.qpos[0], state.qvel[0], depth=depth, act=activations(state))
 
     def close(self) -> None:
         for view in (self._offscreen, self._window):
@@ -163,6 +165,11 @@ class GaitEnv(gymnasium.Env):
         self.spec = state["spec"]
         if state["state"]["generators"]:
             self.core.set_state(state["state"])
+
+
+def activations(state: State) -> np.ndarray | None:
+    """Of the first sub-environment's muscles, (na,)."""
+    return state.activation[0] if isinstance(state, MuscleState) else None
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,6 @@ class MusclePhysics(Physics):
         if robot.substeps % REFRESH:
             raise ValueError(f"{robot.substeps} physics steps a control step are no whole number of {REFRESH}")
         self.muscles = robot.muscles
-        self.controller = make_muscle_controller(controller, robot.muscles, **options)
         model, dofs = robot.model, np.arange(6, robot.model.nv)
         kp, kd = np.zeros((2, model.nv))
         kp[dofs], kd[dofs] = robot.kp, robot.kp * robot.lead
@@ -64,11 +63,11 @@ class MusclePhysics(Physics):
         # What the servos' own law took off the armature (`gait_envs.models.servo`) still resists acceleration.
         h, servos = float(model.opt.timestep), dofs[robot.servos]
         self._spd.damping[servos] += h**2 * kp[servos] / self._spd.dt
-        self._memory = np.zeros((n, self.controller.memory_size))
         self._effort, self._wished, self._residual = np.zeros((3, n))
         self._acceleration = np.zeros((n, len(servos)))  # rad/s² of the joints with servos over the last block
         self.last: Refresh | None = None
         super().__init__(robot, n, threads)
+        self.use_controller(controller, **options)
         bind = self.batch.bind
         self._mass, self._bias, self._passive = bind("M"), bind("qfrc_bias"), bind("qfrc_passive")
         self._constraint, self._joint_torque = bind("qfrc_constraint"), bind("qfrc_actuator")
@@ -78,6 +77,11 @@ class MusclePhysics(Physics):
         self._act = bind("act")
         self._curves: Curves = self._own_curves()
         self.batch.forward()
+
+    def use_controller(self, name: str, **options: Any) -> None:
+        """Another controller from the next step on, its memory blank; while a network is trained, say."""
+        self.controller = make_muscle_controller(name, self.muscles, **options)
+        self._memory = np.zeros((self.batch.nsim, self.controller.memory_size))
 
     def _own_curves(self) -> Curves:
         """The muscles' curves, with a row for each simulation where their parameters are its own."""

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
-from gait_envs.env import RENDER_MODES, make_spaces, make_task
+from gait_envs.env import RENDER_MODES, activations, make_spaces, make_task
 from gait_envs.render import Offscreen
 
 
@@ -91,7 +91,8 @@ class GaitVectorEnv(VectorEnv):
             return None
         if self._offscreen is None:
             self._offscreen = Offscreen(self.model)
-        return (self._offscreen.frame(self.core.state.qpos[0], self.core.state.qvel[0]),)
+        state = self.core.state
+        return (self._offscreen.frame(state.qpos[0], state.qvel[0], act=activations(state)),)
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._offscreen is not None:

@@ -183,15 +183,15 @@ class ActuationConfig(TaskConfig):
 
     actuation: str = "torque"  # "torque": servos; "muscle": pose to muscles; "activation": actions are activations
     muscle_controller: str = "qp"  # from a wished torque to activations: "qp" or "nn"
-    muscle_network: str | None = None  # of "nn": file of its weights
+    muscle_network: str | None = None  # of "nn": file of its weights; None: assets/humanoid/muscle_nn.npz
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for key, allowed in (("actuation", ACTUATIONS), ("muscle_controller", ("qp", "nn"))):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
-        if self.muscle_controller == "nn" and self.muscle_network is None:
-            raise ValueError("muscle_controller 'nn' needs muscle_network, a file of weights")
+        if self.muscle_network is not None and self.muscle_controller != "nn":
+            raise ValueError(f"muscle_network needs muscle_controller='nn', which is {self.muscle_controller!r}")
 
 
 @dataclass(frozen=True)

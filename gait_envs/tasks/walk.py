@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.assets import asset_path
+from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.control.position import action_holding, low_pass, servo_target
 from gait_envs.layout import Layout, Row
 from gait_envs.models.robot import Robot
@@ -113,9 +115,13 @@ class WalkTask:
         config = self.config
         if self.robot.muscles is None or not isinstance(config, ActuationConfig):
             return Physics(self.robot, n, threads)
-        return MusclePhysics(
-            self.robot, n, threads, controller="direct" if self._activations else config.muscle_controller
-        )
+        if self._activations:
+            return MusclePhysics(self.robot, n, threads, controller="direct")
+        options = {}
+        if config.muscle_controller == "nn":
+            file = config.muscle_network or asset_path("humanoid/muscle_nn.npz")
+            options["network"] = load_muscle_network(file, self.robot.muscles)
+        return MusclePhysics(self.robot, n, threads, controller=config.muscle_controller, **options)
 
     def reweight(self, weights: Mapping[str, float]) -> None:
         """From now on the reward is the sum of these terms; a schedule may change them between rollouts."""
