@@ -13,6 +13,7 @@ from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
 from gait_envs.muscle_physics import MuscleState
+from gait_envs.parameters import ParamSpace
 from gait_envs.physics import State
 from gait_envs.render import Offscreen, Window
 from gait_envs.tasks.config import (
@@ -106,6 +107,15 @@ class GaitEnv(gymnasium.Env):
         """The simulation as an `MjData`, current after each step and reset; writing to it has no effect."""
         self._data = self.core.physics.batch.get_data(0, self._data)
         return self._data
+
+    @property
+    def param_space(self) -> ParamSpace:
+        """Names, ranges and defaults of the walker's parameters, which `reset(options={"params": …})` takes."""
+        return self.core.parameters.space
+
+    def normalize_params(self, params: Mapping[str, Any]) -> np.ndarray:
+        """Every parameter (P,) in [0, 1] of its range; see `ParamSpace.normalize`."""
+        return self.param_space.normalize(params)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -86,11 +86,12 @@ class MusclePhysics(Physics):
     def _own_curves(self) -> Curves:
         """The muscles' curves, with a row for each simulation where their parameters are its own."""
         muscles, own = self.muscles, self.batch._expanded
-        fields = {"gainprm": muscles.gainprm, "biasprm": muscles.biasprm}
-        for name in fields:
-            if f"actuator_{name}" in own:
-                fields[name] = own[f"actuator_{name}"][:, muscles.actuators]
-        return muscle_curves(fields["gainprm"], fields["biasprm"], muscles.lengthrange, muscles.acc0)
+        gain, bias, lengthrange = muscles.gainprm, muscles.biasprm, muscles.lengthrange
+        if "actuator_gainprm" in own:
+            gain, bias = (own[f"actuator_{name}"][:, muscles.actuators] for name in ("gainprm", "biasprm"))
+        if "actuator_lengthrange" in own:
+            lengthrange = own["actuator_lengthrange"][:, muscles.outputs]
+        return muscle_curves(gain, bias, lengthrange, muscles.acc0)
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
         """As any body's, muscles at rest; parameters of muscles that were changed before it hold from here on."""

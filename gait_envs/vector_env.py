@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.env import RENDER_MODES, activations, make_spaces, make_task
+from gait_envs.parameters import ParamSpace
 from gait_envs.render import Offscreen
 
 
@@ -61,6 +62,15 @@ class GaitVectorEnv(VectorEnv):
     def model(self) -> Any:
         """The `MjModel` that all sub-environments share."""
         return self.core.robot.model
+
+    @property
+    def param_space(self) -> ParamSpace:
+        """As of the scalar form."""
+        return self.core.parameters.space
+
+    def normalize_params(self, params: Mapping[str, Any]) -> np.ndarray:
+        """As of the scalar form."""
+        return self.param_space.normalize(params)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

@@ -27,6 +27,7 @@ LAYERS = {
     "motion": 3,
     "tasks": 4,
     "randomize": 5,
+    "parameters": 5,
     "core": 6,
     "env": 7,
     "vector_env": 8,

@@ -100,6 +100,8 @@ class WalkTask:
 
     def __init__(self, robot: Robot, config: TaskConfig) -> None:
         self.robot, self.config = robot, config
+        if isinstance(config, ActuationConfig):
+            self.option_keys = {**self.option_keys, "params": 0}
         self.reweight(config.reward_weights)
         self.layout = observation_layout(robot, config)
         self.amp_layout = amp_layout(len(robot.joint_names), robot.traits.contact_scale)
