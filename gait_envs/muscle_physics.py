@@ -24,7 +24,7 @@ from gait_envs.models.robot import Robot
 from gait_envs.physics import Physics, State
 
 REFRESH = 2  # physics steps that activations are held
-SAVED = ("memory", "effort", "wished", "residual", "acceleration")  # beside what MuJoCo keeps
+SAVED = ("memory", "effort", "wished", "residual", "acceleration", "held")  # beside what MuJoCo keeps
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class MusclePhysics(Physics):
         self._spd.damping[servos] += h**2 * kp[servos] / self._spd.dt
         self._effort, self._wished, self._residual = np.zeros((3, n))
         self._acceleration = np.zeros((n, len(servos)))  # rad/s² of the joints with servos over the last block
+        self._held = np.zeros((n, model.nv))  # N·m of contacts and limits over the last physics step
         self.last: Refresh | None = None
         super().__init__(robot, n, threads)
         self.use_controller(controller, **options)
@@ -99,6 +100,7 @@ class MusclePhysics(Physics):
         self._curves = self._own_curves()
         for rows in (self._memory, self._effort, self._wished, self._residual, self._acceleration):
             rows[ids] = 0.0
+        self._held[ids] = self._constraint[ids]
 
     def step(self, target: np.ndarray, ids: np.ndarray | None = None) -> None:
         """One control step of target poses (n, nu) rad, or of activations and poses (n, m + nu) for `direct`.
@@ -116,6 +118,7 @@ class MusclePhysics(Physics):
             sums[:, rows] += self._refresh(target[rows], rows)
             before = self._qvel[:, driven]
             self.diverged |= self.advance(rows, REFRESH)
+            self._held[rows] = self._constraint[rows]
             self._acceleration[rows] = ((self._qvel[:, driven] - before) / self._spd.dt)[rows]
             rows = rows[~self.diverged[rows]]
             if not len(rows):
@@ -150,7 +153,7 @@ class MusclePhysics(Physics):
 
     def _wished_torque(self, pose: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Stable PD's torques (k, d) N·m on the muscles' dofs, towards poses (k, nu) rad."""
-        force = self._passive[rows] - self._bias[rows] + self._constraint[rows]
+        force = self._passive[rows] - self._bias[rows] + self._held[rows]
         torque = self._spd.torque(pose, self._qpos[rows], self._qvel[rows], self._mass[rows], force)
         return np.ascontiguousarray(torque[:, self.muscles.dofs])  # sums round by the order in memory
 
