@@ -158,6 +158,8 @@ def _give_servos(
     kp[6 + driven], kd[6 + driven] = gains[driven].T
     use_stable_pd_servos(model, kp, kd, "discrete" if len(driven) == len(names) else "implicitfast")
     model.actuator_forcelimited[model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT] = False
+    if len(driven) < len(names):
+        mujoco.mj_setConst(model, mujoco.MjData(model))  # what follows from the armature, which the servos changed
     return gains[:, 0].copy(), gains[:, 1] / gains[:, 0]
 
 

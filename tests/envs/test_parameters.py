@@ -67,7 +67,7 @@ def test_what_is_not_allowed(params: Any, said: str) -> None:
 
 def test_an_impossible_reset_changes_nothing() -> None:
     env = env_with()
-    obs, _ = env.reset(seed=0)
+    env.reset(seed=0)
     before = env.get_state()["physics"]["rows"].copy()
     with pytest.raises(ValueError, match="parameter mass is 9"):
         env.reset(seed=0, options={"params": {"mass": 9}})
