@@ -12,10 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from gait_envs.cli import lazy_group, run
-from gait_trainers.config import ConfigError, load_config, parse_assignment, preset_names
+from gait_envs.tasks.config import TrackConfig
+from gait_trainers.config import ConfigError, load_config, parse_assignment, preset_names, task_config
 from gait_trainers.options import ReferenceOption
 
 IMITATION = "GaitNet/WildRobotImitation-v0"
+IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid"}  # presets of those that need their own
 # Commands that live in their own module; the text is for the list of commands.
 ELSEWHERE = {
     "evaluate": (
@@ -55,6 +57,7 @@ Out = Annotated[Path | None, typer.Option(help="Folder that holds run folders.")
 Name = Annotated[str | None, typer.Option(help="Name of the run folder.")]
 Assignments = Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value, for any setting.")]
 Weight = Annotated[float | None, typer.Option("--amp-weight", help="Weight of the style reward.")]
+Followed = Annotated[str | None, typer.Option("--env", help=f"Who follows them; {IMITATION} where nothing says so.")]
 Data = Annotated[str | None, typer.Option("--amp-data", help="Reference: clip, folder of clips, or set name.")]
 
 
@@ -142,26 +145,26 @@ def ppo(given: Given) -> None:
 
 @app.command("imitate")
 @training_command
-def imitate(given: Given, reference: ReferenceOption = None) -> None:
+def imitate(given: Given, env: Followed = None, reference: ReferenceOption = None) -> None:
     """Train with PPO to follow reference clips frame by frame; with the preset imitate where none is given."""
     clips = reference[0] if reference and len(reference) == 1 else reference
-    given = given.also(named={"env.kwargs.reference": clips})
-    implied = {"env.id": IMITATION}
+    given = given.also(named={"env.id": env, "env.kwargs.reference": clips})
+    if given.resume is None and given.preset is None and given.config is None:
+        given = given.also(preset=IMITATE.get(str(given.overrides.get("env.id")), "imitate"))
+    usual = {"env.id": IMITATION, "algorithm": "ppo"}
     if given.resume is None:
-        if given.preset is None and given.config is None:
-            given = given.also(preset="imitate")
-        settings = load_config(given.config, given.preset, implied | given.overrides)
-        if "algorithm" not in settings.model_fields_set:
-            implied["algorithm"] = "ppo"
-    _train(given, implied)
+        settings = load_config(given.config, given.preset, given.overrides, usual)
+        if not isinstance(task_config(settings), TrackConfig | None):
+            raise ConfigError(f"env.id {settings.env.id!r} follows no clips; one that does is {IMITATION!r}")
+    _train(given, {}, usual)
 
 
 # What may differ when a run is continued: how long, and on what. Anything else would not be the same run.
 RESUMABLE = {"run.iterations", "run.minutes", "run.device", "run.torch_threads"}
 
 
-def _train(given: Given, implied: dict[str, Any]) -> None:
-    """Train or continue; `implied` are the settings that the command itself stands for."""
+def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None = None) -> None:
+    """Train or continue; `implied` are the settings that the command itself stands for, `usual` what it begins from."""
     overrides = given.overrides
     if given.total_steps is not None and "run.iterations" in overrides:
         raise ConfigError("--total-steps and --iterations say the same thing twice; give one of them")
@@ -184,10 +187,10 @@ def _train(given: Given, implied: dict[str, Any]) -> None:
         result = trainer.resume(given.resume, overrides)
     else:
         overrides = implied | overrides | (trainer.SMOKE if given.verify else {})
-        settings = load_config(given.config, given.preset, overrides)
+        settings = load_config(given.config, given.preset, overrides, usual)
         if given.total_steps is not None and not given.verify:
             overrides["run.iterations"] = trainer.iterations_for(given.total_steps, settings)
-            settings = load_config(given.config, given.preset, overrides)
+            settings = load_config(given.config, given.preset, overrides, usual)
         result = trainer.verify(settings) if given.verify else trainer.train(settings)
     if result.stopped:
         typer.echo(result.stopped)

@@ -173,9 +173,10 @@ def load_config(
     file: str | Path | None = None,
     preset: str | None = None,
     overrides: dict[str, Any] | None = None,
+    usual: dict[str, Any] | None = None,
 ) -> TrainConfig:
-    """Defaults, then `preset`, then `file`, then `overrides` ({"ppo.gamma": 0.98, …}); the later wins."""
-    layers: list[tuple[str, dict[str, Any]]] = []
+    """Defaults, then `usual`, `preset`, `file` and `overrides` ({"ppo.gamma": 0.98, …}); the later wins."""
+    layers = [(f"usual {key}={value!r}", nest(key, value)) for key, value in (usual or {}).items()]
     if preset is not None:
         layers.append((f"preset {preset!r}", _read_preset(preset)))
     if file is not None:

@@ -31,19 +31,21 @@ from gait_envs.assets import asset_path
 from gait_envs.core import Core
 from gait_envs.env import make_task
 from gait_envs.layout import Layout
-from gait_envs.models.robot import wildrobot
+from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.motion.body import load_body
-from gait_envs.motion.clip import load_clip, save_clip
-from gait_envs.motion.features import AMP_LAYOUT
-from gait_envs.motion.gait import natural_gait, walk_clip
+from gait_envs.motion.clip import Clip, load_clip, save_clip
+from gait_envs.motion.features import AMP_LAYOUT, amp_layout
 from gait_envs.motion.human_gait import angle_errors
 from gait_envs.motion.library import EMBEDDED
 from gait_envs.physics import MAX_SPEED
 from gait_envs.tasks.config import (
     DEFAULT_REWARD,
+    HUMANOID_REWARD,
+    HUMANOID_TRACK_REWARD,
     TRACK_REWARD,
+    HumanoidTrackConfig,
+    HumanoidWalkConfig,
     RandomizeConfig,
-    TaskConfig,
     TrackConfig,
     WalkConfig,
 )
@@ -151,12 +153,18 @@ def layout_table(layout: Layout) -> str:
     return markdown(["index", "name", "size", "unit", *limit, "meaning"], rows)
 
 
-def track_layout_table() -> str:
-    """The imitation task's; it needs a clip, so one is drawn."""
-    robot = wildrobot()
+def track_layout_table(task: str) -> str:
+    """An imitation task's."""
+    return layout_table(with_a_clip(task).layout)
+
+
+def with_a_clip(task: str) -> WalkTask:
+    """A task that follows clips, with one in which its body stands at home: tables show nothing of it."""
+    robot = make_task(task, {}).robot
+    qpos, qvel = np.tile(robot.home_qpos, (9, 1)), np.zeros((9, robot.model.nv))
+    clip = Clip(qpos, qvel, robot.control_rate, robot.joint_names, False, robot.name, "this script", "MIT")
     with tempfile.TemporaryDirectory() as folder:
-        save_clip(Path(folder) / "walk.npz", walk_clip(natural_gait(0.4), robot.joint_names, robot.control_rate))
-        return layout_table(make_task("track", {"reference": folder}).layout)
+        return make_task(task, {"reference": str(save_clip(Path(folder) / "still.npz", clip))})
 
 
 def action_table() -> str:
@@ -168,6 +176,27 @@ def action_table() -> str:
         kind = name.removeprefix("left_").removeprefix("right_")
         rows.append((i, f"`{name}`", f"{low:.3f} … {high:.3f}", f"{home:.3f}", f"{scale:.3f}", reach, DIRECTIONS[kind]))
     return markdown(("index", "joint", "range", "home", "a unit of action", "reach of ±1", "positive is"), rows)
+
+
+def servo_table(robot: Robot) -> str:
+    """Joints of a body with stable PD, both sides in one row."""
+    rows: dict[str, list[str]] = {}
+    for i, name in enumerate(robot.joint_names):
+        kind = name.removeprefix("left_").removeprefix("right_")
+        cells = [
+            f"{robot.lower[i]:.2f} … {robot.upper[i]:.2f}",
+            f"{robot.action_scale[i]:.2f}",
+            f"{robot.model.actuator_gainprm[i, 0]:g}",
+            f"{-robot.model.actuator_biasprm[i, 2]:g}",
+            " … ".join(f"{limit:g}" for limit in robot.model.actuator_forcerange[i]),
+        ]
+        if rows.setdefault(kind, cells) != cells:
+            raise SystemExit(f"{robot.name}: {name} differs from the other side; give it a row of its own")
+    paired = {kind for kind in rows if f"left_{kind}" in robot.joint_names}
+    return markdown(
+        ("joint", "range, rad", "half of it", "kp, N·m/rad", "kd, N·m·s/rad", "strength, N·m"),
+        ([f"`{kind}`" + (", both sides" if kind in paired else ""), *cells] for kind, cells in rows.items()),
+    )
 
 
 def reward_table(meanings: Mapping[str, str], *columns: Mapping[str, float]) -> str:
@@ -210,13 +239,15 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
     return markdown(("key", "default", "meaning"), rows)
 
 
-def termination_table(config: TaskConfig) -> str:
+def termination_table(task: str) -> str:
+    made, steps = make_task(task, {}), EPISODE_STEPS[task]
+    config, robot = made.config, made.robot
     rows = [
         ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
         ("root higher than", f"{config.max_height:g} m", "`max_height`", "`terminated`"),
         ("root tilted more than", f"{config.max_tilt:g} rad", "`max_tilt`", "`terminated`"),
         ("simulation diverged", f"undefined, or any velocity of {MAX_SPEED:g} and more", "–", "`terminated`"),
-        ("time limit", f"{EPISODE_STEPS} steps ({EPISODE_STEPS * wildrobot().dt:g} s)", "–", "`truncated`"),
+        ("time limit", f"{steps} steps ({steps * robot.dt:g} s)", "–", "`truncated`"),
     ]
     if isinstance(config, TrackConfig):
         rows.insert(3, ("bodies off the reference by", f"{config.max_distance:g} m", "`max_distance`", "`terminated`"))
@@ -337,17 +368,31 @@ def tables() -> dict[str, Callable[[], str]]:
         "rewards": lambda: reward_table(WalkTask.reward_terms, DEFAULT_REWARD, laptop),
         "options": lambda: options_table(WalkConfig),
         "randomize": lambda: options_table(RandomizeConfig),
-        "termination": lambda: termination_table(walk),
+        "termination": lambda: termination_table("walk"),
         "info": lambda: info_table("walk", INFO),
         "track-info": lambda: info_table("track", TRACK_INFO, elsewhere=INFO),
-        "track-observation": track_layout_table,
+        "track-observation": lambda: track_layout_table("track"),
         "track-rewards": lambda: reward_table(
             {name: TrackTask.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD
         ),
         "track-options": lambda: options_table(TrackConfig, TrackConfig.__annotations__),
-        "track-termination": lambda: termination_table(TrackConfig()),
+        "track-termination": lambda: termination_table("track"),
         "reference-motion": motion_table,
         "human-walk": human_walk_table,
+        "humanoid-servos": lambda: servo_table(humanoid()),
+        "humanoid-observation": lambda: layout_table(make_task("humanoid_walk", {}).layout),
+        "humanoid-track-observation": lambda: track_layout_table("humanoid_track"),
+        "humanoid-rewards": lambda: reward_table(
+            {name: WalkTask.reward_terms[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD
+        ),
+        "humanoid-track-rewards": lambda: reward_table(
+            {name: TrackTask.reward_terms[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
+        ),
+        "humanoid-options": lambda: options_table(HumanoidWalkConfig, HumanoidWalkConfig.__annotations__),
+        "humanoid-track-options": lambda: options_table(HumanoidTrackConfig, HumanoidTrackConfig.__annotations__),
+        "humanoid-termination": lambda: termination_table("humanoid_walk"),
+        "humanoid-track-termination": lambda: termination_table("humanoid_track"),
+        "humanoid-amp-features": lambda: layout_table(amp_layout(50, humanoid().traits.contact_scale)),
         "config-env": lambda: settings_table(training.EnvConfig, "env"),
         "config-ppo": lambda: settings_table(training.PPOConfig, "ppo"),
         "config-networks": lambda: settings_table(training.NetworkConfig, "networks"),

@@ -64,7 +64,7 @@ class RandomizeConfig:
     mass: tuple[float, float] = (0.9, 1.1)  # factor on every body's mass and inertia
     friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
     servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own; on a muscle's forces
-    latency: tuple[int, int] = (0, 1)  # control steps (20 ms) between an action and its effect
+    latency: tuple[int, int] = (0, 1)  # control steps (20 ms at 50 Hz) between an action and its effect
     push_interval: float = 4.0  # s between shoves; 0 turns them off
     push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
 
@@ -222,8 +222,8 @@ class HumanoidTrackConfig(ActuationConfig, TrackConfig):
     min_height: float = 0.6  # m; the root below this is a fall
     max_height: float = 1.3  # m; above this it has been thrown
     reference: str | tuple[str, ...] | None = EMBEDDED_SETS["humanoid"]
-    pose_sharpness: float = 1.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
-    rate_sharpness: float = 0.005  # s²/rad², k of the joint rates'
+    pose_sharpness: float = 2.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
+    rate_sharpness: float = 0.05  # s²/rad², k of the joint rates'
     action_gain: float = 0.3  # share of a joint's half range that a full action moves its target by
 
 

@@ -44,7 +44,7 @@ class TrackTask(WalkTask):
         **WalkTask.reward_terms,
         "track_pose": "bell of the joint angles' distance to the reference",
         "track_velocity": "bell of the joint rates' distance",
-        "track_end_effector": "bell of the feet's (and hands' and head's) distance, relative to the root, heading frame (m)",
+        "track_end_effector": "bell of the distance of the feet (hands, head), relative to the root, heading frame (m)",
         "track_com": "bell of the distance of the bodies' centre, weighted by their masses (m)",
         "track_root": "bell of the root's distance (m)",
         "track_root_velocity": "bell of the root velocity's distance (m/s)",

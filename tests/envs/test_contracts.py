@@ -59,9 +59,9 @@ def body(env_id: str) -> Body:
 
 
 @pytest.fixture
-def usual(env_id: str, human_reference: str) -> dict[str, Any]:
+def usual(env_id: str, human_reference: str, finite: dict) -> dict[str, Any]:
     """What an id is made with where a test says nothing else: the tests' own walk stands in for a captured one."""
-    return {"reference": human_reference} if env_id.endswith("HumanoidImitation-v0") else {}
+    return {"reference": (human_reference, finite["humanoid"])} if env_id.endswith("HumanoidImitation-v0") else {}
 
 
 @pytest.fixture
@@ -416,8 +416,7 @@ def test_runs_in_gymnasiums_processes(body: Body, make: Callable, make_vec: Call
 
 def test_runs_in_stable_baselines_processes(body: Body, make: Callable, make_vec: Callable) -> None:
     vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
-    env = vec_env.SubprocVecEnv([make] * 2, start_method="forkserver")
-    twin = make_vec(2, autoreset_mode="SameStep")  # as that one's
+    env, twin = vec_env.SubprocVecEnv([make] * 2, start_method="forkserver"), make_vec(2, autoreset_mode="SameStep")
     try:
         env.seed(40)
         np.testing.assert_array_equal(env.reset(), twin.reset(seed=40)[0])
@@ -619,7 +618,7 @@ def test_pictures(body: Body, make: Callable, make_vec: Callable) -> None:
     assert metres.shape == (480, 640)
     assert metres.dtype == np.float32
     # The body is in the middle of the picture, nearer than the horizon.
-    assert metres[200:280, 280:360].min() == pytest.approx(body.camera, abs=0.2)
+    assert metres[200:280, 280:360].min() == pytest.approx(body.camera, abs=0.3)
     assert metres[0].min() > 3
     depth.close()
 

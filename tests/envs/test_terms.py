@@ -37,6 +37,13 @@ def test_squared() -> None:
     np.testing.assert_allclose(terms.squared(np.array([[3.0, -4.0], [0, 0]])), [25, 0])
 
 
+def test_cost_of_transport() -> None:
+    """|100·2| + |-50·4| = 400 W over 500 N and 5 m/s; over 500 N and 0.5 m/s where it stands."""
+    torque, rate = np.array([[100.0, -50.0]] * 3), np.array([[2.0, 4.0], [2.0, 4.0], [0.0, 0.0]])
+    velocity = np.array([[3.0, -4.0], [0.1, 0.0], [1.0, 0.0]])
+    np.testing.assert_allclose(terms.cost_of_transport(torque, rate, velocity, 500.0, 0.5), [0.16, 1.6, 0.0])
+
+
 def test_only_feet_that_bear_load_slip() -> None:
     force = np.array([[2.0, 2.0, 0, 2.9], [1.0, 1.0, 0, 0], [5.0, 0, 5.0, 0]])  # loads 4 and 2.9, 2 and 0, 5 and 5
     velocity = np.zeros((3, 2, 3))

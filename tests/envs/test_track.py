@@ -20,7 +20,7 @@ from gait_envs.physics import State
 from gait_envs.rotations import quat_mul, quat_rotate, yaw_quat
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import TRACK_REWARD, TrackConfig, build
-from gait_envs.tasks.track import POSE, ROOT, SOLES, TrackMemory, TrackTask
+from gait_envs.tasks.track import ENDS, ROOT, TrackMemory, TrackTask
 from gait_envs.tasks.walk import observation_layout
 from gait_envs.vector_env import GaitVectorEnv
 
@@ -355,11 +355,11 @@ def test_errors_cost_what_their_bells_say(clips: Callable) -> None:
     off[:, hip] += 0.1
     state = posed(env.core.physics, off, right.qvel)
     found = task.reward(state, memory)
-    np.testing.assert_allclose(found["track_pose"], np.exp(-POSE * 0.01))
+    np.testing.assert_allclose(found["track_pose"], np.exp(-TrackConfig().pose_sharpness * 0.01))
     foot = ROBOT.model.body("left_foot").id - ROBOT.pelvis
     chord = np.linalg.norm(state.body_pos[:, foot] - right.body_pos[:, foot], axis=-1)
     np.testing.assert_allclose(chord, 0.033, atol=0.012)  # a tenth of a leg's length
-    np.testing.assert_allclose(found["track_end_effector"], np.exp(-SOLES * chord**2))
+    np.testing.assert_allclose(found["track_end_effector"], np.exp(-ENDS * chord**2))
     np.testing.assert_allclose(found["track_root"], 1.0)
 
 

@@ -53,6 +53,20 @@ def test_imitate_takes_its_own_preset(asked):
     assert (two.env.kwargs["reference"], two.algorithm, two.env.num_envs) == (["a", "b"], "ppo-amp", 8)
 
 
+def test_a_body_of_ones_choice_follows(asked, tmp_path):
+    """Named by the command or by a file; who needs a preset of their own gets it."""
+    humanoid = "GaitNet/HumanoidImitation-v0"
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"env: {{id: {humanoid}, num_envs: 8}}\n")
+    run_cli("imitate", "--env", humanoid)
+    run_cli("imitate", "--config", file)
+    preset, own = asked
+    assert preset == load_config(preset="imitate_humanoid")
+    assert (own.env.id, own.env.num_envs, own.algorithm) == (humanoid, 8, "ppo")
+    with pytest.raises(ConfigError, match="'GaitNet/Humanoid-v0' follows no clips"):
+        run_cli("imitate", "--config", file, "--env", "GaitNet/Humanoid-v0")
+
+
 @pytest.mark.parametrize(
     "said, algorithm", [("", "ppo"), ("algorithm: ppo-amp\n", "ppo-amp"), ("algorithm: ppo\n", "ppo")]
 )

@@ -349,6 +349,17 @@ def test_the_manifest_says_what_an_action_corrects(base, gain):
     assert export_module.describe_command(task)["from"] == "the reference clip"
 
 
+def test_the_manifest_says_how_far_ahead_a_target_runs(human_reference):
+    task = make_env("GaitNet/HumanoidImitation-v0", threads=1, reference=human_reference).core.task
+    action = export_module.describe_action(task)
+    assert action["target_rad"].startswith("clip(reference_rad + lead_s * reference_rad_s + scale_rad * filtered")
+    memory, correction = task.blank_memory(1), np.full(50, 0.1)
+    memory.reference_qpos[0, 7:], memory.reference_qvel[0, 6:] = task.robot.home, 0.5
+    expected = task.robot.home + np.array(action["lead_s"]) * 0.5 + np.array(action["scale_rad"]) * correction
+    expected = np.clip(expected, action["lower_rad"], action["upper_rad"])
+    np.testing.assert_allclose(task.target(correction[None], memory)[0], expected)
+
+
 def test_what_sees_a_reference_is_not_exported_for_walking(blind, tmp_path):
     tree = yaml.safe_load((blind / "config.yaml").read_text())
     other = shutil.copytree(blind, tmp_path / "seeing")
