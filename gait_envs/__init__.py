@@ -9,9 +9,18 @@ IDS = {
     "GaitNet/WildRobotImitation-v0": "track",
     "GaitNet/Humanoid-v0": "humanoid_walk",
     "GaitNet/HumanoidImitation-v0": "humanoid_track",
+    "GaitNet/MuscleHumanoid-v0": "muscle_walk",
+    "GaitNet/MuscleHumanoidImitation-v0": "muscle_track",
 }
 # Control steps until the time limit, 10 s: WildRobot is controlled at 50 Hz, the humanoid at 30.
-EPISODE_STEPS = {"walk": 500, "track": 500, "humanoid_walk": 300, "humanoid_track": 300}
+EPISODE_STEPS = {
+    "walk": 500,
+    "track": 500,
+    "humanoid_walk": 300,
+    "humanoid_track": 300,
+    "muscle_walk": 300,
+    "muscle_track": 300,
+}
 
 
 def register_envs() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from gait_envs.models.robot import Robot
+from gait_envs.parameters import Parameters
 from gait_envs.physics import Physics, State
 from gait_envs.randomize import Randomizer
 from gait_envs.tasks.walk import WalkMemory, WalkTask
@@ -46,8 +47,10 @@ class Core:
     ) -> None:
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
-        self.physics = Physics(task.robot, n, threads)
+        self.physics: Physics = task.make_physics(n, threads)
         self.randomizer = Randomizer(task.config.randomize, self.physics)
+        usual = getattr(task.config, "params", {})
+        self.parameters = Parameters(self.physics, usual, drawn=task.config.randomize.enabled)
         self.memory: WalkMemory = task.blank_memory(n)
         self.state: State = self.physics.read()
         self.rngs: list[np.random.Generator] = []
@@ -77,8 +80,10 @@ class Core:
     def _begin(self, ids: np.ndarray, options: Mapping[str, Any]) -> None:
         if not self.rngs:
             self.seed([None] * self.n)
-        starts = []
-        for i, own in zip(ids, self._own_options(ids, options), strict=True):
+        starts, each = [], self._own_options(ids, options)
+        for own in each:
+            self.parameters.space.values(own.get("params", {}))  # before anything has changed
+        for i, own in zip(ids, each, strict=True):
             start = self.task.draw_start(self.rngs[i], float(self.memory.level[i]), own)
             if "qpos" not in own:
                 sole = self.physics.lowest_sole(start.qpos)
@@ -86,6 +91,7 @@ class Core:
                     start.qpos[2] -= sole
             starts.append(start)
         lag = self.randomizer.reset(ids, self.rngs)
+        self.parameters.reset(ids, [own.get("params") for own in each])
         self.task.begin(self.memory, ids, starts, lag)
         qpos, qvel = np.stack([s.qpos for s in starts]), np.stack([s.qvel for s in starts])
         self.physics.reset(ids, qpos, qvel)
@@ -220,7 +226,7 @@ class Core:
                 raise ValueError(f"the saved {part} is of another version or task; they differ in {different}")
         self.physics.set_state(saved["physics"])
         self.memory = type(self.memory)(**{k: np.array(v) for k, v in saved["memory"].items()})
-        self.state = State(**{k: np.array(v) for k, v in saved["state"].items()})
+        self.state = type(self.state)(**{k: np.array(v) for k, v in saved["state"].items()})
         self.rngs = [np.random.default_rng(0) for _ in saved["generators"]]
         for rng, state in zip(self.rngs, saved["generators"], strict=True):
             rng.bit_generator.state = state

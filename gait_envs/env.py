@@ -11,11 +11,17 @@ from gymnasium import spaces
 
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
-from gait_envs.models.robot import Robot, humanoid, wildrobot
+from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
+from gait_envs.muscle_physics import MuscleState
+from gait_envs.parameters import ParamSpace
+from gait_envs.physics import State
 from gait_envs.render import Offscreen, Window
 from gait_envs.tasks.config import (
+    ActuationConfig,
     HumanoidTrackConfig,
     HumanoidWalkConfig,
+    MuscleHumanoidTrackConfig,
+    MuscleHumanoidWalkConfig,
     TaskConfig,
     TrackConfig,
     WalkConfig,
@@ -33,16 +39,26 @@ RENDER_MODES = ["human", "rgb_array", "depth_array"]
 class TaskKind(NamedTuple):
     """A body, what it has to do, and the options of that with the body's own defaults."""
 
-    robot: Callable[[], Robot]
+    robot: Callable[[Any], Robot]
     task: Callable[..., WalkTask]
     config: type[TaskConfig]
 
 
+def _robot(config: TaskConfig) -> Robot:
+    return wildrobot()
+
+
+def _human(config: ActuationConfig) -> Robot:
+    return humanoid() if config.actuation == "torque" else muscle_humanoid()
+
+
 TASKS = {
-    "walk": TaskKind(wildrobot, WalkTask, WalkConfig),
-    "track": TaskKind(wildrobot, TrackTask, TrackConfig),
-    "humanoid_walk": TaskKind(humanoid, WalkTask, HumanoidWalkConfig),
-    "humanoid_track": TaskKind(humanoid, TrackTask, HumanoidTrackConfig),
+    "walk": TaskKind(_robot, WalkTask, WalkConfig),
+    "track": TaskKind(_robot, TrackTask, TrackConfig),
+    "humanoid_walk": TaskKind(_human, WalkTask, HumanoidWalkConfig),
+    "humanoid_track": TaskKind(_human, TrackTask, HumanoidTrackConfig),
+    "muscle_walk": TaskKind(_human, WalkTask, MuscleHumanoidWalkConfig),
+    "muscle_track": TaskKind(_human, TrackTask, MuscleHumanoidTrackConfig),
 }
 
 
@@ -51,13 +67,14 @@ def make_task(name: str, config: Mapping[str, Any]) -> WalkTask:
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}; known are {', '.join(TASKS)}")
     kind = TASKS[name]
-    return kind.task(kind.robot(), build(kind.config, config, f"the {name} task"))
+    made = build(kind.config, config, f"the {name} task")
+    return kind.task(kind.robot(made), made)
 
 
 def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
     """Observation and action boxes of one sub-environment."""
-    limits, actions = task.layout.limits, len(task.robot.joint_names)
-    return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, (actions,), np.float32)
+    limits, actions = task.layout.limits, (len(task.action_names),)
+    return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, actions, np.float32)
 
 
 class GaitEnv(gymnasium.Env):
@@ -91,6 +108,15 @@ class GaitEnv(gymnasium.Env):
         self._data = self.core.physics.batch.get_data(0, self._data)
         return self._data
 
+    @property
+    def param_space(self) -> ParamSpace:
+        """Names, ranges and defaults of the walker's parameters, which `reset(options={"params": …})` takes."""
+        return self.core.parameters.space
+
+    def normalize_params(self, params: Mapping[str, Any]) -> np.ndarray:
+        """Every parameter (P,) in [0, 1] of its range; see `ParamSpace.normalize`."""
+        return self.param_space.normalize(params)
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -120,12 +146,12 @@ class GaitEnv(gymnasium.Env):
         if self.render_mode == "human":
             if self._window is None:
                 self._window = Window(self.model)
-            self._window.show(self.data.qpos, self.data.qvel, self.core.robot.dt)
+            self._window.show(self.data.qpos, self.data.qvel, self.core.robot.dt, self.data.act)
             return None
         if self._offscreen is None:
             self._offscreen = Offscreen(self.model)
         state, depth = self.core.state, self.render_mode == "depth_array"
-        return self._offscreen.frame(state.qpos[0], state.qvel[0], depth=depth)
+        return self._offscreen.frame(state.qpos[0], state.qvel[0], depth=depth, act=activations(state))
 
     def close(self) -> None:
         for view in (self._offscreen, self._window):
@@ -149,6 +175,11 @@ class GaitEnv(gymnasium.Env):
         self.spec = state["spec"]
         if state["state"]["generators"]:
             self.core.set_state(state["state"])
+
+
+def activations(state: State) -> np.ndarray | None:
+    """Of the first sub-environment's muscles, (na,)."""
+    return state.activation[0] if isinstance(state, MuscleState) else None
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class State:
     def where(self, mask: np.ndarray, other: State) -> State:
         """Rows of `other` where the mask (n,) is true, of this one elsewhere."""
         pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
-        return State(**{k: np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), b, a) for k, (a, b) in pairs.items()})
+        return type(self)(**{k: np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), b, a) for k, (a, b) in pairs.items()})
 
 
 class Physics:
@@ -45,6 +45,7 @@ class Physics:
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._sensors, self._force, self._xpos = bind("sensordata"), bind("actuator_force"), bind("xpos")
         self._qacc = bind("qacc") if robot.traits.gains is not None else None
+        self._servo_controls = robot.model.actuator_ctrladr[robot.servo_actuators]
         self.diverged = np.zeros(n, dtype=bool)
         self.batch.reset()
 
@@ -53,25 +54,31 @@ class Physics:
         self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._qpos[ids], self._qvel[ids] = qpos, qvel
         # The servos hold the starting pose, so that the first contact forces are those of standing in it.
-        self._ctrl[ids] = np.clip(qpos[:, 7:], self.robot.lower, self.robot.upper)
+        self.aim(np.clip(qpos[:, 7:], self.robot.lower, self.robot.upper), ids)
         self.batch.forward(ids)
         self.diverged[ids] = False
 
+    def aim(self, pose: np.ndarray, ids: np.ndarray) -> None:
+        """Servo targets (k, nu) rad of the simulations `ids`, for those joints that have a servo."""
+        self._ctrl[ids[:, None], self._servo_controls] = pose[:, self.robot.servos]
+
     def step(self, target: np.ndarray, ids: np.ndarray | None = None) -> None:
         """One control step of servo targets (n, nu) rad; the diverged are marked, not repaired."""
-        if ids is None:
-            self._ctrl[:] = target
-        else:
-            self._ctrl[ids] = target[ids]
+        rows = np.arange(len(target)) if ids is None else ids
+        self.aim(target[rows], rows)
+        self.diverged = self.advance(ids, self.robot.substeps)
+
+    def advance(self, ids: np.ndarray | None, steps: int) -> np.ndarray:
+        """Some physics steps of the simulations `ids` (None: all); which of all simulations have diverged, (n,)."""
         failed: np.ndarray | list[int] = []
         try:
-            self.batch.step(ids, nstep=self.robot.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL)
+            self.batch.step(ids, nstep=steps, stage=mujoco.mjtStage.mjSTAGE_VEL)
         except SimulationError as error:
             failed = error.ids
         # NaN fails the comparison, so one test finds both runaway and undefined states.
-        sane = (np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < 1e6)
-        self.diverged = ~sane
-        self.diverged[failed] = True
+        diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < 1e6))
+        diverged[failed] = True
+        return diverged
 
     def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
         """Add a horizontal velocity (k, 2) m/s to the root: a shove of m·v newton seconds."""
@@ -107,15 +114,18 @@ class Physics:
         MuJoCo reports the force at the start of a step; stable PD's is that less what follows from moving on, h kp q̇
         + h kd q̈ (`StablePD.torque_at`).
         """
-        if self._qacc is None:
-            return self._force.copy()
-        model, h = self.robot.model, self.robot.model.opt.timestep
+        return self._force.copy() if self._qacc is None else self._force - self._gave_way()
+
+    def _gave_way(self) -> np.ndarray:
+        """How much less than at its start the stable PD servos applied over the last physics step, (n, k) N·m."""
+        assert self._qacc is not None
+        robot, h = self.robot, self.robot.model.opt.timestep
         own = self.batch._expanded  # gains of each simulation, where they are randomised
-        kp = own.get("actuator_gainprm", model.actuator_gainprm[None])[..., 0]
-        kd = -own.get("actuator_biasprm", model.actuator_biasprm[None])[..., 2]
-        acceleration = self._qacc[:, 6:]
-        before = self._qvel[:, 6:] - h * acceleration
-        return self._force - h * (kp * before + kd * acceleration)
+        kp = own.get("actuator_gainprm", robot.model.actuator_gainprm[None])[:, robot.servo_actuators, 0]
+        kd = -own.get("actuator_biasprm", robot.model.actuator_biasprm[None])[:, robot.servo_actuators, 2]
+        acceleration = self._qacc[:, 6 + robot.servos]
+        before = self._qvel[:, 6 + robot.servos] - h * acceleration
+        return h * (kp * before + kd * acceleration)
 
     def lowest_sole(self, qpos: np.ndarray) -> float:
         """Height of the lowest point of the soles in a pose (nq,), m; negative is inside the floor."""

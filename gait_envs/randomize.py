@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gait_envs.models.muscles import PEAK_FORCE
 from gait_envs.physics import Physics
 from gait_envs.tasks.config import RandomizeConfig
 
@@ -40,12 +41,22 @@ class Randomizer:
             # A pair's friction is the larger of the two, so the floor must slide as the soles do.
             friction[self.physics.robot.floor, 0] = friction[soles[0], 0]
             out["geom_friction"][i] = friction
-            out["actuator_gainprm"][i] = nominal["actuator_gainprm"] * gain[:, None]
-            out["actuator_biasprm"][i] = nominal["actuator_biasprm"] * gain[:, None]
+            strength = self._strength(gain)
+            out["actuator_gainprm"][i] = nominal["actuator_gainprm"] * strength
+            out["actuator_biasprm"][i] = nominal["actuator_biasprm"] * strength
             low, high = self.config.latency
             lag[row] = rng.integers(low, high + 1)
         self.physics.batch.set_const(ids)
         return lag
+
+    def _strength(self, gain: np.ndarray) -> np.ndarray:
+        """Factors on each actuator's parameters (actuators, parameters): a servo's are all gains, a muscle's one."""
+        factors = np.repeat(gain[:, None], self._nominal["actuator_gainprm"].shape[1], axis=1)
+        muscles = self.physics.robot.muscles
+        if muscles is not None:
+            factors[muscles.actuators] = 1.0
+            factors[muscles.actuators, PEAK_FORCE] = gain[muscles.actuators]
+        return factors
 
     def push(self, rows: np.ndarray, steps: np.ndarray, rngs: list[np.random.Generator]) -> None:
         """Shove those of the sub-environments `rows` that are due, `steps` (n,) control steps after reset."""

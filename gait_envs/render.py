@@ -97,13 +97,18 @@ class Offscreen:
         *,
         depth: bool = False,
         ghost: np.ndarray | None = None,
+        act: np.ndarray | None = None,
     ) -> np.ndarray:
-        """(height, width, 3) uint8, or (height, width) float32 metres when `depth`; a translucent robot at `ghost`."""
+        """(height, width, 3) uint8, or (height, width) float32 metres when `depth`; a translucent robot at `ghost`.
+
+        Muscles are coloured by their activations `act` (na,), where these are given.
+        """
         self._data.qpos[:] = qpos
         self._data.qvel[:] = 0.0 if qvel is None else qvel
+        self._data.act[:] = 0.0 if act is None else act
         mujoco.mj_forward(self._model, self._data)
         (self._renderer.enable_depth_rendering if depth else self._renderer.disable_depth_rendering)()
-        self._renderer.update_scene(self._data, self._camera)
+        self._renderer.update_scene(self._data, self._camera, _muscle_colours(self._model))
         if ghost is not None:
             self._add_ghost(ghost)
         return self._renderer.render()
@@ -133,6 +138,18 @@ def _along(model: mujoco.MjModel) -> mujoco.MjvCamera:
     return camera
 
 
+def _muscle_colours(model: mujoco.MjModel) -> mujoco.MjvOption:
+    option = mujoco.MjvOption()
+    _show_muscles(model, option)
+    return option
+
+
+def _show_muscles(model: mujoco.MjModel, option: mujoco.MjvOption) -> None:
+    """Draw the muscles of a model that has any as their activations colour them."""
+    if model.na:
+        option.flags[mujoco.mjtVisFlag.mjVIS_ACTUATOR] = option.flags[mujoco.mjtVisFlag.mjVIS_ACTIVATION] = True
+
+
 class Window:
     """MuJoCo's passive viewer at real time."""
 
@@ -142,16 +159,25 @@ class Window:
         self._data = mujoco.MjData(model)
         self._model = model
         self._viewer = mujoco.viewer.launch_passive(model, self._data)
+        with self._viewer.lock():
+            _show_muscles(model, self._viewer.opt)
         self._clock = time.monotonic()
 
     @property
     def is_open(self) -> bool:
         return self._viewer.is_running()
 
-    def show(self, qpos: np.ndarray, qvel: np.ndarray | None = None, dt: float = 0.02) -> None:
+    def show(
+        self,
+        qpos: np.ndarray,
+        qvel: np.ndarray | None = None,
+        dt: float = 0.02,
+        act: np.ndarray | None = None,
+    ) -> None:
         """Show a state, then wait until its moment has passed."""
         self._data.qpos[:] = qpos
         self._data.qvel[:] = 0.0 if qvel is None else qvel
+        self._data.act[:] = 0.0 if act is None else act
         mujoco.mj_forward(self._model, self._data)
         self._viewer.sync()
         self._clock = max(self._clock + dt, time.monotonic() - dt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from gymnasium.vector.utils import batch_space
 
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
-from gait_envs.env import RENDER_MODES, make_spaces, make_task
+from gait_envs.env import RENDER_MODES, activations, make_spaces, make_task
+from gait_envs.parameters import ParamSpace
 from gait_envs.render import Offscreen
 
 
@@ -62,6 +63,15 @@ class GaitVectorEnv(VectorEnv):
         """The `MjModel` that all sub-environments share."""
         return self.core.robot.model
 
+    @property
+    def param_space(self) -> ParamSpace:
+        """As of the scalar form."""
+        return self.core.parameters.space
+
+    def normalize_params(self, params: Mapping[str, Any]) -> np.ndarray:
+        """As of the scalar form."""
+        return self.param_space.normalize(params)
+
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -91,7 +101,8 @@ class GaitVectorEnv(VectorEnv):
             return None
         if self._offscreen is None:
             self._offscreen = Offscreen(self.model)
-        return (self._offscreen.frame(self.core.state.qpos[0], self.core.state.qvel[0]),)
+        state = self.core.state
+        return (self._offscreen.frame(state.qpos[0], state.qvel[0], act=activations(state)),)
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._offscreen is not None:

@@ -235,7 +235,7 @@ def describe_action(task: WalkTask) -> dict[str, Any]:
         if robot.lead.any():
             base = "reference_rad + lead_s * reference_rad_s"
         if config.feed_forward:
-            base += " + reference_torque_nm / stiffness_nm_rad"
+            base += " + reference_torque_nm / kp_nm_rad"
     return {
         "outputs": dict(zip(OUTPUTS, ("clipped to [-1, 1]; use this", "before clipping", "exploration"), strict=True)),
         "joints": list(robot.joint_names),
@@ -244,7 +244,7 @@ def describe_action(task: WalkTask) -> dict[str, Any]:
         "lower_rad": robot.target_lower.tolist(),
         "upper_rad": robot.target_upper.tolist(),
         **({"lead_s": robot.lead.tolist()} if robot.lead.any() else {}),
-        **({"stiffness_nm_rad": robot.stiffness.tolist()} if "stiffness" in base else {}),
+        **({"kp_nm_rad": robot.kp.tolist()} if "kp_nm_rad" in base else {}),
         "filter_alpha": config.action_filter,
         "filter": "filtered = filter_alpha * action + (1 - filter_alpha) * filtered",
         "target_rad": f"clip({base} + scale_rad * filtered, lower_rad, upper_rad)",

@@ -29,7 +29,7 @@ import yaml
 from gait_envs import EPISODE_STEPS
 from gait_envs.assets import asset_path
 from gait_envs.core import Core
-from gait_envs.env import TASKS, make_task
+from gait_envs.env import make_task
 from gait_envs.layout import Layout
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.motion.body import load_body
@@ -160,7 +160,7 @@ def track_layout_table(task: str) -> str:
 
 def with_a_clip(task: str) -> WalkTask:
     """A task that follows clips, with one in which its body stands at home: tables show nothing of it."""
-    robot = TASKS[task].robot()
+    robot = make_task(task, {}).robot
     qpos, qvel = np.tile(robot.home_qpos, (9, 1)), np.zeros((9, robot.model.nv))
     clip = Clip(qpos, qvel, robot.control_rate, robot.joint_names, False, robot.name, "this script", "MIT")
     with tempfile.TemporaryDirectory() as folder:
@@ -240,7 +240,8 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
 
 
 def termination_table(task: str) -> str:
-    config, steps, robot = TASKS[task].config(), EPISODE_STEPS[task], TASKS[task].robot()
+    made, steps = make_task(task, {}), EPISODE_STEPS[task]
+    config, robot = made.config, made.robot
     rows = [
         ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
         ("root higher than", f"{config.max_height:g} m", "`max_height`", "`terminated`"),

@@ -81,13 +81,22 @@ class StablePD:
     The arrays must belong to one state: run `forward` or `step` with stage mjSTAGE_VEL before reading them.
     """
 
-    def __init__(self, model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, *, implicit_damping: bool = True) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        kp: np.ndarray,
+        kd: np.ndarray,
+        *,
+        steps: int = 1,
+        implicit_damping: bool = True,
+    ) -> None:
         """Gains (nv,), N·m/rad and N·m·s/rad; both zero where nothing is driven, as at a free root.
 
+        `steps`: for how many physics steps a torque is held; h is that long.
         `implicit_damping`: does the integrator treat the joints' own damping implicitly? All of MuJoCo's but RK4 do.
         """
         self.kp, self.kd = joint_gains(model, kp), joint_gains(model, kd)
-        self.dt = float(model.opt.timestep)
+        self.dt = steps * float(model.opt.timestep)
         self.damping = model.dof_damping.copy() if implicit_damping else np.zeros(model.nv)
         self.dofs = np.flatnonzero((self.kp > 0) | (self.kd > 0))  # (k,) the driven ones
         joints = model.dof_jntid[self.dofs]

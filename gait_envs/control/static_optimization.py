@@ -12,9 +12,9 @@ instead of a quadratic programme in m muscles there are d equations,
 
     g(λ) = λ / w + JtA clip(JtAᵀ λ, 0, 1) − r = 0,
 
-piecewise linear, and the gradient of a strictly convex φ. Newton's method on them, going as far along each step as φ
-falls, ends exactly after a few: once the muscles at 0 and at 1 are the right ones, the next step is the solution. The λ
-of a moment ago is a good start.
+piecewise linear, and the gradient of a strictly convex φ. Newton's method on them ends exactly after a few steps: once
+the muscles at 0 and at 1 are the right ones, the next step is the solution. A step that does not halve φ's slope goes
+as far as φ falls instead. The λ of a moment ago is a good start.
 """
 
 from __future__ import annotations
@@ -59,13 +59,14 @@ def share_torque(
     multipliers = np.zeros((n, d)) if start is None else np.array(start, dtype=float)
     strength = np.abs(jta).sum(axis=2).max(axis=1)  # N·m, of all muscles together
     iterations, live = np.zeros(n, dtype=int), np.arange(n)
+    a, wish, lam = jta, torque, multipliers.copy()
+    drive, gradient = _gradient(a, lam, wish, weight)
     for _ in range(max_iterations + 1):
-        a, lam = jta[live], multipliers[live]
-        drive = _times(a.swapaxes(1, 2), lam)
-        gradient = lam / weight + _times(a, np.clip(drive, 0, 1)) - torque[live]
-        size = np.abs(torque[live]).max(axis=1) + strength[live] * (1 + np.abs(drive).max(axis=1))
+        size = np.abs(wish).max(axis=1) + strength[live] * (1 + np.abs(drive).max(axis=1))
         going = np.abs(gradient).max(axis=1) > ROUNDING * size  # a row of NaN, of a diverged simulation, stops too
-        live, a, lam, drive, gradient = live[going], a[going], lam[going], drive[going], gradient[going]
+        if not going.all():
+            live, a, wish, lam = live[going], a[going], wish[going], lam[going]
+            drive, gradient = drive[going], gradient[going]
         if not len(live):
             break
         # Muscles strictly inside answer to λ; those on the edge are counted in, which makes the first step from
@@ -73,12 +74,25 @@ def share_torque(
         free = ((drive >= 0) & (drive <= 1))[:, None, :]
         hessian = np.eye(d) / weight + (a * free) @ a.swapaxes(1, 2)
         step = np.linalg.solve(hessian, -gradient[..., None])[..., 0]
-        response = _times(a.swapaxes(1, 2), step)
-        length = _lowest(drive, response, (gradient * step).sum(1), (step**2).sum(1) / weight)
-        multipliers[live] = lam + length[:, None] * step
+        slope, before, lam = (gradient * step).sum(axis=1), (lam, drive), lam + step
+        drive, gradient = _gradient(a, lam, wish, weight)
+        far = np.flatnonzero(np.abs((gradient * step).sum(axis=1)) > 0.5 * np.abs(slope))
+        if len(far):
+            a_far, step = a[far], step[far]
+            response = _times(a_far.swapaxes(1, 2), step)
+            length = _lowest(before[1][far], response, slope[far], (step**2).sum(axis=1) / weight)
+            lam[far] = before[0][far] + length[:, None] * step
+            drive[far], gradient[far] = _gradient(a_far, lam[far], wish[far], weight)
+        multipliers[live] = lam
         iterations[live] += 1
     activations = np.clip(_times(jta.swapaxes(1, 2), multipliers), 0, 1)
     return Shares(activations, multipliers, ~np.isin(np.arange(n), live), iterations)
+
+
+def _gradient(a: np.ndarray, lam: np.ndarray, wish: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray]:
+    """JtAᵀ λ (n, m) and g(λ) (n, d)."""
+    drive = _times(a.swapaxes(1, 2), lam)
+    return drive, lam / weight + _times(a, np.clip(drive, 0, 1)) - wish
 
 
 def _times(a: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 WRAP, TRANSMISSION = mujoco.mjtWrap, mujoco.mjtTrn
+PEAK_FORCE = 2  # its place among MuJoCo's parameters of a muscle, active and passive
 SCALAR = (int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE))
 
 
@@ -21,6 +22,7 @@ class Muscles:
     """
 
     names: tuple[str, ...]  # (m,)
+    actuators: np.ndarray  # (m,) ids
     outputs: np.ndarray  # (m,) places in actuator_length, actuator_velocity and actuator_force
     controls: np.ndarray  # (m,) places in ctrl
     activations: np.ndarray  # (m,) places in act, -1 where a muscle has no activation dynamics
@@ -59,6 +61,7 @@ def find_muscles(model: mujoco.MjModel) -> Muscles:
         moment[dofs.index(d), m] = start + int(np.flatnonzero(row == d)[0])
     return Muscles(
         names=names,
+        actuators=ids,
         outputs=outputs,
         controls=model.actuator_ctrladr[ids],
         activations=model.actuator_actadr[ids],

@@ -1,4 +1,4 @@
-"""A servo-driven biped, its names resolved to indices once at construction."""
+"""A biped driven by servos, or by muscles too, its names resolved to indices once at construction."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from gait_envs.assets import asset_path
+from gait_envs.models.muscles import Muscles, find_muscles
 from gait_envs.models.servo import use_stable_pd_servos
 from gait_envs.models.traits import TRAITS, Traits
 
@@ -19,11 +20,11 @@ TOES = ("left_big_toe", "left_small_toes", "right_big_toe", "right_small_toes") 
 
 @dataclass(frozen=True, eq=False)
 class Robot:
-    """What the rest of the code needs to know of a model; arrays are in actuator order.
+    """What the rest of the code needs to know of a model; arrays are in joint order, nu being the joints.
 
-    The model must have a free root joint first, one position servo a joint (or motor, where the traits have gains), an
-    `imu` site with a `gyro`, geoms and touch sensors named as `SOLES` (and `TOES`, or none of these),
-    `<side>_sole_pos` and `<side>_sole_vel` sensors and a `home` keyframe.
+    The model must have a free root joint first, one position servo a joint (or motor, where the traits have gains; a
+    joint that muscles move needs none), an `imu` site with a `gyro`, geoms and touch sensors named as `SOLES` (and
+    `TOES`, or none of these), `<side>_sole_pos` and `<side>_sole_vel` sensors and a `home` keyframe.
     """
 
     name: str
@@ -34,7 +35,10 @@ class Robot:
     upper: np.ndarray  # (nu,) rad
     target_lower: np.ndarray  # (nu,) rad, of a servo's target
     target_upper: np.ndarray  # (nu,) rad
-    stiffness: np.ndarray  # (nu,) N·m/rad, kp of the servos
+    servos: np.ndarray  # (k,) which of the joints have a servo; all of them, but where muscles move them
+    servo_actuators: np.ndarray  # (k,) ids of these
+    muscles: Muscles | None
+    kp: np.ndarray  # (nu,) N·m/rad, of the servos, or of the stable PD that says what muscles shall do
     lead: np.ndarray  # (nu,) s, kd / kp: by how much a target must run ahead for the damping not to hold it back
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
@@ -95,12 +99,18 @@ def _load(asset: str, control_rate: float | None) -> Robot:
     substeps = round(1.0 / (control_rate * model.opt.timestep))
     if substeps < 1 or abs(substeps * model.opt.timestep * control_rate - 1.0) > 1e-9:
         raise ValueError(f"{control_rate} Hz control is no whole number of {model.opt.timestep} s physics steps")
-    joints = [int(j) for j in model.actuator_trnid[:, 0]]
-    if [int(model.jnt_qposadr[j]) for j in joints] != list(range(7, model.nq)):
-        raise ValueError(f"{asset}: actuators must drive every joint after the root, in joint order")
-    names = tuple(model.joint(j).name for j in joints)
-    lower, upper = model.jnt_range[joints].T.copy()
-    lead = np.zeros(len(joints)) if traits.gains is None else _give_servos(model, names, traits)
+    names = tuple(model.joint(j).name for j in range(1, model.njnt))
+    servos = np.flatnonzero(model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT)
+    driven = model.actuator_trnid[servos, 0] - 1
+    muscles = find_muscles(model) if len(servos) < model.nactuator else None
+    pulled = np.zeros(0, dtype=int) if muscles is None else muscles.dofs - 6
+    if np.sort(np.concatenate([driven, pulled])).tolist() != list(range(len(names))) or (np.diff(driven) < 0).any():
+        raise ValueError(f"{asset}: servos, in joint order, and muscles must drive every joint after the root once")
+    lower, upper = model.jnt_range[1:].T.copy()
+    if traits.gains is None:
+        kp, lead = model.actuator_gainprm[:, 0].copy(), np.zeros(len(names))
+    else:
+        kp, lead = _give_servos(model, names, driven, traits)
     home = model.key("home").qpos.copy()
     toes = TOES if any(model.sensor(i).name == TOES[0] for i in range(model.nsensor)) else ()
     return Robot(
@@ -112,7 +122,10 @@ def _load(asset: str, control_rate: float | None) -> Robot:
         upper=upper,
         target_lower=lower - traits.reach,
         target_upper=upper + traits.reach,
-        stiffness=model.actuator_gainprm[:, 0].copy(),
+        servos=driven,
+        servo_actuators=servos,
+        muscles=muscles,
+        kp=kp,
         lead=lead,
         home=home[7:].copy(),
         home_qpos=home,
@@ -132,18 +145,25 @@ def _load(asset: str, control_rate: float | None) -> Robot:
     )
 
 
-def _give_servos(model: mujoco.MjModel, names: tuple[str, ...], traits: Traits) -> np.ndarray:
-    """Turn the motors of a model into stable PD servos with the traits' gains; returns their kd / kp, (nu,) s.
+def _give_servos(
+    model: mujoco.MjModel, names: tuple[str, ...], driven: np.ndarray, traits: Traits
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn the motors of a model, at the joints `driven`, into stable PD servos with the traits' gains.
+
+    Returns every joint's kp, (nu,) N·m/rad, and kd / kp, (nu,) s.
 
     The motors' limits stay readable in `actuator_forcerange`, as the joints' strength, and are not enforced: they would
     cut the force at the start of a physics step, not the one that acts over it (see `gait_envs.models.servo`).
     """
     assert traits.gains is not None
     gains = np.array([traits.gains[name.removeprefix("left_").removeprefix("right_")] for name in names])
-    kp, kd = (np.concatenate([np.zeros(6), column]) for column in gains.T)
-    use_stable_pd_servos(model, kp, kd)
-    model.actuator_forcelimited[:] = False
-    return gains[:, 1] / gains[:, 0]
+    kp, kd = np.zeros((2, model.nv))
+    kp[6 + driven], kd[6 + driven] = gains[driven].T
+    use_stable_pd_servos(model, kp, kd, "discrete" if len(driven) == len(names) else "implicitfast")
+    model.actuator_forcelimited[model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT] = False
+    if len(driven) < len(names):
+        mujoco.mj_setConst(model, mujoco.MjData(model))  # what follows from the armature, which the servos changed
+    return gains[:, 0].copy(), gains[:, 1] / gains[:, 0]
 
 
 def wildrobot() -> Robot:
@@ -154,3 +174,8 @@ def wildrobot() -> Robot:
 def humanoid() -> Robot:
     """The 73 kg human body, its 50 motors made stable PD servos."""
     return load_robot("humanoid/scene.xml")
+
+
+def muscle_humanoid() -> Robot:
+    """The same body with 92 muscles on legs and loins, and 29 stable PD servos above."""
+    return load_robot("humanoid/muscle_scene.xml")

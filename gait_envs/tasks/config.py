@@ -50,7 +50,9 @@ HUMANOID_TRACK_REWARD = {
     "track_turn": 0.6,
     "action_rate": -0.005,
 }
+MUSCLE_REWARD = {"activation": -0.5}
 OBSERVATIONS = ("future", "phase", "none")
+ACTUATIONS = ("torque", "muscle", "activation")
 ACTION_BASES = ("reference", "home")
 
 
@@ -61,7 +63,7 @@ class RandomizeConfig:
     enabled: bool = False
     mass: tuple[float, float] = (0.9, 1.1)  # factor on every body's mass and inertia
     friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
-    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own
+    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own; on a muscle's forces
     latency: tuple[int, int] = (0, 1)  # control steps (20 ms at 50 Hz) between an action and its effect
     push_interval: float = 4.0  # s between shoves; 0 turns them off
     push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
@@ -177,7 +179,25 @@ class TrackConfig(TaskConfig):
 
 
 @dataclass(frozen=True)
-class HumanoidWalkConfig(WalkConfig):
+class ActuationConfig(TaskConfig):
+    """What moves a human body."""
+
+    actuation: str = "torque"  # "torque": servos; "muscle": pose to muscles; "activation": actions are activations
+    muscle_controller: str = "qp"  # from a wished torque to activations: "qp" or "nn"
+    muscle_network: str | None = None  # of "nn": file of its weights; None: assets/humanoid/muscle_nn.npz
+    params: Mapping[str, Any] = field(default_factory=dict)  # of the walker where reset gives none: see `parameters`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, allowed in (("actuation", ACTUATIONS), ("muscle_controller", ("qp", "nn"))):
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
+        if self.muscle_network is not None and self.muscle_controller != "nn":
+            raise ValueError(f"muscle_network needs muscle_controller='nn', which is {self.muscle_controller!r}")
+
+
+@dataclass(frozen=True)
+class HumanoidWalkConfig(ActuationConfig, WalkConfig):
     """Walking to a command, with a human body's figures."""
 
     previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo
@@ -192,7 +212,7 @@ class HumanoidWalkConfig(WalkConfig):
 
 
 @dataclass(frozen=True)
-class HumanoidTrackConfig(TrackConfig):
+class HumanoidTrackConfig(ActuationConfig, TrackConfig):
     """Following clips, with a human body's figures."""
 
     previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo
@@ -207,6 +227,22 @@ class HumanoidTrackConfig(TrackConfig):
     rate_sharpness: float = 0.05  # s²/rad², k of the joint rates'
     action_gain: float = 0.3  # share of a joint's half range that a full action moves its target by
     feed_forward: bool = True  # also ask for the torques that the clip needs, where it knows them
+
+
+@dataclass(frozen=True)
+class MuscleHumanoidWalkConfig(HumanoidWalkConfig):
+    """Walking to a command by muscles."""
+
+    actuation: str = "muscle"
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: HUMANOID_REWARD | MUSCLE_REWARD)
+
+
+@dataclass(frozen=True)
+class MuscleHumanoidTrackConfig(HumanoidTrackConfig):
+    """Following clips by muscles."""
+
+    actuation: str = "muscle"
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: HUMANOID_TRACK_REWARD | MUSCLE_REWARD)
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:

@@ -197,7 +197,7 @@ class TrackTask(WalkTask):
             return super().target(action, memory)
         base = memory.reference_qpos[:, 7:] + robot.lead * memory.reference_qvel[:, 6:]
         if config.feed_forward:
-            base += self.planned_torque(memory) / robot.stiffness
+            base += self.planned_torque(memory) / robot.kp
         scale = config.action_gain * robot.action_scale
         return servo_target(action, base, scale, robot.target_lower, robot.target_upper)
 

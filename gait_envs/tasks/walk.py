@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.assets import asset_path
+from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.control.position import action_holding, low_pass, servo_target
 from gait_envs.layout import Layout, Row
 from gait_envs.models.robot import Robot
 from gait_envs.motion.features import amp_features, amp_layout
 from gait_envs.motion.library import MotionLibrary, load_clips
-from gait_envs.physics import State
+from gait_envs.muscle_physics import MusclePhysics, MuscleState
+from gait_envs.physics import Physics, State
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
 from gait_envs.tasks import terms
-from gait_envs.tasks.config import TaskConfig, WalkConfig
+from gait_envs.tasks.config import ActuationConfig, TaskConfig, WalkConfig
 
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
 GRAVITY = 9.81  # m/s²
@@ -31,10 +34,10 @@ class WalkMemory:
 
     command: np.ndarray  # (n, 3) vx, vy m/s, yaw rate rad/s
     heading: np.ndarray  # (n,) rad, where the commanded yaw rate has turned to by now
-    action: np.ndarray  # (n, nu) the latest
-    previous_action: np.ndarray  # (n, nu) the one before
-    filtered: np.ndarray  # (n, nu) after the low-pass filter
-    delayed: np.ndarray  # (n, lags + 1, nu) rad, servo targets on their way, newest first
+    action: np.ndarray  # (n, actions) the latest
+    previous_action: np.ndarray  # (n, actions) the one before
+    filtered: np.ndarray  # (n, actions) after the low-pass filter
+    delayed: np.ndarray  # (n, lags + 1, controls) what the physics is asked for, on its way, newest first
     lag: np.ndarray  # (n,) int, control steps until a target acts
     level: np.ndarray  # (n,) in [0, 1], how much of the command range the curriculum has opened
     steps: np.ndarray  # (n,) int, control steps since the reset
@@ -71,10 +74,23 @@ def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
     )
 
 
+def acting_muscles(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
+    """The muscles whose activations an action gives; none where muscles follow a wished pose."""
+    direct = isinstance(config, ActuationConfig) and config.actuation == "activation"
+    return robot.muscles.names if direct and robot.muscles else ()
+
+
+def action_names(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
+    """What each number of an action moves: every joint, or the muscles and the joints that have none."""
+    muscles = acting_muscles(robot, config)
+    return (*muscles, *(robot.joint_names[i] for i in robot.servos)) if muscles else robot.joint_names
+
+
 def _held_actions(robot: Robot, config: TaskConfig) -> np.ndarray:
-    """Which servos' last action is observed."""
-    seen = lambda name: config.previous_action == "all" or any(part in name for part in robot.traits.legs)  # noqa: E731
-    return np.array([i for i, name in enumerate(robot.joint_names) if seen(name)])
+    """Which numbers of the last action are observed."""
+    shown = (*robot.traits.legs, *acting_muscles(robot, config))
+    seen = lambda name: config.previous_action == "all" or any(part in name for part in shown)  # noqa: E731
+    return np.array([i for i, name in enumerate(action_names(robot, config)) if seen(name)])
 
 
 class WalkTask:
@@ -84,13 +100,30 @@ class WalkTask:
 
     def __init__(self, robot: Robot, config: TaskConfig) -> None:
         self.robot, self.config = robot, config
+        if isinstance(config, ActuationConfig):
+            self.option_keys = {**self.option_keys, "params": 0}
         self.reweight(config.reward_weights)
         self.layout = observation_layout(robot, config)
         self.amp_layout = amp_layout(len(robot.joint_names), robot.traits.contact_scale)
+        self.action_names = action_names(robot, config)
+        self._activations = len(acting_muscles(robot, config))
         self._held = _held_actions(robot, config)
         self.library: MotionLibrary | None = None
         if config.reference is not None:
             self.library = MotionLibrary(load_clips(config.reference), robot.joint_names, robot.control_rate)
+
+    def make_physics(self, n: int, threads: int) -> Physics:
+        """n simulations of the body, moved as the configuration says."""
+        config = self.config
+        if self.robot.muscles is None or not isinstance(config, ActuationConfig):
+            return Physics(self.robot, n, threads)
+        if self._activations:
+            return MusclePhysics(self.robot, n, threads, controller="direct")
+        options = {}
+        if config.muscle_controller == "nn":
+            file = config.muscle_network or asset_path("humanoid/muscle_nn.npz")
+            options["network"] = load_muscle_network(file, self.robot.muscles)
+        return MusclePhysics(self.robot, n, threads, controller=config.muscle_controller, **options)
 
     def reweight(self, weights: Mapping[str, float]) -> None:
         """From now on the reward is the sum of these terms; a schedule may change them between rollouts."""
@@ -103,7 +136,8 @@ class WalkTask:
 
     def blank_memory(self, n: int) -> WalkMemory:
         """Memory of n sub-environments that have not been reset yet."""
-        nu = len(self.robot.joint_names)
+        nu = len(self.action_names)
+        controls = self._activations + len(self.robot.joint_names)
         lags = self.config.randomize.latency[1] if self.config.randomize.enabled else 0
         zeros = np.zeros
         return WalkMemory(
@@ -112,7 +146,7 @@ class WalkTask:
             action=zeros((n, nu)),
             previous_action=zeros((n, nu)),
             filtered=zeros((n, nu)),
-            delayed=zeros((n, lags + 1, nu)),
+            delayed=zeros((n, lags + 1, controls)),
             lag=zeros(n, dtype=np.int64),
             level=zeros(n),
             steps=zeros(n, dtype=np.int64),
@@ -169,9 +203,12 @@ class WalkTask:
         robot = self.robot
         qpos = np.stack([start.qpos for start in starts])
         hold = action_holding(qpos[:, 7:], robot.home, robot.action_scale)
+        muscles = self._activations  # at rest
         for rows in (memory.action, memory.previous_action, memory.filtered):
-            rows[ids] = hold
-        memory.delayed[ids] = qpos[:, None, 7:]
+            rows[ids, :muscles] = 0.0
+            rows[ids, muscles:] = hold[:, robot.servos] if muscles else hold
+        memory.delayed[ids, :, :muscles] = 0.0
+        memory.delayed[ids, :, muscles:] = qpos[:, None, 7:]
         memory.command[ids] = [start.command for start in starts]
         memory.heading[ids] = quat_yaw(qpos[:, 3:7])
         memory.lag[ids] = lag
@@ -194,10 +231,10 @@ class WalkTask:
     # -- one step ---------------------------------------------------------------------------------------
 
     def act(self, memory: WalkMemory, action: np.ndarray) -> tuple[np.ndarray, WalkMemory]:
-        """Servo targets (n, nu) rad that this step applies, and the memory with the action in it."""
+        """What the physics is asked for in this step (n, controls), and the memory with the action in it."""
         action = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         filtered = low_pass(action, memory.filtered, self.config.action_filter)
-        delayed = np.concatenate([self.target(filtered, memory)[:, None, :], memory.delayed[:, :-1]], axis=1)
+        delayed = np.concatenate([self.controls(filtered, memory)[:, None, :], memory.delayed[:, :-1]], axis=1)
         memory = dataclasses.replace(
             memory,
             action=action,
@@ -217,6 +254,18 @@ class WalkTask:
             air_time=np.where(loaded, 0.0, memory.air_time + self.robot.dt),
             swing_time=np.where(loaded, memory.air_time, 0.0),
         )
+
+    def controls(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
+        """Target poses (n, nu) rad of a filtered action, before them activations (n, m) where it gives these.
+
+        A muscle cannot push: its number below 0 is an activation of 0.
+        """
+        if not self._activations:
+            return self.target(action, memory)
+        joints = np.zeros((len(action), len(self.robot.joint_names)))
+        joints[:, self.robot.servos] = action[:, self._activations :]
+        activations = np.maximum(action[:, : self._activations], 0.0)
+        return np.concatenate([activations, self.target(joints, memory)], axis=1)
 
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
         """Servo targets (n, nu) rad of a filtered action: about the home pose."""
@@ -271,6 +320,7 @@ class WalkTask:
         "action_rate": "squared change of the action (a cost)",
         "torque": "squared servo torque, N²·m² (a cost)",
         "cost_of_transport": "servo power Σ|τ q̇| / (weight · speed), speed at least 0.5 m/s (a cost)",
+        "activation": "squared activation, mean over the muscles and the step (a cost; 0 without muscles)",
         "slip": "speed of the soles that bear load, m/s (a cost)",
         "vertical_velocity": "squared vertical speed of the root (a cost)",
         "roll_pitch_rate": "squared roll and pitch rate of the root (a cost)",
@@ -307,6 +357,7 @@ class WalkTask:
             "cost_of_transport": lambda: terms.cost_of_transport(
                 state.torque, state.qvel[:, 6:], state.qvel[:, :2], GRAVITY * self.robot.mass, SLOW
             ),
+            "activation": lambda: state.effort if isinstance(state, MuscleState) else np.zeros(len(velocity)),
             "slip": lambda: terms.stance_slip(state.foot_force, state.foot_vel, self.robot.traits.loaded),
             "vertical_velocity": lambda: state.qvel[:, 2] ** 2,
             "roll_pitch_rate": lambda: terms.squared(state.gyro[:, :2]),
@@ -326,7 +377,14 @@ class WalkTask:
         """What one may want to log; constant keys and shapes."""
         velocity = heading_frame(state.qpos[:, 3:7], state.qvel[:, :3])
         rate = yaw_rate(state)
-        return {
+        muscles = {}
+        if isinstance(state, MuscleState):
+            muscles = {
+                "activation_energy": state.effort.copy(),
+                "torque_wished": state.wished.copy(),
+                "torque_residual": state.residual.copy(),
+            }
+        return muscles | {
             "x_position": state.qpos[:, 0].copy(),
             "y_position": state.qpos[:, 1].copy(),
             "x_velocity": velocity[:, 0],

@@ -140,7 +140,7 @@ def test_servos_are_led_by_the_torque_that_the_clip_needs(human_reference: str, 
             targets[feed_forward, number] = task.act(env.core.memory, np.zeros((1, 50)))[0][0]
     np.testing.assert_array_equal(targets[True, 1], targets[False, 1])
     np.testing.assert_array_equal(targets[False, 2], targets[False, 1])
-    np.testing.assert_allclose(targets[True, 2] - targets[False, 2], torque[13] / ROBOT.stiffness, atol=1e-12)
+    np.testing.assert_allclose(targets[True, 2] - targets[False, 2], torque[13] / ROBOT.kp, atol=1e-12)
 
 
 def test_led_by_its_torques_the_embedded_walk_stays_up_longer() -> None:
