@@ -17,7 +17,7 @@ from gait_envs.parameters import ParamSpace
 from gait_envs.physics import State
 from gait_envs.render import Offscreen, Window
 from gait_envs.tasks.config import (
-    ActuationConfig,
+    Actuation,
     HumanoidTrackConfig,
     HumanoidWalkConfig,
     MuscleHumanoidTrackConfig,
@@ -48,7 +48,7 @@ def _robot(config: TaskConfig) -> Robot:
     return wildrobot()
 
 
-def _human(config: ActuationConfig) -> Robot:
+def _human(config: Actuation) -> Robot:
     return humanoid() if config.actuation == "torque" else muscle_humanoid()
 
 

@@ -179,8 +179,12 @@ class TrackConfig(TaskConfig):
 
 
 @dataclass(frozen=True)
-class ActuationConfig(TaskConfig):
-    """What moves a human body."""
+class Actuation:
+    """What moves a human body: settings to be mixed into a task's.
+
+    Not a TaskConfig itself: a dataclass of two bases takes each field's default from the first base that has
+    it, inherited or not, so that the task's own defaults would be lost.
+    """
 
     actuation: str = "torque"  # "torque": servos; "muscle": pose to muscles; "activation": actions are activations
     muscle_controller: str = "qp"  # from a wished torque to activations: "qp" or "nn"
@@ -188,7 +192,7 @@ class ActuationConfig(TaskConfig):
     params: Mapping[str, Any] = field(default_factory=dict)  # of the walker where reset gives none: see `parameters`
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[misc]  # the task's
         for key, allowed in (("actuation", ACTUATIONS), ("muscle_controller", ("qp", "nn"))):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
@@ -197,7 +201,7 @@ class ActuationConfig(TaskConfig):
 
 
 @dataclass(frozen=True)
-class HumanoidWalkConfig(ActuationConfig, WalkConfig):
+class HumanoidWalkConfig(Actuation, WalkConfig):
     """Walking to a command, with a human body's figures."""
 
     previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo
@@ -212,7 +216,7 @@ class HumanoidWalkConfig(ActuationConfig, WalkConfig):
 
 
 @dataclass(frozen=True)
-class HumanoidTrackConfig(ActuationConfig, TrackConfig):
+class HumanoidTrackConfig(Actuation, TrackConfig):
     """Following clips, with a human body's figures."""
 
     previous_action: str = "all"  # "legs": spine, hips, knees, ankles; "all": every servo

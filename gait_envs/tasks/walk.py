@@ -20,7 +20,7 @@ from gait_envs.muscle_physics import MusclePhysics, MuscleState
 from gait_envs.physics import Physics, State
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
 from gait_envs.tasks import terms
-from gait_envs.tasks.config import ActuationConfig, TaskConfig, WalkConfig
+from gait_envs.tasks.config import Actuation, TaskConfig, WalkConfig
 
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
 GRAVITY = 9.81  # m/s²
@@ -76,7 +76,7 @@ def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
 
 def acting_muscles(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
     """The muscles whose activations an action gives; none where muscles follow a wished pose."""
-    direct = isinstance(config, ActuationConfig) and config.actuation == "activation"
+    direct = isinstance(config, Actuation) and config.actuation == "activation"
     return robot.muscles.names if direct and robot.muscles else ()
 
 
@@ -100,7 +100,7 @@ class WalkTask:
 
     def __init__(self, robot: Robot, config: TaskConfig) -> None:
         self.robot, self.config = robot, config
-        if isinstance(config, ActuationConfig):
+        if isinstance(config, Actuation):
             self.option_keys = {**self.option_keys, "params": 0}
         self.reweight(config.reward_weights)
         self.layout = observation_layout(robot, config)
@@ -115,7 +115,7 @@ class WalkTask:
     def make_physics(self, n: int, threads: int) -> Physics:
         """n simulations of the body, moved as the configuration says."""
         config = self.config
-        if self.robot.muscles is None or not isinstance(config, ActuationConfig):
+        if self.robot.muscles is None or not isinstance(config, Actuation):
             return Physics(self.robot, n, threads)
         if self._activations:
             return MusclePhysics(self.robot, n, threads, controller="direct")

@@ -18,7 +18,7 @@ from gait_envs.motion.clip import ClipError, save_clip
 from gait_envs.motion.library import load_clips
 from gait_envs.physics import Physics, State
 from gait_envs.rotations import quat_mul, yaw_quat
-from gait_envs.tasks.config import HUMANOID_REWARD, HUMANOID_TRACK_REWARD, HumanoidTrackConfig
+from gait_envs.tasks.config import HUMANOID_REWARD, HUMANOID_TRACK_REWARD, HumanoidTrackConfig, TrackConfig
 from gait_envs.tasks.track import ENDS, MASSES, ROOT, ROOT_VELOCITY, TURN, TrackMemory, TrackTask
 from gait_envs.vector_env import GaitVectorEnv
 
@@ -273,3 +273,8 @@ def test_a_reference_at_another_rate_is_refused(human_reference: str, tmp_path: 
     path = save_clip(tmp_path / "fast.npz", clip)
     with pytest.raises(ClipError, match="fps is 50, this body is controlled at 30"):
         gymnasium.make("GaitNet/HumanoidImitation-v0", reference=str(path))
+
+
+def test_a_mixture_of_settings_keeps_the_tasks_own_defaults() -> None:
+    assert HumanoidTrackConfig().rsi_probability == TrackConfig().rsi_probability == 1.0
+    assert HumanoidTrackConfig().actuation == "torque"
