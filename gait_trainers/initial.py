@@ -20,6 +20,7 @@ from gait_trainers.policies import PolicyNetwork
 from gait_trainers.runs import RunError, load_checkpoint, network_file, obs_normalizer, open_run
 from gait_trainers.state import set_vec_normalize_state, vec_normalize_state
 
+EPSILON = 1e-8  # that SB3's VecNormalize adds to a variance, and a bundle's deviations contain
 TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun from, in units of the action range
 
 
@@ -85,7 +86,8 @@ def _read_bundle(folder: Path, policy: Policy) -> Source:
     normalize = None
     if training["config"]["ppo"]["normalize_obs"]:
         mean = arrays["mean"].astype(float) + arrays["remainder"]
-        normalize = {"mean": mean, "var": arrays["std"].astype(float) ** 2, "count": float(training["steps"])}
+        var = np.maximum(arrays["std"].astype(float) ** 2 - EPSILON, 0.0)
+        normalize = {"mean": mean, "var": var, "count": float(training["steps"])}
     network = policy.env_kwargs.get("muscle_network")
     return Source(policy, weights, normalize, network and Path(network), training["steps"])
 

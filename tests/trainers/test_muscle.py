@@ -21,10 +21,12 @@ from gait_trainers.bundle import BundleError, load_bundle, make_env
 from gait_trainers.config import ConfigError, TrainConfig, load_config
 from gait_trainers.evaluate import load_policy
 from gait_trainers.export import export
+from gait_trainers.initial import begin_from
 from gait_trainers.muscle.network import MuscleNN, muscle_losses
 from gait_trainers.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.runs import Run, load_checkpoint
-from gait_trainers.train import build, resume, train
+from gait_trainers.state import vec_normalize_state
+from gait_trainers.train import Training, build, resume, train
 
 MUSCLES = muscle_humanoid().muscles
 assert MUSCLES is not None
@@ -190,9 +192,11 @@ def test_the_network_learns_and_only_what_is_not_held_out(human_reference: str, 
     training = build(settings(tmp_path, "x", human_reference, muscle__updates=150, muscle__hidden=[64]))
     base, muscle = training.base, training.muscle
     assert muscle is not None
+    rng = np.random.default_rng(0)
+    base.seed(0)
     base.reset()
     for _ in range(8):
-        base.step(np.zeros((4, 50), np.float32))
+        base.step(rng.uniform(-0.3, 0.3, (4, 50)).astype(np.float32))
         muscle._on_step()
     assert (len(muscle.buffer), len(muscle.held_out)) == (24, 8)
     kept = {row.tobytes() for row in muscle.buffer.data[:24]}
@@ -234,16 +238,27 @@ def test_a_frozen_policy_stays_while_its_network_learns(torque_run: Path, human_
 # -- beginning from others -------------------------------------------------------------------------------------
 
 
+def begun(config: TrainConfig) -> tuple[Training, dict]:
+    """A training that has begun with other networks, and what it notes of them."""
+    training = build(config)
+    assert config.run.init is not None
+    note = begin_from(config.run.init, config, training.model, training.muscle)
+    training.base.close()
+    return training, note
+
+
 def test_begins_with_the_networks_of_a_run_that_servos_move(
     torque_run: Path, human_reference: str, tmp_path: Path
 ) -> None:
-    own = {"run__init": str(torque_run), "run__iterations": 1, "ppo__normalize_reward": True}
-    out = train(settings(tmp_path, "muscle", human_reference, **own)).run
-    source, begun = load_checkpoint(Run(torque_run).checkpoints()[-1]), load_checkpoint(out.checkpoints()[0])
-    assert differences(source["policy"], begun["policy"]) == []
-    for key in ("var", "return_var", "return_count"):
-        assert differences(source["vec_normalize"][key], begun["vec_normalize"][key]) == []
-    note = json.loads(out.provenance_file.read_text())["init"]
+    config = settings(tmp_path, "x", human_reference, run__init=str(torque_run), ppo__normalize_reward=True)
+    training, note = begun(config)
+    source = load_checkpoint(Run(torque_run).checkpoints()[-1])
+    assert differences(source["policy"], training.model.policy.state_dict()) == []
+    normalizers = vec_normalize_state(training.model.get_vec_normalize_env())
+    assert source["vec_normalize"]["return_var"] != 1
+    for state in (normalizers, source["vec_normalize"]):
+        state.pop("returns")  # of running episodes
+    assert differences(source["vec_normalize"], normalizers) == []
     taken = ["policy", "value", "normalizer"]
     assert note == {"path": str(torque_run), "steps": 64, "environment": TORQUE, "taken": taken}
 
@@ -254,23 +269,35 @@ def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_begins_with_the_networks_of_a_bundle(bundle: Path, run: Path, human_reference: str, tmp_path: Path) -> None:
-    out = train(settings(tmp_path, "again", human_reference, run__init=str(bundle), run__iterations=1)).run
-    source, begun = load_checkpoint(Run(run).checkpoints()[-1]), load_checkpoint(out.checkpoints()[0])
-    shared = [name for name in source["policy"] if "value_net" not in name]
-    for name in shared:
-        np.testing.assert_allclose(begun["policy"][name], source["policy"][name], rtol=1e-5, atol=1e-7)
+    training, note = begun(settings(tmp_path, "x", human_reference, run__init=str(bundle)))
+    source, policy = load_checkpoint(Run(run).checkpoints()[-1]), training.model.policy.state_dict()
+    for name, values in source["policy"].items():
+        if "value_net" not in name:  # which no bundle has
+            np.testing.assert_allclose(policy[name], values, rtol=1e-5, atol=1e-7)
+    normalizers = vec_normalize_state(training.model.get_vec_normalize_env())
     for key in ("mean", "var"):
-        np.testing.assert_allclose(begun["vec_normalize"][key], source["vec_normalize"][key], rtol=1e-5)
-    assert begun["vec_normalize"]["count"] == 5 * 32
-    assert differences(source["muscle"]["network"], begun["muscle"]["network"]) == []
-    taken = ["policy", "normalizer", "muscle network"]
-    assert json.loads(out.provenance_file.read_text())["init"]["taken"] == taken
+        np.testing.assert_allclose(normalizers[key], source["vec_normalize"][key], rtol=1e-5, atol=1e-12)
+    assert normalizers["count"] == 5 * 32
+    assert differences(source["muscle"]["network"], training.muscle.network.state_dict()) == []
+    assert note["taken"] == ["policy", "normalizer", "muscle network"]
+
+
+def test_a_run_notes_what_it_began_from(run: Path, human_reference: str, tmp_path: Path) -> None:
+    again = train(settings(tmp_path, "again", human_reference, run__init=str(run), run__iterations=1)).run
+    note = json.loads(again.provenance_file.read_text())["init"]
+    taken = ["policy", "value", "normalizer", "muscle network"]
+    assert note == {"path": str(run), "steps": 160, "environment": MUSCLE, "taken": taken}
+    first = load_checkpoint(again.checkpoints()[0])
+    assert differences(load_checkpoint(Run(run).checkpoints()[-1])["policy"], first["policy"]) == []
 
 
 @pytest.mark.parametrize(
     "own, message",
     [
-        ({"env__kwargs__future_frames": [1, 2]}, r"run\.init: .*observation row \d+ has"),
+        (
+            {"env__kwargs__future_frames": [1, 2]},
+            r"run\.init: .*observation row .* size 50, the environment has 100",
+        ),
         (
             {"networks__policy": [8, 8]},
             r"networks\.policy \[16\] and networks\.value \[16\]; this .*8, 8",
