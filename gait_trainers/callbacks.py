@@ -75,10 +75,8 @@ class RunCallback(BaseCallback):
         if self.amp is not None:
             wrapper = self.amp.wrapper
             self.metrics.add_mean("amp_reward", wrapper.style[wrapper.valid])
+        self._rollout_end = time.perf_counter()  # before the others train, at the end of the rollout
         return True
-
-    def _on_rollout_end(self) -> None:
-        self._rollout_end = time.perf_counter()
 
     def _on_training_end(self) -> None:
         if self.stopped is None:

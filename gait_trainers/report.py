@@ -64,8 +64,13 @@ PANELS = (
     Panel("exploration, std of the actions", ("std",)),
     Panel("steps/s", ("steps_per_second",)),
 )
-NAMES = {"disc_real_mean": "reference", "disc_fake_mean": "policy", "forward_velocity": "reached"}
-NAMES |= {"muscle_residual": "network", "qp_residual": "static optimisation"}
+NAMES = {
+    "disc_real_mean": "reference",
+    "disc_fake_mean": "policy",
+    "forward_velocity": "reached",
+    "muscle_residual": "network",
+    "qp_residual": "static optimisation",
+}
 
 
 def write_report(
