@@ -19,7 +19,7 @@ from gait_trainers.muscle.network import MuscleNN, muscle_losses
 from gait_trainers.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.sb3_vec import SB3VecEnv
 
-MEASURED = 1024  # held-out tuples that an iteration's figures are of
+MEASURED = 512  # held-out tuples that an iteration's figures are of
 
 
 class MuscleCallback(BaseCallback):
