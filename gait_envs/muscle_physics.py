@@ -38,7 +38,7 @@ class MuscleState(State):
 
 
 class Refresh(NamedTuple):
-    """What a controller was asked last, and its answer: what a network learns from."""
+    """What a controller was asked, and its answer: what a network learns from."""
 
     ids: np.ndarray  # (k,) simulations
     state: TorqueMap
@@ -66,7 +66,7 @@ class MusclePhysics(Physics):
         self._effort, self._wished, self._residual = np.zeros((3, n))
         self._acceleration = np.zeros((n, len(servos)))  # rad/s² of the joints with servos over the last block
         self._held = np.zeros((n, model.nv))  # N·m of contacts and limits over the last physics step
-        self.last: Refresh | None = None
+        self.last: list[Refresh] = []  # those of the last control step, in order
         super().__init__(robot, n, threads)
         self.use_controller(controller, **options)
         bind = self.batch.bind
@@ -113,6 +113,7 @@ class MusclePhysics(Physics):
         self.aim(target[rows, -joints:], rows)
         blocks = self.robot.substeps // REFRESH
         sums = np.zeros((3, len(target)))
+        self.last = []
         self.diverged = np.zeros(len(target), dtype=bool)
         for _ in range(blocks):
             sums[:, rows] += self._refresh(target[rows], rows)
@@ -139,7 +140,7 @@ class MusclePhysics(Physics):
         muscles = self.muscles
         self._ctrl[rows[:, None], muscles.controls] = activations
         self._act[rows[:, None], muscles.activations] = activations
-        self.last = Refresh(rows, state, wish, activations)
+        self.last.append(Refresh(rows, state, wish, activations))
         effort = (activations**2).mean(axis=1)
         if not self.controller.wants_torque:
             return np.stack([effort, *np.zeros((2, len(rows)))])

@@ -3,6 +3,7 @@
 policy.onnx   observation (batch, d) -> action, action_mean, action_std; the normaliser is inside
 policy.json   what every number means: observation table, joints, rates, filter, training, licence
 style.onnx    optional: features (batch, frames · 29) -> score of the discriminator
+muscle_nn.npz optional: the network that turns torques into activations (`gait_envs.control.muscle_network`)
 SHA256SUMS    one line a file, as sha256sum writes them
 """
 
@@ -23,10 +24,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 import gait_envs  # noqa: F401 - registers the environments
+from gait_envs.tasks.walk import WalkTask
 from gait_trainers.config import env_options
 
 FORMAT_VERSION = 1
 MANIFEST, NETWORK, STYLE, CHECKSUMS = "policy.json", "policy.onnx", "style.onnx", "SHA256SUMS"
+MUSCLES = "muscle_nn.npz"
 REQUIRED = (MANIFEST, NETWORK, CHECKSUMS)
 OUTPUTS = ("action", "action_mean", "action_std")
 
@@ -101,20 +104,28 @@ def in_environment(policy: Policy, env_id: str, say: Callable[[str], None] = lam
     options = env_options(env_id)
     known = None if options is None else {field.name for field in dataclasses.fields(options)} - {"reward_weights"}
     kept = {key: value for key, value in policy.env_kwargs.items() if known is None or key in known}
-    here = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs)).core.task
     there = make_env(env_id, threads=1, **deployment_kwargs(kept)).core.task
+    check_task(policy, there, env_id)
+    left = sorted(policy.env_kwargs.keys() - kept.keys())
+    if left:
+        say(f"{policy.name} in {env_id}: without {', '.join(left)}")
+    return dataclasses.replace(policy, env_id=env_id, env_kwargs=kept)
+
+
+def check_task(policy: Policy, there: WalkTask, env_id: str) -> None:
+    """PolicyError unless the task `there`, of environment `env_id`, shows and does what that of the policy does."""
+    here = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs)).core.task
     where = f"{policy.name} in {env_id}"
     seen, shown = ([row.name for row in task.layout] for task in (here, there))
     if seen != shown:
         raise PolicyError(f"{where}: it observes {', '.join(seen)}; that environment shows {', '.join(shown)}")
     check_layout(here.layout.table(), there.layout.table(), where)
+    if here.action_names != there.action_names:
+        moves, moved = (", ".join(task.action_names) for task in (here, there))
+        raise PolicyError(f"{where}: its actions move {moves}; in that environment, {moved}")
     bases = [getattr(task.config, "action_base", "home") for task in (here, there)]
     if bases[0] != bases[1]:
         raise PolicyError(f"{where}: its actions correct the {bases[0]} pose, that environment's the {bases[1]} pose")
-    left = sorted(policy.env_kwargs.keys() - kept.keys())
-    if left:
-        say(f"{where}: without {', '.join(left)}")
-    return dataclasses.replace(policy, env_id=env_id, env_kwargs=kept)
 
 
 def load_bundle(folder: str | Path) -> Policy:
@@ -127,6 +138,8 @@ def load_bundle(folder: str | Path) -> Policy:
     verify_checksums(folder)
     manifest = read_manifest(folder / MANIFEST)
     environment = manifest["environment"]
+    if "muscle_network" in environment["kwargs"]:  # a file of the bundle
+        environment["kwargs"]["muscle_network"] = str((folder / MUSCLES).resolve())
     _check_environment(manifest, folder / MANIFEST)
     style = None
     if (folder / STYLE).exists():
@@ -158,7 +171,7 @@ def verify_checksums(folder: Path) -> None:
         if len(digest) != 64 or not name or Path(name).name != name:
             raise BundleError(f"{folder / CHECKSUMS}, line {number}: expected '<sha256>  <file>', found {line!r}")
         listed[name] = digest
-    present = [name for name in (MANIFEST, NETWORK, STYLE) if (folder / name).exists()]
+    present = [name for name in (MANIFEST, NETWORK, STYLE, MUSCLES) if (folder / name).exists()]
     for name in sorted({*present, *listed}):
         if name not in listed:
             raise BundleError(f"{folder / CHECKSUMS}: does not list {name}")

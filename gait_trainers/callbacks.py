@@ -12,7 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from gait_trainers.amp.callback import AMPCallback
 from gait_trainers.config import TrainConfig
 from gait_trainers.metrics import HealthMonitor, RolloutMetrics
-from gait_trainers.runs import Run
+from gait_trainers.muscle.callback import MuscleCallback
+from gait_trainers.runs import Run, network_file
 from gait_trainers.sb3_vec import SB3VecEnv
 from gait_trainers.schedule import Schedule, at
 from gait_trainers.state import capture
@@ -34,11 +35,12 @@ class RunCallback(BaseCallback):
         config: TrainConfig,
         base: SB3VecEnv,
         amp: AMPCallback | None,
+        muscle: MuscleCallback | None,
         say: Say = print,
         until: Callable[[int], str | None] = lambda _: None,
     ):
         super().__init__()
-        self.run, self.config, self.base, self.amp = run, config, base, amp
+        self.run, self.config, self.base, self.amp, self.muscle = run, config, base, amp, muscle
         self.say, self.until = say, until
         self.metrics = RolloutMetrics(base.num_envs)
         self.health = HealthMonitor()
@@ -73,10 +75,8 @@ class RunCallback(BaseCallback):
         if self.amp is not None:
             wrapper = self.amp.wrapper
             self.metrics.add_mean("amp_reward", wrapper.style[wrapper.valid])
+        self._rollout_end = time.perf_counter()  # before the others train, at the end of the rollout
         return True
-
-    def _on_rollout_end(self) -> None:
-        self._rollout_end = time.perf_counter()
 
     def _on_training_end(self) -> None:
         if self.stopped is None:
@@ -87,7 +87,9 @@ class RunCallback(BaseCallback):
         if self._saved_at == self.model.num_timesteps:
             return
         self._saved_at = self.model.num_timesteps
-        state = capture(self.model, self.amp, self.metrics, self.health)
+        if self.muscle is not None:  # first, so that no checkpoint is without it
+            self.muscle.save_network(network_file(self.run.checkpoint_file(self._saved_at)))
+        state = capture(self.model, self.amp, self.muscle, self.metrics, self.health)
         state["elapsed"] = self.elapsed
         self.run.save_checkpoint(state, self.model.num_timesteps, self.config.run.keep_checkpoints)
 

@@ -17,6 +17,7 @@ from gait_trainers.config import ConfigError, load_config, parse_assignment, pre
 from gait_trainers.options import ReferenceOption
 
 IMITATION = "GaitNet/WildRobotImitation-v0"
+MUSCLES = "GaitNet/MuscleHumanoidImitation-v0"
 IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid"}  # presets of those that need their own
 # Commands that live in their own module; the text is for the list of commands.
 ELSEWHERE = {
@@ -53,6 +54,7 @@ Verify = Annotated[bool, typer.Option("--verify", help="Smoke run: two tiny iter
 Resume = Annotated[Path | None, typer.Option(help="Continue this run folder or checkpoint, bit for bit.")]
 Device = Annotated[str | None, typer.Option(help="Of the networks: cpu, cuda, …")]
 Threads = Annotated[int | None, typer.Option("--torch-threads", help="More than 1 disturbs the physics threads.")]
+Init = Annotated[Path | None, typer.Option(help="Run folder, checkpoint or bundle whose networks to begin from.")]
 Out = Annotated[Path | None, typer.Option(help="Folder that holds run folders.")]
 Name = Annotated[str | None, typer.Option(help="Name of the run folder.")]
 Assignments = Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value, for any setting.")]
@@ -94,6 +96,7 @@ def given_options(
     resume: Resume = None,
     device: Device = None,
     torch_threads: Threads = None,
+    init: Init = None,
     out: Out = None,
     name: Name = None,
     set_: Assignments = None,
@@ -106,6 +109,7 @@ def given_options(
         "run.seed": seed,
         "run.device": device,
         "run.torch_threads": torch_threads,
+        "run.init": init and str(init),
         "run.out": out and str(out),
         "run.name": name,
     }
@@ -157,6 +161,18 @@ def imitate(given: Given, env: Followed = None, reference: ReferenceOption = Non
         if not isinstance(task_config(settings), TrackConfig | None):
             raise ConfigError(f"env.id {settings.env.id!r} follows no clips; one that does is {IMITATION!r}")
     _train(given, {}, usual)
+
+
+@app.command("muscle")
+@training_command
+def muscle(given: Given, reference: ReferenceOption = None) -> None:
+    """Train a body that muscles move, and the network that turns torques into activations beside it; with the preset
+    muscle where none is given."""
+    clips = reference[0] if reference and len(reference) == 1 else reference
+    given = given.also(named={"env.kwargs.reference": clips})
+    if given.resume is None and given.preset is None and given.config is None:
+        given = given.also(preset="muscle")
+    _train(given, {"algorithm": "muscle"}, {"env.id": MUSCLES})
 
 
 # What may differ when a run is continued: how long, and on what. Anything else would not be the same run.

@@ -91,6 +91,26 @@ class AMPConfig(Section):
     replay_ratio: float = Field(default=0.5, ge=0, le=1, description="share of policy windows drawn from the memory")
 
 
+class MuscleConfig(Section):
+    """The network that turns wished torques into activations, and its training beside the policy."""
+
+    controller: Literal["nn", "qp"] = Field(
+        default="nn", description="who moves the body: nn = static optimisation until handover; qp = it alone"
+    )
+    handover: float = Field(default=0.1, gt=0, description="the network drives once muscle_gap is this or less")
+    hidden: list[int] = Field(default=[1024, 512, 512], description="hidden sizes of the network")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    batch_size: int = Field(default=128, ge=1, description="tuples")
+    updates: int = Field(default=64, ge=1, description="network steps per iteration")
+    effort: float = Field(default=0.01, ge=0, description="loss = |missed torque / 100 N·m|^2 + effort * |a|^2")
+    swapped: float = Field(default=0.5, ge=0, le=1, description="share of tuples learnt with another one's torque")
+    buffer_size: int = Field(default=40_000, ge=100, description="tuples remembered; 1.3 kB each, in checkpoints too")
+    held_out: float = Field(
+        default=0.1, gt=0, le=0.5, description="share of environments that it is only measured on, and more tuples"
+    )
+    policy_frozen: bool = Field(default=False, description="only the network learns")
+
+
 class StopWhen(Section):
     """Training may end early, at the first deterministic evaluation that reaches all of these."""
 
@@ -108,6 +128,9 @@ class RunConfig(Section):
     iterations: int = Field(default=3000, ge=1)
     device: str = "cpu"
     torch_threads: int = Field(default=1, ge=1, description="more than one disturbs the physics threads")
+    init: str | None = Field(
+        default=None, description="run folder, checkpoint or bundle whose networks to begin from; none = fresh ones"
+    )
     out: str = Field(default="runs", description="folder that holds run folders")
     name: str | None = Field(default=None, description="run folder; none = algorithm, time and seed")
     checkpoint_every: int = Field(default=20, ge=1, description="iterations")
@@ -131,11 +154,12 @@ class KeyFrame(Section):
 
 
 class TrainConfig(Section):
-    algorithm: Literal["ppo-amp", "ppo"] = "ppo-amp"
+    algorithm: Literal["ppo-amp", "ppo", "muscle"] = "ppo-amp"
     env: EnvConfig = Field(default_factory=EnvConfig)
     ppo: PPOConfig = Field(default_factory=PPOConfig)
     networks: NetworkConfig = Field(default_factory=NetworkConfig)
     amp: AMPConfig = Field(default_factory=AMPConfig)
+    muscle: MuscleConfig = Field(default_factory=MuscleConfig)
     run: RunConfig = Field(default_factory=RunConfig)
     schedule: list[KeyFrame] = Field(
         default_factory=list, description="key frames; between two of them every number is linear in the iteration"
@@ -154,6 +178,10 @@ class TrainConfig(Section):
     def rollout_steps(self) -> int:
         """Environment steps in one iteration."""
         return self.env.num_envs * self.ppo.n_steps
+
+    @property
+    def policy_frozen(self) -> bool:
+        return self.algorithm == "muscle" and self.muscle.policy_frozen
 
     @property
     def batch_size(self) -> int:
@@ -199,9 +227,17 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
     try:
-        task_config(config)
+        task = task_config(config)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{source}: env.kwargs: {error}") from None
+    if config.algorithm == "muscle" and task is not None:
+        if getattr(task, "actuation", "none") != "muscle":
+            raise ConfigError(f"{source}: algorithm muscle needs muscles that follow poses, not env.id {config.env.id}")
+        if task.muscle_controller != "qp":
+            raise ConfigError(
+                f"{source}: env.kwargs.muscle_controller: algorithm muscle says itself who drives, see "
+                "muscle.controller; to go on with a network, begin from its run or bundle with run.init"
+            )
     try:
         full_schedule(config)
     except ValueError as error:

@@ -29,6 +29,7 @@ from gait_trainers.amp.discriminator import Discriminator
 from gait_trainers.bundle import (
     FORMAT_VERSION,
     MANIFEST,
+    MUSCLES,
     NETWORK,
     OUTPUTS,
     STYLE,
@@ -79,6 +80,8 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
         critic = load_discriminator(run, config)
         if critic is not None:
             write_style(critic, temporary / STYLE)
+        if "muscle_network" in acting.env_kwargs:
+            shutil.copyfile(acting.env_kwargs["muscle_network"], temporary / MUSCLES)
         manifest = describe(run, acting, config, difference, critic)
         (temporary / MANIFEST).write_text(readable_json(manifest))
         write_checksums(temporary)
@@ -181,12 +184,13 @@ def describe(
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     robot, task = env.core.robot, env.core.task
     env.close()
+    kwargs = policy.env_kwargs | ({"muscle_network": MUSCLES} if "muscle_network" in policy.env_kwargs else {})
     manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "license": "MIT",
         "environment": {
             "id": policy.env_id,
-            "kwargs": policy.env_kwargs,
+            "kwargs": kwargs,
             "robot": robot.name,
             "control_rate_hz": round(1.0 / robot.dt, 6),
             "physics_rate_hz": round(1.0 / robot.model.opt.timestep, 6),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gait_trainers.amp.discriminator import Discriminator
 from gait_trainers.bundle import Policy, Style, deployment_kwargs
 from gait_trainers.config import TrainConfig
-from gait_trainers.runs import ObsNormalizer, load_checkpoint, load_policy, open_run
+from gait_trainers.runs import ObsNormalizer, load_checkpoint, load_policy, network_file, open_run
 
 
 class PolicyNetwork(nn.Module):
@@ -66,7 +66,16 @@ def policy_from_run(path: str | Path) -> Policy:
     critic = load_discriminator(path, config)
     style = None if critic is None else Style(config.amp.frames, _scorer(critic))
     network = PolicyNetwork(policy, normalizer)
-    return torch_policy(_run_name(path), network, config.env.id, config.env.kwargs, style)
+    return torch_policy(_run_name(path), network, config.env.id, config.env.kwargs | _muscle_kwargs(path), style)
+
+
+def _muscle_kwargs(path: str | Path) -> dict[str, Any]:
+    """The environment options by which a run's network moves the body; none where it does not yet, or there is none."""
+    _, file = open_run(path)
+    muscle = None if file is None else load_checkpoint(file).get("muscle")
+    if file is None or muscle is None or not muscle["drives"]:
+        return {}
+    return {"muscle_controller": "nn", "muscle_network": str(network_file(file).resolve())}
 
 
 def _run_name(path: str | Path) -> str:

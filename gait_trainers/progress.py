@@ -123,6 +123,8 @@ def describe(row: Mapping[str, Any]) -> str:
         ("reward {:.0f}", "episode_reward"),
         ("style {:.2f}", "amp_reward"),
         ("disc {:.2f}", "disc_acc"),
+        ("torque missed {:.0%}", "muscle_residual"),
+        ("of at least {:.0%}", "qp_residual"),
         ("{:,.0f} steps/s", "steps_per_second"),
     ]
     return " ".join(text.format(float(row[key])) for text, key in parts if key in row)

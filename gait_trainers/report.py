@@ -60,10 +60,17 @@ PANELS = (
     Panel("style reward", ("amp_reward",), (0.3, 0.8)),
     Panel("discriminator accuracy", ("disc_acc",), (0.55, 0.80)),
     Panel("discriminator score", ("disc_real_mean", "disc_fake_mean")),
+    Panel("torque missed by the muscles, share", ("muscle_residual", "qp_residual"), (0.0, 0.1)),
     Panel("exploration, std of the actions", ("std",)),
     Panel("steps/s", ("steps_per_second",)),
 )
-NAMES = {"disc_real_mean": "reference", "disc_fake_mean": "policy", "forward_velocity": "reached"}
+NAMES = {
+    "disc_real_mean": "reference",
+    "disc_fake_mean": "policy",
+    "forward_velocity": "reached",
+    "muscle_residual": "network",
+    "qp_residual": "static optimisation",
+}
 
 
 def write_report(

@@ -5,6 +5,7 @@ runs/<name>/config.yaml       the whole configuration
             metrics.csv       a row per iteration
             tb/               TensorBoard
             checkpoints/step_<steps>.pt
+                        step_<steps>.npz of algorithm muscle: the muscles' network of then
 """
 
 from __future__ import annotations
@@ -67,13 +68,16 @@ class Run:
 
     def save_checkpoint(self, state: Mapping[str, Any], steps: int, keep: int) -> Path:
         """Write the state after `steps` environment steps; only the last `keep` checkpoints stay."""
-        file = self.path / "checkpoints" / f"step_{steps:012d}.pt"
+        file = self.checkpoint_file(steps)
         buffer = io.BytesIO()
         torch.save({"format_version": FORMAT_VERSION, "state": to_tensors(state)}, buffer)
         write_atomic(file, buffer.getvalue())
         for old in self.checkpoints()[:-keep]:
-            old.unlink()
+            _remove(old)
         return file
+
+    def checkpoint_file(self, steps: int) -> Path:
+        return self.path / "checkpoints" / f"step_{steps:012d}.pt"
 
     def note_resumption(self, config: TrainConfig) -> None:
         """Add to the provenance, and keep what the continuation changed (how long, on what)."""
@@ -86,20 +90,26 @@ class Run:
         """Remove the checkpoints of a future that will be lived again."""
         for file in self.checkpoints():
             if (_steps(file) or 0) > steps:
-                file.unlink()
+                _remove(file)
 
 
-def create_run(config: TrainConfig) -> Run:
-    """A new folder with the configuration and where it came from."""
+def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None) -> Run:
+    """A new folder with the configuration and where it came from; `init` says what its networks began from."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = config.run.name or f"{config.algorithm}-{stamp}-seed{config.run.seed}"
     run = Run(Path(config.run.out) / name)
     if run.path.exists() and any(run.path.iterdir()):
         raise RunError(f"{run.path} exists already; choose another --name, or continue it with --resume {run.path}")
     (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-    write_atomic(run.provenance_file, json.dumps(provenance(config.run.seed), indent=2).encode())
+    origin = provenance(config.run.seed) | ({} if init is None else {"init": dict(init)})
+    write_atomic(run.provenance_file, json.dumps(origin, indent=2).encode())
     write_atomic(run.config_file, dump_yaml(config).encode())
     return run
+
+
+def network_file(checkpoint: Path) -> Path:
+    """Where the muscles' network of a checkpoint lies, if it has one."""
+    return checkpoint.with_suffix(".npz")
 
 
 def open_run(path: str | Path) -> tuple[Run, Path | None]:
@@ -156,11 +166,15 @@ def load_policy(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNo
     policy = build_policy(config.networks, **state["spaces"])
     policy.load_state_dict(state["policy"])
     policy.set_training_mode(False)
-    norm = state["vec_normalize"]
-    if norm is None or not config.ppo.normalize_obs:
-        size = state["spaces"]["obs_size"]
-        return policy, ObsNormalizer(np.zeros(size), np.ones(size), clip=np.inf, epsilon=0.0), config
-    return policy, ObsNormalizer(norm["mean"], norm["var"], norm["clip_obs"], norm["epsilon"]), config
+    norm = state["vec_normalize"] if config.ppo.normalize_obs else None
+    return policy, obs_normalizer(norm, state["spaces"]["obs_size"]), config
+
+
+def obs_normalizer(norm: Mapping[str, Any] | None, size: int) -> ObsNormalizer:
+    """From the statistics that a checkpoint holds; None leaves observations of this size as they are."""
+    if norm is None:
+        return ObsNormalizer(np.zeros(size), np.ones(size), clip=np.inf, epsilon=0.0)
+    return ObsNormalizer(norm["mean"], norm["var"], norm["clip_obs"], norm["epsilon"])
 
 
 def provenance(seed: int) -> dict[str, Any]:
@@ -223,6 +237,11 @@ def from_tensors(tree: Any) -> Any:
     if isinstance(tree, list | tuple):
         return type(tree)(from_tensors(value) for value in tree)
     return tree
+
+
+def _remove(checkpoint: Path) -> None:
+    checkpoint.unlink()
+    network_file(checkpoint).unlink(missing_ok=True)
 
 
 def _steps(file: Path) -> int | None:

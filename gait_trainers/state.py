@@ -15,10 +15,17 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from gait_trainers.amp.callback import AMPCallback
 from gait_trainers.metrics import HealthMonitor, RolloutMetrics
+from gait_trainers.muscle.callback import MuscleCallback
 from gait_trainers.sb3_vec import SB3VecEnv
 
 
-def capture(model: PPO, amp: AMPCallback | None, metrics: RolloutMetrics, health: HealthMonitor) -> dict[str, Any]:
+def capture(
+    model: PPO,
+    amp: AMPCallback | None,
+    muscle: MuscleCallback | None,
+    metrics: RolloutMetrics,
+    health: HealthMonitor,
+) -> dict[str, Any]:
     """Everything the rest of the training depends on: tensors, arrays, containers and plain scalars."""
     return {
         "spaces": {
@@ -27,9 +34,10 @@ def capture(model: PPO, amp: AMPCallback | None, metrics: RolloutMetrics, health
         },
         "policy": model.policy.state_dict(),
         "optimizer": model.policy.optimizer.state_dict(),
-        "vec_normalize": _vec_normalize_state(model.get_vec_normalize_env()),
+        "vec_normalize": vec_normalize_state(model.get_vec_normalize_env()),
         "env": _base(model).get_state(),
         "amp": None if amp is None else {"callback": amp.get_state(), "wrapper": amp.wrapper.get_state()},
+        "muscle": None if muscle is None else muscle.get_state(),
         "metrics": metrics.get_state(),
         "health": health.get_state(),
         "sb3": {
@@ -54,17 +62,20 @@ def restore(
     state: Mapping[str, Any],
     model: PPO,
     amp: AMPCallback | None,
+    muscle: MuscleCallback | None,
     metrics: RolloutMetrics,
     health: HealthMonitor,
 ) -> None:
     """Put `capture`'s state into a freshly built training. The random generators come last."""
     model.policy.load_state_dict(state["policy"])
     model.policy.optimizer.load_state_dict(state["optimizer"])
-    _set_vec_normalize_state(model.get_vec_normalize_env(), state["vec_normalize"])
+    set_vec_normalize_state(model.get_vec_normalize_env(), state["vec_normalize"])
     _base(model).set_state(state["env"])
     if amp is not None:
         amp.set_state(state["amp"]["callback"])
         amp.wrapper.set_state(state["amp"]["wrapper"])
+    if muscle is not None:
+        muscle.set_state(state["muscle"])
     metrics.set_state(state["metrics"])
     health.set_state(state["health"])
 
@@ -92,7 +103,8 @@ def _base(model: PPO) -> SB3VecEnv:
     return env.unwrapped
 
 
-def _vec_normalize_state(norm: VecNormalize | None) -> dict[str, Any] | None:
+def vec_normalize_state(norm: VecNormalize | None) -> dict[str, Any] | None:
+    """Statistics of observations and returns; None where nothing is normalised."""
     if norm is None:
         return None
     obs = _obs_statistics(norm)
@@ -109,7 +121,8 @@ def _vec_normalize_state(norm: VecNormalize | None) -> dict[str, Any] | None:
     }
 
 
-def _set_vec_normalize_state(norm: VecNormalize | None, state: Mapping[str, Any] | None) -> None:
+def set_vec_normalize_state(norm: VecNormalize | None, state: Mapping[str, Any] | None) -> None:
+    """Go on with the statistics of `vec_normalize_state`."""
     if norm is None or state is None:
         return
     obs = _obs_statistics(norm)

@@ -11,6 +11,7 @@ from stable_baselines3 import PPO
 from gait_trainers.bundle import deployment_kwargs
 from gait_trainers.config import TrainConfig
 from gait_trainers.gait_metrics import WARMUP
+from gait_trainers.muscle.callback import MuscleCallback
 from gait_trainers.sb3_vec import SB3VecEnv
 
 SEED = 1_000_003  # of the evaluation's episodes: the same ones each time, and none that training begins with
@@ -51,8 +52,14 @@ def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0)
 class WalkGoal:
     """What `RunCallback` asks after each iteration, from `run.stop_when`: a sentence once the goal is met."""
 
-    def __init__(self, config: TrainConfig, model: PPO, make_env: Callable[..., SB3VecEnv]):
-        self.goal, self.model = config.run.stop_when, model
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: PPO,
+        make_env: Callable[..., SB3VecEnv],
+        muscle: MuscleCallback | None = None,
+    ):
+        self.goal, self.model, self.muscle = config.run.stop_when, model, muscle
         self.env: SB3VecEnv | None = None
         if self.goal is not None:
             # As a trained policy is evaluated: from the usual start, without what only training needs.
@@ -64,6 +71,8 @@ class WalkGoal:
         goal = self.goal
         if goal is None or self.env is None or iteration % goal.every:
             return None
+        if self.muscle is not None and self.muscle.drives:
+            self.muscle.drive(self.env.env.unwrapped.core.physics)  # type: ignore[attr-defined]
         found = check_walk(self.model, self.env, goal.command, give_up=goal.success_rate)
         self.model.logger.record("walk/check_success_rate", found.success_rate)
         self.model.logger.record("walk/check_speed_error", found.speed_error)

@@ -29,6 +29,8 @@ from gait_trainers.amp.reward import AMPRewardWrapper
 from gait_trainers.amp.windows import ReferenceWindows
 from gait_trainers.callbacks import RunCallback, ScheduleCallback
 from gait_trainers.config import ConfigError, TrainConfig, full_schedule, load_config
+from gait_trainers.initial import begin_from
+from gait_trainers.muscle.callback import MuscleCallback
 from gait_trainers.networks import policy_kwargs
 from gait_trainers.progress import MetricsCSV, ProgressDisplay, TensorBoard
 from gait_trainers.runs import Run, RunError, create_run, load_checkpoint, load_policy, open_run
@@ -44,6 +46,7 @@ class Training:
     config: TrainConfig
     base: SB3VecEnv
     amp: AMPCallback | None
+    muscle: MuscleCallback | None
     model: PPO
 
 
@@ -62,13 +65,15 @@ class Result:
 def train(config: TrainConfig) -> Result:
     """A new run, from its first step."""
     training = build(config)  # before the folder: a configuration that cannot be built leaves none behind
-    return _run(training, create_run(config), checkpoint=None)
+    return _run(training, create_run(config, _begin(training)), checkpoint=None)
 
 
 def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
     """Continue a run folder from its last checkpoint, or from a given one, as if it had never stopped."""
     run, checkpoint = open_run(path)
     training = build(load_config(run.config_file, overrides=overrides))
+    if checkpoint is None:
+        _begin(training)
     run.note_resumption(training.config)
     return _run(training, run, checkpoint)
 
@@ -90,6 +95,7 @@ SMOKE: dict[str, Any] = {
     "ppo.n_steps": 16,
     "ppo.minibatches": 4,
     "amp.batch_size": 64,
+    "muscle.updates": 4,
     "run.iterations": 2,
 }
 
@@ -101,6 +107,7 @@ def build(config: TrainConfig) -> Training:
     torch.manual_seed(config.run.seed)
     base = make_vec_env(config)
     amp = build_amp(config, base, load_reference(config, base)) if config.algorithm == "ppo-amp" else None
+    muscle = build_muscle(config, base) if config.algorithm == "muscle" else None
     env: VecEnv = base if amp is None else amp.wrapper
     if config.ppo.normalize_obs or config.ppo.normalize_reward:
         env = VecNormalize(
@@ -108,8 +115,9 @@ def build(config: TrainConfig) -> Training:
             norm_obs=config.ppo.normalize_obs,
             norm_reward=config.ppo.normalize_reward,
             gamma=config.ppo.gamma,
+            training=not config.policy_frozen,
         )
-    return Training(config, base, amp, build_model(config, env))
+    return Training(config, base, amp, muscle, build_model(config, env))
 
 
 def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
@@ -159,10 +167,25 @@ def build_amp(config: TrainConfig, base: SB3VecEnv, reference: ReferenceWindows)
     return AMPCallback(wrapper, reference, amp, seed=config.run.seed)
 
 
+def build_muscle(config: TrainConfig, base: SB3VecEnv) -> MuscleCallback:
+    """The muscles' network, inside the callback that trains it."""
+    try:
+        return MuscleCallback(base, config.muscle, seed=config.run.seed, device=config.run.device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+class FrozenPPO(PPO):
+    """Collects rollouts, for others to learn from."""
+
+    def train(self) -> None:
+        """Leave the policy as it is."""
+
+
 def build_model(config: TrainConfig, env: VecEnv) -> PPO:
     ppo = config.ppo
     rate = LinearSchedule(ppo.learning_rate, 0.0, 1.0) if ppo.lr_schedule == "linear" else ppo.learning_rate
-    return PPO(
+    return (FrozenPPO if config.policy_frozen else PPO)(
         "MlpPolicy",
         env,
         learning_rate=rate,
@@ -195,25 +218,31 @@ def iterations_for(total_steps: int, config: TrainConfig) -> int:
     return max(1, math.ceil(total_steps / config.rollout_steps))
 
 
+def _begin(training: Training) -> dict[str, Any] | None:
+    """Take the networks of `run.init`, if there is one; what they were, for the provenance."""
+    init = training.config.run.init
+    return None if init is None else begin_from(init, training.config, training.model, training.muscle)
+
+
 def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
     """Train to the end, from the beginning or from a checkpoint."""
     start = time.monotonic()
-    config, model, amp = training.config, training.model, training.amp
+    config, model, amp, muscle = training.config, training.model, training.amp, training.muscle
     state = None if checkpoint is None else load_checkpoint(checkpoint)
     done = 0 if state is None else state["sb3"]["num_timesteps"]
     display = ProgressDisplay(config.run.iterations, done // config.rollout_steps)
-    goal = WalkGoal(config, model, make_vec_env)
-    keeper = RunCallback(run, config, training.base, amp, display.say, goal)
+    goal = WalkGoal(config, model, make_vec_env, muscle)
+    keeper = RunCallback(run, config, training.base, amp, muscle, display.say, goal)
     if state is not None:
         try:
-            restore(state, model, amp, keeper.metrics, keeper.health)
+            restore(state, model, amp, muscle, keeper.metrics, keeper.health)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoint}: cannot be continued by this version: {error}") from error
         keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to a future that is now lived again
     model.set_logger(_logger(run, config, display, done, resumed=state is not None))
-    callbacks: list[BaseCallback] = [keeper] if amp is None else [amp, keeper]
+    callbacks: list[BaseCallback] = [*(learner for learner in (amp, muscle) if learner is not None), keeper]
     if config.schedule:
         callbacks.append(ScheduleCallback(full_schedule(config), config.rollout_steps, training.base, amp))
     try:

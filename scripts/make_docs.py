@@ -86,6 +86,7 @@ SETTINGS = {
     "networks.activation": "of the hidden layers",
     "amp.spectral_norm": "spectral normalisation of the hidden layers",
     "amp.learning_rate": "Adam's step size for the discriminator",
+    "muscle.learning_rate": "Adam's step size for the muscles' network",
     "run.seed": "decides everything random",
     "run.iterations": "rollouts, each followed by its updates",
     "run.device": "of the networks: `cpu`, `cuda`, …",
@@ -397,6 +398,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "config-ppo": lambda: settings_table(training.PPOConfig, "ppo"),
         "config-networks": lambda: settings_table(training.NetworkConfig, "networks"),
         "config-amp": lambda: settings_table(training.AMPConfig, "amp"),
+        "config-muscle": lambda: settings_table(training.MuscleConfig, "muscle"),
         "config-run": lambda: settings_table(training.RunConfig, "run"),
         "config-stop": lambda: settings_table(training.StopWhen, "run.stop_when"),
     }

@@ -137,7 +137,7 @@ def known_keys(model: Any = TrainConfig, prefix: str = "") -> Iterator[str]:
 def test_named_keys_exist(page: Path) -> None:
     known = set(known_keys()) | {f"env.kwargs.{name}" for name in TrackConfig.__dataclass_fields__}
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    for key in re.findall(r"`\"?((?:ppo|networks|amp|run|env)\.[a-z_0-9.]+)\b(?![(/])", text):
+    for key in re.findall(r"`\"?((?:ppo|networks|amp|muscle|run|env)\.[a-z_0-9.]+)\b(?![(/])", text):
         if not key.endswith(".py") and not key.startswith(("env.core", "env.unwrapped")):
             assert key in known, key
 

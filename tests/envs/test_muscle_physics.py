@@ -111,8 +111,8 @@ def test_activations_act_at_once_and_stay(human_reference: str) -> None:
     np.testing.assert_array_equal(physics._act, physics._ctrl[:, MUSCLES.controls])
     assert 0 <= physics._act.min() < physics._act.max() <= 1
     np.testing.assert_array_equal(env.core.state.activation, physics._act)
-    assert physics.last.wish.shape == (2, 21)
-    np.testing.assert_array_equal(physics.last.activations, physics._act)
+    assert [refresh.wish.shape for refresh in physics.last] == [(2, 21)] * (ROBOT.substeps // REFRESH)
+    np.testing.assert_array_equal(physics.last[-1].activations, physics._act)
     env.reset(seed=0, options={"reset_mask": np.array([True, False])})
     assert (physics._act[0] == 0).all()
     assert (physics._memory[0] == 0).all()

@@ -67,6 +67,19 @@ def test_a_body_of_ones_choice_follows(asked, tmp_path):
         run_cli("imitate", "--config", file, "--env", "GaitNet/Humanoid-v0")
 
 
+def test_muscle_takes_its_own_preset(asked, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("env: {num_envs: 8}\n")
+    run_cli("muscle")
+    run_cli("muscle", "--reference", "a", "--init", "runs/b")
+    run_cli("muscle", "--config", file)
+    preset, two, own = asked
+    assert preset == load_config(preset="muscle")
+    assert (two.env.kwargs["reference"], two.run.init) == ("a", "runs/b")
+    muscles = ("GaitNet/MuscleHumanoidImitation-v0", "muscle", 8)
+    assert (own.env.id, own.algorithm, own.env.num_envs) == muscles
+
+
 @pytest.mark.parametrize(
     "said, algorithm", [("", "ppo"), ("algorithm: ppo-amp\n", "ppo-amp"), ("algorithm: ppo\n", "ppo")]
 )

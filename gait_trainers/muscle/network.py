@@ -1,0 +1,90 @@
+"""MuscleNN in torch: the network of `gait_envs.control.muscle_network`, to be trained, and what it is trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gait_envs.control.muscle_network import HIDDEN, LEAK, SCALE, Layers, MuscleNetwork
+from gait_envs.models.muscles import Muscles
+
+MISSED = 100.0  # N·m; a torque missed by so much costs 1
+START = 0.2  # first bias of the outputs: a muscle that no input moves to begin with has no slope to learn by
+
+
+class MuscleNN(nn.Module):
+    """(entries of JtA (n, entries), active torque τ − b (n, d)), N·m, to activations (n, m) in [0, 1)."""
+
+    entry_muscle: Tensor
+    entry_dof: Tensor
+
+    def __init__(
+        self, muscles: Muscles, hidden: Sequence[int] = HIDDEN, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.muscles = muscles
+        sizes = [len(muscles.entry_dof) + len(muscles.dofs), *hidden, len(muscles.names)]
+        self.linear = [nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)]
+        self.layers = nn.ModuleList(self.linear)
+        for layer in self.linear:
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.zeros_(layer.bias)
+        nn.init.constant_(self.linear[-1].bias, START)
+        for name in ("entry_muscle", "entry_dof"):
+            self.register_buffer(name, torch.from_numpy(getattr(muscles, name)), persistent=False)
+
+    def forward(self, entries: Tensor, torque: Tensor) -> Tensor:
+        x = torch.cat([entries, torque], dim=1) / SCALE
+        *hidden, last = self.linear
+        for layer in hidden:
+            x = nn.functional.leaky_relu(layer(x), LEAK)
+        return last(x).tanh().relu()
+
+    def torque(self, entries: Tensor, activations: Tensor) -> Tensor:
+        """JtA a (n, d) N·m from the entries of JtA."""
+        result = entries.new_zeros(len(entries), len(self.muscles.dofs))
+        return result.index_add(1, self.entry_dof, entries * activations[:, self.entry_muscle])
+
+    def get_layers(self) -> Layers:
+        """The weights in the form of `MuscleNetwork` and its file."""
+        return [(_numpy(layer.weight.T), _numpy(layer.bias)) for layer in self.linear]
+
+    def set_layers(self, layers: Layers) -> None:
+        """Take over weights; ValueError where they are those of another shape."""
+        found = [weight.shape for weight, _ in layers]
+        expected = [(layer.in_features, layer.out_features) for layer in self.linear]
+        if found != expected:
+            raise ValueError(f"its layers map {_sizes(found)}, expected {_sizes(expected)}: see muscle.hidden")
+        with torch.no_grad():
+            for layer, (weight, bias) in zip(self.linear, layers, strict=True):
+                layer.weight.copy_(torch.from_numpy(weight.T))
+                layer.bias.copy_(torch.from_numpy(bias))
+
+    def numpy(self) -> MuscleNetwork:
+        """The network as it is now, for a controller."""
+        return MuscleNetwork(self.get_layers(), self.muscles)
+
+
+class Losses(NamedTuple):
+    torque: Tensor  # |(JtA a − (τ − b)) / MISSED|², mean over the batch
+    effort: Tensor  # |a|², mean over the batch
+
+
+def muscle_losses(network: MuscleNN, entries: Tensor, torque: Tensor) -> Losses:
+    """What S. Lee et al. 2019 train for, of entries of JtA (n, entries) and active torques (n, d) N·m."""
+    activations = network(entries, torque)
+    missed = (network.torque(entries, activations) - torque) / MISSED
+    return Losses(missed.square().sum(dim=1).mean(), activations.square().sum(dim=1).mean())
+
+
+def _numpy(x: Tensor) -> np.ndarray:
+    return x.detach().cpu().numpy().copy()
+
+
+def _sizes(shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join(f"{size_in} → {size_out}" for size_in, size_out in shapes)
