@@ -195,7 +195,7 @@ def test_bad_input_is_named(stills, tmp_path):
     with pytest.raises(PolicyError, match=r"61 observations .*root_error 3, turn_error 3"):
         evaluate_tracking(seeing, reference=stills)
     many = Policy("many", lambda obs: (np.zeros((len(obs), 12), np.float32), obs), IMITATION, {})
-    with pytest.raises(PolicyError, match=r"gives \(12,\) actions, the robot has 9 joints"):
+    with pytest.raises(PolicyError, match=r"gives \(12,\) actions, the environment takes 9"):
         evaluate_tracking(many, reference=stills)
 
 
