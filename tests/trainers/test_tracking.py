@@ -17,7 +17,14 @@ from gait_trainers.bundle import EnvironmentOptionError, Policy, PolicyError, in
 from gait_trainers.cli import app
 from gait_trainers.evaluate import load_policy
 from gait_trainers.recording import EvaluationError, json_options, record
-from gait_trainers.tracking import evaluate_tracking, follows_clips, open_reference, plan_whole, print_tracking
+from gait_trainers.tracking import (
+    evaluate_tracking,
+    follows_clips,
+    open_reference,
+    plan_whole,
+    print_tracking,
+    spread_phases,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +117,13 @@ def test_episodes_last_as_long_as_the_clip(tmp_path):
     assert result["success_rate"] == result["progress"] == 1.0
     capped = open_reference(idle(), folder, {"max_episode_steps": 100})
     assert plan_whole(capped, np.arange(3), 0).steps.tolist() == [100, 100, 20]
+
+
+def test_episodes_along_a_looping_clip_begin_round_its_cycle(tmp_path):
+    folder = write(tmp_path, still("round", 26, loop=True), still("short", 21))
+    opened = open_reference(idle(), folder)
+    plan = plan_whole(opened, np.array([0, 1, 0, 1, 0, 0]), 0)
+    assert spread_phases(plan, opened.task.library).frame.tolist() == [0, 0, 6, 0, 12, 18]  # quarters of 25 frames
 
 
 def test_a_clip_is_followed_to_its_last_frame_whatever_is_seen_ahead(tmp_path):
