@@ -61,8 +61,7 @@ class Instruments:
         for i in range(n):
             if not physics.diverged[i]:
                 ground[i], limits[i] = self._constraints(i)
-        # A muscle is a state's; its activation holds from the last refresh on.
-        muscles = physics.muscles.activations if isinstance(physics, MusclePhysics) else []
+        muscles = physics.muscles.activations if isinstance(physics, MusclePhysics) else np.zeros(0, dtype=int)
         state = physics.read()
         self._rows.append(
             Samples(

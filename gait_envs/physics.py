@@ -49,6 +49,7 @@ class Physics:
         self._servo_controls = robot.model.actuator_ctrladr[robot.servo_actuators]
         self.diverged = np.zeros(n, dtype=bool)
         self._watched: tuple[int, Callable[[], None]] | None = None
+        self._until_look = 0  # physics steps
         self.batch.reset()
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:

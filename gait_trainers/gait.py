@@ -86,14 +86,15 @@ def walk(
     params: Mapping[str, Any] | None = None,
     tables: Tables | None = None,
     seconds: float = SECONDS,
+    settle: float = SETTLE,
     env_kwargs: Mapping[str, Any] | None = None,
     seed: int = 0,
     threads: int = 0,
 ) -> list[Walk]:
     """Walks along clips of the reference (None: all of them), or to commands such as "1.2".
 
-    A walk lasts for `seconds`, or as long as its clip where that does not loop. An `EvaluationError` says which walk
-    has no whole gait cycle.
+    A walk lasts for `seconds`, or as long as its clip where that does not loop; its first `settle` seconds are left
+    out. An `EvaluationError` says which walk has no whole gait cycle.
     """
     params = params or {}
     core, names, options = _prepare(policy, places, reference, seconds, env_kwargs or {}, threads)
@@ -109,7 +110,7 @@ def walk(
     limits = np.full(len(names), round(seconds / robot.dt))
     found = record_episodes(policy, core, range(seed, seed + len(names)), options, limits=limits)
     samples, leg = instruments.samples(), float(robot.home_qpos[2])
-    skipped = round(SETTLE * instruments.rate)
+    skipped = round(settle * instruments.rate)
     walks = []
     for i, name in enumerate(names):
         steps = int(found.ends["steps"][i])
@@ -121,7 +122,7 @@ def walk(
         except GaitError as error:
             how = f"fell ({fall}) after" if fall else "walked for"
             raise EvaluationError(
-                f"{policy.name} at {name} {how} {steps * robot.dt:.1f} s: {error}, the first {SETTLE:g} s left out"
+                f"{policy.name} at {name} {how} {steps * robot.dt:.1f} s: {error}, the first {settle:g} s left out"
             ) from error
         on = {}
         if tables is not None:
@@ -244,9 +245,7 @@ def print_walk(result: Walk, title: str, console: Console) -> None:
         timed = {name: found._asdict() for name, found in result.timings.items()}
         means = {key: np.mean([found[key] for found in timed.values()]) for _, key, _ in TIMED}
         cells = [[name, *figure_cells(_rounded_map(found), TIMED)] for name, found in (timed | {"all": means}).items()]
-        console.print(
-            figure_table("activation", ("muscle", *(heading for heading, _, _ in TIMED)), cells, ("muscle",))
-        )
+        console.print(figure_table("activation", ("muscle", *(heading for heading, _, _ in TIMED)), cells, ("muscle",)))
 
 
 def print_figures(conditions: Sequence[tuple[str, Walk]], console: Console) -> None:
@@ -301,7 +300,8 @@ def command(
         str | None, typer.Option(help='Of the walker: {"force": {"left_soleus": 0.5}}; see the environment.')
     ] = None,
     compare_params: Annotated[str | None, typer.Option(help="Of a second walker, to compare with the first.")] = None,
-    seconds: Annotated[float, typer.Option(min=SETTLE + 1, help="Of each walk.")] = SECONDS,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Of each walk.")] = SECONDS,
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds of each walk that are left out first.")] = SETTLE,
     env: EnvOption = None,
     env_set: Annotated[list[str] | None, typer.Option(help="Environment option key=value; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first walk; the others count on.")] = 0,
@@ -310,9 +310,9 @@ def command(
     as_json: Annotated[Path | None, typer.Option("--json", help="File for every figure and curve.")] = None,
 ) -> None:
     """Analyse a human body's gait: joint angles, moments, ground reaction and muscles against published curves."""
-    conditions = [("as given" if params else "healthy", parse_params(params, "--params"))]
+    conditions = [("--params" if params else "healthy", parse_params(params, "--params"))]
     if compare_params is not None:
-        conditions.append(("compared", parse_params(compare_params, "--compare-params")))
+        conditions.append(("--compare-params", parse_params(compare_params, "--compare-params")))
     tables = read_normative(normative) if normative else None
     for path in (out, as_json):
         if path is not None:
@@ -322,7 +322,7 @@ def command(
     made = [
         walk(
             loaded, clip or command, reference, params=values, tables=tables,
-            seconds=seconds, env_kwargs=parse_env_set(env_set or ()), seed=seed, threads=threads,
+            seconds=seconds, settle=settle, env_kwargs=parse_env_set(env_set or ()), seed=seed, threads=threads,
         )
         for _, values in conditions
     ]  # fmt: skip

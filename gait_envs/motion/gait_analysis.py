@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -99,7 +100,7 @@ def standing(load: np.ndarray, rate: float) -> np.ndarray:
     """
     rises, falls = load > LOADED, load < UNLOADED
     decided = np.where(rises, 1, np.where(falls, 0, -1))
-    decided[0] = max(decided[0], 0)
+    decided[:1] = np.maximum(decided[:1], 0)  # until it is decided, in the air
     last = np.maximum.accumulate(np.where(decided >= 0, np.arange(len(load)), 0))
     on = decided[last] == 1
     for value in (False, True):  # first bridge the gaps, then drop the touches
@@ -114,8 +115,7 @@ def find_cycles(on: np.ndarray) -> list[Cycle]:
     """The whole cycles of a foot that stands where `on` (T,) is true."""
     change = np.diff(on.astype(np.int8))
     strikes, offs = np.flatnonzero(change == 1) + 1, np.flatnonzero(change == -1) + 1
-    between = [offs[(offs > a) & (offs < b)][0] for a, b in zip(strikes[:-1], strikes[1:], strict=True)]
-    return [Cycle(int(a), int(c), int(b)) for a, c, b in zip(strikes[:-1], between, strikes[1:], strict=True)]
+    return [Cycle(int(a), int(offs[offs > a][0]), int(b)) for a, b in pairwise(strikes)]
 
 
 def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
@@ -218,7 +218,7 @@ def muscle_series(activation: np.ndarray, muscles: Sequence[str], side: str) -> 
 def peaks(gait: Gait) -> dict[str, float]:
     """What a clinic reads off the curves; means over the cycles of each one's own peak."""
     late = PERCENT > 40.0  # push-off and swing
-    swing = PERCENT > 100 * gait.foot_off - 10
+    swing = PERCENT / 100 > gait.foot_off - 0.1
     power = np.clip(gait.both("ankle_power")[:, late], 0.0, None)
     return {
         "ankle_power_peak": _peak(gait.both("ankle_power")[:, late]),  # W/kg, A2
@@ -276,7 +276,7 @@ def on_times(intervals: Sequence[tuple[float, float]], stance: float, foot_off: 
     """(51,) bool: where published intervals (% of a cycle with `stance` % of it on the ground) say a muscle is on, in a
     cycle whose foot leaves at `foot_off`, a share: stance and swing are stretched each by itself."""
     off = 100 * foot_off
-    there = np.where(PERCENT < off, PERCENT * stance / off, 100 - (100 - PERCENT) * (100 - stance) / (100 - off))
+    there = np.interp(PERCENT, [0.0, off, 100.0], [0.0, stance, 100.0])
     on = np.zeros(len(PERCENT), dtype=bool)
     for low, high in intervals:
         on |= (there >= low) & (there <= high)
