@@ -1,5 +1,4 @@
-"""What a gait laboratory measures, of simulated walkers: force plates, joint moments, electrodes, at a higher rate than
-that of control."""
+"""What a gait laboratory measures, of simulated walkers at every physics step: motion, joint moments, floor, muscles."""
 
 from __future__ import annotations
 
@@ -9,10 +8,7 @@ import mujoco
 import numpy as np
 
 from gait_envs.models.robot import FEET
-from gait_envs.muscle_physics import MusclePhysics
 from gait_envs.physics import Physics
-
-RATE = 240.0  # Hz; a force plate is read faster than cameras
 
 
 @dataclass(frozen=True)
@@ -22,7 +18,7 @@ class Samples:
     qpos: np.ndarray  # (..., nq) m, quaternion, rad
     qvel: np.ndarray  # (..., nv) m/s, rad/s
     moment: np.ndarray  # (..., joints) N·m about each joint of what the body itself does: muscles or servos, passive
-    # stiffness and damping, and the joint's limits
+    # stiffness and damping, and the joint's limits; servos beside muscles as they begin a step
     ground: np.ndarray  # (..., 2, 3) N of the floor on the left and the right foot, world
     activation: np.ndarray  # (..., muscles) in [0, 1]; none where servos move the body
 
@@ -32,67 +28,75 @@ class Samples:
 
 
 class Instruments:
-    """Samples a `Physics` from now on, in the midst of its control steps, without touching it."""
+    """Samples a `Physics` before each of its physics steps from now on, without touching it."""
 
-    def __init__(self, physics: Physics, rate: float = RATE) -> None:
+    def __init__(self, physics: Physics) -> None:
         robot = physics.robot
         self.physics = physics
-        self.every = max(1, round(1.0 / (rate * robot.model.opt.timestep)))
-        if robot.substeps % self.every:
-            raise ValueError(f"{robot.substeps} physics steps a control step are no whole number of {self.every}")
-        self.rate = 1.0 / (self.every * robot.model.opt.timestep)  # Hz
-        self.per_step = robot.substeps // self.every  # samples a control step
-        side = np.full(robot.model.ngeom, -1)
+        self.rate = 1.0 / robot.model.opt.timestep  # Hz
+        self._side = np.full(robot.model.ngeom, -1)
         for geom in robot.soles:
-            side[geom] = FEET.index(robot.model.geom(geom).name.split("_")[0])
-        self._side, self._floor = side, robot.floor
+            self._side[geom] = FEET.index(robot.model.geom(geom).name.split("_")[0])
         self._data = mujoco.MjData(robot.model)
-        self._passive = physics.batch.bind("qfrc_passive")
         self._rows: list[Samples] = []
-        physics.watch(self.every, self._look)
+        physics.watch = self._look
 
     def samples(self) -> Samples:
         """Everything sampled so far."""
-        return Samples(**{f.name: np.stack([getattr(row, f.name) for row in self._rows]) for f in fields(Samples)})
+        return _stacked(self._rows)
 
     def _look(self) -> None:
-        physics, n = self.physics, self.physics.batch.nsim
-        ground, limits = np.zeros((n, 2, 3)), np.zeros((n, len(physics.robot.joint_names)))
-        for i in range(n):
-            if not physics.diverged[i]:
-                ground[i], limits[i] = self._constraints(i)
-        muscles = physics.muscles.activations if isinstance(physics, MusclePhysics) else np.zeros(0, dtype=int)
-        state = physics.read()
-        self._rows.append(
-            Samples(
-                qpos=state.qpos,
-                qvel=state.qvel,
-                moment=state.torque + self._passive[:, 6:] + limits,
-                ground=ground,
-                activation=physics.batch.bind("act")[:, muscles].copy(),
-            )
+        self._rows.append(_stacked([self._sample(i) for i in range(self.physics.batch.nsim)]))
+
+    def _sample(self, i: int) -> Samples:
+        """One walker now: what the step to come begins with, solved once more."""
+        physics, data = self.physics, self._data
+        model = physics.batch.get_model(i) if physics.batch._expanded else physics.robot.model
+        physics.batch.get_data(i, data)
+        if not physics.diverged[i]:
+            mujoco.mj_forward(model, data)
+        moment = data.qfrc_actuator + data.qfrc_passive + _of_limits(model, data)
+        if physics.robot.muscles is None:
+            moment[6 + physics.robot.servos] -= _gives_way(model, data, physics.robot.servo_actuators)
+        muscles = physics.robot.muscles
+        return Samples(
+            qpos=data.qpos.copy(),
+            qvel=data.qvel.copy(),
+            moment=moment[6:],
+            ground=self._ground(model, data),
+            activation=np.zeros(0) if muscles is None else data.act[muscles.activations].copy(),
         )
 
-    def _constraints(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Forces of the floor on each foot (2, 3) N, world, and of the joints' limits (joints,) N·m, at this moment.
-
-        A step leaves contacts of the new state and forces of the old one; solved anew they belong together.
-        """
-        batch, data = self.physics.batch, self._data
-        model = batch.get_model(i) if batch._expanded else self.physics.robot.model
-        batch.get_data(i, data)
-        mujoco.mj_forward(model, data)
-        ground, limits, force = np.zeros((2, 3)), np.zeros(model.nv), np.zeros(6)
+    def _ground(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+        """Forces of the floor on each foot (2, 3) N, world."""
+        ground, force, floor = np.zeros((2, 3)), np.zeros(6), self.physics.robot.floor
         for c in range(data.ncon):
             contact = data.contact[c]
             side = self._side[contact.geom].max()
-            if self._floor in contact.geom and side >= 0:
+            if floor in contact.geom and side >= 0:
                 mujoco.mj_contactForce(model, data, c, force)
                 # From the first geom to the second, by the contact's axes in rows.
-                sign = 1.0 if contact.geom[0] == self._floor else -1.0
+                sign = 1.0 if contact.geom[0] == floor else -1.0
                 ground[side] += sign * contact.frame.reshape(3, 3).T @ force[:3]
-        for row in np.flatnonzero(data.efc_type == mujoco.mjtConstraint.mjCNSTR_LIMIT_JOINT):
-            joint = data.efc_id[row]
-            upper = data.qpos[model.jnt_qposadr[joint]] > model.jnt_range[joint].mean()
-            limits[model.jnt_dofadr[joint]] += -data.efc_force[row] if upper else data.efc_force[row]
-        return ground, limits[6:]
+        return ground
+
+
+def _stacked(rows: list[Samples]) -> Samples:
+    return Samples(**{f.name: np.stack([getattr(row, f.name) for row in rows]) for f in fields(Samples)})
+
+
+def _of_limits(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """What the joints' limits do about each dof, (nv,) N·m."""
+    moment = np.zeros(model.nv)
+    for row in np.flatnonzero(data.efc_type == mujoco.mjtConstraint.mjCNSTR_LIMIT_JOINT):
+        joint = data.efc_id[row]
+        upper = data.qpos[model.jnt_qposadr[joint]] > model.jnt_range[joint].mean()
+        moment[model.jnt_dofadr[joint]] += -data.efc_force[row] if upper else data.efc_force[row]
+    return moment
+
+
+def _gives_way(model: mujoco.MjModel, data: mujoco.MjData, servos: np.ndarray) -> np.ndarray:
+    """How much less than at its start the stable PD servos apply over a step, N·m: see `Physics.read`."""
+    h, dofs = model.opt.timestep, model.jnt_dofadr[model.actuator_trnid[servos, 0]]
+    kp, kd = model.actuator_gainprm[servos, 0], -model.actuator_biasprm[servos, 2]
+    return h * (kp * data.qvel[dofs] + kd * data.qacc[dofs])

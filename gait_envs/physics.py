@@ -48,8 +48,8 @@ class Physics:
         self._qacc = bind("qacc") if robot.traits.gains is not None else None
         self._servo_controls = robot.model.actuator_ctrladr[robot.servo_actuators]
         self.diverged = np.zeros(n, dtype=bool)
-        self._watched: tuple[int, Callable[[], None]] | None = None
-        self._until_look = 0  # physics steps
+        # Called before every single physics step, its controls in place; must not change anything. See `instruments`.
+        self.watch: Callable[[], None] | None = None
         self.batch.reset()
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
@@ -74,28 +74,18 @@ class Physics:
     def advance(self, ids: np.ndarray | None, steps: int) -> np.ndarray:
         """Some physics steps of the simulations `ids` (None: all); which of all simulations have diverged, (n,)."""
         failed: list[int] = []
-        while steps:
-            now = steps if self._watched is None else min(steps, self._until_look)
+        for _ in range(1 if self.watch is None else steps):
+            if self.watch is not None:
+                self.watch()
             try:
+                now = steps if self.watch is None else 1
                 self.batch.step(ids, nstep=now, stage=mujoco.mjtStage.mjSTAGE_VEL)
             except SimulationError as error:
                 failed += error.ids.tolist()
-            steps -= now
-            if self._watched is not None:
-                every, look = self._watched
-                self._until_look -= now
-                if self._until_look == 0:
-                    self._until_look = every
-                    look()
         # NaN fails the comparison, so one test finds both runaway and undefined states.
         diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < 1e6))
         diverged[failed] = True
         return diverged
-
-    def watch(self, every: int, look: Callable[[], None]) -> None:
-        """From now on `look` is called after each `every` physics steps, in the midst of control steps; it changes
-        nothing of what happens."""
-        self._watched, self._until_look = (every, look), every
 
     def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
         """Add a horizontal velocity (k, 2) m/s to the root: a shove of m·v newton seconds."""

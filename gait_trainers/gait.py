@@ -114,7 +114,7 @@ def walk(
     walks = []
     for i, name in enumerate(names):
         steps = int(found.ends["steps"][i])
-        own = samples.walker(i, skipped, steps * instruments.per_step)
+        own = samples.walker(i, skipped, steps * robot.substeps)
         muscles = robot.muscles.names if robot.muscles else ()
         fall = str(found.ends["cause"][i])
         try:

@@ -218,7 +218,7 @@ def muscle_series(activation: np.ndarray, muscles: Sequence[str], side: str) -> 
 def peaks(gait: Gait) -> dict[str, float]:
     """What a clinic reads off the curves; means over the cycles of each one's own peak."""
     late = PERCENT > 40.0  # push-off and swing
-    swing = PERCENT / 100 > gait.foot_off - 0.1
+    swing = (PERCENT / 100 - gait.foot_off) > -0.1
     power = np.clip(gait.both("ankle_power")[:, late], 0.0, None)
     return {
         "ankle_power_peak": _peak(gait.both("ankle_power")[:, late]),  # W/kg, A2
