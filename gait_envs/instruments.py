@@ -1,4 +1,4 @@
-"""What a gait laboratory measures, of simulated walkers at every physics step: motion, joint moments, floor, muscles."""
+"""What a gait laboratory measures of walkers, here at every physics step: motion, joint moments, floor, muscles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ class Samples:
 
 
 class Instruments:
-    """Samples a `Physics` before each of its physics steps from now on, without touching it."""
+    """Samples a `Physics` before each of its physics steps from now on, without touching it.
+
+    Parameters of the walkers are those of the first step that is sampled.
+    """
 
     def __init__(self, physics: Physics) -> None:
         robot = physics.robot
@@ -46,12 +49,16 @@ class Instruments:
         return _stacked(self._rows)
 
     def _look(self) -> None:
-        self._rows.append(_stacked([self._sample(i) for i in range(self.physics.batch.nsim)]))
+        batch = self.physics.batch
+        if not self._rows:
+            own = bool(batch._expanded)
+            self._models = [batch.get_model(i) if own else batch.model for i in range(batch.nsim)]
+        self._rows.append(_stacked([self._sample(i) for i in range(batch.nsim)]))
 
     def _sample(self, i: int) -> Samples:
         """One walker now: what the step to come begins with, solved once more."""
         physics, data = self.physics, self._data
-        model = physics.batch.get_model(i) if physics.batch._expanded else physics.robot.model
+        model = self._models[i]
         physics.batch.get_data(i, data)
         if not physics.diverged[i]:
             mujoco.mj_forward(model, data)
