@@ -98,6 +98,8 @@ def walk(
     """
     params = params or {}
     core, names, options = _prepare(policy, places, reference, seconds, env_kwargs or {}, threads)
+    if core.robot.name != "humanoid":
+        raise EvaluationError(f"{policy.env_id}: gait analysis is of the human body, its robot is {core.robot.name}")
     if params:
         if "params" not in core.task.option_keys:
             raise EvaluationError(f"{policy.env_id}: its walkers have no parameters")
