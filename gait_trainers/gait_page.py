@@ -11,7 +11,7 @@ import numpy as np
 
 from gait_envs.files import replacing
 from gait_envs.motion.gait_analysis import MUSCLE_GROUPS, PERCENT
-from gait_trainers.gait import Walk, unit
+from gait_trainers.gait_walks import Walk, unit
 from gait_trainers.report import FAINT, INK, LEFT, RIGHT, STYLE
 
 matplotlib.use("Agg")

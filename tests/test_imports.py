@@ -49,7 +49,7 @@ WITHIN = {"render": {"imageio_ffmpeg"}}  # imported by the one function that is 
 # What runs an exported policy needs neither torch nor Stable-Baselines3 until it is given a run.
 LIGHT = (
     *("config", "cli", "bundle", "recording", "evaluate", "gait_metrics", "metrics", "play", "report", "schedule"),
-    *("amp.windows", "gait", "gait_page", "options", "record", "tables", "tracking"),
+    *("amp.windows", "gait", "gait_page", "gait_walks", "options", "record", "tables", "tracking"),
 )
 HEAVY = ("torch", "stable_baselines3", "sb3_contrib")
 

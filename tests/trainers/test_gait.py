@@ -17,8 +17,9 @@ from gait_envs.motion.normative import EMG_NAMES
 from gait_trainers import gait as module
 from gait_trainers.bundle import Policy
 from gait_trainers.cli import app
-from gait_trainers.gait import Walk, figures, page_path, parse_params, print_figures, print_walk, walk
+from gait_trainers.gait import page_path, parse_params, print_figures, print_walk
 from gait_trainers.gait_page import draw_page
+from gait_trainers.gait_walks import Walk, figures, walk
 from gait_trainers.recording import EvaluationError
 
 TORQUE, MUSCLES = "GaitNet/HumanoidImitation-v0", "GaitNet/MuscleHumanoidImitation-v0"
@@ -135,6 +136,14 @@ def test_what_are_no_parameters(text: str) -> None:
         parse_params(text, "--params")
     assert parse_params('{"force": {"left_soleus": 0.5}}', "--params") == {"force": {"left_soleus": 0.5}}
     assert parse_params(None, "--params") == {}
+
+
+def test_parameters_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "weak.yaml"
+    file.write_text("force: {left_soleus: 0.5}\n")
+    assert parse_params(str(file), "--params") == {"force": {"left_soleus": 0.5}}
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
+        parse_params(str(tmp_path / "none.yaml"), "--params")
 
 
 def test_walks_that_cannot_be_analysed() -> None:
