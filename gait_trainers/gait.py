@@ -19,7 +19,7 @@ from gait_trainers.evaluate import load_policy, parse_env_set, refuse_others
 from gait_trainers.gait_walks import SECONDS, SETTLE, Walk, figures, rounded, strides, unit, walk
 from gait_trainers.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption
 from gait_trainers.recording import EvaluationError
-from gait_trainers.tables import figure_cells, figure_table
+from gait_trainers.tables import UNKNOWN, figure_cells, figure_table
 
 # -- tables --------------------------------------------------------------------------------------------
 
@@ -58,7 +58,9 @@ def print_walk(result: Walk, title: str, console: Console) -> None:
     mean = np.mean([match.correlation for match in result.matches.values()])
     rows.append(["all", "", *figure_cells({"correlation": mean, **unknown}, COMPARED)])
     counts = " and ".join(f"{len(gait.curves['vertical'][side])} {side}" for side in SIDES)
-    caption = f"{counts} cycles at {gait.speed:.2f} m/s" + (f"; fell ({result.fall})" if result.fall else "")
+    caption = f"{counts} cycles at {gait.speed:.2f} m/s" + (
+        f"; fell ({result.fall}) after {result.seconds:.1f} s" if result.fall else ""
+    )
     headings = ("curve", "unit", *(heading for heading, _, _ in COMPARED))
     console.print(figure_table(title, headings, rows, ("curve", "unit"), caption))
     if result.timings:
@@ -74,12 +76,19 @@ def print_figures(conditions: Sequence[tuple[str, Walk]], console: Console) -> N
     rows = []
     for key, (words, form) in READ.items():
         values = [found[key] for found in read]
-        change = [f"{values[1] / values[0] - 1:+.0%}" if values[0] else ""] if len(values) == 2 else []
+        change = [_change(*values, angle=words.endswith("°"))] if len(values) == 2 else []
         rows.append([words, *(form.format(value) for value in values), *change])
     fallen = [result.fall or "no" for _, result in conditions]
     rows.append(["fell", *fallen, *([""] if len(read) == 2 else [])])
     headings = ("figure", *(label for label, _ in conditions), *(["change"] if len(read) == 2 else []))
     console.print(figure_table(conditions[0][1].name, headings, rows, ("figure",)))
+
+
+def _change(first: float, second: float, *, angle: bool) -> str:
+    """In degrees of an angle, whose zero means nothing; else as a share of the first."""
+    if angle:
+        return f"{second - first:+.1f}°"
+    return f"{second / first - 1:+.0%}" if first else UNKNOWN
 
 
 # -- command line --------------------------------------------------------------------------------------

@@ -100,6 +100,7 @@ def test_tables_and_page(slow: Walk, tmp_path: Path) -> None:
     text = show(print_figures, [("strong", strong), ("weak", weak)])
     assert "push-off power A2, W/kg" in text
     assert "-50%" in text
+    assert "+0.0°" in text  # angles change by degrees
     page = tmp_path / "new" / "page.png"
     draw_page([("strong", strong), ("weak", weak)], "idle", page)
     assert page.read_bytes()[:4] == b"\x89PNG"
