@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from pathlib import Path
 
 import mujoco
@@ -342,3 +343,16 @@ def test_missing_tables_are_named(tmp_path: Path) -> None:
     (folder / "curves" / "joint_power.csv").unlink()
     with pytest.raises(NormativeError, match=r"joint_power\.csv missing"):
         read_normative(folder)
+
+
+@pytest.mark.skipif("GAITNET_MOCAP" not in os.environ, reason="GAITNET_MOCAP names no folder of captures")
+def test_the_published_tables_are_read_as_published() -> None:
+    bands = bands_at(0.429 * np.sqrt(9.81 * LEG), LEG, read_normative(Path(os.environ["GAITNET_MOCAP"]) / "gait"))
+    # Means at the free speed: the workbook's rows at 10 and 50 % of the cycle.
+    assert bands["knee_extension_moment"].mean[5] == pytest.approx(0.3266, abs=1e-3)
+    assert bands["ankle_plantarflexion_moment"].mean[25] == pytest.approx(1.186, abs=1e-3)
+    assert bands["fore_aft"].mean[5] == pytest.approx(-0.162, abs=1e-3)
+    assert (bands["vertical"].sd > 0).all()
+    # What is embedded is of the same workbook.
+    embedded = bands_at(0.429 * np.sqrt(9.81 * LEG), LEG, None)["vertical"]
+    assert compare(embedded.mean, *bands["vertical"]).correlation > 0.99
