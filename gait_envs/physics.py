@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -47,6 +48,8 @@ class Physics:
         self._qacc = bind("qacc") if robot.traits.gains is not None else None
         self._servo_controls = robot.model.actuator_ctrladr[robot.servo_actuators]
         self.diverged = np.zeros(n, dtype=bool)
+        # Called before every single physics step, its controls in place; must not change anything. See `instruments`.
+        self.watch: Callable[[], None] | None = None
         self.batch.reset()
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
@@ -70,11 +73,15 @@ class Physics:
 
     def advance(self, ids: np.ndarray | None, steps: int) -> np.ndarray:
         """Some physics steps of the simulations `ids` (None: all); which of all simulations have diverged, (n,)."""
-        failed: np.ndarray | list[int] = []
-        try:
-            self.batch.step(ids, nstep=steps, stage=mujoco.mjtStage.mjSTAGE_VEL)
-        except SimulationError as error:
-            failed = error.ids
+        failed: list[int] = []
+        for _ in range(1 if self.watch is None else steps):
+            if self.watch is not None:
+                self.watch()
+            try:
+                now = steps if self.watch is None else 1
+                self.batch.step(ids, nstep=now, stage=mujoco.mjtStage.mjSTAGE_VEL)
+            except SimulationError as error:
+                failed += error.ids.tolist()
         # NaN fails the comparison, so one test finds both runaway and undefined states.
         diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < 1e6))
         diverged[failed] = True

@@ -25,6 +25,7 @@ ELSEWHERE = {
         "gait_trainers.evaluate:command",
         "Measure how well a policy walks, command by command, or follows clips.",
     ),
+    "gait": ("gait_trainers.gait:command", "Analyse a human body's gait against published curves, as a clinic would."),
     "record": ("gait_trainers.record:command", "Have a policy follow clips, and keep what it did as new ones."),
     "play": ("gait_trainers.play:command", "Watch a policy walk or follow a clip, in a window or as a video."),
     "export": ("gait_trainers.export:command", "Write a policy bundle: policy.onnx, policy.json and checksums."),

@@ -24,6 +24,7 @@ LAYERS = {
     "render": 2,
     "control": 3,
     "muscle_physics": 3,
+    "instruments": 3,
     "motion": 3,
     "tasks": 4,
     "randomize": 5,
@@ -33,7 +34,7 @@ LAYERS = {
     "vector_env": 8,
 }
 MUJOCO = {
-    *("models.muscles", "models.robot", "models.servo", "physics", "render"),
+    *("models.muscles", "models.robot", "models.servo", "physics", "render", "instruments"),
     *("motion.body", "motion.human_fit", "motion.ik", "motion.quality"),
 }
 # Modules that only `gait-data` needs may use its extra's libraries; the environments do without.
@@ -48,7 +49,7 @@ WITHIN = {"render": {"imageio_ffmpeg"}}  # imported by the one function that is 
 # What runs an exported policy needs neither torch nor Stable-Baselines3 until it is given a run.
 LIGHT = (
     *("config", "cli", "bundle", "recording", "evaluate", "gait_metrics", "metrics", "play", "report", "schedule"),
-    *("amp.windows", "options", "record", "tables", "tracking"),
+    *("amp.windows", "gait", "gait_page", "gait_walks", "options", "record", "tables", "tracking"),
 )
 HEAVY = ("torch", "stable_baselines3", "sb3_contrib")
 

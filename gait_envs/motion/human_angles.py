@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gait_envs.motion.euler import euler_from_quat
 from gait_envs.motion.human_figures import Figures
+from gait_envs.rotations import wrap_angle
 
 LEG = (
     *("hip_flexion", "hip_abduction", "hip_rotation", "knee_flexion"),
@@ -76,6 +79,31 @@ def wanted_angles(figures: Figures, phase: np.ndarray) -> dict[str, np.ndarray]:
         "ankle_rotation": np.clip(turn, -_ANKLE_TURN, _ANKLE_TURN),
         "big_toe_extension": toes[0],
         "small_toes_extension": toes[1],
+    }
+
+
+def clinical_angles(
+    qpos: np.ndarray, joint_names: Sequence[str], side: str, heading: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What `wanted_angles` turns into joint angles, back from poses: angles (T,) rad as the clinic counts them, of the
+    leg on `side`, by the names of `Figures.curves`.
+
+    `heading` (T,) rad is the way walked, from which the pelvis is turned.
+    """
+    joint = {name: qpos[:, 7 + joint_names.index(f"{side}_{name}")] for name in LEG}
+    yaw, pitch, roll = euler_from_quat(qpos[:, 3:7], "zyx").T
+    own = 1.0 if side == "right" else -1.0  # a turn to the left brings the right side forward, positive roll lowers it
+    rotation = own * wrap_angle(yaw - heading)
+    return {
+        "pelvis_tilt": pitch + STANDING_TILT,
+        "pelvis_obliquity": -own * roll,
+        "pelvis_rotation": rotation,
+        "hip_flexion": joint["hip_flexion"] + STANDING_TILT,
+        "hip_adduction": -joint["hip_abduction"],
+        "hip_rotation": joint["hip_rotation"],
+        "knee_flexion": joint["knee_flexion"],
+        "ankle_dorsiflexion": joint["ankle_dorsiflexion"],
+        "foot_progression": joint["ankle_rotation"] + rotation + joint["hip_rotation"],
     }
 
 

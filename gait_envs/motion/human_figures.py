@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,15 +38,20 @@ class Figures:
     curves: dict[str, np.ndarray]  # (1 + 2·HARMONICS,) rad: mean, cosines, sines
     spread: dict[str, float]  # rad, one standard deviation of people
     push: np.ndarray  # (1 + 2·HARMONICS,) weights: the ground's upward push on that foot, as the curves
+    push_spread: float  # weights, one standard deviation of people
 
     def angle(self, name: str, phase: np.ndarray) -> np.ndarray:
         """One angle (T,) rad at phases (T,) in cycles."""
         return _series(self.curves[name], phase)
 
+    def foot_push(self, phase: np.ndarray) -> np.ndarray:
+        """The ground's upward push (T,) on that foot, in weights."""
+        return _series(self.push, phase)
+
     def both_push(self, phase: np.ndarray) -> np.ndarray:
         """The ground's upward push (T,) on both feet together, in weights; its mean is 1, as the body neither rises
         nor falls in a cycle."""
-        push = _series(self.push, phase) + _series(self.push, phase + 0.5)
+        push = self.foot_push(phase) + self.foot_push(phase + 0.5)
         return push + 1.0 - 2 * self.push[0]
 
 
@@ -62,14 +68,9 @@ def figures_at(speed: float, leg: float) -> Figures:
     if not groups[0] <= relative <= groups[-1]:
         low, high = groups[[0, -1]] * np.sqrt(GRAVITY * leg)
         raise ClipError(f"speed is {speed:g} m/s; the figures are of {low:.2f} to {high:.2f} m/s for this body")
-
-    def between(values: np.ndarray) -> np.ndarray:
-        """Values (groups, ...) at this speed."""
-        above = int(np.clip(np.searchsorted(groups, relative), 1, len(groups) - 1))
-        share = (relative - groups[above - 1]) / (groups[above] - groups[above - 1])
-        return values[above - 1] + share * (values[above] - values[above - 1])
-
+    between = partial(between_groups, groups=groups, at=relative)
     cadence, foot_off = between(np.array([row[1:] for row in strides.values()]))
+    push = between(np.array([forces["vertical", group] for (group,) in strides]))
     names = dict.fromkeys(name for name, _ in angles)
     rows = {name: np.radians(between(np.array([angles[name, group] for (group,) in strides]))) for name in names}
     return Figures(
@@ -78,8 +79,21 @@ def figures_at(speed: float, leg: float) -> Figures:
         foot_off=float(foot_off) / 100,
         curves={name: _curve(name, row[1:]) for name, row in rows.items()},
         spread={name: float(row[0]) for name, row in rows.items()},
-        push=_curve("vertical", between(np.array([forces["vertical", group][1:] for (group,) in strides]))),
+        push=_curve("vertical", push[1:]),
+        push_spread=float(push[0]),
     )
+
+
+def groups_of_speed() -> dict[str, float]:
+    """Dimensionless speed, over √(g·leg), of each published group of walkers, the slowest first."""
+    return {name: row[0] for (name,), row in _read(asset_path("humanoid/tables/walking_strides.csv"), 1).items()}
+
+
+def between_groups(values: np.ndarray, groups: np.ndarray, at: float) -> np.ndarray:
+    """Values (groups, ...) of rising speeds `groups`, at speed `at`."""
+    above = int(np.clip(np.searchsorted(groups, at), 1, len(groups) - 1))
+    share = (at - groups[above - 1]) / (groups[above] - groups[above - 1])
+    return values[above - 1] + share * (values[above] - values[above - 1])
 
 
 def _series(curve: np.ndarray, phase: np.ndarray) -> np.ndarray:

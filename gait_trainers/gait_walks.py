@@ -1,0 +1,188 @@
+"""Walks of a policy as a gait laboratory would record them, with every figure of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gait_envs.core import Core
+from gait_envs.instruments import Instruments
+from gait_envs.motion.gait_analysis import (
+    SIDES,
+    Gait,
+    GaitError,
+    Match,
+    Timing,
+    activation_timing,
+    analyse,
+    compare,
+    on_times,
+    peaks,
+)
+from gait_envs.motion.normative import Band, Tables, bands_at
+from gait_trainers.bundle import Policy, deployment_kwargs, make_env
+from gait_trainers.evaluate import Command, parse_command, show_command
+from gait_trainers.recording import EvaluationError, json_options, record_episodes
+from gait_trainers.tracking import follows_clips, open_reference
+
+SECONDS, SETTLE = 20.0, 3.0  # s of a walk, and of its beginning that is left out
+UNITS = {"moment": "N·m/kg", "power": "W/kg", "vertical": "weights", "aft": "weights"}  # by the end of a curve's name
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One policy's walk along one clip, or to one command, with the parameters of one walker."""
+
+    name: str
+    params: Mapping[str, Any]
+    seconds: float  # until the fall, if it fell
+    fall: str  # its cause; "" without one
+    gait: Gait
+    bands: dict[str, Band]  # people's curves at this walk's speed
+    on_times: dict[str, np.ndarray]  # (51,) bool, when people's muscles are on
+
+    @property
+    def matches(self) -> dict[str, Match]:
+        """Each curve that is published, compared."""
+        known = [name for name in self.gait.curves if name in self.bands]
+        return {name: compare(self.gait.mean(name), *self.bands[name]) for name in known}
+
+    @property
+    def timings(self) -> dict[str, Timing]:
+        return activation_timing(self.gait, self.on_times)
+
+
+def unit(curve: str, muscles: Sequence[str] = ()) -> str:
+    """Of a curve's values."""
+    return "activation" if curve in muscles else UNITS.get(curve.split("_")[-1], "°")
+
+
+# -- walks ---------------------------------------------------------------------------------------------
+
+
+def walk(
+    policy: Policy,
+    places: Sequence[str] | None = None,
+    reference: Sequence[str] | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    tables: Tables | None = None,
+    seconds: float = SECONDS,
+    settle: float = SETTLE,
+    env_kwargs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    threads: int = 0,
+) -> list[Walk]:
+    """Walks along clips of the reference (None: all of them), or to commands such as "1.2".
+
+    A walk lasts for `seconds`, or as long as its clip where that does not loop; its first `settle` seconds are left
+    out. An `EvaluationError` says which walk has no whole gait cycle.
+    """
+    params = params or {}
+    core, names, options = _prepare(policy, places, reference, seconds, env_kwargs or {}, threads)
+    if core.robot.name != "humanoid":
+        raise EvaluationError(f"{policy.env_id}: gait analysis is of the human body, its robot is {core.robot.name}")
+    if params:
+        if "params" not in core.task.option_keys:
+            raise EvaluationError(f"{policy.env_id}: its walkers have no parameters")
+        try:
+            core.parameters.space.values(params)
+        except ValueError as error:
+            raise EvaluationError(f"params: {error}") from error
+        options |= {"params": np.array([dict(params)] * len(names), dtype=object)}
+    robot, instruments = core.robot, Instruments(core.physics)
+    limits = np.full(len(names), round(seconds / robot.dt))
+    found = record_episodes(policy, core, range(seed, seed + len(names)), options, limits=limits)
+    samples, leg = instruments.samples(), float(robot.home_qpos[2])
+    skipped = round(settle * instruments.rate)
+    walks = []
+    for i, name in enumerate(names):
+        steps = int(found.ends["steps"][i])
+        own = samples.walker(i, skipped, steps * robot.substeps)
+        muscles = robot.muscles.names if robot.muscles else ()
+        fall = str(found.ends["cause"][i])
+        try:
+            gait = analyse(own, robot.joint_names, robot.mass, instruments.rate, muscles)
+        except GaitError as error:
+            how = f"fell ({fall}) after" if fall else "walked for"
+            raise EvaluationError(
+                f"{policy.name} at {name} {how} {steps * robot.dt:.1f} s: {error}, the first {settle:g} s left out"
+            ) from error
+        on = {}
+        if tables is not None:
+            emg = tables.emg
+            on = {group: on_times(times, emg.stance, gait.foot_off) for group, times in emg.intervals.items()}
+        walks.append(Walk(name, params, steps * robot.dt, fall, gait, bands_at(gait.speed, leg, tables), on))
+    return walks
+
+
+def _prepare(
+    policy: Policy,
+    places: Sequence[str] | None,
+    reference: Sequence[str] | None,
+    seconds: float,
+    env_kwargs: Mapping[str, Any],
+    threads: int,
+) -> tuple[Core, list[str], dict[str, Any]]:
+    """Walkers, what each is called, and the reset options that they begin with."""
+    if follows_clips(policy.env_id):
+        opened = open_reference(policy, list(reference) if reference else None, env_kwargs)
+        library = opened.task.library
+        assert library is not None
+        clips = np.array([library.index(name) for name in places] if places else range(len(library.clips)))
+        core = Core(opened.task, len(clips), threads=threads)
+        return core, [library.names[clip] for clip in clips], {"clip": clips, "frame": np.zeros_like(clips)}
+    commands: list[Command] = [parse_command(text) for text in places or ("1.2",)]
+    kwargs = deployment_kwargs(policy.env_kwargs) | dict(env_kwargs)
+    core = make_env(policy.env_id, num_envs=len(commands), threads=threads, **kwargs).core
+    core.max_episode_steps = round(seconds / core.robot.dt)
+    return core, [f"{show_command(command)} m/s" for command in commands], {"command": np.array(commands)}
+
+
+# -- figures -------------------------------------------------------------------------------------------
+
+
+def figures(result: Walk) -> dict[str, Any]:
+    """Everything about a walk, JSON-able: what cannot be told is None."""
+    gait, matches = result.gait, result.matches
+    curves = {}
+    for name in gait.curves:
+        band = result.bands.get(name)
+        curves[name] = {
+            "unit": unit(name, tuple(result.on_times)),
+            "mean": _rounded(gait.mean(name)),
+            "sd": _rounded(gait.sd(name)),
+            **{side: _rounded(gait.curves[name][side].mean(axis=0)) for side in SIDES},
+            "published": None if band is None else {"mean": _rounded(band.mean), "sd": _rounded(band.sd)},
+            **({} if name not in matches else rounded(matches[name]._asdict())),
+        }
+    return {
+        "walk": result.name,
+        "params": json_options(dict(result.params)),
+        "seconds": round(result.seconds, 3),
+        "fall": result.fall or None,
+        "cycles": {side: len(gait.curves["vertical"][side]) for side in SIDES},
+        **rounded(strides(gait) | peaks(gait)),
+        "curves": curves,
+        "activation_timing": {name: rounded(found._asdict()) for name, found in result.timings.items()},
+    }
+
+
+def strides(gait: Gait) -> dict[str, float]:
+    return {
+        "speed": gait.speed,
+        "step_length": gait.step_length,
+        "cadence": gait.cadence,
+        "foot_off": 100 * gait.foot_off,
+    }
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 5) for value in values]
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: round(float(value), 5) if np.isfinite(value) else None for name, value in values.items()}
