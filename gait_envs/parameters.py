@@ -143,7 +143,7 @@ class Parameters:
                 strength = np.ones((len(ids), *getattr(self.physics.robot.model, name).shape))
                 strength[:, muscles.actuators, PEAK_FORCE] = of("force")
                 self._write(ids, name, lambda nominal, strength=strength: nominal * strength)
-        batch.set_const(ids)
+        self.physics.set_const(ids)
         if muscles is not None and muscular:
             self._write_lengths(ids, muscles.outputs, of("length"))
 

@@ -129,6 +129,20 @@ class Physics:
         before = self._qvel[:, 6 + robot.servos] - h * acceleration
         return h * (kp * before + kd * acceleration)
 
+    def set_const(self, ids: np.ndarray | None = None) -> None:
+        """Compute what follows from fields of `ids` (None: all) that were written, such as contacts' inverse weights.
+
+        As it was for the robot's own model: plain fields give its bits.
+        """
+        model, armature = self.robot.model, self.robot.armature
+        if (armature == model.dof_armature).all():
+            self.batch.set_const(ids)
+            return
+        own, rows = self.batch.expand("dof_armature"), slice(None) if ids is None else ids
+        own[rows] = armature
+        self.batch.set_const(ids)
+        own[rows] = model.dof_armature
+
     def own_model(self, sim: int) -> mujoco.MjModel:
         """The model of one simulation, whose lengths may be its own; until the next call."""
         if "body_pos" not in self.batch._expanded:
@@ -174,7 +188,7 @@ class Physics:
             if f"model.{name}" not in state:  # of a time before any simulation had a body of its own
                 values[:] = getattr(self.robot.model, name)[: values.shape[1]]
         if self.batch._expanded:
-            self.batch.set_const()  # what follows from these fields, such as the inverse weights of contacts
+            self.set_const()
         self.batch.state[:] = state["rows"]
         self.diverged = np.asarray(state["diverged"], dtype=bool).copy()
         self.batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)

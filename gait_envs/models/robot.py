@@ -45,6 +45,7 @@ class Robot:
     lead: np.ndarray  # (nu,) s, kd / kp: by how much a target must run ahead for the damping not to hold it back
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
+    armature: np.ndarray  # (nv,) kg·m², that the model's derived constants were computed with
     action_scale: np.ndarray  # (nu,) rad a unit of action moves the target: half the joint's range
     mass: float  # kg
     pelvis: int  # body id of the root
@@ -130,10 +131,15 @@ def _load(asset: str, control_rate: float | None) -> Robot:
     if np.sort(np.concatenate([driven, pulled])).tolist() != list(range(len(names))) or (np.diff(driven) < 0).any():
         raise ValueError(f"{asset}: servos, in joint order, and muscles must drive every joint after the root once")
     lower, upper = model.jnt_range[1:].T.copy()
+    armature = model.dof_armature.copy()
     if traits.gains is None:
         kp, lead = model.actuator_gainprm[:, 0].copy(), np.zeros(len(names))
     else:
         kp, lead = _give_servos(model, names, driven, traits)
+        # The servos took some off the armature. Constants stay those of all of it where their integrator puts it back.
+        if len(driven) < len(names):
+            mujoco.mj_setConst(model, mujoco.MjData(model))
+            armature = model.dof_armature.copy()
     home = model.key("home").qpos.copy()
     toes = TOES if any(model.sensor(i).name == TOES[0] for i in range(model.nsensor)) else ()
     return Robot(
@@ -153,6 +159,7 @@ def _load(asset: str, control_rate: float | None) -> Robot:
         lead=lead,
         home=home[7:].copy(),
         home_qpos=home,
+        armature=armature,
         action_scale=0.5 * (upper - lower),
         mass=float(model.body_subtreemass[1]),
         pelvis=1,
@@ -185,8 +192,6 @@ def _give_servos(
     kp[6 + driven], kd[6 + driven] = gains[driven].T
     use_stable_pd_servos(model, kp, kd, "discrete" if len(driven) == len(names) else "implicitfast")
     model.actuator_forcelimited[model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT] = False
-    if len(driven) < len(names):
-        mujoco.mj_setConst(model, mujoco.MjData(model))  # what follows from the armature, which the servos changed
     return gains[:, 0].copy(), gains[:, 1] / gains[:, 0]
 
 

@@ -19,14 +19,13 @@ from gait_envs.rotations import quat_mul, quat_rotate
 
 SHAPE = mujoco.mjtGeom
 
+
 @dataclass(frozen=True, eq=False)
 class Segments:
     """The k segments of a body with names; both sides of the body are alike."""
 
     names: tuple[str, ...]
-    moved: (
-        np.ndarray
-    )  # (k, nbody, 3) bool: the coordinates, in each body's own frame, that a segment's scale multiplies
+    moved: np.ndarray  # (k, nbody, 3) bool: which coordinates in each body's own frame a scale multiplies
     leg: np.ndarray  # (k,) share of each in the height of the root above the soles of the straight body
 
     def factors(self, scale: np.ndarray) -> np.ndarray:
