@@ -107,7 +107,7 @@ class Core:
         unknown = [key for key in options if key not in known]
         if unknown:
             raise ValueError(f"unknown reset option {unknown}; known are {list(known)}")
-        each = [key for key, value in options.items() if np.ndim(value) == known[key] + 1]
+        each = [key for key, value in options.items() if _dimensions(key, value) == known[key] + 1]
         for key in each:
             if len(options[key]) != self.n:
                 raise ValueError(
@@ -235,6 +235,13 @@ class Core:
             rng.bit_generator.state = state
         self._ended = np.array(saved["ended"], dtype=bool)
         self.divergences = int(saved["divergences"])
+
+
+def _dimensions(key: str, value: Any) -> int:
+    try:
+        return np.ndim(value)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"options[{key!r}] is {value!r}: neither one value nor a row for each") from None
 
 
 def _where(mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
