@@ -147,7 +147,13 @@ class Physics:
         """The model of one simulation, whose lengths may be its own; until the next call."""
         if "body_pos" not in self.batch._expanded:
             return self.robot.model
-        return self.batch.get_model(sim, self._scratch_model)
+        self.write_model(sim, self._scratch_model)
+        return self._scratch_model
+
+    def write_model(self, sim: int, model: mujoco.MjModel) -> None:
+        """Give a copy of the robot's model the lengths of one simulation, where any has its own."""
+        if "body_pos" in self.batch._expanded:
+            self.batch.get_model(sim, model)
 
     def lowest_sole(self, qpos: np.ndarray, sim: int | None = None) -> float:
         """Height of the lowest point of the soles in a pose (nq,), m; negative is inside the floor.
