@@ -42,6 +42,7 @@ class Rollout:
     valid: Mask  # (T, n) true up to each episode's last frame
     dt: float  # s between frames
     mass: float  # kg
+    activation: Array | None = None  # (T, n, m) in [0, 1], of a body that muscles move
 
 
 def masked_mean(values: Array, mask: Mask) -> Array:

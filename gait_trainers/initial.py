@@ -97,19 +97,19 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
     own = model.policy.state_dict()
     value = [name for name in own if name.startswith(("mlp_extractor.value_net", "value_net"))]
     has_value = any(name in source.weights for name in value)
-    expected = {name: tuple(tensor.shape) for name, tensor in own.items() if has_value or name not in value}
-    found = {name: tuple(tensor.shape) for name, tensor in source.weights.items()}
-    if found != expected:
+    expected = {name: tensor for name, tensor in own.items() if has_value or name not in value}
+    weights = _widened(source.weights, expected)
+    if weights is None:
         sizes = {kind: _hidden(source.weights, f"mlp_extractor.{kind}_net") for kind in ("policy", "value")}
         shapes = " and ".join(f"networks.{kind} {size}" for kind, size in sizes.items() if size)
         raise ConfigError(
-            f"run.init: the networks of {path} have other sizes, {shapes}; this training's are "
+            f"run.init: the networks of {path} have sizes, {shapes}, that do not fit into this training's, "
             f"networks.policy {config.networks.policy} and networks.value {config.networks.value}"
         )
     if (source.normalize is not None) != config.ppo.normalize_obs:
         does = "are not" if source.normalize is None else "are"
         raise ConfigError(f"run.init: observations of {path} {does} normalised, see ppo.normalize_obs")
-    model.policy.load_state_dict({**own, **source.weights})
+    model.policy.load_state_dict({**own, **weights})
     norm = model.get_vec_normalize_env()
     if norm is not None and source.normalize is not None:
         # Those of the returns too, where there are some: they are the value network's scale.
@@ -137,6 +137,28 @@ def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> N
             f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "
             f"networks.activation is {config.networks.activation!r}, that may be another one's"
         )
+
+
+def _widened(
+    weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor] | None:
+    """Weights put into networks as wide or wider, whose outputs stay the same; None where they do not fit.
+
+    The units that are new have the weights in of a fresh network and weights out of 0 (T. Chen et al. 2016, Net2Net,
+    there by copies of units).
+    """
+    if weights.keys() != expected.keys():
+        return None
+    out = {}
+    for name, fresh in expected.items():
+        found = weights[name]
+        if found.ndim != fresh.ndim or any(old > new for old, new in zip(found.shape, fresh.shape, strict=True)):
+            return None
+        units = slice(len(found))
+        out[name] = fresh.clone()
+        out[name][units] = 0.0
+        out[name][(units, *(slice(size) for size in found.shape[1:]))] = found
+    return out
 
 
 def _hidden(weights: Mapping[str, torch.Tensor], prefix: str) -> list[int]:

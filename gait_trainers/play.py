@@ -108,11 +108,16 @@ def film(
     width: int = 640,
     ghosts: np.ndarray | None = None,
 ) -> None:
-    """Draw a rollout's first episode into a video, with a caption a frame, and poses (T, nq) as ghosts."""
+    """Draw a rollout's first episode into a video, with a caption a frame, and poses (T, nq) as ghosts.
+
+    Muscles, where they move the body, have the colours of their activations.
+    """
     every = max(1, round(1.0 / (FPS * rollout.dt)))
     view = Offscreen(model, width, width * 3 // 4, camera)
+    activation = None if rollout.activation is None else rollout.activation[:, 0]
+    row = lambda values, i: None if values is None else values[i]  # noqa: E731
     pictures = (
-        caption(view.frame(rollout.qpos[i, 0], ghost=None if ghosts is None else ghosts[i]), captions[i])
+        caption(view.frame(rollout.qpos[i, 0], ghost=row(ghosts, i), act=row(activation, i)), captions[i])
         for i in range(0, int(rollout.valid[:, 0].sum()), every)
     )
     try:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gait_envs.core import Core
+from gait_envs.muscle_physics import MuscleState
+from gait_envs.physics import State
 from gait_envs.tasks.walk import WalkTask
 from gait_trainers.amp.windows import WindowStack
 from gait_trainers.bundle import Policy, PolicyError, deployment_kwargs, make_env
@@ -98,9 +100,16 @@ def record_episodes(
         valid=np.stack(valid),
         dt=core.robot.dt,
         mass=core.robot.mass,
+        activation=_activations(states),
     )
     ends = {"success": success, "cause": cause, "steps": rollout.valid.sum(0) - 1, "style_score": style.mean()}
     return Recording(rollout, ends, {key: np.stack([row[key] for row in kept]) for key in columns})
+
+
+def _activations(states: Sequence[State]) -> np.ndarray | None:
+    """(T, n, m) of the muscles, where there are any."""
+    found = [state.activation for state in states if isinstance(state, MuscleState)]
+    return np.stack(found) if found else None
 
 
 def summary(table: Mapping[str, np.ndarray], rows: np.ndarray, causes: Sequence[str] = FALL_CAUSES) -> dict[str, Any]:
@@ -159,7 +168,7 @@ class _StyleMeter:
 
 
 def _check_fit(policy: Policy, task: WalkTask) -> None:
-    layout, joints = task.layout, len(task.robot.joint_names)
+    layout, moved = task.layout, len(task.action_names)
     try:
         mean, _ = policy.forward(np.zeros((1, layout.size), np.float32))
     except Exception as error:  # onnxruntime and torch raise their own kinds
@@ -167,5 +176,5 @@ def _check_fit(policy: Policy, task: WalkTask) -> None:
         raise PolicyError(
             f"{policy.name}: cannot act on the environment's {layout.size} observations ({rows}): {error}"
         ) from error
-    if mean.shape != (1, joints):
-        raise PolicyError(f"{policy.name}: gives {mean.shape[1:]} actions, the robot has {joints} joints")
+    if mean.shape != (1, moved):
+        raise PolicyError(f"{policy.name}: gives {mean.shape[1:]} actions, the environment takes {moved}")

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from gait_envs.core import Core
-from gait_envs.motion.library import load_clips
+from gait_envs.motion.library import MotionLibrary, load_clips
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.track import TrackTask
 from gait_trainers.bundle import EnvironmentOptionError, Policy, deployment_kwargs, make_env
@@ -111,6 +111,15 @@ def plan_whole(reference: Reference, clips: np.ndarray, seed: int) -> Plan:
     return Plan(clips, np.zeros_like(clips), np.minimum(steps, reference.longest), seed + np.arange(len(clips)))
 
 
+def spread_phases(plan: Plan, library: MotionLibrary) -> Plan:
+    """Episodes along the same looping clip begin at phases spread evenly over its cycle, one of them at its start."""
+    frame = plan.frame.copy()
+    for clip in np.unique(plan.clip[library.loops[plan.clip]]):
+        rows = np.flatnonzero(plan.clip == clip)
+        frame[rows] = np.arange(len(rows)) * (library.lengths[clip] - 1) // len(rows)
+    return plan._replace(frame=frame)
+
+
 def follow(
     policy: Policy, task: TrackTask, plan: Plan, rows: np.ndarray, *, stochastic: bool = False, threads: int = 0
 ) -> Recording:
@@ -177,8 +186,9 @@ def evaluate_tracking(
 ) -> dict[str, Any]:
     """Every clip of the reference (or those named) once, or `episodes` shared out over them; JSON-able figures.
 
-    An episode begins on the clip's first frame and succeeds where it reaches its end without a fall and without
-    straying beyond `max_distance`, the bodies' mean distance. Errors are means over the frames of an episode, then
+    An episode begins on the clip's first frame, or, where several follow a looping clip, at phases spread evenly over
+    its cycle; it succeeds where it reaches its end without a fall and without straying beyond `max_distance`, the
+    bodies' mean distance. Errors are means over the frames of an episode, then
     over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded `seed + i`.
     """
     opened = open_reference(policy, reference, env_kwargs)
@@ -189,7 +199,7 @@ def evaluate_tracking(
     if count < len(chosen):
         raise EvaluationError(f"{count} episodes are too few for {len(chosen)} clips; give at least one each")
     of_clip = np.arange(count) % len(chosen)  # episode -> clip, shared out evenly
-    plan = plan_whole(opened, chosen[of_clip], seed)
+    plan = spread_phases(plan_whole(opened, chosen[of_clip], seed), library)
     batches = list(plan.batches())
     parts = []
     for rows in batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ from gait_trainers.bundle import BundleError, load_bundle, make_env
 from gait_trainers.config import ConfigError, TrainConfig, load_config
 from gait_trainers.evaluate import load_policy
 from gait_trainers.export import export
-from gait_trainers.initial import begin_from
+from gait_trainers.initial import _widened, begin_from
 from gait_trainers.muscle.network import MuscleNN, muscle_losses
 from gait_trainers.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.runs import Run, load_checkpoint
@@ -263,6 +264,33 @@ def test_begins_with_the_networks_of_a_run_that_servos_move(
     assert note == {"path": str(torque_run), "steps": 64, "environment": TORQUE, "taken": taken}
 
 
+def test_wider_networks_begin_with_the_same_outputs(torque_run: Path, human_reference: str, tmp_path: Path) -> None:
+    wider = {"networks__policy": [24], "networks__value": [20], "ppo__normalize_reward": True}
+    policies = [
+        begun(settings(tmp_path, "x", human_reference, run__init=str(torque_run), **own))[0].model.policy
+        for own in ({"ppo__normalize_reward": True}, wider)
+    ]
+    obs = torch.linspace(-3, 3, 8)[:, None].repeat(1, *policies[0].observation_space.shape)
+    values, wide_values = (policy.predict_values(obs) for policy in policies)
+    torch.testing.assert_close(wide_values, values)
+    means, wide_means = (policy.get_distribution(obs).distribution.mean for policy in policies)
+    torch.testing.assert_close(wide_means, means)
+
+
+def test_layers_between_wider_ones_pass_on_the_same() -> None:
+    narrow, wide = (
+        torch.nn.Sequential(*(torch.nn.Linear(a, b) for a, b in itertools.pairwise((4, *hidden, 3))))
+        for hidden in ((6, 5), (9, 7))
+    )
+    widened = _widened(narrow.state_dict(), wide.state_dict())
+    assert widened is not None
+    assert (widened["0.weight"][6:] == wide[0].weight[6:]).all()  # new units can learn
+    wide.load_state_dict(widened)
+    x = torch.linspace(-1, 1, 20).reshape(5, 4)
+    torch.testing.assert_close(wide(x), narrow(x))
+    assert _widened(wide.state_dict(), narrow.state_dict()) is None
+
+
 @pytest.fixture(scope="module")
 def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(run, tmp_path_factory.mktemp("out") / "walker")
@@ -300,8 +328,9 @@ def test_a_run_notes_what_it_began_from(run: Path, human_reference: str, tmp_pat
         ),
         (
             {"networks__policy": [8, 8]},
-            r"networks\.policy \[16\] and networks\.value \[16\]; this .*8, 8",
+            r"networks\.policy \[16\] and networks\.value \[16\], that do not fit .*8, 8",
         ),
+        ({"networks__policy": [8]}, r"networks\.policy \[16\] and .* do not fit into .* networks\.policy \[8\]"),
         ({"networks__activation": "tanh"}, "actions differ from its own by .* networks.activation is 'tanh'"),
         ({"ppo__normalize_obs": False}, r"observations of .* are normalised, see ppo\.normalize_obs"),
         ({"muscle__hidden": [16]}, r"expected 307 → 16, 16 → 92: see muscle\.hidden"),

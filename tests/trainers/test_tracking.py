@@ -17,7 +17,14 @@ from gait_trainers.bundle import EnvironmentOptionError, Policy, PolicyError, in
 from gait_trainers.cli import app
 from gait_trainers.evaluate import load_policy
 from gait_trainers.recording import EvaluationError, json_options, record
-from gait_trainers.tracking import evaluate_tracking, follows_clips, open_reference, plan_whole, print_tracking
+from gait_trainers.tracking import (
+    evaluate_tracking,
+    follows_clips,
+    open_reference,
+    plan_whole,
+    print_tracking,
+    spread_phases,
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +119,13 @@ def test_episodes_last_as_long_as_the_clip(tmp_path):
     assert plan_whole(capped, np.arange(3), 0).steps.tolist() == [100, 100, 20]
 
 
+def test_episodes_along_a_looping_clip_begin_round_its_cycle(tmp_path):
+    folder = write(tmp_path, still("round", 26, loop=True), still("short", 21))
+    opened = open_reference(idle(), folder)
+    plan = plan_whole(opened, np.array([0, 1, 0, 1, 0, 0]), 0)
+    assert spread_phases(plan, opened.task.library).frame.tolist() == [0, 0, 6, 0, 12, 18]  # quarters of 25 frames
+
+
 def test_a_clip_is_followed_to_its_last_frame_whatever_is_seen_ahead(tmp_path):
     folder = write(tmp_path, still("stand", 41))
     result = evaluate_tracking(idle(future_frames=[1, 5, 10]), reference=folder, threads=1)
@@ -195,7 +209,7 @@ def test_bad_input_is_named(stills, tmp_path):
     with pytest.raises(PolicyError, match=r"61 observations .*root_error 3, turn_error 3"):
         evaluate_tracking(seeing, reference=stills)
     many = Policy("many", lambda obs: (np.zeros((len(obs), 12), np.float32), obs), IMITATION, {})
-    with pytest.raises(PolicyError, match=r"gives \(12,\) actions, the robot has 9 joints"):
+    with pytest.raises(PolicyError, match=r"gives \(12,\) actions, the environment takes 9"):
         evaluate_tracking(many, reference=stills)
 
 
