@@ -49,8 +49,7 @@ class Core:
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
         self.physics: Physics = task.make_physics(n, threads)
         self.randomizer = Randomizer(task.config.randomize, self.physics)
-        usual = getattr(task.config, "params", {})
-        self.parameters = Parameters(self.physics, usual, drawn=task.config.randomize.enabled)
+        self.parameters = Parameters(self.physics, task.param_space, drawn=task.config.randomize.enabled)
         self.memory: WalkMemory = task.blank_memory(n)
         self.state: State = self.physics.read()
         self.rngs: list[np.random.Generator] = []
@@ -80,18 +79,19 @@ class Core:
     def _begin(self, ids: np.ndarray, options: Mapping[str, Any]) -> None:
         if not self.rngs:
             self.seed([None] * self.n)
-        starts, each = [], self._own_options(ids, options)
-        for own in each:
-            self.parameters.space.values(own.get("params", {}))  # before anything has changed
-        for i, own in zip(ids, each, strict=True):
-            start = self.task.draw_start(self.rngs[i], float(self.memory.level[i]), own)
+        each = self._own_options(ids, options)
+        values = np.stack([self.task.param_values(own) for own in each])  # before anything has changed
+        starts = [
+            self.task.draw_start(self.rngs[i], float(self.memory.level[i]), own)
+            for i, own in zip(ids, each, strict=True)
+        ]
+        lag = self.randomizer.reset(ids, self.rngs)
+        self.parameters.reset(ids, values)
+        for i, start, own in zip(ids, starts, each, strict=True):
             if "qpos" not in own:
-                sole = self.physics.lowest_sole(start.qpos)
+                sole = self.physics.lowest_sole(start.qpos, i)
                 if start.on_floor or sole < -SUNK:
                     start.qpos[2] -= sole
-            starts.append(start)
-        lag = self.randomizer.reset(ids, self.rngs)
-        self.parameters.reset(ids, [own.get("params") for own in each])
         self.task.begin(self.memory, ids, starts, lag)
         qpos, qvel = np.stack([s.qpos for s in starts]), np.stack([s.qvel for s in starts])
         self.physics.reset(ids, qpos, qvel)
@@ -107,7 +107,7 @@ class Core:
         unknown = [key for key in options if key not in known]
         if unknown:
             raise ValueError(f"unknown reset option {unknown}; known are {list(known)}")
-        each = [key for key, value in options.items() if np.ndim(value) == known[key] + 1]
+        each = [key for key, value in options.items() if _dimensions(key, value) == known[key] + 1]
         for key in each:
             if len(options[key]) != self.n:
                 raise ValueError(
@@ -219,6 +219,9 @@ class Core:
         """Continue from `get_state`, bit for bit."""
         if len(saved["ended"]) != self.n:
             raise ValueError(f"the saved state is of {len(saved['ended'])} sub-environments, this has {self.n}")
+        # What memories did not have from the beginning is blank in older states.
+        later = {name: getattr(self.task.blank_memory(self.n), name) for name in self.task.later_memory}
+        saved = {**saved, "memory": later | dict(saved["memory"])}
         for part in ("memory", "state"):
             names = {f.name for f in dataclasses.fields(getattr(self, part))}
             if set(saved[part]) != names:
@@ -232,6 +235,13 @@ class Core:
             rng.bit_generator.state = state
         self._ended = np.array(saved["ended"], dtype=bool)
         self.divergences = int(saved["divergences"])
+
+
+def _dimensions(key: str, value: Any) -> int:
+    try:
+        return np.ndim(value)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"options[{key!r}] is {value!r}: neither one value nor a row for each") from None
 
 
 def _where(mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

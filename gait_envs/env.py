@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,6 +101,7 @@ class GaitEnv(gymnasium.Env):
 
     @property
     def model(self) -> mujoco.MjModel:
+        """The robot's own; a walker's parameters are in `core.physics.own_model(0)`."""
         return self.core.robot.model
 
     @property
@@ -145,11 +147,13 @@ class GaitEnv(gymnasium.Env):
             return None
         if self.render_mode == "human":
             if self._window is None:
-                self._window = Window(self.model)
+                self._window = Window(copy.copy(self.model))
+            self.core.physics.write_model(0, self._window.model)
             self._window.show(self.data.qpos, self.data.qvel, self.core.robot.dt, self.data.act)
             return None
         if self._offscreen is None:
-            self._offscreen = Offscreen(self.model)
+            self._offscreen = Offscreen(copy.copy(self.model))
+        self.core.physics.write_model(0, self._offscreen.model)
         state, depth = self.core.state, self.render_mode == "depth_array"
         return self._offscreen.frame(state.qpos[0], state.qvel[0], depth=depth, act=activations(state))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -134,9 +136,38 @@ class Physics:
         before = self._qvel[:, 6 + robot.servos] - h * acceleration
         return h * (kp * before + kd * acceleration)
 
-    def lowest_sole(self, qpos: np.ndarray) -> float:
-        """Height of the lowest point of the soles in a pose (nq,), m; negative is inside the floor."""
-        model, data = self.robot.model, self._scratch
+    def set_const(self, ids: np.ndarray | None = None) -> None:
+        """Compute what follows from fields of `ids` (None: all) that were written, such as contacts' inverse weights.
+
+        As it was for the robot's own model: plain fields give its bits.
+        """
+        model, armature = self.robot.model, self.robot.armature
+        if (armature == model.dof_armature).all():
+            self.batch.set_const(ids)
+            return
+        own, rows = self.batch.expand("dof_armature"), slice(None) if ids is None else ids
+        own[rows] = armature
+        self.batch.set_const(ids)
+        own[rows] = model.dof_armature
+
+    def own_model(self, sim: int) -> mujoco.MjModel:
+        """The model of one simulation, whose lengths may be its own; until the next call."""
+        if "body_pos" not in self.batch._expanded:
+            return self.robot.model
+        self.write_model(sim, self._scratch_model)
+        return self._scratch_model
+
+    def write_model(self, sim: int, model: mujoco.MjModel) -> None:
+        """Give a copy of the robot's model the lengths of one simulation, where any has its own."""
+        if "body_pos" in self.batch._expanded:
+            self.batch.get_model(sim, model)
+
+    def lowest_sole(self, qpos: np.ndarray, sim: int | None = None) -> float:
+        """Height of the lowest point of the soles in a pose (nq,), m; negative is inside the floor.
+
+        sim: the simulation whose body it is, None for the robot's own
+        """
+        model, data = self.robot.model if sim is None else self.own_model(sim), self._scratch
         data.qpos[:] = qpos
         mujoco.mj_kinematics(model, data)
         rotation = data.geom_xmat[self.robot.soles].reshape(-1, 3, 3)
@@ -148,11 +179,13 @@ class Physics:
         shadow = (np.abs(rotation[:, 2, :]) * half).sum(axis=1) + np.where(round_[:, 0], size[:, 0], 0.0)
         return float((data.geom_xpos[self.robot.soles, 2] - shadow).min())
 
-    @property
+    @functools.cached_property
     def _scratch(self) -> mujoco.MjData:
-        if not hasattr(self, "_scratch_data"):
-            self._scratch_data = mujoco.MjData(self.robot.model)
-        return self._scratch_data
+        return mujoco.MjData(self.robot.model)
+
+    @functools.cached_property
+    def _scratch_model(self) -> mujoco.MjModel:
+        return copy.copy(self.robot.model)
 
     def get_state(self) -> dict[str, Any]:
         """Everything the next step depends on."""
@@ -164,8 +197,11 @@ class Physics:
         for key, value in state.items():
             if key.startswith("model."):
                 self.batch.expand(key.removeprefix("model."))[:] = value
+        for name, values in self.batch._expanded.items():
+            if f"model.{name}" not in state:  # of a time before any simulation had a body of its own
+                values[:] = getattr(self.robot.model, name)[: values.shape[1]]
         if self.batch._expanded:
-            self.batch.set_const()  # what follows from these fields, such as the inverse weights of contacts
+            self.set_const()
         self.batch.state[:] = state["rows"]
         self.diverged = np.asarray(state["diverged"], dtype=bool).copy()
         self.batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)

@@ -46,7 +46,7 @@ class Randomizer:
             out["actuator_biasprm"][i] = nominal["actuator_biasprm"] * strength
             low, high = self.config.latency
             lag[row] = rng.integers(low, high + 1)
-        self.physics.batch.set_const(ids)
+        self.physics.set_const(ids)
         return lag
 
     def _strength(self, gain: np.ndarray) -> np.ndarray:

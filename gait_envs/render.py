@@ -80,7 +80,7 @@ class Offscreen:
                 f"a picture of {width} x {height}: the model allows 1 x 1 to {most.offwidth} x {most.offheight} pixels "
                 "(visual/global, offwidth and offheight)"
             )
-        self._model, self._data = model, mujoco.MjData(model)
+        self.model, self._data = model, mujoco.MjData(model)
         self._camera = _along(model) if camera is None else camera
         try:
             self._renderer = mujoco.Renderer(model, height, width)
@@ -106,9 +106,9 @@ class Offscreen:
         self._data.qpos[:] = qpos
         self._data.qvel[:] = 0.0 if qvel is None else qvel
         self._data.act[:] = 0.0 if act is None else act
-        mujoco.mj_forward(self._model, self._data)
+        mujoco.mj_forward(self.model, self._data)
         (self._renderer.enable_depth_rendering if depth else self._renderer.disable_depth_rendering)()
-        self._renderer.update_scene(self._data, self._camera, _muscle_colours(self._model))
+        self._renderer.update_scene(self._data, self._camera, _muscle_colours(self.model))
         if ghost is not None:
             self._add_ghost(ghost)
         return self._renderer.render()
@@ -116,10 +116,10 @@ class Offscreen:
     def _add_ghost(self, qpos: np.ndarray) -> None:
         """Add the moving parts of the robot in this pose to the scene, in one colour that shows what is behind."""
         self._data.qpos[:] = qpos
-        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_kinematics(self.model, self._data)
         scene, first = self._renderer.scene, self._renderer.scene.ngeom
         moving, option = mujoco.mjtCatBit.mjCAT_DYNAMIC, mujoco.MjvOption()
-        mujoco.mjv_addGeoms(self._model, self._data, option, mujoco.MjvPerturb(), moving, scene)
+        mujoco.mjv_addGeoms(self.model, self._data, option, mujoco.MjvPerturb(), moving, scene)
         for geom in scene.geoms[first : scene.ngeom]:
             geom.matid, geom.rgba[:] = -1, GHOST
 
@@ -157,7 +157,7 @@ class Window:
         if HEADLESS:  # asking GLFW anyway would end the process
             raise RenderError("no display to open a window on; use render_mode='rgb_array'")
         self._data = mujoco.MjData(model)
-        self._model = model
+        self.model = model
         self._viewer = mujoco.viewer.launch_passive(model, self._data)
         with self._viewer.lock():
             _show_muscles(model, self._viewer.opt)
@@ -178,7 +178,7 @@ class Window:
         self._data.qpos[:] = qpos
         self._data.qvel[:] = 0.0 if qvel is None else qvel
         self._data.act[:] = 0.0 if act is None else act
-        mujoco.mj_forward(self._model, self._data)
+        mujoco.mj_forward(self.model, self._data)
         self._viewer.sync()
         self._clock = max(self._clock + dt, time.monotonic() - dt)
         time.sleep(max(0.0, self._clock - time.monotonic()))

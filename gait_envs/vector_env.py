@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,8 @@ class GaitVectorEnv(VectorEnv):
         if self.render_mode is None:
             return None
         if self._offscreen is None:
-            self._offscreen = Offscreen(self.model)
+            self._offscreen = Offscreen(copy.copy(self.model))
+        self.core.physics.write_model(0, self._offscreen.model)
         state = self.core.state
         return (self._offscreen.frame(state.qpos[0], state.qvel[0], act=activations(state)),)
 

@@ -25,16 +25,16 @@ LAYERS = {
     "control": 3,
     "muscle_physics": 3,
     "instruments": 3,
+    "parameters": 3,
     "motion": 3,
     "tasks": 4,
     "randomize": 5,
-    "parameters": 5,
     "core": 6,
     "env": 7,
     "vector_env": 8,
 }
 MUJOCO = {
-    *("models.muscles", "models.robot", "models.servo", "physics", "render", "instruments"),
+    *("models.muscles", "models.robot", "models.segments", "models.servo", "physics", "render", "instruments"),
     *("motion.body", "motion.human_fit", "motion.ik", "motion.quality"),
 }
 # Modules that only `gait-data` needs may use its extra's libraries; the environments do without.

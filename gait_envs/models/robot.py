@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from gait_envs.assets import asset_path
 from gait_envs.models.muscles import Muscles, find_muscles
+from gait_envs.models.segments import Segments, find_segments, stretched_body_pos
 from gait_envs.models.servo import use_stable_pd_servos
 from gait_envs.models.traits import TRAITS, Traits
 
@@ -38,10 +40,12 @@ class Robot:
     servos: np.ndarray  # (k,) which of the joints have a servo; all of them, but where muscles move them
     servo_actuators: np.ndarray  # (k,) ids of these
     muscles: Muscles | None
+    segments: Segments
     kp: np.ndarray  # (nu,) N·m/rad, of the servos, or of the stable PD that says what muscles shall do
     lead: np.ndarray  # (nu,) s, kd / kp: by how much a target must run ahead for the damping not to hold it back
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
+    armature: np.ndarray  # (nv,) kg·m², that the model's derived constants were computed with
     action_scale: np.ndarray  # (nu,) rad a unit of action moves the target: half the joint's range
     mass: float  # kg
     pelvis: int  # body id of the root
@@ -61,8 +65,13 @@ class Robot:
         """Control steps a second."""
         return 1.0 / self.dt
 
-    def body_positions(self, qpos: np.ndarray) -> np.ndarray:
-        """Origins (T, bodies, 3) of the robot's bodies, the root first, in poses (T, nq): forward kinematics."""
+    def body_positions(self, qpos: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+        """Origins (T, bodies, 3) of the robot's bodies, the root first, in poses (T, nq): forward kinematics.
+
+        scale: (T, segments) of a body of other lengths in each pose
+        """
+        if scale is not None and (scale != 1.0).any():
+            return self._scaled_positions(qpos, scale)
         data = mujoco.MjData(self.model)
         positions = np.empty((len(qpos), self.model.nbody - self.pelvis, 3))
         for pose, row in zip(qpos, positions, strict=True):
@@ -70,6 +79,21 @@ class Robot:
             mujoco.mj_kinematics(self.model, data)
             row[:] = data.xpos[self.pelvis :]
         return positions
+
+    def _scaled_positions(self, qpos: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        model, data = self._scratch
+        joints = stretched_body_pos(self.model, self.segments.factors(scale))
+        positions = np.empty((len(qpos), model.nbody - self.pelvis, 3))
+        for pose, row, body_pos in zip(qpos, positions, joints, strict=True):
+            data.qpos[:], model.body_pos[:] = pose, body_pos
+            mujoco.mj_kinematics(model, data)
+            row[:] = data.xpos[self.pelvis :]
+        return positions
+
+    @functools.cached_property
+    def _scratch(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """A copy of the model whose lengths may be written to, and a simulation of it."""
+        return copy.copy(self.model), mujoco.MjData(self.model)
 
 
 def _sensor_run(model: mujoco.MjModel, names: tuple[str, ...]) -> slice:
@@ -107,10 +131,15 @@ def _load(asset: str, control_rate: float | None) -> Robot:
     if np.sort(np.concatenate([driven, pulled])).tolist() != list(range(len(names))) or (np.diff(driven) < 0).any():
         raise ValueError(f"{asset}: servos, in joint order, and muscles must drive every joint after the root once")
     lower, upper = model.jnt_range[1:].T.copy()
+    armature = model.dof_armature.copy()
     if traits.gains is None:
         kp, lead = model.actuator_gainprm[:, 0].copy(), np.zeros(len(names))
     else:
         kp, lead = _give_servos(model, names, driven, traits)
+        # The servos took some off the armature. Constants stay those of all of it where their integrator puts it back.
+        if len(driven) < len(names):
+            mujoco.mj_setConst(model, mujoco.MjData(model))
+            armature = model.dof_armature.copy()
     home = model.key("home").qpos.copy()
     toes = TOES if any(model.sensor(i).name == TOES[0] for i in range(model.nsensor)) else ()
     return Robot(
@@ -125,10 +154,12 @@ def _load(asset: str, control_rate: float | None) -> Robot:
         servos=driven,
         servo_actuators=servos,
         muscles=muscles,
+        segments=find_segments(model, traits),
         kp=kp,
         lead=lead,
         home=home[7:].copy(),
         home_qpos=home,
+        armature=armature,
         action_scale=0.5 * (upper - lower),
         mass=float(model.body_subtreemass[1]),
         pelvis=1,
@@ -161,8 +192,6 @@ def _give_servos(
     kp[6 + driven], kd[6 + driven] = gains[driven].T
     use_stable_pd_servos(model, kp, kd, "discrete" if len(driven) == len(names) else "implicitfast")
     model.actuator_forcelimited[model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT] = False
-    if len(driven) < len(names):
-        mujoco.mj_setConst(model, mujoco.MjData(model))  # what follows from the armature, which the servos changed
     return gains[:, 0].copy(), gains[:, 1] / gains[:, 0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 Gains = Mapping[str, tuple[float, float]]
@@ -22,6 +22,8 @@ class Traits:
     contact_scale: float  # N, the force at which a contact reads tanh(1) = 0.76 among the style features
     height_width: float  # m, of the bell around the target height
     reach: float = 0.0  # rad, how far beyond a joint's range its servo's target may lie
+    # What can be stretched: its name -> the axis along it, and its bodies (without their side).
+    segments: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     gains: Gains | None = None  # stable PD, joint (without its side) -> N·m/rad, N·m·s/rad; None: the model's servos
 
 
@@ -70,6 +72,15 @@ HUMANOID = Traits(
     contact_scale=200.0,  # a sole bears 716 N at rest, as 33 N are to WildRobot's 10 N
     height_width=0.2,
     reach=0.4,
+    segments=MappingProxyType(
+        {
+            "thigh": ("z", ("femur",)),
+            "shank": ("z", ("tibia",)),
+            "foot": ("x", ("talus", "big_toe", "small_toes")),
+            "trunk": ("z", ("pelvis", "spine", "torso")),
+            "arm": ("z", ("arm", "forearm", "hand")),
+        }
+    ),
     gains=MappingProxyType({name: (kp, 0.1 * kp) for name, kp in _STIFFNESS.items()}),
 )
 

@@ -197,13 +197,21 @@ def check_fits(clip: Clip, joint_names: tuple[str, ...], fps: float | None = Non
     if clip.joint_names != joint_names:
         missing = [name for name in joint_names if name not in clip.joint_names]
         extra = [name for name in clip.joint_names if name not in joint_names]
-        detail = f"missing {missing}, unknown {extra}" if missing or extra else f"order {list(clip.joint_names)}"
-        raise ClipError(f"clip {clip.name!r}: joints differ: {detail}; the body has {list(joint_names)}")
+        detail = f"missing {_few(missing)}, unknown {_few(extra)}" if missing or extra else "their order"
+        raise ClipError(
+            f"clip {clip.name!r}, of the model {clip.model!r}: joints differ: {detail}; "
+            f"the body has {_few(list(joint_names))}"
+        )
     if fps is not None and abs(clip.fps - fps) > 1e-6:
         raise ClipError(
             f"clip {clip.name!r}: fps is {clip.fps:g}, this body is controlled at {fps:g}; "
             f"resample it with: gait-data export CLIP --to clip --fps {fps:g} --out NEW"
         )
+
+
+def _few(names: list[str], shown: int = 4) -> str:
+    rest = len(names) - shown
+    return f"{names[:shown]}" + (f" and {rest} more" if rest > 0 else "")
 
 
 def velocities(qpos: np.ndarray, fps: float) -> np.ndarray:

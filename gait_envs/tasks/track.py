@@ -33,6 +33,8 @@ class TrackMemory(WalkMemory):
     origin: np.ndarray  # (n, 2) m, where the clip's own origin lies in this world
     reference_qpos: np.ndarray  # (n, nq) that frame, in this world
     reference_qvel: np.ndarray  # (n, nv)
+    between: np.ndarray  # (n,) frames beyond `frame`, below 1; other than 0 only at a cadence of its own
+    walker: np.ndarray  # (n, 2 + segments) stride, cadence and the segments' scales: see `gait_envs.parameters`
     error: np.ndarray  # (n, bodies, 3) m, of the bodies' origins, world
     velocity_error: np.ndarray  # (n,) m/s, mean over the bodies
 
@@ -53,6 +55,8 @@ class TrackTask(WalkTask):
     }
     # A clip by its name or number, its frame; or the clip nearest a speed.
     option_keys: Mapping[str, int] = {"clip": 0, "frame": 0, "command": 1}
+    follows = True
+    later_memory = ("between", "walker")
 
     def __init__(self, robot: Robot, config: TrackConfig) -> None:
         if config.reference is None:
@@ -63,7 +67,7 @@ class TrackTask(WalkTask):
         self.layout = Layout((*observation_layout(robot, config), *_reference_rows(robot, config)))
         self.bodies = _clip_bodies(robot, clips)
         seen = config.reference_observation == "future" and not config.whole_clips
-        margin = config.future_frames[-1] if seen else 0
+        self._margin = margin = config.future_frames[-1] if seen else 0
         # The last frame that is tracked, (clips,); a looping clip's only bounds where an episode may begin.
         self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
         self.commands = clip_commands(clips.qpos, clips.starts, clips.lengths, robot.dt)
@@ -90,34 +94,69 @@ class TrackTask(WalkTask):
     # -- the reference at the memory's place ------------------------------------------------------------
 
     def reference(self, memory: TrackMemory, ahead: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Reference positions (n, nq) and velocities (n, nv), `ahead` frames on, in this world."""
-        qpos, qvel = self.clips.at(memory.clip, memory.frame + ahead)
+        """Reference positions (n, nq) and velocities (n, nv), `ahead` control steps on, in this world."""
+        qpos, qvel = self._played(memory.clip, memory.frame, memory.between, memory.walker, ahead)
         qpos[:, :2] += memory.origin
         return qpos, qvel
 
+    def _played(
+        self, clip: np.ndarray, frame: np.ndarray, between: np.ndarray, walker: np.ndarray, ahead: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Clips as these walkers go, in the clips' own worlds: a plain one's are the clip's frames, bit for bit.
+
+        Others play it at their cadence; the joints' angles are the clip's, legs of another length raise the root in
+        proportion, and its way is longer by them and by the stride.
+        """
+        qpos, qvel = self.clips.at(clip, frame + ahead)
+        own = np.flatnonzero((walker != 1.0).any(axis=1))
+        if len(own):
+            stride, cadence = walker[own, :2].T
+            leg = self.robot.segments.leg_ratio(walker[own, 2:])
+            at = frame[own] + between[own] + ahead * cadence
+            qpos[own], qvel[own] = self.clips.sample(clip[own], at / self.clips.fps)
+            size = np.stack([leg * stride, leg * stride, leg], axis=1)
+            qpos[own, :3] *= size
+            qvel[own, :3] *= size
+            qvel[own] *= cadence[:, None]
+        return qpos, qvel
+
+    def _row(self, memory: TrackMemory) -> np.ndarray:
+        """The table row (n,) of the frame that is nearest."""
+        return self.clips.index_at(memory.clip, memory.frame + (memory.between >= 0.5))
+
+    def _paced(self, command: np.ndarray, walker: np.ndarray) -> np.ndarray:
+        """The clips' commands (k, 3) as these walkers follow them."""
+        stride, cadence = walker[:, :2].T
+        speed = stride * cadence * self.robot.segments.leg_ratio(walker[:, 2:])
+        return command * np.stack([speed, speed, cadence], axis=1)
+
     def reference_bodies(self, memory: TrackMemory, ids: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Where the bodies of `ids` (all) should be, (k, bodies, 3) m, in this world."""
-        clip, frame = memory.clip[ids], memory.frame[ids]
+        clip, frame, walker = memory.clip[ids], memory.frame[ids], memory.walker[ids]
         rows = self.clips.index_at(clip, frame)
         # Going round, a loop is elsewhere than its table row, and may be turned: the bodies go with the root.
         relative = self.bodies[rows] - self.clips.qpos[rows, None, :3]
         turned = quat_rotate(yaw_quat(self.clips.turn_at(clip, frame))[:, None], relative)
-        return memory.reference_qpos[ids, None, :3] + turned
+        bodies = memory.reference_qpos[ids, None, :3] + turned
+        own = np.flatnonzero((walker != 1.0).any(axis=1))
+        if len(own):  # their poses and lengths are in no table
+            bodies[own] = self.robot.body_positions(memory.reference_qpos[ids][own], walker[own, 2:])
+        return bodies
 
     def planned_load(self, memory: TrackMemory) -> np.ndarray:
         """The reference's loads on the soles, (n, 4) N; infinite where it does not know them."""
-        return self.clips.contacts[self.clips.index_at(memory.clip, memory.frame)]
+        return self.clips.contacts[self._row(memory)]
 
     def planned_torque(self, memory: TrackMemory) -> np.ndarray:
         """The joint torques that the reference needs, (n, joints) N·m; zero where it does not know them."""
-        torque = self.clips.torque[self.clips.index_at(memory.clip, memory.frame)]
+        torque = self.clips.torque[self._row(memory)]
         return np.where(np.isfinite(torque), torque, 0.0)
 
     def phase(self, memory: TrackMemory) -> np.ndarray:
         """How far through its clip each is, (n,): 0 at the first frame, 1 at the last."""
         last = self.clips.lengths[memory.clip] - 1
-        frame = np.where(self.clips.loops[memory.clip], memory.frame % last, np.minimum(memory.frame, last))
-        return frame / last
+        at = memory.frame + memory.between
+        return np.where(self.clips.loops[memory.clip], at % last, np.minimum(at, last)) / last
 
     # -- what differs from walking ----------------------------------------------------------------------
 
@@ -131,6 +170,8 @@ class TrackTask(WalkTask):
             origin=np.zeros((n, 2)),
             reference_qpos=np.zeros((n, model.nq)),
             reference_qvel=np.zeros((n, model.nv)),
+            between=np.zeros(n),
+            walker=np.ones((n, 2 + len(self.robot.segments.names))),
             error=np.zeros((n, self.bodies.shape[1], 3)),
             velocity_error=np.zeros(n),
         )
@@ -153,10 +194,19 @@ class TrackTask(WalkTask):
             raise ValueError(f"options['frame'] is {frame}, clip {library.clips[clip].name!r} has 0 to {last}")
         # Without a reference to keep to, the others have to set off by themselves.
         stands = self.free and not inside
-        qpos, qvel = self.standing(rng) if stands else library.frame(clip, frame)
+        walker = self._walker(self.param_values(options))
+        if stands:
+            qpos, qvel = self.standing(rng)
+        else:
+            (qpos,), (qvel,) = self._played(np.array([clip]), np.array([frame]), np.zeros(1), walker[None])
+            qpos[:2] = 0.0
         qpos[7:] = np.clip(qpos[7:], self.robot.lower, self.robot.upper)
-        command = self.commands[library.starts[clip] + frame]
-        return Start(qpos, qvel, command, on_floor=stands, clip=clip, frame=frame)
+        (command,) = self._paced(self.commands[[library.starts[clip] + frame]], walker[None])
+        return Start(qpos, qvel, command, on_floor=stands, clip=clip, frame=frame, walker=walker)
+
+    def _walker(self, values: np.ndarray) -> np.ndarray:
+        """What following depends on of a walker's parameters (P,), as in the memory."""
+        return np.concatenate([self.param_space.of(kind, values[None])[0] for kind in ("stride", "cadence", "scale")])
 
     def begin(self, memory: WalkMemory, ids: np.ndarray, starts: list[Start], lag: np.ndarray) -> None:
         super().begin(memory, ids, starts, lag)
@@ -166,24 +216,27 @@ class TrackTask(WalkTask):
                 rows[ids] = 0.0  # no correction yet
         memory.clip[ids] = [start.clip for start in starts]
         memory.frame[ids] = [start.frame for start in starts]
-        there, qvel = self.clips.at(memory.clip[ids], memory.frame[ids])
+        memory.between[ids] = 0.0
+        memory.walker[ids] = walker = np.stack([start.walker for start in starts])
+        there, qvel = self._played(memory.clip[ids], memory.frame[ids], memory.between[ids], walker)
         memory.origin[ids] = np.stack([start.qpos[:2] for start in starts]) - there[:, :2]
         there[:, :2] += memory.origin[ids]
         memory.reference_qpos[ids], memory.reference_qvel[ids] = there, qvel
         # Joints have been put within their limits, and soles onto the floor.
-        placed = self.robot.body_positions(np.stack([start.qpos for start in starts]))
+        placed = self.robot.body_positions(np.stack([start.qpos for start in starts]), walker[:, 2:])
         memory.error[ids] = placed - self.reference_bodies(memory, ids)
         memory.velocity_error[ids] = 0.0
 
     def act(self, memory: WalkMemory, action: np.ndarray) -> tuple[np.ndarray, WalkMemory]:
         assert isinstance(memory, TrackMemory)
-        memory = dataclasses.replace(memory, frame=memory.frame + 1)
+        at = memory.between + memory.walker[:, 1]
+        memory = dataclasses.replace(memory, frame=memory.frame + at.astype(np.int64), between=at % 1.0)
         qpos, qvel = self.reference(memory)
         memory = dataclasses.replace(memory, reference_qpos=qpos, reference_qvel=qvel, command=self._command(memory))
         return super().act(memory, action)
 
     def _command(self, memory: TrackMemory) -> np.ndarray:
-        return self.commands[self.clips.index_at(memory.clip, memory.frame)]
+        return self._paced(self.commands[self._row(memory)], memory.walker)
 
     def target(self, action: np.ndarray, memory: WalkMemory) -> np.ndarray:
         """Servo targets (n, nu) rad: the reference's next pose, or the home pose, corrected by the action.
@@ -277,7 +330,9 @@ class TrackTask(WalkTask):
         assert isinstance(memory, TrackMemory)
         if self.free:
             return super().finished(memory)
-        return ~self.clips.loops[memory.clip] & (memory.frame >= self.last_frames[memory.clip])
+        # At a cadence of its own a walker sees that many times as far ahead.
+        at = memory.frame + memory.between + self._margin * (memory.walker[:, 1] - 1.0)
+        return ~self.clips.loops[memory.clip] & (at >= self.last_frames[memory.clip])
 
     def info(self, state: State, memory: WalkMemory) -> dict[str, np.ndarray]:
         """Walking's, the place in the reference and the tracking errors."""

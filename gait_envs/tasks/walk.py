@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from gait_envs.models.robot import Robot
 from gait_envs.motion.features import amp_features, amp_layout
 from gait_envs.motion.library import MotionLibrary, load_clips
 from gait_envs.muscle_physics import MusclePhysics, MuscleState
+from gait_envs.parameters import ParamSpace
 from gait_envs.physics import Physics, State
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
 from gait_envs.tasks import terms
@@ -55,6 +56,7 @@ class Start:
     on_floor: bool  # True: the pose is to be lifted or lowered until its lowest sole touches
     clip: int = 0  # the reference frame it was taken from, where there is one
     frame: int = 0
+    walker: np.ndarray = field(default_factory=lambda: np.ones(0))  # of whom follows a clip: see `TrackMemory`
 
 
 def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
@@ -97,11 +99,15 @@ class WalkTask:
     """Pure batched functions of (state, memory) for one robot and one configuration."""
 
     option_keys: Mapping[str, int] = {"command": 1, "qpos": 1, "qvel": 1}  # of reset, and each value's dimensions
+    follows: bool = False  # a reference, step by step
+    later_memory: tuple[str, ...] = ()  # fields of the memory that older saved states do not have
 
     def __init__(self, robot: Robot, config: TaskConfig) -> None:
         self.robot, self.config = robot, config
         if isinstance(config, Actuation):
             self.option_keys = {**self.option_keys, "params": 0}
+        self.param_space = ParamSpace(robot, follows=self.follows)
+        self._usual = self.param_space.values(getattr(config, "params", {}))
         self.reweight(config.reward_weights)
         self.layout = observation_layout(robot, config)
         self.amp_layout = amp_layout(len(robot.joint_names), robot.traits.contact_scale)
@@ -111,6 +117,10 @@ class WalkTask:
         self.library: MotionLibrary | None = None
         if config.reference is not None:
             self.library = MotionLibrary(load_clips(config.reference), robot.joint_names, robot.control_rate)
+
+    def param_values(self, options: Mapping[str, Any]) -> np.ndarray:
+        """The walker's parameters (P,) under these options of reset: theirs, or those of every episode."""
+        return self.param_space.values(options["params"]) if "params" in options else self._usual
 
     def make_physics(self, n: int, threads: int) -> Physics:
         """n simulations of the body, moved as the configuration says."""

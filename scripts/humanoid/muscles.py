@@ -20,6 +20,7 @@ CURVES = {"timeconst": "0.01 0.04", "lmin": "0", "lmax": "2", "vmax": "10", "fpm
 REST = (0.42, 0.16, 0.16, 1.0)  # colour of a slack muscle
 WIDTH = 0.00027  # m per square root of a newton: thickness that a unit is drawn with
 SHORTEST = 0.05  # fibre length, in best lengths, below which a unit counts as slack; it gives no force there
+FARTHEST = 1.0  # m of a path's point from the origin of its frame, along each axis
 SAMPLES = 7  # joint angles a degree of freedom, when lengths are looked for
 # What muscles do not reach is left to motors.
 MOTORS = ("torso", "neck", "head", "shoulder", "arm", "forearm", "hand")
@@ -66,7 +67,10 @@ def read_muscle_tables(folder: Path, body: BodyTables) -> MuscleTables:
                 raise row.fault("a path goes around a shape between two sites")
         else:
             row.text("frame", frames)
-            row.numbers("x", "y", "z")
+            for name in "xyz":
+                row.number(name, -FARTHEST, FARTHEST)
+            if path and all(row.values[name] == path[-1].values[name] for name in ("frame", "x", "y", "z")):
+                raise row.fault(f"{row.text('unit')!r} goes through the same point twice in a row")
         path.append(row)
     for unit, path in paths.items():
         if len(path) < 2 or path[-1].text("role") == "wrap":

@@ -76,6 +76,8 @@ def read_table(path: Path, columns: Iterable[str], key: str | None = None) -> li
         if key is not None:
             seen.add(row.text(key))
         rows.append(row)
+    if not rows:
+        raise TableError(f"{path}: no line after the first")
     return rows
 
 

@@ -12,6 +12,7 @@ from human import TABLES, make_humanoid, needs_script, spoilt
 from gait_envs.assets import asset_path
 
 pytestmark = needs_script
+SOLEUS = "soleus,tibia,-0.0024,0.0071,-0.1533,site,"  # the first point of its path, line 103
 
 
 def test_the_models_are_what_the_tables_make() -> None:
@@ -29,7 +30,15 @@ def test_every_line_names_its_source(tmp_path: Path) -> None:
     ("muscles", "soleus,3549,0.05,", "soleus,3549,-0.05,", r"muscles.csv, line 35: fibre_length is -0.05, expected"),
     ("muscles", "soleus,3549", "soleus,strong", r"muscles.csv, line 35: max_force is 'strong', expected a number"),
     ("muscles", "soleus,", "psoas,", r"muscles.csv, line 35: unit 'psoas' is there twice"),
+    ("muscles", "soleus,3549,", "soleus,-3549,", r"muscles.csv, line 35: max_force is -3549, expected at least"),
+    ("muscles", "soleus,3549,0.05,", "soleus,3549,nan,", r"muscles.csv, line 35: fibre_length is nan, expected"),
+    ("muscles", "soleus,3549,0.05,", "soleus,3549,,", r"muscles.csv, line 35: fibre_length is '', expected a number"),
     ("frames", "femur,femur", "femur,thigh", r"frames.csv, line 3: body 'thigh'; there are pelvis, femur"),
+    ("frames", "tibia,tibia", "tibia,", r"frames.csv, line 4: no body"),
+    ("paths", SOLEUS, SOLEUS.replace("-0.0024", "1e5"), r"paths.csv, line 103: x is 100000, expected between -1 and 1"),
+    ("paths", SOLEUS, SOLEUS.replace("-0.0024", "high"), r"paths.csv, line 103: x is 'high', expected a number"),
+    ("paths", SOLEUS, SOLEUS.replace("site", "nail"), r"paths.csv, line 103: role 'nail'; there are site, wrap"),
+    ("paths", SOLEUS, f"{SOLEUS}\n{SOLEUS}", r"paths.csv, line 104: 'soleus' goes through the same point twice"),
     ("paths", "soleus,tibia", "soleus,shin", r"paths.csv, line \d+: frame 'shin'; there are pelvis, femur"),
     ("paths", "soleus,tibia", "soles,tibia", r"paths.csv, line \d+: unit 'soles'; there are glut_med1"),
     ("paths", "rect_fem,knee_front,", "rect_fem,knee_top,", r"paths.csv, line \d+: frame 'knee_top'; there are"),
@@ -48,6 +57,17 @@ def test_every_line_names_its_source(tmp_path: Path) -> None:
 def test_bad_tables_are_named(tmp_path: Path, table: str, old: str, new: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_humanoid().build(spoilt(tmp_path, table, old, new))
+
+
+def test_a_table_without_lines_is_named(tmp_path: Path) -> None:
+    copy = spoilt(tmp_path, "muscles", "unit,", "unit,")
+    path = copy / "muscles.csv"
+    path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"muscles.csv: no line after the first"):
+        make_humanoid().build(copy)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"muscles.csv: cannot be read"):
+        make_humanoid().build(copy)
 
 
 def test_a_unit_without_a_path_is_named(tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from bodies import walker_spec
 
+from gait_envs import IDS
 from gait_envs.assets import asset_root
 from gait_envs.control.muscle_network import save_muscle_network
 from gait_envs.control.stable_pd import stable_pd
+from gait_envs.models.muscles import find_muscles
 from gait_envs.models.robot import humanoid, muscle_humanoid
 from gait_envs.muscle_physics import REFRESH, MusclePhysics
 from gait_envs.physics import Physics
@@ -192,6 +196,15 @@ def test_no_network_there() -> None:
         pytest.skip("a trained network is there")
     with pytest.raises(FileNotFoundError, match=r"no asset 'humanoid/muscle_nn\.npz'"):
         GaitVectorEnv(1, task="muscle_walk", muscle_controller="nn")
+
+
+def test_a_network_of_another_body(tmp_path: Path) -> None:
+    other = find_muscles(walker_spec(6).compile())
+    inputs = len(other.entry_dof) + len(other.dofs)
+    save_muscle_network(tmp_path / "muscle_nn.npz", [(np.zeros((inputs, 12)), np.zeros(12))], other)
+    for name in (name for name in IDS if "Muscle" in name):
+        with pytest.raises(ValueError, match=r"muscle_nn\.npz.*made for other muscles; the difference is \['"):
+            gymnasium.make(name, muscle_controller="nn", muscle_network=str(tmp_path / "muscle_nn.npz"))
 
 
 def test_bodies_without_muscles() -> None:

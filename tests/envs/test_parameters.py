@@ -17,6 +17,7 @@ MUSCLES = ROBOT.muscles
 assert MUSCLES is not None
 SPACE = ParamSpace(ROBOT)
 SOLEUS = MUSCLES.names.index("left_soleus")
+FORCE, LENGTH = 6 + SOLEUS, 98 + SOLEUS  # its places among the parameters
 
 
 def env_with(n: int = 2, **config: Any) -> GaitVectorEnv:
@@ -24,39 +25,56 @@ def env_with(n: int = 2, **config: Any) -> GaitVectorEnv:
 
 
 def test_names_ranges_and_what_is_known() -> None:
-    assert len(SPACE.names) == 1 + 92 + 92
-    assert SPACE.names[0] == "mass"
-    assert SPACE.names[1 + SOLEUS] == "force.left_soleus"
-    assert SPACE.names[93 + SOLEUS] == "length.left_soleus"
-    assert np.flatnonzero(SPACE.known).tolist() == [0]
+    body = ("mass", "scale.thigh", "scale.shank", "scale.foot", "scale.trunk", "scale.arm")
+    assert len(SPACE.names) == 6 + 92 + 92
+    assert SPACE.names[:6] == body
+    assert SPACE.names[FORCE] == "force.left_soleus"
+    assert SPACE.names[LENGTH] == "length.left_soleus"
+    assert np.flatnonzero(SPACE.known).tolist() == list(range(6))
+    follower = ParamSpace(ROBOT, follows=True)
+    assert follower.names == ("stride", "cadence", *SPACE.names)
+    assert follower.known.sum() == 8
     assert (SPACE.low < SPACE.default).all()
     assert (SPACE.default < SPACE.high).all()
-    assert ParamSpace(humanoid()).names == ParamSpace(wildrobot()).names == ("mass",)
+    assert ParamSpace(humanoid()).names == body
+    assert ParamSpace(wildrobot()).names == ("mass",)
 
 
 def test_values_and_their_normal_form() -> None:
     nested = SPACE.values({"mass": 1.2, "force": {"left_soleus": 0.5}})
     np.testing.assert_array_equal(nested, SPACE.values({"mass": 1.2, "force.left_soleus": 0.5}))
-    expected = np.ones(185)
-    expected[0], expected[1 + SOLEUS] = 1.2, 0.5
+    expected = np.ones(190)
+    expected[0], expected[FORCE] = 1.2, 0.5
     np.testing.assert_array_equal(nested, expected)  # what is not named is 1, never 0
     normal = SPACE.normalize({"force.left_soleus": 0.1})
     assert normal.dtype == np.float32
     assert normal[0] == pytest.approx((1 - 0.7) / 0.7)
-    assert normal[1 + SOLEUS] == 0.0
-    assert normal[93 + SOLEUS] == pytest.approx(0.5)
+    assert normal[FORCE] == 0.0
+    assert normal[LENGTH] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
     ("params", "said"),
     [
         ({"force": {"left_solus": 0.5}}, r"unknown parameter 'force\.left_solus'; known are force\.right_glut_med1"),
-        ({"height": 1.0}, r"unknown parameter 'height'; known are mass, force\.<muscle>"),
+        ({"height": 1.0}, r"unknown parameter 'height'; known are mass, scale\.<segment>, force\.<muscle>"),
         ({"mass": 0.0}, r"parameter mass is 0\.0, allowed is 0\.7 to 1\.4"),
         ({"force.left_soleus": 2}, r"parameter force\.left_soleus is 2, allowed is 0\.1 to 1\.5"),
         ({"length": {"left_soleus": float("nan")}}, r"parameter length\.left_soleus is nan, allowed is 0\.9 to 1\.1"),
         ({"mass": [1.0, 1.1]}, r"parameter mass is \[1\.0, 1\.1\], allowed"),
         ({"mass": "heavy"}, "parameter mass is 'heavy', allowed"),
+        ({"mass": None}, "parameter mass is None, allowed"),
+        ({"mass": True}, "parameter mass is True, allowed"),
+        ({"mass": np.True_}, r"parameter mass is .*True.*, allowed"),
+        ({"scale": {"thigh": -1.0}}, r"parameter scale\.thigh is -1\.0, allowed is 0\.85 to 1\.15"),
+        ({"scale": {"thigh": 0}}, r"parameter scale\.thigh is 0, allowed is 0\.85 to 1\.15"),
+        ({"scale.foot": float("inf")}, r"parameter scale\.foot is inf, allowed"),
+        ({"scale.hand": 1.0}, r"unknown parameter 'scale\.hand'; known are scale\.thigh, scale\.shank, scale\.foot, "),
+        ({"scale": 1.1}, r"unknown parameter 'scale'; known are scale\.thigh"),
+        ({"scale": {"thigh": {"left": 1.1}}}, r"parameter scale\.thigh is {'left': 1\.1}, allowed"),
+        ({"scale": {"thigh": 1.1}, "scale.thigh": 1.0}, r"parameter scale\.thigh is given twice"),
+        ({"cadence": 1.1}, "unknown parameter 'cadence'; known are mass, .*; stride and cadence are of environments"),
+        (None, "params is None, expected a mapping"),
         ([1.0], r"params is \[1\.0\], expected a mapping"),
     ],
 )

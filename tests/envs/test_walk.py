@@ -305,6 +305,7 @@ def test_every_other_term_by_hand() -> None:
             "action_rate": 0.0,
             "torque": 0.0,
             "cost_of_transport": 0.0,
+            "activation": 0.0,
             "slip": 0.5,
             "vertical_velocity": 0.04,
             "roll_pitch_rate": 0.16 + 0.25,
