@@ -13,6 +13,7 @@ Controller "nn" has random weights, of the size that training gives it: its time
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -59,7 +60,7 @@ def random_network(folder: str) -> Path:
     muscles, rng = muscle_humanoid().muscles, np.random.default_rng(0)
     assert muscles is not None
     sizes = (len(muscles.entry_dof) + len(muscles.dofs), *HIDDEN, len(muscles.names))
-    layers = [(rng.normal(0, i**-0.5, (i, o)), np.zeros(o)) for i, o in zip(sizes, sizes[1:], strict=False)]
+    layers = [(rng.normal(0, i**-0.5, (i, o)), np.zeros(o)) for i, o in itertools.pairwise(sizes)]
     path = Path(folder) / "network.npz"
     save_muscle_network(path, layers, muscles)
     return path
@@ -111,7 +112,7 @@ def sections(tape: Tape) -> dict[str, float]:
         "resets": (core, "reset"),
         "torque map": (physics, "_torque_map"),
         "stable PD": (physics, "_wished_torque"),
-        "muscle rest": (physics, "step"),
+        "refresh": (physics, "step"),
         "reading": (physics, "read"),
         "act": (task, "act"),
         "memory": (task, "advance"),
@@ -253,9 +254,8 @@ def table(found: dict[str, Any]) -> str:
         )
         ordered = sorted(row["sections_ms"].items(), key=lambda item: -item[1])
         lines.append("    ms a step of all: " + ", ".join(f"{name} {ms:.2f}" for name, ms in ordered))
-    lines.append(
-        f"{'bare model':12}{'n':>5}{'muscles':>9}{'steps/s':>10}{'muscle-steps/s':>16}{'real time':>11}{'of ours':>9}"
-    )
+    heads = ("n", 5), ("muscles", 9), ("steps/s", 10), ("muscle-steps/s", 16), ("real time", 11), ("of ours", 9)
+    lines.append(f"{'bare model':12}" + "".join(f"{name:>{width}}" for name, width in heads))
     for row in found["models"]:
         lines.append(
             f"{row['model']:12}{row['n']:5}{row['muscles']:9}{row['steps_per_second']:10,.0f}"
