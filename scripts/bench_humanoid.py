@@ -6,7 +6,8 @@
     python scripts/bench_humanoid.py --other-model FILE     and physics alone beside another model with muscles (MJCF)
 
 Contestants, turns and "raw" are those of `bench_env.py`: raw replays what the environment told its physics, activations
-included, and ends in the same bits. "Sections" are measured in a turn of their own, with a clock around each.
+included, and ends in the same bits. "Sections" are measured in a turn of their own, with a clock around each, and with
+activations found on one thread, so that they add up.
 Controller "nn" has random weights, of the size that training gives it: its time does not depend on them.
 """
 
@@ -122,11 +123,11 @@ def sections(tape: Tape) -> dict[str, float]:
     }
     wrapped = [(name, owner, method) for name, (owner, method) in places.items() if hasattr(owner, method)]
     tape.env.set_state(tape.begin)
-    controller = getattr(physics, "controller", None)
+    controller, pool = getattr(physics, "controller", None), getattr(physics, "_pool", None)
     for name, owner, method in wrapped:
         setattr(owner, method, clock.around(name, getattr(owner, method)))
     if controller is not None:
-        physics.controller = TimedController(controller, clock)
+        physics.controller, physics._pool = TimedController(controller, clock), None
     start = time.perf_counter()
     try:
         for action in tape.actions:
@@ -136,7 +137,7 @@ def sections(tape: Tape) -> dict[str, float]:
         for _, owner, method in wrapped:
             delattr(owner, method)
         if controller is not None:
-            physics.controller = controller
+            physics.controller, physics._pool = controller, pool
     found = clock.seconds | {"the rest": total - sum(clock.seconds.values())}
     return {name: 1e3 * seconds / len(tape.actions) for name, seconds in found.items()}
 
