@@ -183,7 +183,7 @@ def benchmark(args: argparse.Namespace, folder: str) -> dict[str, Any]:
     for who in contestants(args.sizes):
         config = {"muscle_controller": who.controller} if who.controller else {}
         config |= {"muscle_network": network} if who.controller == "nn" else {}
-        steps = max(6, round(args.steps / (4 if args.quick else 1) / who.n))
+        steps = max(6, min(64, round(args.steps / (4 if args.quick else 1) / who.n)))
         tape = record(who.n, steps, args.threads, task=IDS[who.env_id], settle=SETTLE, size=SIZE, **config)
         batch = raw_batch(tape, args.threads)
         tapes[who] = tape
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="sub-environments")
-    parser.add_argument("--steps", type=int, default=1024, help="environment steps a turn, all together")
+    parser.add_argument("--steps", type=int, default=1024, help="environment steps a turn, at most 64 of each")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="physics threads; 0: one a core")
     parser.add_argument("--other-model", metavar="FILE", help="an MJCF file of another body with muscles")
