@@ -12,7 +12,11 @@ Simulation and Control", ACM Transactions on Graphics 38(4), 2019).
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +28,7 @@ from gait_envs.models.robot import Robot
 from gait_envs.physics import Physics, State
 
 REFRESH = 2  # physics steps that activations are held
+SHARE = 16  # simulations at least that a thread finds activations for, else it is not worth its while
 SAVED = ("memory", "effort", "wished", "residual", "acceleration", "held")  # beside what MuJoCo keeps
 
 
@@ -68,6 +73,8 @@ class MusclePhysics(Physics):
         self._held = np.zeros((n, model.nv))  # N·m of contacts and limits over the last physics step
         self.last: list[Refresh] = []  # those of the last control step, in order
         super().__init__(robot, n, threads)
+        self._parts = min(threads or os.cpu_count() or 1, n // SHARE)
+        self._pool = ThreadPoolExecutor(self._parts) if self._parts > 1 else None
         self.use_controller(controller, **options)
         bind = self.batch.bind
         self._mass, self._bias, self._passive = bind("M"), bind("qfrc_bias"), bind("qfrc_passive")
@@ -116,7 +123,7 @@ class MusclePhysics(Physics):
         self.last = []
         self.diverged = np.zeros(len(target), dtype=bool)
         for _ in range(blocks):
-            sums[:, rows] += self._refresh(target[rows], rows)
+            sums[:, rows] += self._refresh(target, rows)
             before = self._qvel[:, driven]
             self.diverged |= self.advance(rows, REFRESH)
             self._held[rows] = self._constraint[rows]
@@ -131,20 +138,30 @@ class MusclePhysics(Physics):
 
     def _refresh(self, target: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """New activations; their mean square and those of the wished and the missing torques, (3, k)."""
+        if self._pool is None or len(rows) < 2 * SHARE:
+            answers = [self._answer(target, rows)]
+        else:
+            answers = list(self._pool.map(self._answer, repeat(target), np.array_split(rows, self._parts)))
+        refreshes, means = zip(*answers, strict=True)
+        self.last.append(_joined(refreshes))
+        return np.concatenate(means, axis=1)
+
+    def _answer(self, target: np.ndarray, rows: np.ndarray) -> tuple[Refresh, np.ndarray]:
+        """What `_refresh` does, for some simulations; each one's answer depends on it alone."""
         state = self._torque_map(rows)
         if self.controller.wants_torque:
-            wish = self._wished_torque(target, rows)
+            wish = self._wished_torque(target[rows], rows)
         else:
-            wish = target[:, : self.controller.wish_size]
+            wish = target[rows, : self.controller.wish_size]
         activations, self._memory[rows] = self.controller(state, wish, self._memory[rows])
         muscles = self.muscles
         self._ctrl[rows[:, None], muscles.controls] = activations
         self._act[rows[:, None], muscles.activations] = activations
-        self.last.append(Refresh(rows, state, wish, activations))
         effort = (activations**2).mean(axis=1)
-        if not self.controller.wants_torque:
-            return np.stack([effort, *np.zeros((2, len(rows)))])
-        return np.stack([effort, (wish**2).mean(axis=1), ((wish - state.torque(activations)) ** 2).mean(axis=1)])
+        wished, missed = np.zeros((2, len(rows)))
+        if self.controller.wants_torque:
+            wished, missed = (wish**2).mean(axis=1), ((wish - state.torque(activations)) ** 2).mean(axis=1)
+        return Refresh(rows, state, wish, activations), np.stack([effort, wished, missed])
 
     def _torque_map(self, rows: np.ndarray) -> TorqueMap:
         """What activations do in the current state."""
@@ -194,3 +211,12 @@ class MusclePhysics(Physics):
 def _rows(curves: Curves, rows: np.ndarray) -> Curves:
     """The curves of some simulations; what they share stays as it is."""
     return Curves(**{name: value[rows] if value.ndim == 2 else value for name, value in vars(curves).items()})
+
+
+def _joined(parts: Sequence[Refresh]) -> Refresh:
+    """One refresh of several groups of simulations."""
+    if len(parts) == 1:
+        return parts[0]
+    ids, states, wishes, activations = zip(*parts, strict=True)
+    state = TorqueMap(np.concatenate([s.jta for s in states]), np.concatenate([s.passive for s in states]))
+    return Refresh(np.concatenate(ids), state, np.concatenate(wishes), np.concatenate(activations))

@@ -38,41 +38,61 @@ SETTLE = 100  # steps before the measured stretch, by when some have fallen and 
 TRAIN_SIZE = 256  # sub-environments of the laptop preset
 
 
+class Advance(NamedTuple):
+    """Some physics steps, and what they were told; rows belong to `ids` (None: all simulations)."""
+
+    ids: np.ndarray | None
+    steps: int
+    ctrl: np.ndarray
+    act: np.ndarray
+
+
+class Restart(NamedTuple):
+    """Simulations that began anew, and the controls that they began with."""
+
+    ids: np.ndarray
+    qpos: np.ndarray
+    qvel: np.ndarray
+    ctrl: np.ndarray
+
+
 class Tape(NamedTuple):
     """A stretch of one environment's life, and what its physics was told meanwhile."""
 
     env: GaitVectorEnv
     begin: dict[str, Any]  # the environment's state before the stretch
     actions: np.ndarray  # (steps, n, nu)
-    controls: list[np.ndarray]  # (n, nu) rad, one a step
-    resets: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]]  # ids, qpos, qvel, after each step
+    events: list[Advance | Restart]
 
 
-def record(n: int, steps: int, threads: int) -> Tape:
-    """Let n robots flail, fall and begin anew, and note what their physics was told."""
-    env = GaitVectorEnv(n, threads=threads, autoreset_mode="SameStep")
-    actions = np.random.default_rng(0).uniform(-0.5, 0.5, (SETTLE + steps, n, 9))
+def record(
+    n: int, steps: int, threads: int, *, task: str = "walk", settle: int = SETTLE, size: float = 0.5, **config: Any
+) -> Tape:
+    """Let n bodies flail (actions up to `size`), fall and begin anew, and note what their physics was told."""
+    env = GaitVectorEnv(n, task=task, threads=threads, autoreset_mode="SameStep", **config)
+    actions = np.random.default_rng(0).uniform(-size, size, (settle + steps, *env.action_space.shape))
     env.reset(seed=0)
-    for action in actions[:SETTLE]:
+    for action in actions[:settle]:
         env.step(action)
     begin = env.get_state()
-    physics, controls, resets = env.core.physics, [], []
-    step, reset = physics.step, physics.reset
+    physics, events = env.core.physics, []
+    advance, reset = physics.advance, physics.reset
+    ctrl, act = physics.batch.bind("ctrl"), physics.batch.bind("act")
 
-    def noting_step(target: np.ndarray, ids: np.ndarray | None = None) -> None:
-        controls.append(target.copy())
-        resets.append([])
-        step(target, ids)
+    def noting_advance(ids: np.ndarray | None, steps: int) -> np.ndarray:
+        rows = slice(None) if ids is None else ids
+        events.append(Advance(None if ids is None else ids.copy(), steps, ctrl[rows].copy(), act[rows].copy()))
+        return advance(ids, steps)
 
     def noting_reset(ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
-        resets[-1].append((ids.copy(), qpos.copy(), qvel.copy()))
         reset(ids, qpos, qvel)
+        events.append(Restart(ids.copy(), qpos.copy(), qvel.copy(), ctrl[ids].copy()))
 
-    physics.step, physics.reset = noting_step, noting_reset  # type: ignore[method-assign]
-    for action in actions[SETTLE:]:
+    physics.advance, physics.reset = noting_advance, noting_reset  # type: ignore[method-assign]
+    for action in actions[settle:]:
         env.step(action)
-    physics.step, physics.reset = step, reset  # type: ignore[method-assign]
-    return Tape(env, begin, actions[SETTLE:], controls, resets)
+    del physics.advance, physics.reset
+    return Tape(env, begin, actions[settle:], events)
 
 
 # -- contestants: each returns environment steps a second of one turn -------------------------------------
@@ -91,18 +111,20 @@ def raw_batch(tape: Tape, threads: int) -> Batch:
 
 
 def time_raw(tape: Tape, batch: Batch) -> float:
-    qpos, qvel, ctrl = batch.bind("qpos"), batch.bind("qvel"), batch.bind("ctrl")
-    substeps = tape.env.core.robot.substeps
+    qpos, qvel, ctrl, act = (batch.bind(name) for name in ("qpos", "qvel", "ctrl", "act"))
     batch.state[:] = tape.begin["physics"]["rows"]
     start = time.perf_counter()
-    for control, resets in zip(tape.controls, tape.resets, strict=True):
-        ctrl[:] = control
-        batch.step(nstep=substeps)
-        for ids, start_qpos, start_qvel in resets:
+    for event in tape.events:
+        ids = event.ids
+        if isinstance(event, Advance):
+            rows = slice(None) if ids is None else ids
+            ctrl[rows], act[rows] = event.ctrl, event.act
+            batch.step(ids, nstep=event.steps)
+        else:
             batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
-            qpos[ids], qvel[ids], ctrl[ids] = start_qpos, start_qvel, start_qpos[:, 7:]
+            qpos[ids], qvel[ids], ctrl[ids] = event.qpos, event.qvel, event.ctrl
             batch.forward(ids)
-    return len(tape.controls) * tape.env.num_envs / (time.perf_counter() - start)
+    return len(tape.actions) * tape.env.num_envs / (time.perf_counter() - start)
 
 
 def same_end(tape: Tape, batch: Batch) -> bool:

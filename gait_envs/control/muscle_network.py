@@ -27,7 +27,9 @@ FORMAT = "gaitnet muscle network 1"
 HIDDEN = (1024, 512, 512)
 SCALE = 200.0  # N·m
 LEAK = 0.2
-BLOCK = 8  # rows multiplied at a time: always as many, so that a row's bits do not depend on how many there are
+# Rows multiplied at a time: always as many, so that a row's bits do not depend on how many there are. From 12 on, BLAS
+# rounds a row by its place in the block.
+BLOCK = 8
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]  # (weight (inputs, outputs), bias (outputs,)) of each
 
