@@ -86,10 +86,25 @@ class MusclePhysics(Physics):
         self._curves: Curves = self._own_curves()
         self.batch.forward()
 
-    def use_controller(self, name: str, **options: Any) -> None:
-        """Another controller from the next step on, its memory blank; while a network is trained, say."""
-        self.controller = make_muscle_controller(name, self.muscles, **options)
-        self._memory = np.zeros((self.batch.nsim, self.controller.memory_size))
+    def use_controller(self, name: str, sims: np.ndarray | None = None, **options: Any) -> None:
+        """Another controller from the next step on, its memory blank where another one drove; in training, say.
+
+        sims: ids of the simulations that it shall drive, the others keep theirs; None: all
+        """
+        new = make_muscle_controller(name, self.muscles, **options)
+        if sims is None:
+            self.controllers, self._driver = {name: new}, np.zeros(self.batch.nsim, dtype=int)
+            self._memory = np.zeros((self.batch.nsim, new.memory_size))
+            return
+        if new.wants_torque != next(iter(self.controllers.values())).wants_torque:
+            raise ValueError(f"muscle controller {name!r} wants other actions than those it would drive beside")
+        self.controllers[name] = new
+        number = list(self.controllers).index(name)
+        changed = sims[self._driver[sims] != number]
+        self._driver[changed] = number
+        missing = max(0, new.memory_size - self._memory.shape[1])
+        self._memory = np.pad(self._memory, ((0, 0), (0, missing)))
+        self._memory[changed] = 0.0
 
     def _own_curves(self) -> Curves:
         """The muscles' curves, with a row for each simulation where their parameters are its own."""
@@ -149,19 +164,28 @@ class MusclePhysics(Physics):
     def _answer(self, target: np.ndarray, rows: np.ndarray) -> tuple[Refresh, np.ndarray]:
         """What `_refresh` does, for some simulations; each one's answer depends on it alone."""
         state = self._torque_map(rows)
-        if self.controller.wants_torque:
-            wish = self._wished_torque(target[rows], rows)
-        else:
-            wish = target[rows, : self.controller.wish_size]
-        activations, self._memory[rows] = self.controller(state, wish, self._memory[rows])
+        first = next(iter(self.controllers.values()))
+        wish = self._wished_torque(target[rows], rows) if first.wants_torque else target[rows, : first.wish_size]
+        activations = self._activations(state, wish, rows)
         muscles = self.muscles
         self._ctrl[rows[:, None], muscles.controls] = activations
         self._act[rows[:, None], muscles.activations] = activations
         effort = (activations**2).mean(axis=1)
         wished, missed = np.zeros((2, len(rows)))
-        if self.controller.wants_torque:
+        if first.wants_torque:
             wished, missed = (wish**2).mean(axis=1), ((wish - state.torque(activations)) ** 2).mean(axis=1)
         return Refresh(rows, state, wish, activations), np.stack([effort, wished, missed])
+
+    def _activations(self, state: TorqueMap, wish: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Each simulation's, by the controller that drives it."""
+        activations = np.empty((len(rows), len(self.muscles.names)))
+        for number, controller in enumerate(self.controllers.values()):
+            mine = np.flatnonzero(self._driver[rows] == number)
+            if len(mine):
+                own = state if len(mine) == len(rows) else TorqueMap(state.jta[mine], state.passive[mine])
+                at, size = rows[mine], controller.memory_size
+                activations[mine], self._memory[at, :size] = controller(own, wish[mine], self._memory[at, :size])
+        return activations
 
     def _torque_map(self, rows: np.ndarray) -> TorqueMap:
         """What activations do in the current state."""

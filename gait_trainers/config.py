@@ -97,7 +97,12 @@ class MuscleConfig(Section):
     controller: Literal["nn", "qp"] = Field(
         default="nn", description="who moves the body: nn = static optimisation until handover; qp = it alone"
     )
-    handover: float = Field(default=0.1, gt=0, description="the network drives once muscle_gap is this or less")
+    handover: float = Field(
+        default=0.1, gt=0, description="the network begins to drive once muscle_gap is this or less"
+    )
+    handover_iterations: int = Field(
+        default=20, ge=1, description="over which it takes over one simulation after another"
+    )
     hidden: list[int] = Field(default=[1024, 512, 512], description="hidden sizes of the network")
     learning_rate: float = Field(default=1e-3, gt=0)
     batch_size: int = Field(default=128, ge=1, description="tuples")

@@ -71,7 +71,7 @@ class WalkGoal:
         goal = self.goal
         if goal is None or self.env is None or iteration % goal.every:
             return None
-        if self.muscle is not None and self.muscle.drives:
+        if self.muscle is not None and self.muscle.share == 1.0:
             self.muscle.drive(self.env.env.unwrapped.core.physics)  # type: ignore[attr-defined]
         found = check_walk(self.model, self.env, goal.command, give_up=goal.success_rate)
         self.model.logger.record("walk/check_success_rate", found.success_rate)

@@ -123,11 +123,12 @@ def sections(tape: Tape) -> dict[str, float]:
     }
     wrapped = [(name, owner, method) for name, (owner, method) in places.items() if hasattr(owner, method)]
     tape.env.set_state(tape.begin)
-    controller, pool = getattr(physics, "controller", None), getattr(physics, "_pool", None)
+    controllers, pool = getattr(physics, "controllers", {}), getattr(physics, "_pool", None)
     for name, owner, method in wrapped:
         setattr(owner, method, clock.around(name, getattr(owner, method)))
-    if controller is not None:
-        physics.controller, physics._pool = TimedController(controller, clock), None
+    if controllers:
+        physics.controllers = {name: TimedController(each, clock) for name, each in controllers.items()}
+        physics._pool = None
     start = time.perf_counter()
     try:
         for action in tape.actions:
@@ -136,8 +137,8 @@ def sections(tape: Tape) -> dict[str, float]:
     finally:
         for _, owner, method in wrapped:
             delattr(owner, method)
-        if controller is not None:
-            physics.controller, physics._pool = controller, pool
+        if controllers:
+            physics.controllers, physics._pool = controllers, pool
     found = clock.seconds | {"the rest": total - sum(clock.seconds.values())}
     return {name: 1e3 * seconds / len(tape.actions) for name, seconds in found.items()}
 

@@ -47,7 +47,8 @@ class MuscleCallback(BaseCallback):
         self.held_out = ReplayBuffer(math.ceil(config.held_out * config.buffer_size), size)
         self.held_out_envs = min(math.ceil(config.held_out * base.num_envs), base.num_envs - 1)  # the first ones
         self.rng = np.random.default_rng(seed)
-        self.drives = False  # does the network move the body?
+        self.handed = 0  # iterations that the handover has lasted
+        self.order = np.random.default_rng(seed).permutation(base.num_envs)  # in which it takes them over
         self._start_rollout()
 
     def _start_rollout(self) -> None:
@@ -68,7 +69,7 @@ class MuscleCallback(BaseCallback):
     def _on_rollout_end(self) -> None:
         wished, missed, effort = self._squares
         metrics = {"drive_residual": float(np.sqrt(missed / wished)), "drive_energy": float(effort / self._steps)}
-        metrics["muscle_drives"] = float(self.drives)
+        metrics["muscle_drives"] = self.share
         self._start_rollout()
         if len(self.buffer) and len(self.held_out):
             metrics |= self.update()
@@ -79,9 +80,9 @@ class MuscleCallback(BaseCallback):
         """Train on the tuples there are, measure, and let the network drive if it may. Returns the figures."""
         losses = np.mean([self._step() for _ in range(self.config.updates)], axis=0)
         figures = self.measure()
-        self.drives = self.drives or (self.config.controller == "nn" and figures["muscle_gap"] <= self.config.handover)
-        if self.drives:
-            self.drive(self.physics)
+        good = self.config.controller == "nn" and figures["muscle_gap"] <= self.config.handover
+        self.handed += int(good or self.handed > 0)
+        self._take_over()
         return figures | {"muscle_loss": float(losses[0]), "muscle_tuples": float(len(self.buffer))}
 
     def measure(self) -> dict[str, float]:
@@ -103,9 +104,20 @@ class MuscleCallback(BaseCallback):
             "qp_energy": best.energy,
         }
 
-    def drive(self, physics: MusclePhysics) -> None:
-        """Let the network as it is now move these bodies."""
-        physics.use_controller("nn", network=self.network.numpy())
+    @property
+    def share(self) -> float:
+        """Of the simulations, that the network drives."""
+        return min(1.0, self.handed / self.config.handover_iterations)
+
+    def drive(self, physics: MusclePhysics, sims: np.ndarray | None = None) -> None:
+        """Let the network as it is now move bodies: all, or only the simulations `sims`."""
+        physics.use_controller("nn", sims, network=self.network.numpy())
+
+    def _take_over(self) -> None:
+        """Its share of the simulations: at first few, whose states it then learns from before it drives more."""
+        taken = self.order[: math.ceil(self.share * self.base.num_envs)]
+        if len(taken):
+            self.drive(self.physics, taken)
 
     def save_network(self, path: Any) -> None:
         """Write its file, for `muscle_network` of the environments."""
@@ -118,7 +130,8 @@ class MuscleCallback(BaseCallback):
             "buffer": self.buffer.get_state(),
             "held_out": self.held_out.get_state(),
             "rng": self.rng.bit_generator.state,
-            "drives": self.drives,
+            "handed": self.handed,
+            "drives": self.share == 1.0,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -128,9 +141,8 @@ class MuscleCallback(BaseCallback):
         self.buffer.set_state(state["buffer"])
         self.held_out.set_state(state["held_out"])
         self.rng.bit_generator.state = state["rng"]
-        self.drives = state["drives"]
-        if self.drives:
-            self.drive(self.physics)
+        self.handed = state["handed"]
+        self._take_over()
 
     def _step(self) -> tuple[float, float]:
         """One step of Adam; the loss's parts. Some tuples wish for the torque of another one's."""

@@ -13,7 +13,7 @@ from bodies import walker_spec
 
 from gait_envs import IDS
 from gait_envs.assets import asset_root
-from gait_envs.control.muscle_network import save_muscle_network
+from gait_envs.control.muscle_network import MuscleNetwork, save_muscle_network
 from gait_envs.control.stable_pd import stable_pd
 from gait_envs.models.muscles import find_muscles
 from gait_envs.models.robot import humanoid, muscle_humanoid
@@ -165,6 +165,24 @@ def test_one_body_three_ways(human_reference: str) -> None:
     for name, rows in seen["torque"].items():
         np.testing.assert_array_equal(rows, seen["muscle"][name])
         np.testing.assert_array_equal(rows, seen["activation"][name])
+
+
+def test_each_simulation_has_the_controller_that_drives_it() -> None:
+    inputs = len(MUSCLES.entry_dof) + len(MUSCLES.dofs)
+    network = MuscleNetwork([(np.zeros((inputs, 92)), np.full(92, 0.2))], MUSCLES)
+    mixed, optimized, guessed = (in_the_air(3) for _ in range(3))
+    mixed.use_controller("nn", np.array([1]), network=network)
+    guessed.use_controller("nn", network=network)
+    for _ in range(2):
+        for physics in (mixed, optimized, guessed):
+            physics.step(nearby(3, 0.1))
+    for name in ("qpos", "activation", "residual"):
+        ours, qp, nn = (getattr(physics.read(), name) for physics in (mixed, optimized, guessed))
+        np.testing.assert_array_equal(ours, np.stack([qp[0], nn[1], qp[2]]), err_msg=name)
+    mixed.use_controller("nn", np.array([0, 1, 2]), network=network)
+    assert (mixed._memory == 0).all()  # of static optimisation, which drives none
+    with pytest.raises(ValueError, match="'direct' wants other actions"):
+        mixed.use_controller("direct", np.array([0]))
 
 
 def test_a_network_for_the_muscles(human_reference: str, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import torch
 from test_resume import differences, final_state, metrics
 
 from gait_envs.control.muscle import TorqueMap, jta_entries
-from gait_envs.control.muscle_control import NetworkControl, StaticOptimization
 from gait_envs.control.muscle_network import load_muscle_network, save_muscle_network
 from gait_envs.control.static_optimization import share_torque
 from gait_envs.models.robot import muscle_humanoid
@@ -142,7 +141,8 @@ MUSCLE_TINY = TINY | {
     "muscle.updates": 4,
     "muscle.buffer_size": 100,
     "muscle.held_out": 0.25,
-    "muscle.handover": 10.0,  # with the end of the first rollout
+    "muscle.handover": 10.0,  # begins with the end of the first rollout
+    "muscle.handover_iterations": 2,
 }
 
 
@@ -153,7 +153,7 @@ def settings(out: Path, name: str, reference: str, tree: dict = MUSCLE_TINY, **m
 
 @pytest.fixture(scope="module")
 def run(human_reference: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that its network drives from the second rollout on."""
+    """A run that its network drives half of in the second rollout, and all of from the third on."""
     return train(settings(tmp_path_factory.mktemp("runs"), "whole", human_reference)).run.path
 
 
@@ -163,7 +163,7 @@ def torque_run(human_reference: str, tmp_path_factory: pytest.TempPathFactory) -
     return train(settings(tmp_path_factory.mktemp("torque"), "torque", human_reference, tree)).run.path
 
 
-@pytest.mark.parametrize("iteration", [0, 3])  # before and after the network took over
+@pytest.mark.parametrize("iteration", [0, 1, 3])  # before, while and after the network takes over
 def test_continued_equals_uninterrupted(run: Path, tmp_path: Path, iteration: int) -> None:
     copy = Run(Path(shutil.copytree(run, tmp_path / "copy")))
     copy.drop_checkpoints_after(iteration * 32)
@@ -171,14 +171,13 @@ def test_continued_equals_uninterrupted(run: Path, tmp_path: Path, iteration: in
     resume(copy.path)
     expected, found = final_state(run), final_state(copy.path)
     assert expected["muscle"]["drives"]
-    assert expected["env"]["env"]["physics"]["memory"].shape == (4, 0)
     assert differences(expected, found) == []
     assert metrics(copy.path) == metrics(run)
 
 
 def test_the_figures_of_a_run(run: Path) -> None:
     rows = metrics(run)
-    assert [row["muscle_drives"] for row in rows] == ["0", "1", "1", "1", "1"]
+    assert [row["muscle_drives"] for row in rows] == ["0", "0.5", "1", "1", "1"]
     assert [row["muscle_tuples"] for row in rows] == ["24", "48", "72", "96", "100"]  # three of four, and then full
     for row in rows:
         ours, best, gap = (float(row[name]) for name in ("muscle_residual", "qp_residual", "muscle_gap"))
@@ -206,11 +205,14 @@ def test_the_network_learns_and_only_what_is_not_held_out(human_reference: str, 
     after = muscle.update()
     assert after["muscle_residual"] < 0.7 * before["muscle_residual"]
     np.testing.assert_array_equal(muscle.held_out.data, held)
-    assert isinstance(muscle.physics.controller, NetworkControl)
+    assert muscle.share == 0.5
+    assert [list(muscle.physics.controllers)[i] for i in muscle.physics._driver[muscle.order]] == ["nn"] * 2 + [
+        "qp"
+    ] * 2
     entries, torque, _ = split_rows(held[:8], MUSCLES)
     with torch.no_grad():
         expected = muscle.network(torch.from_numpy(entries), torch.from_numpy(np.ascontiguousarray(torque))).numpy()
-    np.testing.assert_allclose(muscle.physics.controller.network(entries, torque), expected, atol=1e-6)
+    np.testing.assert_allclose(muscle.physics.controllers["nn"].network(entries, torque), expected, atol=1e-6)
     base.close()
 
 
@@ -222,8 +224,8 @@ def test_a_network_that_is_not_good_enough_does_not_drive(human_reference: str, 
         training.base.step(np.zeros((4, 50), np.float32))
         training.muscle._on_step()
         training.muscle.update()
-        assert not training.muscle.drives
-        assert isinstance(training.muscle.physics.controller, StaticOptimization)
+        assert training.muscle.share == 0.0
+        assert list(training.muscle.physics.controllers) == ["qp"]
         training.base.close()
 
 
@@ -355,7 +357,7 @@ def test_a_bundle_carries_the_network_that_moves_the_body(bundle: Path, run: Pat
     assert (moved / "muscle_nn.npz").read_bytes() == own.read_bytes()
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     trained = load_checkpoint(Run(run).checkpoints()[-1])["muscle"]["network"]
-    weight, _ = env.core.physics.controller.network.layers[0]
+    weight, _ = env.core.physics.controllers["nn"].network.layers[0]
     np.testing.assert_array_equal(weight, trained["layers.0.weight"].numpy().T)
     (moved / "muscle_nn.npz").write_bytes(b"spoilt")
     with pytest.raises(BundleError, match=r"muscle_nn\.npz: differs from its checksum"):
