@@ -49,8 +49,9 @@ from gait_envs.tasks.config import (
     TrackConfig,
     WalkConfig,
 )
+from gait_envs.tasks.layouts import observation_layout
 from gait_envs.tasks.track import TrackTask
-from gait_envs.tasks.walk import WalkTask, observation_layout
+from gait_envs.tasks.walk import WalkTask
 from gait_trainers import config as training
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from gait_envs.control.position import servo_target
-from gait_envs.layout import Layout, Row
+from gait_envs.layout import Layout
 from gait_envs.models.robot import Robot
 from gait_envs.motion.library import MotionLibrary
 from gait_envs.physics import State
-from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_rotate, quat_to_rotvec, quat_yaw, yaw_quat
+from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_rotate, quat_to_rotvec, yaw_quat
 from gait_envs.tasks import terms
+from gait_envs.tasks.clips import clip_bodies, clip_commands
 from gait_envs.tasks.config import TrackConfig
-from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, numbers_option, observation_layout
+from gait_envs.tasks.layouts import FUTURE_ROWS, observation_layout, reference_rows
+from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, numbers_option
 
 # Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components; the joints' are options.
 ROOT, ROOT_VELOCITY, TURN, ENDS, MASSES = 30.0, 6.0, 8.0, 40.0, 10.0
-COMMAND_WINDOW = 1.0  # s over which a clip's velocity is averaged into a command: about one stride
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class TrackTask(WalkTask):
         super().__init__(robot, config)
         clips = self.clips
         self.max_distance = config.max_distance  # a schedule may widen it, or lift it: see `free`
-        self.layout = Layout((*observation_layout(robot, config), *_reference_rows(robot, config)))
-        self.bodies = _clip_bodies(robot, clips)
+        self.layout = Layout((*observation_layout(robot, config), *reference_rows(robot, config)))
+        self.bodies = clip_bodies(robot, clips)
         seen = config.reference_observation == "future" and not config.whole_clips
         self._margin = margin = config.future_frames[-1] if seen else 0
         # The last frame that is tracked, (clips,); a looping clip's only bounds where an episode may begin.
@@ -347,60 +348,3 @@ class TrackTask(WalkTask):
             "mpjpe_aligned": 1e3 * terms.mean_distance(terms.procrustes(reached, wanted), wanted),
             "velocity_error": memory.velocity_error.copy(),
         }
-
-
-FUTURE_ROWS = ("reference_joint_position", "reference_joint_velocity", "root_error", "turn_error")
-
-
-def _reference_rows(robot: Robot, config: TrackConfig) -> tuple[Row, ...]:
-    """What is observed of the reference."""
-    if config.reference_observation == "none":
-        return ()
-    if config.reference_observation == "phase":
-        return (Row("phase", 2, "1", "sine and cosine of the way through the clip, one turn a clip", 1.0),)
-    joints, frames = len(robot.joint_names), config.future_frames
-    when = "of the next frame" if frames == (1,) else f"{', '.join(map(str, frames))} frames ahead"
-    sizes = (joints, joints, 3, 3)
-    units = ("1", "rad/s", "m", "rad")
-    limits = (5.0, 100.0, 5.0, 4.0)
-    meanings = (
-        f"{when}, (q - home) / half range",
-        f"{when}",
-        f"reference position {when} minus the root's, heading frame",
-        f"rotation vector to the reference orientation {when}, body frame",
-    )
-    return tuple(
-        Row(name, size * len(frames), unit, meaning, limit)
-        for name, size, unit, meaning, limit in zip(FUTURE_ROWS, sizes, units, meanings, limits, strict=True)
-    )
-
-
-def _clip_bodies(robot: Robot, library: MotionLibrary) -> np.ndarray:
-    """Where the bodies are in every frame of the library's clips, (frames, bodies, 3) m, in each clip's own world.
-
-    Rows as in the library's tables; where these also hold clips that are not the library's, ours are left blank.
-    """
-    bodies = np.empty((len(library.qpos), robot.model.nbody - robot.pelvis, 3))
-    for start, length in zip(library.starts, library.lengths, strict=True):
-        bodies[start : start + length] = robot.body_positions(library.qpos[start : start + length])
-    return bodies
-
-
-def clip_commands(qpos: np.ndarray, starts: np.ndarray, lengths: np.ndarray, dt: float) -> np.ndarray:
-    """The velocity command that each reference frame obeys, (frames, 3): forward, leftward m/s, yaw rate rad/s.
-
-    A clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading.
-    """
-    half = max(1, round(0.5 * COMMAND_WINDOW / dt))
-    commands = np.empty((len(qpos), 3))
-    for start, length in zip(starts, lengths, strict=True):
-        rows = np.arange(length)
-        before, after = np.maximum(rows - half, 0), np.minimum(rows + half, length - 1)
-        clip = qpos[start : start + length]
-        yaw = np.unwrap(quat_yaw(clip[:, 3:7]))
-        seconds = ((after - before) * dt)[:, None]
-        way = np.column_stack([clip[after, :2] - clip[before, :2], np.zeros(length)])
-        commands[start : start + length] = (
-            np.column_stack([heading_frame(clip[:, 3:7], way)[:, :2], yaw[after] - yaw[before]]) / seconds
-        )
-    return commands

@@ -12,7 +12,6 @@ import numpy as np
 from gait_envs.assets import asset_path
 from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.control.position import action_holding, low_pass, servo_target
-from gait_envs.layout import Layout, Row
 from gait_envs.models.robot import Robot
 from gait_envs.motion.features import amp_features, amp_layout
 from gait_envs.motion.library import MotionLibrary, load_clips
@@ -22,6 +21,7 @@ from gait_envs.physics import Physics, State
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import Actuation, TaskConfig, WalkConfig
+from gait_envs.tasks.layouts import acting_muscles, action_names, held_actions, observation_layout
 
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
 GRAVITY = 9.81  # m/s²
@@ -59,42 +59,6 @@ class Start:
     walker: np.ndarray = field(default_factory=lambda: np.ones(0))  # of whom follows a clip: see `TrackMemory`
 
 
-def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
-    """The observation's table; WildRobot's has 37 numbers with the default previous action."""
-    held = len(_held_actions(robot, config))
-    who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
-    return Layout(
-        (
-            Row("joint_position", len(robot.joint_names), "1", "(q - home) / half range, all servos", 5.0),
-            Row("joint_velocity", len(robot.joint_names), "rad/s", "all servos", 100.0),
-            Row("linear_velocity", 3, "m/s", f"of the root, {config.velocity_frame} frame", 20.0),
-            Row("angular_velocity", 3, "rad/s", "gyroscope, body frame", 100.0),
-            Row("gravity", 3, "1", "direction of gravity, body frame", 1.0),
-            Row("command", 3, "m/s, m/s, rad/s", "forward, leftward, yaw rate (with heading correction)", 10.0),
-            Row("previous_action", held, "1", f"filtered, {who}", 1.0),
-        )
-    )
-
-
-def acting_muscles(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
-    """The muscles whose activations an action gives; none where muscles follow a wished pose."""
-    direct = isinstance(config, Actuation) and config.actuation == "activation"
-    return robot.muscles.names if direct and robot.muscles else ()
-
-
-def action_names(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
-    """What each number of an action moves: every joint, or the muscles and the joints that have none."""
-    muscles = acting_muscles(robot, config)
-    return (*muscles, *(robot.joint_names[i] for i in robot.servos)) if muscles else robot.joint_names
-
-
-def _held_actions(robot: Robot, config: TaskConfig) -> np.ndarray:
-    """Which numbers of the last action are observed."""
-    shown = (*robot.traits.legs, *acting_muscles(robot, config))
-    seen = lambda name: config.previous_action == "all" or any(part in name for part in shown)  # noqa: E731
-    return np.array([i for i, name in enumerate(action_names(robot, config)) if seen(name)])
-
-
 class WalkTask:
     """Pure batched functions of (state, memory) for one robot and one configuration."""
 
@@ -113,7 +77,7 @@ class WalkTask:
         self.amp_layout = amp_layout(len(robot.joint_names), robot.traits.contact_scale)
         self.action_names = action_names(robot, config)
         self._activations = len(acting_muscles(robot, config))
-        self._held = _held_actions(robot, config)
+        self._held = held_actions(robot, config)
         self.library: MotionLibrary | None = None
         if config.reference is not None:
             self.library = MotionLibrary(load_clips(config.reference), robot.joint_names, robot.control_rate)

@@ -20,8 +20,8 @@ from gait_envs.physics import State
 from gait_envs.rotations import quat_mul, quat_rotate, yaw_quat
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import TRACK_REWARD, TrackConfig, build
+from gait_envs.tasks.layouts import observation_layout
 from gait_envs.tasks.track import ENDS, ROOT, TrackMemory, TrackTask
-from gait_envs.tasks.walk import observation_layout
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = wildrobot()
