@@ -105,6 +105,7 @@ class MuscleConfig(Section):
     )
     hidden: list[int] = Field(default=[1024, 512, 512], description="hidden sizes of the network")
     learning_rate: float = Field(default=1e-3, gt=0)
+    lr_schedule: Literal["constant", "linear"] = Field(default="linear", description="linear = down to 0 at the end")
     batch_size: int = Field(default=128, ge=1, description="tuples")
     updates: int = Field(default=64, ge=1, description="network steps per iteration")
     effort: float = Field(default=0.01, ge=0, description="loss = |missed torque / 100 N·m|^2 + effort * |a|^2")

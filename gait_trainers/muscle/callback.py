@@ -72,6 +72,9 @@ class MuscleCallback(BaseCallback):
         metrics["muscle_drives"] = self.share
         self._start_rollout()
         if len(self.buffer) and len(self.held_out):
+            left = self.model._current_progress_remaining if self.config.lr_schedule == "linear" else 1.0
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config.learning_rate * left
             metrics |= self.update()
         for name, value in metrics.items():
             self.logger.record(f"muscle/{name}", value)

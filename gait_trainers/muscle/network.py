@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from gait_envs.control.muscle_network import HIDDEN, LEAK, SCALE, Layers, Muscle
 from gait_envs.models.muscles import Muscles
 
 MISSED = 100.0  # N·m; a torque missed by so much costs 1
-START = 0.2  # first bias of the outputs: a muscle that no input moves to begin with has no slope to learn by
+START = 0.2  # first bias of the outputs: every muscle is somewhat active to begin with
 
 
 class MuscleNN(nn.Module):
@@ -43,7 +43,7 @@ class MuscleNN(nn.Module):
         *hidden, last = self.linear
         for layer in hidden:
             x = nn.functional.leaky_relu(layer(x), LEAK)
-        return last(x).tanh().relu()
+        return Bounded.apply(last(x))
 
     def torque(self, entries: Tensor, activations: Tensor) -> Tensor:
         """JtA a (n, d) N·m from the entries of JtA."""
@@ -68,6 +68,25 @@ class MuscleNN(nn.Module):
     def numpy(self) -> MuscleNetwork:
         """The network as it is now, for a controller."""
         return MuscleNetwork(self.get_layers(), self.muscles)
+
+
+class Bounded(torch.autograd.Function):
+    """tanh(x), and 0 where that is negative: an activation.
+
+    Below 0 the gradient of relu is none, and a muscle that is quiet in all that is seen would never stir again. Here
+    it is that of an activation with a lower bound: what would raise it passes, what would lower it does not.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = x.tanh()
+        ctx.save_for_backward(y)
+        return y.relu()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (y,) = ctx.saved_tensors
+        return torch.where(y > 0, gradient * (1 - y.square()), gradient.clamp(max=0.0))
 
 
 class Losses(NamedTuple):

@@ -22,7 +22,7 @@ from gait_trainers.config import ConfigError, TrainConfig, load_config
 from gait_trainers.evaluate import load_policy
 from gait_trainers.export import export
 from gait_trainers.initial import _widened, begin_from
-from gait_trainers.muscle.network import MuscleNN, muscle_losses
+from gait_trainers.muscle.network import Bounded, MuscleNN, muscle_losses
 from gait_trainers.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.runs import Run, load_checkpoint
 from gait_trainers.state import vec_normalize_state
@@ -66,6 +66,15 @@ def test_torch_and_numpy_give_the_same_and_the_file_goes_between_them(tmp_path: 
     assert differences(network.state_dict(), other.state_dict()) == []
     with pytest.raises(ValueError, match=rf"map {E + D} → 64, 64 → 32, 32 → {M}, expected {E + D} → 64, 64 → {M}"):
         MuscleNN(MUSCLES, (64,)).set_layers(network.get_layers())
+
+
+def test_a_quiet_muscle_stirs_where_it_is_wanted_and_only_there() -> None:
+    """Below 0 only what would raise an activation has a gradient; above, tanh's."""
+    x = torch.tensor([-2.0, -2.0, 0.5], requires_grad=True)
+    activation = Bounded.apply(x)
+    (activation * torch.tensor([-3.0, 3.0, 3.0])).sum().backward()  # a loss that falls as the first one rises
+    np.testing.assert_allclose(activation.detach(), [0, 0, np.tanh(0.5)])
+    np.testing.assert_allclose(x.grad, [-3, 0, 3 * (1 - np.tanh(0.5) ** 2)], rtol=1e-6)
 
 
 def test_losses_by_hand() -> None:
