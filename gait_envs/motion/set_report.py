@@ -23,7 +23,7 @@ FIGURES = {
     "slip_median": ("slip of standing soles (m/s)", True),
     "feasible_percent": ("dynamically feasible frames (%)", False),
     "balance_mm": ("push needed outside the soles (mm)", True),
-    "root_jump": ("largest change of the root's speed in a frame (m/s)", True),
+    "root_acceleration_max": ("largest acceleration of the root (m/s²)", True),
 }
 _WORST, _LISTED, _WIDTH = 4, 14, 170  # clips named a figure; clips set aside with their reason, and its letters
 

@@ -352,7 +352,8 @@ def test_the_manifest_says_what_an_action_corrects(base, gain):
 def test_the_manifest_says_how_far_ahead_a_target_runs(human_reference):
     task = make_env("GaitNet/HumanoidImitation-v0", threads=1, reference=human_reference).core.task
     action = export_module.describe_action(task)
-    assert action["target_rad"].startswith("clip(reference_rad + lead_s * reference_rad_s + scale_rad * filtered")
+    ahead = "reference_rad + lead_s * reference_rad_s + reference_torque_nm / kp_nm_rad"
+    assert action["target_rad"].startswith(f"clip({ahead} + scale_rad * filtered")
     memory, correction = task.blank_memory(1), np.full(50, 0.1)
     memory.reference_qpos[0, 7:], memory.reference_qvel[0, 6:] = task.robot.home, 0.5
     expected = task.robot.home + np.array(action["lead_s"]) * 0.5 + np.array(action["scale_rad"]) * correction
