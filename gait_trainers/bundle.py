@@ -24,6 +24,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 import gait_envs  # noqa: F401 - registers the environments
+from gait_envs.tasks.config import TaskConfig, TrackConfig
 from gait_envs.tasks.walk import WalkTask
 from gait_trainers.config import env_options
 
@@ -126,6 +127,19 @@ def check_task(policy: Policy, there: WalkTask, env_id: str) -> None:
     bases = [getattr(task.config, "action_base", "home") for task in (here, there)]
     if bases[0] != bases[1]:
         raise PolicyError(f"{where}: its actions correct the {bases[0]} pose, that environment's the {bases[1]} pose")
+    for key, own in _meaning(here.config).items():
+        other = getattr(there.config, key, own)
+        if other != own:
+            raise PolicyError(f"{where}: it was trained with {key} {own!r}; that environment has {other!r}")
+
+
+def _meaning(config: TaskConfig) -> dict[str, Any]:
+    """The options that say what observations of the same name, and actions, mean."""
+    keys = ["velocity_frame", "heading_gain", "action_filter"]
+    if isinstance(config, TrackConfig):
+        keys += ["action_gain", "feed_forward"] if config.action_base == "reference" else []
+        keys += ["future_frames"] if config.reference_observation == "future" else []
+    return {key: getattr(config, key) for key in keys}
 
 
 def load_bundle(folder: str | Path) -> Policy:

@@ -13,12 +13,13 @@ import typer
 
 from gait_envs.cli import lazy_group, run
 from gait_envs.tasks.config import TrackConfig
-from gait_trainers.config import ConfigError, load_config, parse_assignment, preset_names, task_config
+from gait_trainers.config import ConfigError, env_options, load_config, parse_assignment, preset_names
 from gait_trainers.options import ReferenceOption
 
 IMITATION = "GaitNet/WildRobotImitation-v0"
 MUSCLES = "GaitNet/MuscleHumanoidImitation-v0"
-IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid"}  # presets of those that need their own
+# Presets of those that need their own.
+IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid", MUSCLES: "imitate_humanoid"}
 # Commands that live in their own module; the text is for the list of commands.
 ELSEWHERE = {
     "evaluate": (
@@ -154,14 +155,20 @@ def imitate(given: Given, env: Followed = None, reference: ReferenceOption = Non
     """Train with PPO to follow reference clips frame by frame; with the preset imitate where none is given."""
     clips = reference[0] if reference and len(reference) == 1 else reference
     given = given.also(named={"env.id": env, "env.kwargs.reference": clips})
+    _check_follows(given.overrides.get("env.id"))  # first: the preset knows only options of those that do
     if given.resume is None and given.preset is None and given.config is None:
         given = given.also(preset=IMITATE.get(str(given.overrides.get("env.id")), "imitate"))
     usual = {"env.id": IMITATION, "algorithm": "ppo"}
     if given.resume is None:
-        settings = load_config(given.config, given.preset, given.overrides, usual)
-        if not isinstance(task_config(settings), TrackConfig | None):
-            raise ConfigError(f"env.id {settings.env.id!r} follows no clips; one that does is {IMITATION!r}")
+        _check_follows(load_config(given.config, given.preset, given.overrides, usual).env.id)
     _train(given, {}, usual)
+
+
+def _check_follows(env_id: Any) -> None:
+    """ConfigError for one of our environments that follows no clips."""
+    options = env_options(str(env_id))
+    if options is not None and not issubclass(options, TrackConfig):
+        raise ConfigError(f"env.id {env_id!r} follows no clips; one that does is {IMITATION!r}")
 
 
 @app.command("muscle")

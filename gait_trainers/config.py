@@ -11,7 +11,7 @@ import difflib
 from functools import reduce
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -55,11 +55,14 @@ class PPOConfig(Section):
     normalize_reward: bool = Field(default=False, description="divide by the running std of the discounted return")
 
 
+Sizes = list[Annotated[int, Field(ge=1)]]
+
+
 class NetworkConfig(Section):
     """Policy and value networks: separate multilayer perceptrons."""
 
-    policy: list[int] = Field(default=[512, 256, 128], description="hidden sizes")
-    value: list[int] = Field(default=[512, 256, 128], description="hidden sizes")
+    policy: Sizes = Field(default=[512, 256, 128], description="hidden sizes")
+    value: Sizes = Field(default=[512, 256, 128], description="hidden sizes")
     activation: Literal["elu", "silu", "relu", "tanh"] = "elu"
     log_std_init: float = Field(default=0.0, description="log of the initial standard deviation of each action")
     log_std_min: float | None = Field(default=None, description="floor of that, applied after every update")
@@ -75,7 +78,7 @@ class AMPConfig(Section):
     mirror: bool = Field(default=False, description="also take each clip's mirror image for real")
     frames: int = Field(default=1, ge=1, le=3, description="consecutive frames in a window")
     reward: Literal["clip", "quadratic"] = Field(default="clip", description="style reward from the score")
-    hidden: list[int] = Field(default=[1024, 512, 256], description="hidden sizes of the discriminator")
+    hidden: Sizes = Field(default=[1024, 512, 256], description="hidden sizes of the discriminator")
     spectral_norm: bool = True
     learning_rate: float = Field(default=1e-4, gt=0)
     batch_size: int = Field(default=2048, ge=1, description="reference windows, and as many policy windows")
@@ -103,7 +106,7 @@ class MuscleConfig(Section):
     handover_iterations: int = Field(
         default=20, ge=1, description="over which it takes over one simulation after another"
     )
-    hidden: list[int] = Field(default=[1024, 512, 512], description="hidden sizes of the network")
+    hidden: Sizes = Field(default=[1024, 512, 512], description="hidden sizes of the network")
     learning_rate: float = Field(default=1e-3, gt=0)
     lr_schedule: Literal["constant", "linear"] = Field(default="linear", description="linear = down to 0 at the end")
     batch_size: int = Field(default=128, ge=1, description="tuples")

@@ -83,13 +83,13 @@ def load_muscle_network(path: str | os.PathLike[str], muscles: Muscles) -> Muscl
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
+    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is no muscle network, an .npz file: {error}") from None
     if str(arrays.pop("format", "")) != FORMAT:
         raise ValueError(f"{path} is no muscle network: its `format` is not {FORMAT!r}")
-    names = arrays.pop("muscles", np.array([])).tolist()
+    names = np.atleast_1d(arrays.pop("muscles", np.array([]))).tolist()
     if names != list(muscles.names):
-        other = sorted(set(names) ^ set(muscles.names)) or "their order"
+        other = sorted(set(map(str, names)) ^ set(muscles.names)) or "their order"
         raise ValueError(f"{path} was made for other muscles; the difference is {other}")
     count = len(arrays) // 2
     expected = {f"{kind}_{k}" for kind in ("weight", "bias") for k in range(count)}

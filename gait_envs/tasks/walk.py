@@ -24,6 +24,7 @@ from gait_envs.tasks.config import Actuation, TaskConfig, WalkConfig
 from gait_envs.tasks.layouts import acting_muscles, action_names, held_actions, observation_layout
 
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
+MUSCLE_NETWORK = "policies/muscle_walk/muscle_nn.npz"  # among the assets
 GRAVITY = 9.81  # m/s²
 SLOW = 0.5  # m/s, below which a cost of transport counts as at this speed: standing has none
 DOWN = np.array([0.0, 0.0, -1.0])
@@ -95,7 +96,7 @@ class WalkTask:
             return MusclePhysics(self.robot, n, threads, controller="direct")
         options = {}
         if config.muscle_controller == "nn":
-            file = config.muscle_network or asset_path("humanoid/muscle_nn.npz")
+            file = config.muscle_network or asset_path(MUSCLE_NETWORK)
             options["network"] = load_muscle_network(file, self.robot.muscles)
         return MusclePhysics(self.robot, n, threads, controller=config.muscle_controller, **options)
 

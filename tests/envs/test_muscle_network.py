@@ -88,6 +88,7 @@ def spoilt(change: dict) -> dict:
     [
         ({"format": np.array("clip")}, "its `format` is not 'gaitnet muscle network 1'"),
         ({"muscles": np.array(["soleus"])}, r"made for other muscles; the difference is \['left_m0'"),
+        ({"muscles": np.array(7)}, r"made for other muscles; the difference is \['7'"),
         ({"muscles": np.array(MUSCLES.names[::-1])}, "made for other muscles; the difference is their order"),
         ({"bias_1": None}, r"holds \['bias_0', 'weight_0', 'weight_1'\]; expected weight_k"),
         ({"weight_0": np.zeros((3, 4))}, rf"layer 0 has a weight of shape \(3, 4\).*expected \({ENTRIES + DOFS}, out"),
@@ -106,6 +107,10 @@ def test_what_is_no_network(tmp_path: Path, change: dict, said: str) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    with pytest.raises(ValueError, match=r"array\.npz is no muscle network"):
+        load_muscle_network(tmp_path / "array.npz", MUSCLES)
     (tmp_path / "text.npz").write_text("no")
     with pytest.raises(ValueError, match=r"text\.npz is no muscle network"):
         load_muscle_network(tmp_path / "text.npz", MUSCLES)

@@ -65,6 +65,10 @@ def test_a_body_of_ones_choice_follows(asked, tmp_path):
     assert (own.env.id, own.env.num_envs, own.algorithm) == (humanoid, 8, "ppo")
     with pytest.raises(ConfigError, match="'GaitNet/Humanoid-v0' follows no clips"):
         run_cli("imitate", "--config", file, "--env", "GaitNet/Humanoid-v0")
+    with pytest.raises(ConfigError, match="'GaitNet/Humanoid-v0' follows no clips"):
+        run_cli("imitate", "--env", "GaitNet/Humanoid-v0")
+    run_cli("imitate", "--env", "GaitNet/MuscleHumanoidImitation-v0")
+    assert asked[-1].env.kwargs == preset.env.kwargs
 
 
 def test_muscle_takes_its_own_preset(asked, tmp_path):

@@ -341,6 +341,13 @@ def test_a_run_notes_what_it_began_from(run: Path, human_reference: str, tmp_pat
             {"networks__policy": [8, 8]},
             r"networks\.policy \[16\] and networks\.value \[16\], that do not fit .*8, 8",
         ),
+        (
+            {"env__kwargs__action_gain": 0.9},
+            r"run\.init: .* it was trained with action_gain 0\.3; that environment has 0\.9",
+        ),
+        ({"env__kwargs__feed_forward": False}, "with feed_forward True; that environment has False"),
+        ({"env__kwargs__future_frames": [2]}, r"with future_frames \(1,\); that environment has \(2,\)"),
+        ({"muscle__hidden": [0]}, r"muscle\.hidden\.0: .*greater than or equal to 1"),
         ({"networks__policy": [8]}, r"networks\.policy \[16\] and .* do not fit into .* networks\.policy \[8\]"),
         ({"networks__activation": "tanh"}, "actions differ from its own by .* networks.activation is 'tanh'"),
         ({"ppo__normalize_obs": False}, r"observations of .* are normalised, see ppo\.normalize_obs"),
