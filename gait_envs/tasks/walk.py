@@ -24,7 +24,7 @@ from gait_envs.tasks.config import Actuation, TaskConfig, WalkConfig
 from gait_envs.tasks.layouts import acting_muscles, action_names, held_actions, observation_layout
 
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
-MUSCLE_NETWORK = "policies/muscle_walk/muscle_nn.npz"  # among the assets
+MUSCLE_NETWORK = "policies/muscle_humanoid_imitation/muscle_nn.npz"  # among the assets
 GRAVITY = 9.81  # m/s²
 SLOW = 0.5  # m/s, below which a cost of transport counts as at this speed: standing has none
 DOWN = np.array([0.0, 0.0, -1.0])
