@@ -188,7 +188,7 @@ class Actuation:
 
     actuation: str = "torque"  # "torque": servos; "muscle": pose to muscles; "activation": actions are activations
     muscle_controller: str = "qp"  # from a wished torque to activations: "qp" or "nn"
-    muscle_network: str | None = None  # of "nn": file of its weights; None: that of assets/policies/muscle_humanoid_imitation
+    muscle_network: str | None = None  # of "nn": file of its weights; None: the bundled muscle_nn.npz
     params: Mapping[str, Any] = field(default_factory=dict)  # of the walker where reset gives none: see `parameters`
 
     def __post_init__(self) -> None:
