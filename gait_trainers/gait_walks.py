@@ -96,7 +96,7 @@ def walk(
     robot, instruments = core.robot, Instruments(core.physics)
     limits = np.full(len(names), round(seconds / robot.dt))
     found = record_episodes(policy, core, range(seed, seed + len(names)), options, limits=limits)
-    samples, leg = instruments.samples(), float(robot.home_qpos[2])
+    samples, masses, leg = instruments.samples(), core.physics.masses(), _leg(core, options)
     skipped = round(settle * instruments.rate)
     walks = []
     for i, name in enumerate(names):
@@ -105,7 +105,7 @@ def walk(
         muscles = robot.muscles.names if robot.muscles else ()
         fall = str(found.ends["cause"][i])
         try:
-            gait = analyse(own, robot.joint_names, robot.mass, instruments.rate, muscles)
+            gait = analyse(own, robot.joint_names, float(masses[i]), instruments.rate, muscles)
         except GaitError as error:
             how = f"fell ({fall}) after" if fall else "walked for"
             raise EvaluationError(
@@ -117,6 +117,13 @@ def walk(
             on = {group: on_times(times, emg.stance, gait.foot_off) for group, times in emg.intervals.items()}
         walks.append(Walk(name, params, steps * robot.dt, fall, gait, bands_at(gait.speed, leg, tables), on))
     return walks
+
+
+def _leg(core: Core, options: Mapping[str, Any]) -> float:
+    """How long the walkers' legs are from hip to floor, m; all walk with the same parameters."""
+    same = {key: values[0] for key, values in options.items() if key == "params"}
+    scale = core.task.param_space.of("scale", core.task.param_values(same)[None])
+    return float(core.robot.home_qpos[2] * core.robot.segments.leg_ratio(scale)[0])
 
 
 def _prepare(
