@@ -20,7 +20,7 @@ from gait_trainers.evaluate import Command, load_policy, parse_command, refuse_o
 from gait_trainers.gait_metrics import Rollout, heading_velocity
 from gait_trainers.options import EnvOption, PolicyArgument, ReferenceOption, StochasticOption
 from gait_trainers.recording import Recording, record
-from gait_trainers.tracking import follow, follows_clips, open_reference, plan_whole, reference_poses, shortened
+from gait_trainers.tracking import follow, follows_clips, open_reference, plan_whole, shortened
 
 FORMATS = (".mp4", ".gif")
 FPS = 25  # of videos: GIF viewers slow down what is faster, and software rendering takes 0.1 s a picture
@@ -85,9 +85,9 @@ def make_tracking_video(
     name = library.names[number]
     plan = plan_whole(opened, np.array([number]), seed)
     found = follow(policy, task, plan, np.array([0]), stochastic=stochastic)
-    ghosts = reference_poses(task, number, np.arange(len(found.rollout.valid)))
+    ghosts = found.columns["reference_qpos"][:, 0]
     captions = [f"{name}   {error:.0f} mm off" for error in found.columns["mpjpe_global"][:, 0]]
-    film(task.robot.model, path, found.rollout, captions, camera=camera, width=width, ghosts=ghosts)
+    film(found.model, path, found.rollout, captions, camera=camera, width=width, ghosts=ghosts)
     return name, found
 
 
