@@ -39,7 +39,7 @@ def draw_page(conditions: Sequence[tuple[str, Walk]], policy: str, path: Path) -
         figure.suptitle(_title(conditions, policy), fontsize=11, x=0.01, ha="left")
         figure.tight_layout(h_pad=0.5, rect=(0, 0, 1, 0.985))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:] or "png")
+            figure.savefig(temporary, format=path.suffix[1:])
         plt.close(figure)
 
 

@@ -12,9 +12,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gait_envs.motion.gait_analysis import MUSCLE_GROUPS, PERCENT, SIDES
+from gait_envs.instruments import Samples
+from gait_envs.models.robot import humanoid
+from gait_envs.motion.clip import Clip, save_clip, velocities
+from gait_envs.motion.gait_analysis import MUSCLE_GROUPS, PERCENT, SIDES, GaitError
 from gait_envs.motion.normative import EMG_NAMES
 from gait_trainers import gait as module
+from gait_trainers import gait_walks
 from gait_trainers.bundle import Policy
 from gait_trainers.cli import app
 from gait_trainers.gait import page_path, parse_params, print_figures, print_walk
@@ -145,6 +149,41 @@ def test_parameters_from_a_file(tmp_path: Path) -> None:
     assert parse_params(str(file), "--params") == {"force": {"left_soleus": 0.5}}
     with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         parse_params(str(tmp_path / "none.yaml"), "--params")
+
+
+def test_straying_from_the_clip_is_no_fall(slow: Walk) -> None:
+    with pytest.raises(EvaluationError, match=r"idle at walk_060 strayed from its clip after 1.1 s: no whole cycle"):
+        walk(idle(), ["walk_060"], settle=0.0, env_kwargs={"max_distance": 0.03}, threads=1)
+    strayed = dataclasses.replace(slow, fall="strayed")
+    assert "strayed from its clip after 2.1 s" in " ".join(show(print_walk, strayed, "a title").split())
+
+
+def test_forces_and_moments_are_of_the_walkers_own_mass(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who stands is carried with one weight, whatever it weighs."""
+    robot, carried = humanoid(), []
+
+    def seen(samples: Samples, names: object, mass: float, *others: object) -> None:
+        carried.append((mass, samples.ground[-100:, :, 2].sum(axis=1).mean() / (mass * 9.81)))
+        raise GaitError("stands")
+
+    qpos = np.tile(robot.home_qpos, (101, 1))
+    told = ("humanoid", "drawn in a test", "CC0-1.0")
+    save_clip(tmp_path / "stand.npz", Clip(qpos, velocities(qpos, 30.0), 30.0, robot.joint_names, False, *told))
+    monkeypatch.setattr(gait_walks, "analyse", seen)
+    for mass in (1.0, 1.3):
+        with pytest.raises(EvaluationError, match="stands"):
+            walk(idle(), None, [str(tmp_path)], params={"mass": mass}, seconds=1.0, **TWO_STEPS)
+    assert [mass for mass, _ in carried] == pytest.approx([73.0, 1.3 * 73.0])
+    assert [weights for _, weights in carried] == pytest.approx([1.0, 1.0], abs=0.02)
+
+
+def test_bands_are_of_the_walkers_own_legs(slow: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    legs = []
+    monkeypatch.setattr(gait_walks, "bands_at", lambda speed, leg, tables: legs.append(leg) or {})
+    monkeypatch.setattr(gait_walks, "analyse", lambda *args: slow.gait)
+    for params in ({}, {"scale": {"shank": 1.1}}):
+        walk(idle(), ["walk_060"], params=params, seconds=0.2, **TWO_STEPS)
+    assert legs == pytest.approx([0.907, 0.907 * (1 + 0.1 * 0.42993 / 0.90848)], abs=5e-4)
 
 
 def test_walks_that_cannot_be_analysed() -> None:
