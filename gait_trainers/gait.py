@@ -56,9 +56,9 @@ def print_walk(result: Walk, title: str, console: Console) -> None:
     rows = []
     for name, match in result.matches.items():
         rows.append([name.replace("_", " "), unit(name), *figure_cells(rounded(match._asdict()), COMPARED)])
-    if rows:
-        mean = rounded({"correlation": np.mean([match.correlation for match in result.matches.values()])})
-        rows.append(["all", "", *figure_cells(mean | unknown, COMPARED)])
+    correlations = [match.correlation for match in result.matches.values()]
+    mean = rounded({"correlation": float(np.mean(correlations)) if correlations else np.nan})
+    rows.append(["all", "", *figure_cells(mean | unknown, COMPARED)])
     counts = " and ".join(f"{len(gait.curves['vertical'][side])} {side}" for side in SIDES)
     caption = f"{counts} cycles at {gait.speed:.2f} m/s"
     if result.fall:

@@ -48,7 +48,9 @@ def _title(conditions: Sequence[tuple[str, Walk]], policy: str) -> str:
         f"{label} at {result.gait.speed:.2f} m/s ({colour})"
         for (label, result), colour in zip(conditions, ("blue", "orange"), strict=False)
     ]
-    return f"{policy} along {conditions[0][1].name}: {', '.join(who)}; people ± SD in grey"
+    return (
+        f"{policy} along {conditions[0][1].name}: {', '.join(who)}; {conditions[0][1].remark or 'people ± SD in grey'}"
+    )
 
 
 def _draw_curve(axis: Any, name: str, conditions: Sequence[tuple[str, Walk]]) -> None:
