@@ -55,7 +55,8 @@ def make_video(
     speed = smoothed(heading_velocity(rollout.qpos, rollout.qvel)[:, 0], max(1, round(SMOOTHING / rollout.dt)))
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     captions = [describe(rollout.command[0], velocity) for velocity in speed]
-    film(env.model, path, rollout, captions, camera=camera, width=width)
+    env.reset()  # gives the walker its own lengths
+    film(env.core.physics.own_model(0), path, rollout, captions, camera=camera, width=width)
     env.close()
     return rollout
 
