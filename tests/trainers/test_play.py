@@ -175,6 +175,14 @@ def test_ghost_and_film_are_of_the_walker(human_reference, tmp_path, monkeypatch
     assert model.body("left_tibia").pos[2] == pytest.approx(1.1 * robot.model.body("left_tibia").pos[2])
 
 
+def test_a_commanded_walk_is_filmed_with_its_own_body(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(play, "film", lambda model, *args, **options: drawn.append(model.body("left_tibia").pos[2]))
+    policy = idle(env_id="GaitNet/Humanoid-v0", joints=50, params={"scale": {"thigh": 1.1}})
+    make_video(policy, tmp_path / "a.mp4", seconds=0.1)
+    assert drawn == pytest.approx([1.1 * humanoid().model.body("left_tibia").pos[2]])
+
+
 def test_a_window_shows_the_whole_clip(stills, monkeypatch):
     """The window's environment without its window: as many steps as the clip has, from its first frame."""
     made = []
