@@ -150,6 +150,11 @@ class Physics:
         self.batch.set_const(ids)
         own[rows] = model.dof_armature
 
+    def masses(self) -> np.ndarray:
+        """Of each simulation's own body, (n,) kg."""
+        own = self.batch._expanded.get("body_mass", self.robot.model.body_mass[None])
+        return np.broadcast_to(own.sum(axis=1), self.diverged.shape)
+
     def own_model(self, sim: int) -> mujoco.MjModel:
         """The model of one simulation, whose lengths may be its own; until the next call."""
         if "body_pos" not in self.batch._expanded:

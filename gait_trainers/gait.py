@@ -16,7 +16,7 @@ from gait_envs.files import check_writable, replacing
 from gait_envs.motion.gait_analysis import SIDES, peaks
 from gait_envs.motion.normative import read_normative
 from gait_trainers.evaluate import load_policy, parse_env_set, refuse_others
-from gait_trainers.gait_walks import SECONDS, SETTLE, Walk, figures, rounded, strides, unit, walk
+from gait_trainers.gait_walks import SECONDS, SETTLE, Walk, ending, figures, rounded, strides, unit, walk
 from gait_trainers.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption
 from gait_trainers.recording import EvaluationError
 from gait_trainers.tables import UNKNOWN, figure_cells, figure_table
@@ -33,6 +33,7 @@ TIMED = (
     ("without\ntiming", "expected", "{:.0%}"),
     ("overlap", "overlap", "{:.2f}"),
 )
+PAGES = (".png", ".svg", ".pdf")
 READ = {  # figure -> words and format
     "speed": ("speed, m/s", "{:.2f}"),
     "step_length": ("step length, m", "{:.2f}"),
@@ -55,12 +56,15 @@ def print_walk(result: Walk, title: str, console: Console) -> None:
     rows = []
     for name, match in result.matches.items():
         rows.append([name.replace("_", " "), unit(name), *figure_cells(rounded(match._asdict()), COMPARED)])
-    mean = np.mean([match.correlation for match in result.matches.values()])
-    rows.append(["all", "", *figure_cells({"correlation": mean, **unknown}, COMPARED)])
+    correlations = [match.correlation for match in result.matches.values()]
+    mean = rounded({"correlation": float(np.mean(correlations)) if correlations else np.nan})
+    rows.append(["all", "", *figure_cells(mean | unknown, COMPARED)])
     counts = " and ".join(f"{len(gait.curves['vertical'][side])} {side}" for side in SIDES)
-    caption = f"{counts} cycles at {gait.speed:.2f} m/s" + (
-        f"; fell ({result.fall}) after {result.seconds:.1f} s" if result.fall else ""
-    )
+    caption = f"{counts} cycles at {gait.speed:.2f} m/s"
+    if result.fall:
+        caption += f"; {ending(result.fall, result.seconds)}"
+    if result.remark:
+        caption += f"; {result.remark}"
     headings = ("curve", "unit", *(heading for heading, _, _ in COMPARED))
     console.print(figure_table(title, headings, rows, ("curve", "unit"), caption))
     if result.timings:
@@ -77,15 +81,17 @@ def print_figures(conditions: Sequence[tuple[str, Walk]], console: Console) -> N
     for key, (words, form) in READ.items():
         values = [found[key] for found in read]
         change = [_change(*values, angle=words.endswith("°"))] if len(values) == 2 else []
-        rows.append([words, *(form.format(value) for value in values), *change])
+        rows.append([words, *(form.format(value) if np.isfinite(value) else UNKNOWN for value in values), *change])
     fallen = [result.fall or "no" for _, result in conditions]
-    rows.append(["fell", *fallen, *([""] if len(read) == 2 else [])])
+    rows.append(["fell or strayed", *fallen, *([""] if len(read) == 2 else [])])
     headings = ("figure", *(label for label, _ in conditions), *(["change"] if len(read) == 2 else []))
     console.print(figure_table(conditions[0][1].name, headings, rows, ("figure",)))
 
 
 def _change(first: float, second: float, *, angle: bool) -> str:
     """In degrees of an angle, whose zero means nothing; else as a share of the first."""
+    if not np.isfinite([first, second]).all():
+        return UNKNOWN
     if angle:
         return f"{second - first:+.1f}°"
     return f"{second / first - 1:+.0%}" if first else UNKNOWN
@@ -100,7 +106,10 @@ def parse_params(text: str | None, option: str) -> dict[str, Any]:
         return {}
     source = text
     if Path(text).suffix in (".yaml", ".yml", ".json"):
-        source = Path(text).read_text(encoding="utf-8")
+        try:
+            source = Path(text).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise EvaluationError(f"{option}: {text}: not UTF-8 text: {error}") from error
     try:
         params = yaml.safe_load(source)
     except yaml.YAMLError:
@@ -143,6 +152,8 @@ def command(
     as_json: Annotated[Path | None, typer.Option("--json", help="File for every figure and curve.")] = None,
 ) -> None:
     """Analyse a human body's gait: joint angles, moments, ground reaction and muscles against published curves."""
+    if out is not None and out.suffix not in PAGES:
+        raise EvaluationError(f"{out}: pages end in {' or '.join(PAGES)}")
     conditions = [("--params" if params else "healthy", parse_params(params, "--params"))]
     if compare_params is not None:
         conditions.append(("--compare-params", parse_params(compare_params, "--compare-params")))
@@ -159,6 +170,14 @@ def command(
         )
         for _, values in conditions
     ]  # fmt: skip
+    if as_json is not None:
+        content = {
+            "policy": loaded.name,
+            "environment": loaded.env_id,
+            "walks": [figures(result) for together in zip(*made, strict=True) for result in together],
+        }
+        with replacing(as_json) as temporary:
+            temporary.write_text(json.dumps(content, allow_nan=False, indent=1) + "\n", encoding="utf-8")
     console = Console(width=None if Console().is_terminal else 110)
     for together in zip(*made, strict=True):
         labelled = [(label, result) for (label, _), result in zip(conditions, together, strict=True)]
@@ -170,11 +189,3 @@ def command(
             from gait_trainers.gait_page import draw_page  # matplotlib takes a second
 
             draw_page(labelled, loaded.name, page_path(out, together[0].name, len(made[0])))
-    if as_json is not None:
-        content = {
-            "policy": loaded.name,
-            "environment": loaded.env_id,
-            "walks": [figures(result) for together in zip(*made, strict=True) for result in together],
-        }
-        with replacing(as_json) as temporary:
-            temporary.write_text(json.dumps(content, allow_nan=False, indent=1) + "\n", encoding="utf-8")

@@ -39,7 +39,7 @@ def draw_page(conditions: Sequence[tuple[str, Walk]], policy: str, path: Path) -
         figure.suptitle(_title(conditions, policy), fontsize=11, x=0.01, ha="left")
         figure.tight_layout(h_pad=0.5, rect=(0, 0, 1, 0.985))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:] or "png")
+            figure.savefig(temporary, format=path.suffix[1:])
         plt.close(figure)
 
 
@@ -48,7 +48,9 @@ def _title(conditions: Sequence[tuple[str, Walk]], policy: str) -> str:
         f"{label} at {result.gait.speed:.2f} m/s ({colour})"
         for (label, result), colour in zip(conditions, ("blue", "orange"), strict=False)
     ]
-    return f"{policy} along {conditions[0][1].name}: {', '.join(who)}; people ± SD in grey"
+    return (
+        f"{policy} along {conditions[0][1].name}: {', '.join(who)}; {conditions[0][1].remark or 'people ± SD in grey'}"
+    )
 
 
 def _draw_curve(axis: Any, name: str, conditions: Sequence[tuple[str, Walk]]) -> None:

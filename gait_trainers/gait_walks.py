@@ -22,6 +22,7 @@ from gait_envs.motion.gait_analysis import (
     on_times,
     peaks,
 )
+from gait_envs.motion.human_figures import SpeedError
 from gait_envs.motion.normative import Band, Tables, bands_at
 from gait_trainers.bundle import Policy, deployment_kwargs, make_env
 from gait_trainers.evaluate import Command, parse_command, show_command
@@ -39,10 +40,11 @@ class Walk:
     name: str
     params: Mapping[str, Any]
     seconds: float  # until the fall, if it fell
-    fall: str  # its cause; "" without one
+    fall: str  # its cause, one of `recording.CAUSES`; "" without one
     gait: Gait
     bands: dict[str, Band]  # people's curves at this walk's speed
     on_times: dict[str, np.ndarray]  # (51,) bool, when people's muscles are on
+    remark: str = ""  # why there are no bands
 
     @property
     def matches(self) -> dict[str, Match]:
@@ -53,6 +55,12 @@ class Walk:
     @property
     def timings(self) -> dict[str, Timing]:
         return activation_timing(self.gait, self.on_times)
+
+
+def ending(fall: str, seconds: float) -> str:
+    """How a walk ended, in words."""
+    how = {"": "walked for", "strayed": "strayed from its clip after"}.get(fall, f"fell ({fall}) after")
+    return f"{how} {seconds:.1f} s"
 
 
 def unit(curve: str, muscles: Sequence[str] = ()) -> str:
@@ -81,6 +89,9 @@ def walk(
     A walk lasts for `seconds`, or as long as its clip where that does not loop; its first `settle` seconds are left
     out. An `EvaluationError` says which walk has no whole gait cycle.
     """
+    for key, value in (("seconds", seconds), ("settle", settle)):
+        if not np.isfinite(value):
+            raise EvaluationError(f"{key} is {value}, expected a finite number")
     params = params or {}
     core, names, options = _prepare(policy, places, reference, seconds, env_kwargs or {}, threads)
     if core.robot.name != "humanoid":
@@ -96,7 +107,7 @@ def walk(
     robot, instruments = core.robot, Instruments(core.physics)
     limits = np.full(len(names), round(seconds / robot.dt))
     found = record_episodes(policy, core, range(seed, seed + len(names)), options, limits=limits)
-    samples, leg = instruments.samples(), float(robot.home_qpos[2])
+    samples, masses, leg = instruments.samples(), core.physics.masses(), _leg(core, options)
     skipped = round(settle * instruments.rate)
     walks = []
     for i, name in enumerate(names):
@@ -105,18 +116,32 @@ def walk(
         muscles = robot.muscles.names if robot.muscles else ()
         fall = str(found.ends["cause"][i])
         try:
-            gait = analyse(own, robot.joint_names, robot.mass, instruments.rate, muscles)
+            gait = analyse(own, robot.joint_names, float(masses[i]), instruments.rate, muscles)
         except GaitError as error:
-            how = f"fell ({fall}) after" if fall else "walked for"
-            raise EvaluationError(
-                f"{policy.name} at {name} {how} {steps * robot.dt:.1f} s: {error}, the first {settle:g} s left out"
-            ) from error
+            how = ending(fall, steps * robot.dt)
+            raise EvaluationError(f"{policy.name} at {name} {how}: {error}, the first {settle:g} s left out") from error
         on = {}
         if tables is not None:
             emg = tables.emg
             on = {group: on_times(times, emg.stance, gait.foot_off) for group, times in emg.intervals.items()}
-        walks.append(Walk(name, params, steps * robot.dt, fall, gait, bands_at(gait.speed, leg, tables), on))
+        bands, remark = _bands(gait.speed, leg, tables)
+        walks.append(Walk(name, params, steps * robot.dt, fall, gait, bands, on, remark))
     return walks
+
+
+def _bands(speed: float, leg: float, tables: Tables | None) -> tuple[dict[str, Band], str]:
+    """People's curves at a speed, or none and why."""
+    try:
+        return bands_at(speed, leg, tables), ""
+    except SpeedError as error:
+        return {}, f"no published curves: {error}"
+
+
+def _leg(core: Core, options: Mapping[str, Any]) -> float:
+    """How long the walkers' legs are from hip to floor, m; all walk with the same parameters."""
+    same = {key: values[0] for key, values in options.items() if key == "params"}
+    scale = core.task.param_space.of("scale", core.task.param_values(same)[None])
+    return float(core.robot.home_qpos[2] * core.robot.segments.leg_ratio(scale)[0])
 
 
 def _prepare(
@@ -164,6 +189,7 @@ def figures(result: Walk) -> dict[str, Any]:
         "params": json_options(dict(result.params)),
         "seconds": round(result.seconds, 3),
         "fall": result.fall or None,
+        "remark": result.remark or None,
         "cycles": {side: len(gait.curves["vertical"][side]) for side in SIDES},
         **rounded(strides(gait) | peaks(gait)),
         "curves": curves,

@@ -20,7 +20,7 @@ from gait_trainers.evaluate import Command, load_policy, parse_command, refuse_o
 from gait_trainers.gait_metrics import Rollout, heading_velocity
 from gait_trainers.options import EnvOption, PolicyArgument, ReferenceOption, StochasticOption
 from gait_trainers.recording import Recording, record
-from gait_trainers.tracking import follow, follows_clips, open_reference, plan_whole, reference_poses, shortened
+from gait_trainers.tracking import follow, follows_clips, open_reference, plan_whole, shortened
 
 FORMATS = (".mp4", ".gif")
 FPS = 25  # of videos: GIF viewers slow down what is faster, and software rendering takes 0.1 s a picture
@@ -55,7 +55,8 @@ def make_video(
     speed = smoothed(heading_velocity(rollout.qpos, rollout.qvel)[:, 0], max(1, round(SMOOTHING / rollout.dt)))
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     captions = [describe(rollout.command[0], velocity) for velocity in speed]
-    film(env.model, path, rollout, captions, camera=camera, width=width)
+    env.reset()  # gives the walker its own lengths
+    film(env.core.physics.own_model(0), path, rollout, captions, camera=camera, width=width)
     env.close()
     return rollout
 
@@ -85,9 +86,9 @@ def make_tracking_video(
     name = library.names[number]
     plan = plan_whole(opened, np.array([number]), seed)
     found = follow(policy, task, plan, np.array([0]), stochastic=stochastic)
-    ghosts = reference_poses(task, number, np.arange(len(found.rollout.valid)))
+    ghosts = found.columns["reference_qpos"][:, 0]
     captions = [f"{name}   {error:.0f} mm off" for error in found.columns["mpjpe_global"][:, 0]]
-    film(task.robot.model, path, found.rollout, captions, camera=camera, width=width, ghosts=ghosts)
+    film(found.model, path, found.rollout, captions, camera=camera, width=width, ghosts=ghosts)
     return name, found
 
 

@@ -26,7 +26,17 @@ from gait_trainers.evaluate import load_policy
 from gait_trainers.gait_metrics import GRAVITY, Rollout, episode_metrics, masked_mean
 from gait_trainers.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
 from gait_trainers.tables import figure_cells, figure_table
-from gait_trainers.tracking import SHOWN, Plan, Reference, follow, open_reference, plan_whole, show_reference, tracked
+from gait_trainers.tracking import (
+    ERRORS,
+    SHOWN,
+    Plan,
+    Reference,
+    follow,
+    open_reference,
+    plan_whole,
+    show_reference,
+    tracked,
+)
 
 METRICS = "metrics.json"
 SETTLE, KEPT = 100, 300  # frames of an episode along a looping clip: left out at its start, kept after that
@@ -83,7 +93,7 @@ def record_clips(
     for rows in plan.batches():
         found = follow(louder, task, plan, rows, stochastic=stochastic, threads=threads)
         success[rows] = found.ends["success"]
-        errors = {name: masked_mean(values, tracked(found)) for name, values in found.columns.items()}
+        errors = {name: masked_mean(found.columns[name], tracked(found)) for name in ERRORS}
         gait = episode_metrics(found.rollout)
         for i in np.flatnonzero(found.ends["success"]).tolist():
             number = int(plan.clip[rows[i]])

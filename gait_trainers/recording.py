@@ -17,6 +17,7 @@ from gait_trainers.bundle import Policy, PolicyError, deployment_kwargs, make_en
 from gait_trainers.gait_metrics import FALL_CAUSES, Rollout, fall_cause
 
 STATE_FIELDS = ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")  # what is recorded of each state
+CAUSES = (*FALL_CAUSES, "strayed")  # strayed: upright, but too far from where the clip is
 BATCH = 512  # episodes simulated together; bounds the memory of a recording
 
 
@@ -28,8 +29,9 @@ class Recording(NamedTuple):
     """n episodes, from the reset of each to its end."""
 
     rollout: Rollout
-    ends: dict[str, np.ndarray]  # success, cause of the fall or "", steps, style_score (NaN without a discriminator)
-    columns: dict[str, np.ndarray]  # (T, n, …) what was asked for of each frame's info
+    ends: dict[str, np.ndarray]  # success, cause of CAUSES or "", steps, style_score (NaN without a discriminator)
+    columns: dict[str, np.ndarray]  # (T, n, …) what was asked for of each frame's info and of the task's memory
+    model: Any  # the first episode's body
 
 
 def record(
@@ -67,11 +69,12 @@ def record_episodes(
     stochastic: bool = False,
     limits: np.ndarray | None = None,
     columns: Sequence[str] = (),
+    remembered: Sequence[str] = (),
 ) -> Recording:
     """One episode in each of the core's n sub-environments, begun with these reset options.
 
     An episode ends by itself, or with success after `limits` (n,) steps; what its sub-environment does then is
-    not part of it. `columns` are the keys of `info` to keep.
+    not part of it. `columns` are the keys of `info` to keep, `remembered` the fields of the task's memory.
     """
     n, rng = core.n, np.random.default_rng(seeds[0])
     _check_fit(policy, core.task)
@@ -79,19 +82,19 @@ def record_episodes(
     core.seed(list(seeds))
     obs, info = core.reset(options=options)
     style.begin(info["amp_obs"])
-    states, kept, valid, alive = [core.state], [{k: info[k] for k in columns}], [np.ones(n, bool)], np.ones(n, bool)
+    keep = lambda info: {k: info[k] for k in columns} | {k: getattr(core.memory, k) for k in remembered}  # noqa: E731
+    states, kept, valid, alive = [core.state], [keep(info)], [np.ones(n, bool)], np.ones(n, bool)
     command = core.memory.command.copy()
-    success, cause = np.zeros(n, bool), np.full(n, "", dtype=f"<U{max(map(len, FALL_CAUSES))}")
+    success, cause = np.zeros(n, bool), np.full(n, "", dtype=f"<U{max(map(len, CAUSES))}")
     while alive.any():
         obs, _, fell, over, info = core.step(policy.act(obs, deterministic=not stochastic, rng=rng))
         states.append(core.state)
-        kept.append({key: info[key] for key in columns})
+        kept.append(keep(info))
         valid.append(alive)
         style.add(info["amp_obs"], alive)
         if limits is not None:
             over = (over | (core.memory.steps >= limits)) & ~fell
-        why = np.where(core.physics.diverged, "diverged", fall_cause(core.state.qpos))
-        cause = np.where(alive & fell, why, cause)
+        cause = np.where(alive & fell, _why(core), cause)
         success = success | (alive & over)
         alive = alive & ~(fell | over)
     rollout = Rollout(
@@ -103,7 +106,15 @@ def record_episodes(
         activation=_activations(states),
     )
     ends = {"success": success, "cause": cause, "steps": rollout.valid.sum(0) - 1, "style_score": style.mean()}
-    return Recording(rollout, ends, {key: np.stack([row[key] for row in kept]) for key in columns})
+    table = {key: np.stack([row[key] for row in kept]) for key in kept[0]}
+    return Recording(rollout, ends, table, core.physics.own_model(0))
+
+
+def _why(core: Core) -> np.ndarray:
+    """(n,) one of CAUSES, for episodes that have ended by a failure."""
+    cause = np.where(core.physics.diverged, "diverged", fall_cause(core.state.qpos))
+    held_up = core.state.qpos[:, 2] >= core.task.config.min_height
+    return np.where(core.task.follows & held_up & (cause == "low"), "strayed", cause)
 
 
 def _activations(states: Sequence[State]) -> np.ndarray | None:

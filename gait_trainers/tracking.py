@@ -15,12 +15,11 @@ from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.track import TrackTask
 from gait_trainers.bundle import EnvironmentOptionError, Policy, deployment_kwargs, make_env
 from gait_trainers.config import env_options
-from gait_trainers.gait_metrics import FALL_CAUSES, masked_mean
-from gait_trainers.recording import BATCH, EvaluationError, Recording, json_options, record_episodes, summary
+from gait_trainers.gait_metrics import Rollout, masked_mean
+from gait_trainers.recording import BATCH, CAUSES, EvaluationError, Recording, json_options, record_episodes, summary
 from gait_trainers.tables import figure_cells, figure_table, show_falls
 
 ERRORS = ("mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error")  # mm, mm, mm, m/s, of a frame's info
-CAUSES = (*FALL_CAUSES, "strayed")  # strayed: upright, but too far from where the clip is
 FRAMES = 250_000  # of all episodes simulated together; like BATCH, bounds the memory
 SHOWN = 40  # clips in a table; of more, the hardest
 
@@ -123,7 +122,7 @@ def spread_phases(plan: Plan, library: MotionLibrary) -> Plan:
 def follow(
     policy: Policy, task: TrackTask, plan: Plan, rows: np.ndarray, *, stochastic: bool = False, threads: int = 0
 ) -> Recording:
-    """The episodes `rows` of a plan, recorded, with each frame's ERRORS as columns.
+    """The episodes `rows` of a plan, recorded, with each frame's ERRORS and `reference_qpos` as columns.
 
     The rollout's command is the mean of the clip's own over the frames that were reached, and `acceleration_error`
     (n,) rad/s² among the ends is the mean over joints and frames of the joints' accelerations' distance.
@@ -132,25 +131,15 @@ def follow(
     options = {"clip": plan.clip[rows], "frame": plan.frame[rows]}
     seeds = plan.seed[rows].tolist()
     found = record_episodes(
-        policy, core, seeds, options, stochastic=stochastic, limits=plan.steps[rows], columns=(*ERRORS, "command")
-    )
-    rollout, ends = found.rollout, found.ends
+        policy, core, seeds, options, stochastic=stochastic, limits=plan.steps[rows],
+        columns=(*ERRORS, "command"), remembered=("reference_qpos", "reference_qvel"),
+    )  # fmt: skip
     command = masked_mean(found.columns.pop("command"), tracked(found))
-    height = rollout.qpos[ends["steps"], np.arange(core.n), 2]
-    strayed = (ends["cause"] == "low") & (height >= task.config.min_height)
-    ends = ends | {
-        "cause": np.where(strayed, "strayed", ends["cause"]),
-        "acceleration_error": _acceleration_error(task, plan, rows, found),
-    }
-    return Recording(dataclasses.replace(rollout, command=command), ends, found.columns)
-
-
-def reference_poses(task: TrackTask, clip: int, frames: np.ndarray) -> np.ndarray:
-    """Poses (k, nq) of a clip at frames (k,), moved as an episode that begins at the first of them would move it."""
-    assert task.library is not None
-    qpos, _ = task.library.at(np.full(len(frames), clip), frames)
-    qpos[:, :2] -= qpos[0, :2]
-    return qpos
+    wanted = found.columns.pop("reference_qvel")
+    return found._replace(
+        rollout=dataclasses.replace(found.rollout, command=command),
+        ends=found.ends | {"acceleration_error": _acceleration_error(found.rollout, wanted)},
+    )
 
 
 def tracked(recording: Recording) -> np.ndarray:
@@ -160,13 +149,8 @@ def tracked(recording: Recording) -> np.ndarray:
     return mask
 
 
-def _acceleration_error(task: TrackTask, plan: Plan, rows: np.ndarray, recording: Recording) -> np.ndarray:
-    """(n,) rad/s², from one frame's joint rates to the next's."""
-    library, rollout = task.library, recording.rollout
-    assert library is not None
-    frames = plan.frame[rows] + np.arange(len(rollout.valid))[:, None]  # (T, n)
-    clips = np.broadcast_to(plan.clip[rows], frames.shape)
-    wanted = library.qvel[library.index_at(clips.ravel(), frames.ravel())].reshape(*frames.shape, -1)
+def _acceleration_error(rollout: Rollout, wanted: np.ndarray) -> np.ndarray:
+    """(n,) rad/s², from one frame's joint rates to the next's; `wanted` (T, n, nv) are the reference's."""
     change = np.diff(rollout.qvel[..., 6:] - wanted[..., 6:], axis=0) / rollout.dt
     return masked_mean(np.abs(change).mean(-1), rollout.valid[1:])
 

@@ -216,7 +216,10 @@ def muscle_series(activation: np.ndarray, muscles: Sequence[str], side: str) -> 
 
 
 def peaks(gait: Gait) -> dict[str, float]:
-    """What a clinic reads off the curves; means over the cycles of each one's own peak."""
+    """What a clinic reads off the curves; means over the cycles of each one's own peak.
+
+    NaN is the peak over a part of the cycle that a foot which leaves the ground very early does not have.
+    """
     late = PERCENT > 40.0  # push-off and swing
     swing = (PERCENT / 100 - gait.foot_off) > -0.1
     power = np.clip(gait.both("ankle_power")[:, late], 0.0, None)
@@ -233,7 +236,7 @@ def peaks(gait: Gait) -> dict[str, float]:
 
 
 def _peak(curves: np.ndarray) -> float:
-    return float(curves.max(axis=1).mean())
+    return float(curves.max(axis=1).mean()) if curves.shape[1] else np.nan
 
 
 class Match(NamedTuple):
@@ -241,15 +244,15 @@ class Match(NamedTuple):
 
     correlation: float  # Pearson's, over the cycle; NaN of a curve without any change
     rms: float  # root mean square difference
-    rms_sd: float  # the same in standard deviations of people, meant over the cycle
+    rms_sd: float  # the same in standard deviations of people, meant over the cycle; NaN where these are 0
 
 
 def compare(curve: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Match:
     """Curve (51,) against the mean and standard deviation (51,) of people."""
     a, b = curve - curve.mean(), mean - mean.mean()
     size = np.sqrt((a @ a) * (b @ b))
-    rms = float(np.sqrt(np.mean((curve - mean) ** 2)))
-    return Match(float(a @ b / size) if size > 0 else np.nan, rms, rms / float(np.mean(sd)))
+    rms, spread = float(np.sqrt(np.mean((curve - mean) ** 2))), float(np.mean(sd))
+    return Match(float(a @ b / size) if size > 0 else np.nan, rms, rms / spread if spread > 0 else np.nan)
 
 
 class Timing(NamedTuple):

@@ -21,6 +21,10 @@ HARMONICS = 8  # of the cycle that the table holds; finer than that it does not 
 _EVEN, _ODD = ("pelvis_tilt",), ("pelvis_obliquity", "pelvis_rotation", "trunk_obliquity", "trunk_rotation")
 
 
+class SpeedError(ClipError):
+    """A speed at which no figures are published; says which are."""
+
+
 def fourier(phase: np.ndarray, harmonics: np.ndarray) -> np.ndarray:
     """Cosines, then sines (T, 2·k) of the cycle's `harmonics` (k,) at phases (T,) in cycles."""
     angle = 2 * np.pi * np.multiply.outer(phase, harmonics)
@@ -67,7 +71,7 @@ def figures_at(speed: float, leg: float) -> Figures:
     relative = speed / np.sqrt(GRAVITY * leg)
     if not groups[0] <= relative <= groups[-1]:
         low, high = groups[[0, -1]] * np.sqrt(GRAVITY * leg)
-        raise ClipError(f"speed is {speed:g} m/s; the figures are of {low:.2f} to {high:.2f} m/s for this body")
+        raise SpeedError(f"speed is {speed:g} m/s; the figures are of {low:.2f} to {high:.2f} m/s for this body")
     between = partial(between_groups, groups=groups, at=relative)
     cadence, foot_off = between(np.array([row[1:] for row in strides.values()]))
     push = between(np.array([forces["vertical", group] for (group,) in strides]))

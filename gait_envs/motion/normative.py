@@ -91,7 +91,7 @@ def embedded_bands(figures: Figures) -> dict[str, Band]:
 
 
 def bands_at(speed: float, leg: float, tables: Tables | None) -> dict[str, Band]:
-    """All bands known at a speed (m/s) on legs `leg` (m) long; a `ClipError` says which speeds are published."""
+    """All bands known at a speed (m/s) on legs `leg` (m) long; a `SpeedError` says which speeds are published."""
     return embedded_bands(figures_at(speed, leg)) | (tables.at(speed, leg) if tables else {})
 
 
@@ -117,21 +117,23 @@ def read_normative(folder: str | Path) -> Tables:
 def _read_curves(path: Path, wanted: dict[str, str]) -> dict[str, Band]:
     """Mean and deviation (groups, 51) of the wanted curves."""
     found: dict[tuple[str, str, float], tuple[float, float]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        heading = next(rows, [])
-        if tuple(heading) != COLUMNS:
-            raise NormativeError(f"{path}: line 1: columns {', '.join(heading)}; expected {', '.join(COLUMNS)}")
-        for number, row in enumerate(rows, start=2):
-            if len(row) != len(COLUMNS):
-                raise NormativeError(f"{path}: line {number}: {len(row)} columns, the heading has {len(COLUMNS)}")
-            try:
-                percent, low, mean, high = (float(cell) for cell in (row[1], *row[3:]))
-            except ValueError as error:
-                raise NormativeError(f"{path}: line {number}: {error}") from error
-            if not np.isfinite([percent, low, mean, high]).all():
-                raise NormativeError(f"{path}: line {number}: a number is not finite")
-            found.setdefault((row[0], row[2], percent), (mean, 0.5 * abs(high - low)))
+    try:
+        rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise NormativeError(f"{path}: not UTF-8 text: {error}") from error
+    heading = next(rows, [])
+    if tuple(heading) != COLUMNS:
+        raise NormativeError(f"{path}: line 1: columns {', '.join(heading)}; expected {', '.join(COLUMNS)}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(COLUMNS):
+            raise NormativeError(f"{path}: line {number}: {len(row)} columns, the heading has {len(COLUMNS)}")
+        try:
+            percent, low, mean, high = (float(cell) for cell in (row[1], *row[3:]))
+        except ValueError as error:
+            raise NormativeError(f"{path}: line {number}: {error}") from error
+        if not np.isfinite([percent, low, mean, high]).all():
+            raise NormativeError(f"{path}: line {number}: a number is not finite")
+        found.setdefault((row[0], row[2], percent), (mean, 0.5 * abs(high - low)))
     out = {}
     for curve, variable in wanted.items():
         try:

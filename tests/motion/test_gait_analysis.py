@@ -95,6 +95,7 @@ def test_correlation_and_differences_by_hand() -> None:
     found = compare(ours, mean, sd)
     assert found == pytest.approx((10 / np.sqrt(140), 1.0, 0.5))
     assert np.isnan(compare(np.ones(4), mean, sd).correlation)
+    assert compare(ours, mean, np.zeros(4)) == pytest.approx((10 / np.sqrt(140), 1.0, np.nan), nan_ok=True)
 
 
 def test_timing_by_hand() -> None:
@@ -184,6 +185,9 @@ def test_peaks_by_hand(gait: Gait) -> None:
     assert found["ankle_power_peak"] == 3.0
     assert found["push_off_work"] == pytest.approx(5 * 3.0 / 50)
     assert 55 < found["knee_flexion_peak"] < 66
+    early = peaks(Gait(gait.speed, 1.0, 0.05, curves))  # a foot that is off before a tenth of the cycle has no stance
+    assert np.isnan(early["dorsiflexion_peak"])
+    assert early["ankle_power_peak"] == 3.0
 
 
 def test_muscles_are_read_by_their_group() -> None:
@@ -330,6 +334,14 @@ def test_malformed_tables_are_refused(tmp_path: Path, name: str, old: str, new: 
     spoil(folder / name, old, new)
     with pytest.raises(NormativeError, match=message):
         read_normative(folder)
+
+
+@pytest.mark.parametrize("name", ["curves/joint_power.csv", EMG_FILE])
+def test_tables_in_another_encoding_are_refused(tmp_path: Path, name: str) -> None:
+    path = write_tables(tmp_path) / name
+    path.write_bytes(path.read_bytes() + b"\xe4")
+    with pytest.raises(NormativeError, match=rf"{path.name}: .*utf-8"):
+        read_normative(tmp_path)
 
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:

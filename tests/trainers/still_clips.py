@@ -33,11 +33,11 @@ def write(folder: Path, *clips: Clip) -> str:
     return str(folder)
 
 
-def idle(std: float = 0.0, env_id: str = IMITATION, **env_kwargs: object) -> Policy:
+def idle(std: float = 0.0, env_id: str = IMITATION, joints: int = 9, **env_kwargs: object) -> Policy:
     """Corrects nothing: an action of zero asks for the reference's own pose."""
 
     def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        zero = np.zeros((len(obs), 9), np.float32)
+        zero = np.zeros((len(obs), joints), np.float32)
         return zero, np.full_like(zero, std)
 
     return Policy("idle", forward, env_id, env_kwargs)

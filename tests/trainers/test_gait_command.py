@@ -12,15 +12,20 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gait_envs.motion.gait_analysis import MUSCLE_GROUPS, PERCENT, SIDES
+from gait_envs.instruments import Samples
+from gait_envs.models.robot import humanoid
+from gait_envs.motion.clip import Clip, save_clip, velocities
+from gait_envs.motion.gait_analysis import MUSCLE_GROUPS, PERCENT, SIDES, GaitError
 from gait_envs.motion.normative import EMG_NAMES
 from gait_trainers import gait as module
+from gait_trainers import gait_page, gait_walks
 from gait_trainers.bundle import Policy
 from gait_trainers.cli import app
 from gait_trainers.gait import page_path, parse_params, print_figures, print_walk
 from gait_trainers.gait_page import draw_page
 from gait_trainers.gait_walks import Walk, figures, walk
 from gait_trainers.recording import EvaluationError
+from gait_trainers.tables import UNKNOWN
 
 TORQUE, MUSCLES = "GaitNet/HumanoidImitation-v0", "GaitNet/MuscleHumanoidImitation-v0"
 TWO_STEPS = {"settle": 0.0, "env_kwargs": {"max_distance": 10.0}, "threads": 1}
@@ -126,6 +131,64 @@ def test_the_command_writes_everything(slow: Walk, monkeypatch: pytest.MonkeyPat
     assert [found["walk"] for found in content["walks"]] == ["a", "a", "b", "b"]
 
 
+def test_a_page_that_cannot_be_drawn_is_refused_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "load_policy", lambda path, env: pytest.fail("too late"))
+    with pytest.raises(EvaluationError, match=r"page\.xyz: pages end in \.png or \.svg or \.pdf"):
+        CliRunner().invoke(app, ["gait", "any", "--out", str(tmp_path / "page.xyz")], catch_exceptions=False)
+
+
+def test_figures_are_kept_where_no_page_can_be_drawn(
+    slow: Walk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*args: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(module, "load_policy", lambda path, env: idle())
+    monkeypatch.setattr(module, "walk", lambda *args, **options: [slow])
+    monkeypatch.setattr(gait_page, "draw_page", broken)
+    words = ["gait", "any", "--out", str(tmp_path / "page.png"), "--json", str(tmp_path / "all.json")]
+    with pytest.raises(OSError, match="disk full"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert json.loads((tmp_path / "all.json").read_text())["walks"][0]["walk"] == "walk_060"
+
+
+def test_a_walk_beyond_the_published_speeds_is_analysed_without_them(
+    slow: Walk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fast = dataclasses.replace(slow.gait, speed=2.3)
+    gaits = iter([slow.gait, fast])
+    monkeypatch.setattr(gait_walks, "analyse", lambda *args: next(gaits))
+    known, unknown = walk(idle(), ["walk_060", "walk_080"], seconds=0.2, **TWO_STEPS)
+    assert (len(known.bands), known.remark) == (len(slow.bands), "")
+    assert unknown.remark == (
+        "no published curves: speed is 2.3 m/s; the figures are of 0.51 to 2.07 m/s for this body"
+    )
+    assert figures(unknown)["remark"] == unknown.remark
+    assert figures(unknown)["curves"]["knee_flexion"]["published"] is None
+    text = " ".join(show(print_walk, unknown, "along walk_080").split())
+    assert "along walk_080" in text
+    assert unknown.remark in text
+    draw_page([("healthy", unknown)], "idle", tmp_path / "page.png")
+    page = Path(__file__).parents[2] / "docs" / "gait_analysis.md"
+    assert "0.51 to 2.07 m/s" in " ".join(page.read_text(encoding="utf-8").split())
+
+
+def test_what_cannot_be_told_is_a_dash(slow: Walk) -> None:
+    early = dataclasses.replace(slow, gait=dataclasses.replace(slow.gait, foot_off=0.05))
+    text = show(print_figures, [("plain", slow), ("early", early)])
+    (line,) = [line for line in text.splitlines() if "dorsiflexion in stance" in line]
+    assert "nan" not in text
+    assert line.count(UNKNOWN) == 2  # the figure and its change
+    assert figures(early)["dorsiflexion_peak"] is None
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("key", ["seconds", "settle"])
+def test_endless_walks_are_refused(key: str, value: float) -> None:
+    with pytest.raises(EvaluationError, match=f"{key} is {value}, expected a finite number"):
+        walk(idle(), ["walk_060"], **(TWO_STEPS | {key: value}))
+
+
 def test_pages_of_several_walks_have_their_names() -> None:
     assert page_path(Path("x/page.png"), "walk_120", 1) == Path("x/page.png")
     assert page_path(Path("x/page.png"), "1.2, 0, 0.5 m/s", 2) == Path("x/page_1_2__0__0_5_m_s.png")
@@ -143,8 +206,46 @@ def test_parameters_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "weak.yaml"
     file.write_text("force: {left_soleus: 0.5}\n")
     assert parse_params(str(file), "--params") == {"force": {"left_soleus": 0.5}}
+    file.write_bytes(b"mass: \xff")
+    with pytest.raises(EvaluationError, match=r"--params: .*weak\.yaml: not UTF-8 text"):
+        parse_params(str(file), "--params")
     with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         parse_params(str(tmp_path / "none.yaml"), "--params")
+
+
+def test_straying_from_the_clip_is_no_fall(slow: Walk) -> None:
+    with pytest.raises(EvaluationError, match=r"idle at walk_060 strayed from its clip after 1.1 s: no whole cycle"):
+        walk(idle(), ["walk_060"], settle=0.0, env_kwargs={"max_distance": 0.03}, threads=1)
+    strayed = dataclasses.replace(slow, fall="strayed")
+    assert "strayed from its clip after 2.1 s" in " ".join(show(print_walk, strayed, "a title").split())
+
+
+def test_forces_and_moments_are_of_the_walkers_own_mass(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who stands is carried with one weight, whatever it weighs."""
+    robot, carried = humanoid(), []
+
+    def seen(samples: Samples, names: object, mass: float, *others: object) -> None:
+        carried.append((mass, samples.ground[-100:, :, 2].sum(axis=1).mean() / (mass * 9.81)))
+        raise GaitError("stands")
+
+    qpos = np.tile(robot.home_qpos, (101, 1))
+    told = ("humanoid", "drawn in a test", "CC0-1.0")
+    save_clip(tmp_path / "stand.npz", Clip(qpos, velocities(qpos, 30.0), 30.0, robot.joint_names, False, *told))
+    monkeypatch.setattr(gait_walks, "analyse", seen)
+    for mass in (1.0, 1.3):
+        with pytest.raises(EvaluationError, match="stands"):
+            walk(idle(), None, [str(tmp_path)], params={"mass": mass}, seconds=1.0, **TWO_STEPS)
+    assert [mass for mass, _ in carried] == pytest.approx([73.0, 1.3 * 73.0])
+    assert [weights for _, weights in carried] == pytest.approx([1.0, 1.0], abs=0.02)
+
+
+def test_bands_are_of_the_walkers_own_legs(slow: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    legs = []
+    monkeypatch.setattr(gait_walks, "bands_at", lambda speed, leg, tables: legs.append(leg) or {})
+    monkeypatch.setattr(gait_walks, "analyse", lambda *args: slow.gait)
+    for params in ({}, {"scale": {"shank": 1.1}}):
+        walk(idle(), ["walk_060"], params=params, seconds=0.2, **TWO_STEPS)
+    assert legs == pytest.approx([0.907, 0.907 * (1 + 0.1 * 0.42993 / 0.90848)], abs=5e-4)
 
 
 def test_walks_that_cannot_be_analysed() -> None:

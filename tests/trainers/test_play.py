@@ -13,7 +13,8 @@ from PIL import Image
 from still_clips import idle, still, write
 from typer.testing import CliRunner
 
-from gait_envs.models.robot import wildrobot
+from gait_envs.models.robot import humanoid, wildrobot
+from gait_envs.motion.library import load_clips
 from gait_envs.render import Offscreen, RenderError
 from gait_trainers import play
 from gait_trainers.bundle import Policy
@@ -28,7 +29,6 @@ from gait_trainers.play import (
     watch,
     write_video,
 )
-from gait_trainers.tracking import open_reference, reference_poses
 
 
 @pytest.fixture
@@ -160,11 +160,27 @@ def test_a_ghost_stands_where_it_is_put_and_the_robot_stays(renderer):
     assert green > blue
 
 
-def test_the_ghost_begins_where_the_robot_does(stills):
-    task = open_reference(idle(), stills).task
-    poses = reference_poses(task, 0, np.arange(10, 13))
-    np.testing.assert_allclose(poses[:, 0], [0.0, 0.01, 0.02], atol=1e-12)
-    np.testing.assert_allclose(poses[:, 7:], np.tile(wildrobot().home, (3, 1)))
+def test_ghost_and_film_are_of_the_walker(human_reference, tmp_path, monkeypatch):
+    """Of its cadence, stride and lengths, from where it begins."""
+    drawn = []
+    monkeypatch.setattr(play, "film", lambda model, *args, ghosts, **options: drawn.append((model, ghosts)))
+    walker = {"cadence": 1.3, "stride": 0.8, "scale": {"thigh": 1.1}}
+    policy = idle(env_id="GaitNet/HumanoidImitation-v0", joints=50, params=walker)
+    make_tracking_video(policy, tmp_path / "a.mp4", None, human_reference, seconds=0.1)
+    ((model, poses),) = drawn
+    robot = humanoid()
+    leg = robot.segments.leg_ratio(np.array([[1.1 if name == "thigh" else 1.0 for name in robot.segments.names]]))[0]
+    np.testing.assert_allclose(poses[:, 0], 1.2 * robot.dt * 1.3 * 0.8 * leg * np.arange(4), atol=1e-12)
+    np.testing.assert_allclose(poses[0, 2], leg * load_clips(human_reference)[0].qpos[0, 2])
+    assert model.body("left_tibia").pos[2] == pytest.approx(1.1 * robot.model.body("left_tibia").pos[2])
+
+
+def test_a_commanded_walk_is_filmed_with_its_own_body(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(play, "film", lambda model, *args, **options: drawn.append(model.body("left_tibia").pos[2]))
+    policy = idle(env_id="GaitNet/Humanoid-v0", joints=50, params={"scale": {"thigh": 1.1}})
+    make_video(policy, tmp_path / "a.mp4", seconds=0.1)
+    assert drawn == pytest.approx([1.1 * humanoid().model.body("left_tibia").pos[2]])
 
 
 def test_a_window_shows_the_whole_clip(stills, monkeypatch):

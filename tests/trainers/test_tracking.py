@@ -10,6 +10,7 @@ from rich.console import Console
 from still_clips import BLIND, IMITATION, ROBOT, WALK, idle, still, write
 from typer.testing import CliRunner
 
+from gait_envs.models.robot import humanoid
 from gait_envs.motion.clip import save_clip
 from gait_envs.motion.library import EMBEDDED, MotionLibrary, load_clips
 from gait_trainers import tracking
@@ -84,6 +85,26 @@ def test_figures_are_those_of_the_environment_step_by_step(reference):
         expected = (np.linalg.norm(drift, axis=2).mean(1).sum() + first) / steps
         assert row["velocity_error"] == pytest.approx(expected, rel=1e-6)
         assert row["acceleration_error"] == pytest.approx(np.abs(change).mean(), rel=1e-6)
+
+
+def test_accelerations_are_compared_at_the_walker_s_cadence(human_reference):
+    """At another cadence and stride the reference's joint rates are its memory's, step by step."""
+    env_id, params = "GaitNet/HumanoidImitation-v0", {"cadence": 1.3, "stride": 0.8}
+    found = evaluate_tracking(
+        idle(env_id=env_id, joints=50, params=params), reference=human_reference, clips=["human_12"], threads=1,
+        env_kwargs={"max_episode_steps": 8},
+    )  # fmt: skip
+    library = MotionLibrary(load_clips(human_reference), humanoid().joint_names, humanoid().control_rate)
+    env = make_env(env_id, threads=1, reference=human_reference, whole_clips=True, params=params)
+    env.reset(seed=0, options={"clip": 0, "frame": 0})
+    rates = [env.core.state.qvel[0, 6:]]
+    for _ in range(8):
+        env.step(np.zeros((1, 50)))
+        rates.append(env.core.state.qvel[0, 6:])
+    _, wanted = library.sample(np.zeros(9, int), 1.3 * np.arange(9) / library.fps)
+    change = np.diff(np.array(rates) - 1.3 * wanted[:, 6:], axis=0) / humanoid().dt
+    assert found["progress"] == 1.0
+    assert found["acceleration_error"] == pytest.approx(np.abs(change).mean(), rel=1e-6)
 
 
 def test_nothing_depends_on_what_is_simulated_together(stills, reference, monkeypatch):
