@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import onnx
 import torch
 import typer
 from gymnasium.vector import AutoresetMode
@@ -157,6 +158,16 @@ def write_onnx(module: nn.Module, path: Path, input_name: str, outputs: Sequence
             external_data=False,
             verbose=False,
         )
+    onnx.save(without_traces(onnx.load(path)), path)
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the exporter's notes on each node, which name files of the machine that it ran on."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
 
 
 @contextlib.contextmanager

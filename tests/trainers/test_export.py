@@ -58,6 +58,11 @@ def spoil(bundle: Path, change) -> None:
 # -- what is written -----------------------------------------------------------------------------------
 
 
+def test_a_network_names_no_files_of_the_machine(bundle):
+    for file in bundle.glob("*.onnx"):
+        assert b".py" not in file.read_bytes()
+
+
 def test_the_bundle_acts_as_the_trained_policy(run, bundle):
     policy, normalize, _ = load_policy(run)
     loaded = load_bundle(bundle)
