@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from gait_envs.models.robot import Robot
-from gait_envs.parameters import Parameters
-from gait_envs.physics import Physics, State
-from gait_envs.randomize import Randomizer
+from gait_envs.simulation.batch import Physics, State
+from gait_envs.simulation.parameters import Parameters
+from gait_envs.simulation.randomize import Randomizer
 from gait_envs.tasks.walk import WalkMemory, WalkTask
 
 Info = dict[str, Any]

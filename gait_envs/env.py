@@ -13,10 +13,10 @@ from gymnasium import spaces
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
-from gait_envs.muscle_physics import MuscleState
-from gait_envs.parameters import ParamSpace
-from gait_envs.physics import State
 from gait_envs.render import Offscreen, Window
+from gait_envs.simulation.batch import State
+from gait_envs.simulation.muscles import MuscleState
+from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.config import (
     Actuation,
     HumanoidTrackConfig,

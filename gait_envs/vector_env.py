@@ -14,8 +14,8 @@ from gymnasium.vector.utils import batch_space
 from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.env import RENDER_MODES, activations, make_spaces, make_task
-from gait_envs.parameters import ParamSpace
 from gait_envs.render import Offscreen
+from gait_envs.simulation.parameters import ParamSpace
 
 
 class GaitVectorEnv(VectorEnv):

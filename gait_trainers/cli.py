@@ -13,8 +13,8 @@ import typer
 
 from gait_envs.cli import lazy_group, run
 from gait_envs.tasks.config import TrackConfig
-from gait_trainers.config import ConfigError, env_options, load_config, parse_assignment, preset_names
-from gait_trainers.options import ReferenceOption
+from gait_trainers.commands.options import ReferenceOption
+from gait_trainers.config.schema import ConfigError, env_options, load_config, parse_assignment, preset_names
 
 IMITATION = "GaitNet/WildRobotImitation-v0"
 MUSCLES = "GaitNet/MuscleHumanoidImitation-v0"
@@ -23,13 +23,22 @@ IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid", MUSCLES: "imitate
 # Commands that live in their own module; the text is for the list of commands.
 ELSEWHERE = {
     "evaluate": (
-        "gait_trainers.evaluate:command",
+        "gait_trainers.evaluation.walking:command",
         "Measure how well a policy walks, command by command, or follows clips.",
     ),
-    "gait": ("gait_trainers.gait:command", "Analyse a human body's gait against published curves, as a clinic would."),
-    "record": ("gait_trainers.record:command", "Have a policy follow clips, and keep what it did as new ones."),
-    "play": ("gait_trainers.play:command", "Watch a policy walk or follow a clip, in a window or as a video."),
-    "export": ("gait_trainers.export:command", "Write a policy bundle: policy.onnx, policy.json and checksums."),
+    "gait": (
+        "gait_trainers.commands.gait:command",
+        "Analyse a human body's gait against published curves, as a clinic would.",
+    ),
+    "record": (
+        "gait_trainers.evaluation.record:command",
+        "Have a policy follow clips, and keep what it did as new ones.",
+    ),
+    "play": ("gait_trainers.commands.play:command", "Watch a policy walk or follow a clip, in a window or as a video."),
+    "export": (
+        "gait_trainers.policies.export:command",
+        "Write a policy bundle: policy.onnx, policy.json and checksums.",
+    ),
 }
 
 
@@ -202,7 +211,7 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
             )
 
     # torch and Stable-Baselines3 take seconds to import; --help and wrong options should not wait for them.
-    from gait_trainers import train as trainer
+    from gait_trainers.rl import train as trainer
 
     if given.resume is not None:
         if given.total_steps is not None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from gait_envs.assets import asset_path
-from gait_trainers.config import TrainConfig, load_config
-from gait_trainers.evaluate import evaluate, load_policy, print_table
-from gait_trainers.play import make_video
-from gait_trainers.report import write_report
-from gait_trainers.train import train
+from gait_trainers.commands.play import make_video
+from gait_trainers.config.schema import TrainConfig, load_config
+from gait_trainers.evaluation.walking import evaluate, load_policy, print_table
+from gait_trainers.reports.training import write_report
+from gait_trainers.rl.train import train
 
 BUNDLED = "policies/wildrobot_walk"
 COMMAND = (0.4, 0.0, 0.0)  # m/s, m/s, rad/s

@@ -146,9 +146,9 @@ def time_processes(env: Any, actions: np.ndarray) -> float:
 
 def time_training(iterations: int) -> dict[str, float]:
     """Steps a second of whole training iterations (collect, discriminator, update), without the first ones."""
-    from gait_trainers.config import load_config
-    from gait_trainers.progress import read_metrics
-    from gait_trainers.train import train
+    from gait_trainers.config.schema import load_config
+    from gait_trainers.rl.train import train
+    from gait_trainers.runs.loggers import read_metrics
 
     with tempfile.TemporaryDirectory() as folder:
         overrides = {"run.out": folder, "run.name": "bench", "run.iterations": iterations, "run.tensorboard": False}

@@ -30,14 +30,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from gait_envs.motion.body import load_body
-from gait_envs.motion.clip import Clip
-from gait_envs.motion.folder import Recipe, retarget_file
-from gait_envs.motion.importers import read_capture
-from gait_envs.motion.jobs import Job, find_captures
-from gait_envs.motion.library import MotionLibrary
-from gait_envs.motion.packing import pack
-from gait_envs.motion.skeleton import MotionError
+from gait_envs.mocap.capture import MotionError
+from gait_envs.mocap.formats import read_capture
+from gait_envs.mocap.jobs import Job, find_captures
+from gait_envs.mocap.retarget.folder import Recipe, retarget_file
+from gait_envs.mocap.retarget.target_body import load_body
+from gait_envs.reference.clip import Clip
+from gait_envs.reference.library import MotionLibrary
+from gait_envs.reference.packing import pack
 
 TURNS = 5
 
@@ -130,8 +130,8 @@ RESIDENT, REFRESHES, GROWTH = 32, 60, 10
 PEAK = """
 import sys
 import numpy as np
-from gait_envs.motion.library import MotionLibrary, open_clips
-from gait_envs.motion.streaming import StreamingLibrary
+from gait_envs.reference.library import MotionLibrary, open_clips
+from gait_envs.reference.streaming import StreamingLibrary
 
 kind, folder, batch, resident, refreshes = *sys.argv[1:3], *map(int, sys.argv[3:])
 clips, rng, library = open_clips(folder), np.random.default_rng(0), None
@@ -226,10 +226,10 @@ CONVERT = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from gait_envs.motion.convert import Cleaning, convert
-from gait_envs.motion.importers import open_capture
-from gait_envs.motion.importers.capture_file import write_capture
-from gait_envs.motion.skeleton import Capture, Skeleton
+from gait_envs.mocap.cleaning.convert import Cleaning, convert
+from gait_envs.mocap.formats import open_capture
+from gait_envs.mocap.formats.capture_file import write_capture
+from gait_envs.mocap.capture import Capture, Skeleton
 
 frames, joints, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 skeleton = Skeleton(tuple(f"joint{i}" for i in range(joints)), np.arange(-1, joints - 1), np.full((joints, 3), 0.1))

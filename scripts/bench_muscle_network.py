@@ -21,10 +21,10 @@ import numpy as np
 from gait_envs.control.muscle import TorqueMap
 from gait_envs.control.muscle_control import make_muscle_controller
 from gait_envs.core import Core
-from gait_envs.muscle_physics import MusclePhysics, Refresh
-from gait_trainers.evaluate import load_policy
-from gait_trainers.muscle.tuples import best_activations, fit, gather, split_rows
-from gait_trainers.tracking import open_reference, plan_whole, spread_phases
+from gait_envs.simulation.muscles import MusclePhysics, Refresh
+from gait_trainers.evaluation.tracking import open_reference, plan_whole, spread_phases
+from gait_trainers.evaluation.walking import load_policy
+from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, split_rows
 
 PHASES = 4  # episodes a clip
 STEPS = 120  # control steps, 4 s

@@ -31,10 +31,10 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.motion.convert import Cleaning, convert
-from gait_envs.motion.importers import FORMATS, open_capture, open_with_gaps
-from gait_envs.motion.jobs import naming
-from gait_envs.motion.skeleton import Capture, MotionError
+from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.mocap.cleaning.convert import Cleaning, convert
+from gait_envs.mocap.formats import FORMATS, open_capture, open_with_gaps
+from gait_envs.mocap.jobs import naming
 
 INPUTS = 100_000
 LIMIT = 1.0  # s an input

@@ -31,13 +31,13 @@ from gait_envs.assets import asset_path
 from gait_envs.core import Core
 from gait_envs.env import make_task
 from gait_envs.layout import Layout
+from gait_envs.mocap.retarget.target_body import load_body
 from gait_envs.models.robot import Robot, humanoid, wildrobot
-from gait_envs.motion.body import load_body
-from gait_envs.motion.clip import Clip, load_clip, save_clip
-from gait_envs.motion.features import AMP_LAYOUT, amp_layout
-from gait_envs.motion.human_gait import angle_errors
-from gait_envs.motion.library import EMBEDDED
-from gait_envs.physics import MAX_SPEED
+from gait_envs.reference.amp_features import AMP_LAYOUT, amp_layout
+from gait_envs.reference.clip import Clip, load_clip, save_clip
+from gait_envs.reference.library import EMBEDDED
+from gait_envs.simulation.batch import MAX_SPEED
+from gait_envs.synthesis.fitted_walk import angle_errors
 from gait_envs.tasks.config import (
     DEFAULT_REWARD,
     HUMANOID_REWARD,
@@ -52,7 +52,7 @@ from gait_envs.tasks.config import (
 from gait_envs.tasks.layouts import observation_layout
 from gait_envs.tasks.track import TrackTask
 from gait_envs.tasks.walk import WalkTask
-from gait_trainers import config as training
+from gait_trainers.config import schema as training
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -324,7 +324,7 @@ def human_walk_table() -> str:
 
 def preset(name: str) -> dict[str, Any]:
     """A preset's own values as a tree."""
-    file = resources.files("gait_trainers") / "presets" / f"{name}.yaml"
+    file = resources.files("gait_trainers.config") / "presets" / f"{name}.yaml"
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 

@@ -16,13 +16,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from gait_envs.biomechanics.clinical_angles import spreads, wanted_angles
+from gait_envs.biomechanics.published_gait import figures_at
 from gait_envs.files import replacing
-from gait_envs.motion.body import Body, load_body
-from gait_envs.motion.clip import Clip, save_clip
-from gait_envs.motion.human_angles import spreads, wanted_angles
-from gait_envs.motion.human_figures import figures_at
-from gait_envs.motion.human_gait import SPEEDS, human_walk
+from gait_envs.mocap.retarget.target_body import Body, load_body
+from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.render import Offscreen
+from gait_envs.synthesis.fitted_walk import SPEEDS, human_walk
 
 SHOWN = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
 DRAWN = (0.6, 1.2, 1.6)  # m/s, rows of the picture

@@ -2,7 +2,7 @@
 
     python scripts/make_motions.py --work runs/motions --out assets/motions/wildrobot_walk
 
-Draws one looping clip a speed (`gait_envs.motion.gait`), trains a tracker on all of them (`gait-train
+Draws one looping clip a speed (`gait_envs.synthesis.procedural_walk`), trains a tracker on all of them (`gait-train
 imitate`), records it with and without exploration noise, and keeps the recordings that stay closest
 (`gait-train record`). A recording carries its contact forces, and it is followable by construction. Leaves
 `metrics.json` beside the clips and a picture; a second run with the same `--work` reuses the tracker.
@@ -21,13 +21,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from gait_envs.models.robot import Robot, wildrobot
-from gait_envs.motion.clip import Clip, save_clip
-from gait_envs.motion.gait import natural_gait, walk_clip
-from gait_trainers.bundle import Policy
-from gait_trainers.config import load_config
-from gait_trainers.evaluate import load_policy
-from gait_trainers.record import Recorded, record_clips, write_recordings
-from gait_trainers.train import resume, train
+from gait_envs.reference.clip import Clip, save_clip
+from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
+from gait_trainers.config.schema import load_config
+from gait_trainers.evaluation.record import Recorded, record_clips, write_recordings
+from gait_trainers.evaluation.walking import load_policy
+from gait_trainers.policies.bundle import Policy
+from gait_trainers.rl.train import resume, train
 
 SPEEDS = np.round(np.arange(0.2, 0.81, 0.1), 2)  # m/s; beyond, these servos cannot follow the drawing
 TRIES = 16  # episodes a speed and mode

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gait_envs.models.robot import humanoid, wildrobot
-from gait_envs.motion.clip import Clip, save_clip, velocities
-from gait_envs.motion.gait import natural_gait, walk_clip
-from gait_envs.physics import Physics
+from gait_envs.reference.clip import Clip, save_clip, velocities
+from gait_envs.simulation.batch import Physics
+from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 

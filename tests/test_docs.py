@@ -15,7 +15,7 @@ import typer
 
 from gait_envs.tasks.config import TrackConfig
 from gait_trainers.cli import app
-from gait_trainers.config import TrainConfig, nest, parse_assignment, preset_names, validate
+from gait_trainers.config.schema import TrainConfig, nest, parse_assignment, preset_names, validate
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "assets" / "SOURCES.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -95,7 +95,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @each_page
 def test_shown_commands_exist(page: Path) -> None:
     pytest.importorskip("mink")
-    from gait_envs.motion.cli import app as data_app
+    from gait_envs.mocap.cli import app as data_app
 
     for program, group in (
         ("gait-train", typer.main.get_command(app)),

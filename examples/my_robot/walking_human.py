@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gait_envs.motion.skeleton import Skeleton, SkeletonMotion
-from gait_envs.motion.write_bvh import write_bvh
+from gait_envs.mocap.capture import Skeleton, SkeletonMotion
+from gait_envs.mocap.formats.bvh_writer import write_bvh
 from gait_envs.rotations import quat_from_rotvec, quat_mul
 
 THIGH, SHANK, ANKLE_HEIGHT = 42.0, 40.0, 8.0  # cm

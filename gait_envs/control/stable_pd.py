@@ -18,7 +18,7 @@ stable while 3 h² kp < 4 I + 2 h kd. That takes f to be known. With contacts it
 last step's are at hand (`qfrc_constraint`); left out, (2) takes a standing leg for one that swings free, and (3) gives
 way by h kd times an acceleration that the floor prevents.
 
-The same law without this module's work, by MuJoCo alone, is in `gait_envs.models.servo`.
+The same law without this module's work, by MuJoCo alone, is in `gait_envs.models.servos`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gait_envs.control.sparse import dense
-from gait_envs.models.servo import joint_gains
+from gait_envs.models.servos import joint_gains
 from gait_envs.rotations import Array, array_namespace
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from gait_envs.assets import asset_path
 from gait_envs.models.muscles import Muscles, find_muscles
 from gait_envs.models.segments import Segments, find_segments, stretched_body_pos
-from gait_envs.models.servo import use_stable_pd_servos
+from gait_envs.models.servos import use_stable_pd_servos
 from gait_envs.models.traits import TRAITS, Traits
 
 FEET = ("left", "right")
@@ -184,7 +184,7 @@ def _give_servos(
     Returns every joint's kp, (nu,) N·m/rad, and kd / kp, (nu,) s.
 
     The motors' limits stay readable in `actuator_forcerange`, as the joints' strength, and are not enforced: they would
-    cut the force at the start of a physics step, not the one that acts over it (see `gait_envs.models.servo`).
+    cut the force at the start of a physics step, not the one that acts over it (see `gait_envs.models.servos`).
     """
     assert traits.gains is not None
     gains = np.array([traits.gains[name.removeprefix("left_").removeprefix("right_")] for name in names])

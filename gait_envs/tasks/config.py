@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gait_envs.motion.library import EMBEDDED, EMBEDDED_SETS
+from gait_envs.reference.library import EMBEDDED, EMBEDDED_SETS
+from gait_envs.simulation.randomize import RandomizeConfig
 
 T = TypeVar("T")
 
@@ -57,29 +58,6 @@ ACTION_BASES = ("reference", "home")
 
 
 @dataclass(frozen=True)
-class RandomizeConfig:
-    """Ranges drawn anew for each episode; the switch that turns all of them on is `enabled`."""
-
-    enabled: bool = False
-    mass: tuple[float, float] = (0.9, 1.1)  # factor on every body's mass and inertia
-    friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
-    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own; on a muscle's forces
-    latency: tuple[int, int] = (0, 1)  # control steps (20 ms at 50 Hz) between an action and its effect
-    push_interval: float = 4.0  # s between shoves; 0 turns them off
-    push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
-
-    def __post_init__(self) -> None:
-        for key in ("mass", "friction", "servo_gain", "latency"):
-            low, high = getattr(self, key)
-            least = 0 if key == "latency" else 1e-3
-            if not least <= low <= high:
-                raise ValueError(f"randomize.{key} is {(low, high)}, expected {least} <= low <= high")
-        for key in ("push_interval", "push_speed"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"randomize.{key} is {getattr(self, key)}, allowed is 0 or more")
-
-
-@dataclass(frozen=True)
 class TaskConfig:
     """What walking to a command and following a clip have in common."""
 
@@ -96,7 +74,7 @@ class TaskConfig:
     reset_noise: float = 0.05  # rad and, ten times it, rad/s about the home pose, of episodes that start in it
     reference: str | tuple[str, ...] | None = None  # clips to start from: a set's name, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
-    randomize: RandomizeConfig = RandomizeConfig()  # a bool or a mapping of its keys is turned into one
+    randomize: RandomizeConfig = field(default_factory=RandomizeConfig)  # or a bool, or a mapping of its keys
 
     def __post_init__(self) -> None:
         set_ = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731 - frozen dataclass

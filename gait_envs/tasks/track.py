@@ -12,13 +12,13 @@ import numpy as np
 from gait_envs.control.position import servo_target
 from gait_envs.layout import Layout
 from gait_envs.models.robot import Robot
-from gait_envs.motion.library import MotionLibrary
-from gait_envs.physics import State
+from gait_envs.reference.library import MotionLibrary
 from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_rotate, quat_to_rotvec, yaw_quat
+from gait_envs.simulation.batch import State
 from gait_envs.tasks import terms
-from gait_envs.tasks.clips import clip_bodies, clip_commands
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.layouts import FUTURE_ROWS, observation_layout, reference_rows
+from gait_envs.tasks.reference_tables import clip_bodies, clip_commands
 from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, numbers_option
 
 # Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components; the joints' are options.
@@ -35,7 +35,7 @@ class TrackMemory(WalkMemory):
     reference_qpos: np.ndarray  # (n, nq) that frame, in this world
     reference_qvel: np.ndarray  # (n, nv)
     between: np.ndarray  # (n,) frames beyond `frame`, below 1; other than 0 only at a cadence of its own
-    walker: np.ndarray  # (n, 2 + segments) stride, cadence and the segments' scales: see `gait_envs.parameters`
+    walker: np.ndarray  # (n, 2 + segments) stride, cadence and the segments' scales: see `simulation.parameters`
     error: np.ndarray  # (n, bodies, 3) m, of the bodies' origins, world
     velocity_error: np.ndarray  # (n,) m/s, mean over the bodies
 

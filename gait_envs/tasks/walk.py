@@ -13,12 +13,12 @@ from gait_envs.assets import asset_path
 from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.control.position import action_holding, low_pass, servo_target
 from gait_envs.models.robot import Robot
-from gait_envs.motion.features import amp_features, amp_layout
-from gait_envs.motion.library import MotionLibrary, load_clips
-from gait_envs.muscle_physics import MusclePhysics, MuscleState
-from gait_envs.parameters import ParamSpace
-from gait_envs.physics import Physics, State
+from gait_envs.reference.amp_features import amp_features, amp_layout
+from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
+from gait_envs.simulation.batch import Physics, State
+from gait_envs.simulation.muscles import MusclePhysics, MuscleState
+from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import Actuation, TaskConfig, WalkConfig
 from gait_envs.tasks.layouts import acting_muscles, action_names, held_actions, observation_layout

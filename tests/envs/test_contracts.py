@@ -20,8 +20,8 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from gait_envs import EPISODE_STEPS, IDS
-from gait_envs.motion.clip import save_clip
-from gait_envs.motion.library import load_clips
+from gait_envs.reference.clip import save_clip
+from gait_envs.reference.library import load_clips
 from gait_envs.vector_env import GaitVectorEnv
 
 INFO_KEYS = {

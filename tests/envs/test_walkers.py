@@ -14,8 +14,8 @@ import pytest
 
 from gait_envs import IDS
 from gait_envs.models.robot import humanoid
-from gait_envs.motion.clip import save_clip
-from gait_envs.motion.library import load_clips
+from gait_envs.reference.clip import save_clip
+from gait_envs.reference.library import load_clips
 from gait_envs.tasks.track import TrackMemory, TrackTask
 from gait_envs.vector_env import GaitVectorEnv
 

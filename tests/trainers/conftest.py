@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gait_envs.models.robot import wildrobot
-from gait_envs.motion.clip import Clip, save_clip, velocities
+from gait_envs.reference.clip import Clip, save_clip, velocities
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,33 @@
+"""When a robot's soles stand in a clip that does not say so, such as one that was edited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gait_envs.mocap.cleaning.signal import debounce, derivative
+from gait_envs.mocap.quality import Poses, carry, robot_poses
+from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.reference.clip import Clip
+
+# A box of a sole stands while it is lower and slower than this, in leg lengths and leg lengths a second.
+_LOW, _SLOW = 0.02, 0.5
+_SHORTEST = 0.06  # s, briefer contacts and gaps are noise
+
+
+def standing(poses: Poses, fps: float, body: Body) -> np.ndarray:
+    """Which boxes of the soles stand on the floor at z = 0: (T, contacts) bool."""
+    low = poses.corners[..., 2].min(axis=2) < _LOW * body.leg_length
+    slow = np.linalg.norm(derivative(poses.patches, fps), axis=-1) < _SLOW * body.leg_length
+    return np.stack([debounce(mask, round(_SHORTEST * fps)) for mask in (low & slow).T], axis=1)
+
+
+def with_contacts(clip: Clip, body: Body) -> Clip:
+    """The clip with the forces under its soles: its own, or else, torques too, estimated as retargeting does."""
+    if clip.contacts is not None:
+        return clip
+    contact = standing(robot_poses(clip.qpos, body), clip.fps, body)
+    load = carry(clip.qpos, clip.fps, contact, body)
+    meta = clip.meta | {"contacts": "estimated by inverse dynamics"}
+    return replace(clip, contacts=load.contact_force, torque=load.torque, meta=meta)

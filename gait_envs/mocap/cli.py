@@ -1,0 +1,45 @@
+"""`gait-data`: captured motion in, clips for our bodies out. Each command has a file in `commands/`."""
+
+from __future__ import annotations
+
+import sys
+
+try:
+    import typer
+
+    from gait_envs.cli import lazy_group, run
+except ModuleNotFoundError as error:
+    sys.exit(f"gait-data needs {error.name}; install it with: pip install 'gaitnet[data]'")
+
+_FOLDER = "gait_envs.mocap.commands"
+COMMANDS = {
+    "import": (f"{_FOLDER}.import_:import_command", "Convert captures: gaps filled, in metres, z up."),
+    "retarget": (f"{_FOLDER}.retarget:retarget_command", "Put captured motion on a robot, as clips."),
+    "inspect": (f"{_FOLDER}.inspect:inspect_command", "Print what a clip, or a set of clips, holds."),
+    "view": (f"{_FOLDER}.view:view_command", "Play a clip on its robot, in a window or as a video."),
+    "export": (f"{_FOLDER}.export:export_command", "Write motions as BVH, and such BVH as clips again."),
+    "split": (f"{_FOLDER}.split:split_command", "Split clips into parts, such as for training and for tests."),
+    "pack": (f"{_FOLDER}.pack:pack_command", "Pack clips into one set that is mapped, not read."),
+}
+
+app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def describe() -> None:
+    """Read motion capture, put it on a robot, and look at, split, pack and export the clips."""
+
+
+def main() -> None:
+    """Console entry point: a fault in the data is one line on stderr and exit status 2."""
+    run(app, "gait-data", "data", _fail)
+
+
+def _fail(text: str) -> None:
+    from gait_envs.mocap.commands.printing import fail  # imports rich and numpy; wanted only now
+
+    fail(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""What the commands that read captures, `import` and `retarget`, take and say alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gait_envs.mocap.commands.printing import warn
+from gait_envs.mocap.formats import FORMATS, known_formats
+from gait_envs.mocap.jobs import Job, find_captures, with_origins
+from gait_envs.mocap.provenance import read_table
+from gait_envs.mocap.retarget.joint_names import ROLES
+from gait_envs.mocap.retarget.retarget_config import read_yaml
+from gait_envs.reference.licenses import UNKNOWN
+from gait_envs.reference.packed import some
+
+Captures = Annotated[
+    list[Path], typer.Argument(metavar="FILE_OR_FOLDER...", help=f"captures, or folders of them: {known_formats()}")
+]
+Format = Annotated[
+    str | None, typer.Option(help=f"of the captures: {', '.join(FORMATS)}; default: by suffix and content")
+]
+CapturedFps = Annotated[
+    float | None, typer.Option(help="captured frames a second; default: the file's, 120 for an .amc without any")
+]
+Asf = Annotated[Path | None, typer.Option(help="skeleton of the .amc files; default: the one beside each")]
+Unit = Annotated[str | None, typer.Option(help="mm, cm, inch, m, cmu, or metres a unit; default: detected")]
+Up = Annotated[str | None, typer.Option(help="vertical axis, such as y or -z; default: detected")]
+JointMap = Annotated[
+    Path | None, typer.Option("--map", help=f"YAML of role: joint, for unusual names; roles: {', '.join(ROLES)}")
+]
+LowPass = Annotated[
+    float | None, typer.Option(help="Hz; 6 to 10 are common. 4th order Butterworth, zero phase; default: none")
+]
+Repair = Annotated[bool, typer.Option(help="fill short gaps, turn flipped joints back")]
+LongestGap = Annotated[float, typer.Option(help="s; longer gaps are an error")]
+Source = Annotated[str | None, typer.Option(help="where the captures come from; kept with what is made of them")]
+License = Annotated[str | None, typer.Option(help="the captures' licence; kept likewise")]
+Subject = Annotated[str | None, typer.Option(help="who moves; kept likewise")]
+Activity = Annotated[str | None, typer.Option(help="what they do; kept likewise")]
+Table = Annotated[Path | None, typer.Option(help="CSV of these a capture: file, source, license, subject, activity")]
+AcceptLicense = Annotated[
+    bool, typer.Option("--accept-license", help="let several licences lie together in one folder")
+]
+
+
+def read_map(path: Path | None) -> Mapping[str, str] | None:
+    """A joint map, role to joint."""
+    return None if path is None else {str(role): str(joint) for role, joint in read_yaml(path).items()}
+
+
+def find_jobs(
+    captures: Sequence[Path], out: Path | None, told: Mapping[str, str | None], table: Path | None
+) -> tuple[list[Job], list[Path]]:
+    """The captures with all that is known of them, and the files passed over outside the output folder.
+
+    Says which rows of the table are of none of the captures.
+    """
+    rows = None if table is None else read_table(table)
+    jobs, passed = find_captures(captures)
+    unused = rows.unused(job.capture for job in jobs) if rows else []
+    if unused:
+        warn(f"{table}: no capture here for {_count(len(unused), 'row')}: {some(unused, 8)}")
+    if out is not None:
+        passed = [path for path in passed if out.resolve() not in path.resolve().parents and path != table]
+    return with_origins(jobs, told, rows), passed
+
+
+def warn_passed(passed: Sequence[Path]) -> None:
+    """Say which files were passed over."""
+    if passed:
+        names = some([path.name for path in passed], 8)
+        warn(f"passed over, as nothing in them is a capture: {names}")
+
+
+def warn_unknown(origins: Sequence[Mapping[str, str]]) -> None:
+    """Say once for source and for licence of how many captures they are unknown."""
+    for key in ("source", "license"):
+        unknown = sum(origin.get(key, UNKNOWN) == UNKNOWN for origin in origins)
+        if unknown:
+            warn(f"the {key} of {_count(unknown, 'capture')} is unknown; say it with --{key} or --table")
+
+
+def warn_notes(notes: Mapping[str, Sequence[str]]) -> None:
+    """Notes of many captures, each once with the first capture that it is of: name -> its notes."""
+    of: dict[str, list[str]] = {}
+    for name, texts in notes.items():
+        for text in texts:
+            of.setdefault(text, []).append(name)
+    for text, names in of.items():
+        warn(f"{some(names, 1)}: {text}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

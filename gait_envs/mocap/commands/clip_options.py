@@ -1,0 +1,40 @@
+"""What the commands take for clips: all that a training takes for its reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gait_envs.mocap.retarget.target_body import Body, load_body
+from gait_envs.reference.clip import Clip, check_fits
+from gait_envs.reference.packed import HEADER, PackedClips
+from gait_envs.reference.sources import LazyClips, open_clips
+from gait_envs.reference.split import read_part
+
+SOURCES = "a clip, a folder of them, a packed set, an embedded set, or a part such as split.json#train"
+
+
+def find_set(source: str) -> tuple[Path, PackedClips | LazyClips] | None:
+    """The folder and the clips of a packed set, a part of a split or an embedded set; None: a path of another kind."""
+    file, part_of, part = source.partition("#")
+    path = Path(source)
+    if part_of and file.endswith(".json") and Path(file).is_file():
+        folder = read_part(Path(file), part)[0]
+    elif (path / HEADER).is_file() or not (path.exists() or path.suffix):
+        folder = path
+    else:
+        return None
+    return folder, open_clips(source)
+
+
+def choose_clip(source: str, name: str | None, robot: str | None) -> tuple[Clip, Body]:
+    """A clip of any source, by default its first, and the robot that it is for, by default the one it names."""
+    clips = open_clips(source)
+    clip = clips[0] if name is None else clips.select([name])[0]
+    return clip, body_of(clip, robot)
+
+
+def body_of(clip: Clip, robot: str | None) -> Body:
+    """The robot that a clip is for, by default the one it names; a `ClipError` if their joints differ."""
+    body = load_body(robot or clip.model)
+    check_fits(clip, body.joint_names)
+    return body

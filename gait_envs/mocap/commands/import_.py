@@ -1,0 +1,108 @@
+"""`gait-data import`: captures of any format, cleaned, in metres and z up, in one format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from gait_envs.mocap.capture import MotionError
+from gait_envs.mocap.cleaning.convert import Cleaning
+from gait_envs.mocap.cleaning.repair import LONGEST
+from gait_envs.mocap.commands import capture_options as options
+from gait_envs.mocap.commands.printing import err_console, say
+from gait_envs.mocap.formats import FORMATS
+from gait_envs.mocap.importing import TARGETS, Imported, Plan, check_folder, import_files
+from gait_envs.mocap.jobs import Job, Reading
+
+
+def import_command(
+    captures: options.Captures,
+    out: Annotated[Path, typer.Option(help="the folder to write to")],
+    to: Annotated[str, typer.Option(help="npz, our own capture file, or bvh")] = "npz",
+    format: options.Format = None,
+    captured_fps: options.CapturedFps = None,
+    asf: options.Asf = None,
+    joint_map: options.JointMap = None,
+    fps: Annotated[float | None, typer.Option(help="frames a second to write; default: as captured")] = None,
+    low_pass: options.LowPass = None,
+    repair: options.Repair = True,
+    longest_gap: options.LongestGap = LONGEST,
+    unit: options.Unit = None,
+    up: options.Up = None,
+    source: options.Source = None,
+    license: options.License = None,
+    subject: options.Subject = None,
+    activity: options.Activity = None,
+    table: options.Table = None,
+    accept_license: options.AcceptLicense = False,
+) -> None:
+    """Convert captures: gaps filled, at a constant rate, in metres, z up, with their history.
+
+    Can be stopped and run again: what is there already, from the same options, is kept. The exit status is 1
+    if a capture failed; the others are converted all the same.
+    """
+    cleaning = Cleaning(fps, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map))
+    plan = Plan(cleaning, to, Reading(format, captured_fps, None if asf is None else str(asf)))
+    if out.suffix.lower() in [f".{target}" for target in TARGETS] or out.is_file():
+        raise MotionError(f"--out {out}: expected a folder")
+    told = {"source": source, "license": license, "subject": subject, "activity": activity}
+    jobs, passed = options.find_jobs(captures, out, told, table)
+    jobs = _wanted(jobs, captures, out, format)
+    check_folder(jobs, plan, out, accept_license)
+    results = []
+    with Progress(console=err_console, transient=True) as progress:
+        for result in progress.track(import_files(jobs, plan, out), total=len(jobs), description="importing"):
+            _print(result)
+            notes = result.capture.notes if result.capture else ()
+            results.append((replace(result, capture=None), notes))  # its frames are written
+    options.warn_notes({result.job.shown: notes for result, notes in results})
+    options.warn_unknown([result.job.origin for result, _ in results if result.path])
+    options.warn_passed(passed)
+    _print_end([result for result, _ in results])
+    if any(result.path is None for result, _ in results):
+        raise typer.Exit(1)
+
+
+def _wanted(jobs: Sequence[Job], captures: Sequence[Path], out: Path, format: str | None) -> list[Job]:
+    """The captures to import: not what lies in the output folder, in folders only what has the wanted format's name."""
+    given = {path.resolve() for path in captures}
+    suffixes = FORMATS[format].suffixes if format in FORMATS else None
+    mine = [
+        job for job in jobs
+        if job.capture in given
+        or (out.resolve() not in job.capture.parents and (suffixes is None or job.capture.suffix.lower() in suffixes))
+    ]  # fmt: skip
+    if not mine:
+        raise MotionError(f"{', '.join(map(str, captures))}: nothing to import")
+    return mine
+
+
+def _print(result: Imported) -> None:
+    if result.kept:
+        say(f"kept     {result.path}")
+    if result.capture is None or result.seen is None:
+        return
+    capture, seen = result.capture, result.seen
+    stature = "not seen" if seen.stature is None else f"{seen.stature:.2f} m"
+    say(
+        f"written  {result.path}: {result.format}, {len(capture.skeleton.names)} joints, {capture.frames} frames at "
+        f"{capture.fps:g} Hz, {(capture.frames - 1) / capture.fps:.2f} s; unit {seen.unit:.4g} m, up {seen.up}, "
+        f"stature {stature}"
+    )
+    for line in capture.history:
+        say(f"         {line}")
+
+
+def _print_end(results: Sequence[Imported]) -> None:
+    """How many there were, and what failed, last, where it is seen."""
+    failed = [result for result in results if result.path is None]
+    kept = sum(result.kept for result in results)
+    captures = "capture" if len(results) == 1 else "captures"
+    say(f"{len(results)} {captures}: {len(results) - kept - len(failed)} written, {kept} kept, {len(failed)} failed")
+    for result in failed:
+        say(f"failed   {result.error}", err_console, "red")

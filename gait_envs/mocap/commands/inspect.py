@@ -1,0 +1,92 @@
+"""`gait-data inspect`: what a clip, or a set of clips, holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gait_envs.biomechanics.contact_estimate import with_contacts
+from gait_envs.mocap.capture import MotionError
+from gait_envs.mocap.commands.clip_options import SOURCES, body_of, choose_clip
+from gait_envs.mocap.commands.printing import out_console, plain, print_set, print_summary, say
+from gait_envs.mocap.pages.clip_page import check_picture, write_page
+from gait_envs.mocap.pages.set_page import draw_set
+from gait_envs.mocap.quality import carry, faults, measure
+from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.reference.catalogue import Entry, entry_of, failures, read_entries
+from gait_envs.reference.clip import Clip, ClipError, load_clip
+from gait_envs.reference.packed import HEADER
+from gait_envs.reference.sources import open_clips
+
+
+def inspect_command(
+    source: Annotated[str, typer.Argument(metavar="CLIP_OR_SET", help=SOURCES)],
+    clip: Annotated[str | None, typer.Option(help="one clip of a set, by name")] = None,
+    robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
+    plot: Annotated[Path | None, typer.Option(help="also draw the page, to this file")] = None,
+) -> None:
+    """Print what a clip holds, measured on its robot; of a set, the figures of its clips."""
+    if plot is not None:
+        check_picture(plot)
+    if clip is None and not Path(source).is_file():
+        _inspect_set(source, robot, plot)
+    else:
+        _inspect_clip(*choose_clip(source, clip, robot), plot)
+
+
+def _inspect_set(source: str, robot: str | None, plot: Path | None) -> None:
+    entries = list(_entries(source, robot))
+    print_set(entries, source)
+    if plot is not None:
+        say(f"picture  {draw_set(plot, entries, Path(source).name)}")
+
+
+def _inspect_clip(clip: Clip, body: Body, plot: Path | None) -> None:
+    clip = with_contacts(clip, body)
+    quality = _measure(clip, body)
+    print_summary(clip, quality)
+    table = Table("joint", "least", "most", "lower limit", "upper limit", title="joints (rad)")
+    for i, name in enumerate(clip.joint_names):
+        angle = clip.qpos[:, 7 + i]
+        table.add_row(plain(name), *(f"{x:.3f}" for x in (angle.min(), angle.max(), body.lower[i], body.upper[i])))
+    out_console.print(table)
+    if plot is not None:
+        say(f"picture  {write_page(plot, clip, body, quality, faults(quality, body))}")
+
+
+def _entries(source: str, robot: str | None) -> Iterator[Entry]:
+    """The clips of a set with their figures: those they tell, or else measured now, but not judged."""
+    folder = Path(source)
+    if not folder.is_dir() or (folder / HEADER).is_file():
+        yield from (_measured(entry_of(clip), clip, robot) for clip in open_clips(source))
+        return
+    entries, refused = read_entries(folder), failures(folder)
+    if not entries and not refused:
+        raise MotionError(f"{folder}: holds no .npz clip")
+    for entry in entries:
+        yield _measured(entry, folder / entry.file, robot) if entry.file else entry
+    yield from refused
+
+
+def _measured(entry: Entry, clip: Clip | Path, robot: str | None) -> Entry:
+    if entry.quality is not None:
+        return entry
+    try:
+        clip = load_clip(clip) if isinstance(clip, Path) else clip
+        body = body_of(clip, robot)
+        return replace(entry, quality=_measure(with_contacts(clip, body), body))
+    except (ClipError, MotionError) as error:  # a clip that cannot be measured stops no other
+        return replace(entry, verdict="failed", faults=(str(error),), file="")
+
+
+def _measure(clip: Clip, body: Body) -> dict[str, float]:
+    """Figures of a clip as it is, beside those of its making that need its targets."""
+    assert clip.contacts is not None
+    contact = clip.contacts > 0
+    load = carry(clip.qpos, clip.fps, contact, body)
+    return clip.meta.get("quality", {}) | measure(clip.qpos, clip.fps, contact, load, body)

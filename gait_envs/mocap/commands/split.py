@@ -1,0 +1,63 @@
+"""`gait-data split`: which clips to train on, and which to keep from training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+from rich.table import Table
+
+from gait_envs.mocap.commands.printing import err_console, out_console, plain, say, warn
+from gait_envs.reference.clip import ClipError
+from gait_envs.reference.licenses import UNKNOWN
+from gait_envs.reference.sources import open_clips
+from gait_envs.reference.split import BY, group_of, save_split, split
+
+
+def split_command(
+    folder: Annotated[Path, typer.Argument(help="a folder of clips, or a packed set")],
+    by: Annotated[str, typer.Option(help=f"what must not lie in two parts: {', '.join(BY)}")] = "subject",
+    parts: Annotated[str, typer.Option(help="name=fraction, ...")] = "train=0.8,validation=0.1,test=0.1",
+    seed: Annotated[int, typer.Option(help="another seed, another split")] = 0,
+    out: Annotated[Path, typer.Option(help="the file to write")] = Path("split.json"),
+) -> None:
+    """Split clips into parts; a part is then a source of clips by itself, as in split.json#train."""
+    if not folder.exists():
+        raise ClipError(f"{folder}: no such folder")
+    fractions = _fractions(parts)
+    clips = open_clips(folder)
+    groups = {
+        name: group_of(name, clips.meta(i), by)
+        for i, name in enumerate(
+            track(clips.names, "reading", console=err_console, transient=True, disable=not err_console.is_terminal)
+        )
+    }
+    untold = [] if by == "clip" else [name for name, group in groups.items() if group == UNKNOWN]
+    if len(untold) == len(groups):
+        raise ClipError(f"{folder}: no clip says its {by}; split by clip, or write {by} into the clips' meta")
+    if untold:
+        warn(f"{len(untold)} of {len(groups)} clips do not say their {by}; they stay together as one group")
+    found = split(groups, fractions, seed)
+    table = Table("part", "clips", "of all", "groups")
+    for part, names in found.items():
+        share = f"{len(names) / len(groups):.0%}"
+        table.add_row(plain(part), str(len(names)), share, str(len({groups[name] for name in names})))
+    out_console.print(table)
+    say(f"split    {save_split(out, folder, by, seed, found)}")
+
+
+def _fractions(text: str) -> dict[str, float]:
+    """`train=0.8,test=0.2` as a table."""
+    fractions: dict[str, float] = {}
+    for item in text.split(","):
+        name, _, fraction = (word.strip() for word in item.partition("="))
+        try:
+            value = float(fraction)
+        except ValueError:
+            raise ClipError(f"--parts {text}: {item.strip()!r} is not of the form name=fraction") from None
+        if not name or name in fractions:
+            raise ClipError(f"--parts {text}: a part needs a name of its own")
+        fractions[name] = value
+    return fractions

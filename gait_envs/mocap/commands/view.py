@@ -1,0 +1,100 @@
+"""`gait-data view`: a clip on its body, in a window or as a video or a strip of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib.image
+import numpy as np
+import typer
+
+from gait_envs.files import replacing
+from gait_envs.mocap.capture import MotionError
+from gait_envs.mocap.commands.clip_options import SOURCES, choose_clip
+from gait_envs.mocap.commands.printing import say
+from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.reference.clip import Clip
+from gait_envs.render import HEADLESS, Offscreen, Window, write_mp4
+
+VIDEOS, STRIPS = (".mp4",), (".png", ".jpg")
+_PICTURES, _ROWS = 12, 2  # of a strip
+_MOST = 4096  # pixels; a model may draw fewer
+
+
+def view_command(
+    source: Annotated[str, typer.Argument(metavar="CLIP_OR_SET", help=SOURCES)],
+    clip: Annotated[str | None, typer.Option(help="which clip of a set, by name; default: its first")] = None,
+    robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="video.mp4, or strip.png: pictures side by side; default: a window")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="a camera of the model; default: track, if it has one")] = None,
+    width: Annotated[int, typer.Option(help="pixels of a picture")] = 480,
+    height: Annotated[int, typer.Option(help="pixels of a picture")] = 480,
+    slow: Annotated[float, typer.Option(help="times slower than it is, in the window and the video")] = 1.0,
+    start: Annotated[float, typer.Option(help="second to begin at")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="second to end at")] = None,
+) -> None:
+    """Play a clip on its robot."""
+    if out is not None and out.suffix.lower() not in (*VIDEOS, *STRIPS):
+        raise MotionError(f"--out {out}: a video ends in {VIDEOS[0]}, a strip of pictures in {' or '.join(STRIPS)}")
+    for option, pixels in (("width", width), ("height", height)):
+        if not 16 <= pixels <= _MOST:
+            raise MotionError(f"--{option} {pixels}: expected 16 to {_MOST} pixels")
+    if not 0.02 <= slow <= 50:
+        raise MotionError(f"--slow {slow:g}: expected 0.02 to 50")
+    found, body = choose_clip(source, clip, robot)
+    qpos = found.qpos[_span(found, start, end)]
+    if out is None:
+        _play(qpos, found.fps / slow, body)
+        return
+    if out.suffix.lower() in VIDEOS:
+        write_mp4(out, _pictures(qpos, body, camera, width, height), found.fps / slow)
+    else:
+        chosen = np.unique(np.linspace(0, len(qpos) - 1, _PICTURES).round().astype(int))
+        _write_strip(out, list(_pictures(qpos[chosen], body, camera, width, height)))
+    say(f"picture  {out}")
+
+
+def _span(clip: Clip, start: float, end: float | None) -> slice:
+    stop = clip.duration if end is None else end
+    if not 0 <= start < stop <= clip.duration + 1e-6:
+        raise MotionError(f"cannot show {start:g} s to {stop:g} s: the clip lasts {clip.duration:.3f} s")
+    return slice(round(start * clip.fps), round(stop * clip.fps) + 1)
+
+
+def _pictures(qpos: np.ndarray, body: Body, camera: str | None, width: int, height: int) -> Iterator[np.ndarray]:
+    """Pictures (height, width, 3) of the body in every pose."""
+    named = [body.model.camera(i).name for i in range(body.model.ncam)]
+    if camera is not None and camera not in named:
+        raise MotionError(f"no camera {camera!r}; the model has {', '.join(named) or 'none'}")
+    screen = Offscreen(body.model, width, height, camera or ("track" if "track" in named else None))
+    try:
+        for pose in qpos:
+            yield screen.frame(pose).copy()
+    finally:
+        screen.close()
+
+
+def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
+    """Pictures in rows, evenly through the clip, whole or not at all."""
+    columns = -(-len(frames) // _ROWS)
+    frames = frames + [np.full_like(frames[0], 255)] * (columns * _ROWS - len(frames))
+    rows = [np.concatenate(frames[i : i + columns], axis=1) for i in range(0, len(frames), columns)]
+    with replacing(path) as temporary:
+        matplotlib.image.imsave(temporary, np.concatenate(rows), format=path.suffix[1:].lower())
+
+
+def _play(qpos: np.ndarray, fps: float, body: Body) -> None:
+    """Over and over in a window at `fps`, until it is closed."""
+    if HEADLESS:
+        raise MotionError("no display to open a window on; write a file: --out video.mp4 or --out strip.png")
+    window = Window(body.model)
+    try:
+        while window.is_open:
+            for pose in qpos:
+                window.show(pose, dt=1.0 / fps)
+    finally:
+        window.close()

@@ -1,0 +1,121 @@
+"""Captures of any format to files of one: each by itself, resumable, nothing half-written.
+
+OUT/NAME.npz    our own capture file (`importers.capture_file`), which carries its provenance and history
+OUT/NAME.bvh    or a BVH, which cannot, and so has them beside it in NAME.json
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.mocap.cleaning.convert import Cleaning, Look, convert, look
+from gait_envs.mocap.formats import find_format
+from gait_envs.mocap.formats.bvh_writer import write_bvh
+from gait_envs.mocap.formats.capture_file import FORMAT_VERSION, write_capture
+from gait_envs.mocap.jobs import (
+    Job,
+    Reading,
+    carried_meta,
+    check_targets,
+    crash,
+    digest,
+    made_since,
+    naming,
+    open_job,
+)
+from gait_envs.mocap.provenance import meta_of, write_sidecar
+from gait_envs.reference.licenses import UNKNOWN, check_licenses
+
+TARGETS = ("npz", "bvh")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides how captures are imported."""
+
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    to: str = "npz"
+    reading: Reading = field(default_factory=Reading)
+
+    def __post_init__(self) -> None:
+        if self.to not in TARGETS:
+            raise MotionError(f"to {self.to!r}: expected one of {', '.join(TARGETS)}")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a capture."""
+
+    job: Job
+    path: Path | None = None  # None: it failed
+    error: str = ""
+    kept: bool = False  # an earlier run had made it
+    format: str = ""
+    seen: Look | None = None
+    capture: Capture | None = None  # the converted one
+
+
+def import_files(jobs: Sequence[Job], plan: Plan, out: Path) -> Iterator[Imported]:
+    """Import every capture that `out` does not hold yet; one that cannot be used stops no other.
+
+    A `MotionError` if one of the captures would be overwritten.
+    """
+    check_targets((job.capture, target) for job in jobs for target in _targets(job, plan, out))
+    for job in jobs:
+        path = out / f"{job.name}.{plan.to}"
+        try:
+            yield _kept(job, plan, path) or import_file(job, plan, path)
+        except (MotionError, OSError) as error:
+            yield Imported(job, error=str(error))
+        except Exception as error:  # a fault of ours must not cost the other captures
+            yield Imported(job, error=crash(job.capture, error))
+
+
+def _targets(job: Job, plan: Plan, out: Path) -> list[Path]:
+    path = out / f"{job.name}.{plan.to}"
+    return [path, path.with_suffix(".json")] if plan.to == "bvh" else [path]
+
+
+def import_file(job: Job, plan: Plan, path: Path) -> Imported:
+    """Read, clean and write one capture."""
+    format = plan.reading.format or find_format(job.capture).name
+    capture = open_job(job, replace(plan.reading, format=format), plan.cleaning.repair)
+    with naming(job.capture):
+        seen = look(capture, plan.cleaning)
+        out = convert(capture, plan.cleaning, seen)
+        out = replace(out, history=(*capture.history, f"imported from {format}: {job.shown}",
+                                    *out.history[len(capture.history) :]))  # fmt: skip
+        more = {"capture": job.shown, "plan": fingerprint(job, plan)}
+        if plan.to == "npz":
+            write_capture(path, out, more)
+        else:
+            write_bvh(path, out)
+            write_sidecar(path, meta_of(out) | more)
+    return Imported(job, path, format=format, seen=seen, capture=out)
+
+
+def fingerprint(job: Job, plan: Plan) -> str:
+    """Of all that decides the result but the capture's content."""
+    return digest(FORMAT_VERSION, asdict(plan), dict(job.origin))
+
+
+def check_folder(jobs: Sequence[Job], plan: Plan, out: Path, accepted: bool) -> None:
+    """Refuse before any work to write over a capture, or to put several licences together unless that was `accepted`.
+
+    What earlier runs left in `out` counts.
+    """
+    check_targets((job.capture, target) for job in jobs for target in _targets(job, plan, out))
+    made = {f"{job.name}.{plan.to}": job.origin.get("license", UNKNOWN) for job in jobs}
+    there = {path.name: carried_meta(path) for to in TARGETS for path in sorted(out.glob(f"*.{to}"))}
+    old = {name: meta["origin"].get("license", UNKNOWN) for name, meta in there.items() if "plan" in meta}
+    check_licenses(old | made, accepted)
+
+
+def _kept(job: Job, plan: Plan, path: Path) -> Imported | None:
+    """What an earlier run made of the capture, if by the same plan and after the capture last changed."""
+    if made_since(job, path) and carried_meta(path).get("plan") == fingerprint(job, plan):
+        return Imported(job, path, kept=True)
+    return None

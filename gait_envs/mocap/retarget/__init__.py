@@ -1,0 +1,1 @@
+"""From a captured skeleton to a clip on one of our bodies."""

@@ -1,0 +1,208 @@
+"""Folders of captures to a folder of clips: each capture by itself, resumable, the unfit ones set aside.
+
+OUT/NAME.npz            clips that are fit
+OUT/unfit/NAME.npz      clips that are not, each with its `faults` in its metadata
+OUT/set.json, set.png   what the set holds, and what was refused and why (see `set_report`)
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from gait_envs import __version__
+from gait_envs.mocap.capture import MotionError
+from gait_envs.mocap.cleaning.convert import Cleaning, convert
+from gait_envs.mocap.formats.bvh_writer import as_capture
+from gait_envs.mocap.formats.capture_file import stored_meta
+from gait_envs.mocap.jobs import Job, Reading, check_targets, crash, digest, made_since, naming, open_job
+from gait_envs.mocap.pages.clip_page import write_page
+from gait_envs.mocap.retarget.pipeline import Retargeted, retarget, time_scale
+from gait_envs.mocap.retarget.target_body import Body, load_body
+from gait_envs.reference.catalogue import UNFIT, read_entry
+from gait_envs.reference.clip import FORMAT_VERSION, ClipError, load_clip, save_clip
+from gait_envs.reference.licenses import UNKNOWN, check_licenses
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides how captures become clips, beside the robot."""
+
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    reading: Reading = field(default_factory=Reading)
+    start: float = 0.0
+    end: float | None = None
+    time: str = "keep"
+    speed: float | None = None
+
+    def __post_init__(self) -> None:
+        """A wrong choice is an error at once, not one for every capture."""
+        time_scale(self.time, 1.0)
+        if self.speed is not None and not 0 < self.speed < float("inf"):
+            raise MotionError(f"speed {self.speed:g} m/s: expected a positive number")
+        if not 0 <= self.start < (float("inf") if self.end is None else self.end):
+            end = "the end" if self.end is None else f"{self.end:g} s"
+            raise MotionError(f"cannot cut from {self.start:g} s to {end}: expected 0 <= start < end")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a capture."""
+
+    job: Job
+    clip: Path | None = None  # None: it was refused
+    faults: tuple[str, ...] = ()  # why it is unfit or was refused
+    kept: bool = False  # an earlier run had made it
+    notes: tuple[str, ...] = ()  # what was guessed or put right
+
+    @property
+    def verdict(self) -> str:
+        return "failed" if self.clip is None else "unfit" if self.faults else "fit"
+
+
+def retarget_file(job: Job, recipe: Recipe, body: Body) -> Retargeted:
+    """The clip of one capture, cleaned first, with what it was made from and by which recipe in its metadata."""
+    cleaning = recipe.cleaning
+    capture = open_job(job, recipe.reading, cleaning.repair)
+    capture = replace(capture, blocks=as_capture(capture.read()).blocks)  # in memory: read more than once
+    with naming(job.capture):
+        result = retarget(
+            convert(capture, cleaning).read(), body, joint_map=cleaning.joint_map, start=recipe.start,
+            end=recipe.end, time=recipe.time, speed=recipe.speed,
+        )  # fmt: skip
+    told = {
+        "capture": job.shown,
+        "recipe": fingerprint(job, recipe, body),
+        "notes": [*dict.fromkeys(result.clip.meta["notes"])],
+    }
+    return replace(result, clip=replace(result.clip, name=job.name, meta=result.clip.meta | told))
+
+
+def targets(job: Job, out: Path) -> list[Path]:
+    """Files that may be written, or removed, for a capture."""
+    clips = [out / f"{job.name}.npz", out / UNFIT / f"{job.name}.npz"]
+    return [*clips, *(clip.with_suffix(".png") for clip in clips)]
+
+
+def check_folder(jobs: Sequence[Job], out: Path, accepted: bool) -> None:
+    """Refuse before any work a folder that the clips of these captures may not go to.
+
+    It may hold clips, and what is to be made anew; not one of the captures, nor any other .npz. Together with the
+    clips to be made they must be under one licence, unless that was `accepted`.
+    """
+    check_targets((job.capture, target) for job in jobs for target in targets(job, out))
+    mine = {job.name for job in jobs}
+    licenses = {job.shown: job.origin.get("license", UNKNOWN) for job in jobs}
+    for path in sorted([*out.glob("*.npz"), *(out / UNFIT).glob("*.npz")]):
+        if path.stem in mine:
+            continue
+        if stored_meta(path):
+            raise MotionError(f"{path}: is a capture, not a clip; clips need a folder of their own (--out)")
+        entry = read_entry(path, out)
+        licenses[entry.file] = entry.license
+    check_licenses(licenses, accepted)
+
+
+def retarget_folder(
+    jobs: Sequence[Job],
+    recipe: Recipe,
+    robot: str | os.PathLike[str],
+    out: Path,
+    workers: int = 1,
+    pictures: bool = False,
+) -> Iterator[Outcome]:
+    """Make every clip that `out` does not hold yet, in any order; a capture that cannot be used stops no other.
+
+    What an earlier run, even a killed one, made of the same captures with the same recipe and robot is kept.
+    `pictures` draws a page beside every clip that has none yet. A `MotionError` if one of the captures would be
+    overwritten.
+    """
+    check_targets((job.capture, target) for job in jobs for target in targets(job, out))
+    if workers < 1:
+        raise MotionError(f"jobs is {workers}; at least one process is needed")
+    body = load_body(robot)
+    to_do = []
+    for job in jobs:
+        outcome = _made_before(job, recipe, body, out, pictures)
+        if outcome is None:
+            to_do.append(job)
+        else:
+            yield outcome
+    if workers == 1 or len(to_do) < 2:
+        yield from (_make(job, recipe, body, out, pictures) for job in to_do)
+        return
+    with ProcessPoolExecutor(
+        min(workers, len(to_do)), multiprocessing.get_context("spawn"), _start_worker, (robot, recipe, out, pictures)
+    ) as pool:
+        futures = [pool.submit(_work, job) for job in to_do]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise MotionError(
+                "a process died, perhaps for want of memory; run again to go on, with fewer jobs"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _make(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Outcome:
+    """Retarget one capture and put the clip where it belongs; every fault ends up in the outcome."""
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+    places = {True: out / f"{job.name}.npz", False: out / UNFIT / f"{job.name}.npz"}
+    try:
+        result = retarget_file(job, recipe, body)
+        clip = save_clip(places[not result.faults], result.clip)
+        if pictures:
+            write_page(clip.with_suffix(".png"), result.clip, body, result.quality, result.faults, result.landmarks)
+    except (MotionError, ClipError, OSError) as error:
+        clip, faults, notes = None, (str(error),), ()
+    except Exception as error:  # a fault of ours must not cost the other captures
+        clip, faults, notes = None, (crash(job.capture, error),), ()
+    else:
+        faults, notes = tuple(result.faults), tuple(result.clip.meta["notes"])
+    for place in places.values():
+        if place != clip:  # what an earlier run made of it
+            place.unlink(missing_ok=True)
+            place.with_suffix(".png").unlink(missing_ok=True)
+    return Outcome(job, clip, faults, notes=notes)
+
+
+def _made_before(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Outcome | None:
+    """The outcome of an earlier run, if it holds: made by the same recipe, after the capture last changed."""
+    for place in (out / f"{job.name}.npz", out / UNFIT / f"{job.name}.npz"):
+        if not made_since(job, place):
+            continue
+        try:
+            clip = load_clip(place)
+        except ClipError:
+            continue  # damaged: made again
+        if clip.meta.get("recipe") != fingerprint(job, recipe, body):
+            continue
+        if pictures and not place.with_suffix(".png").is_file():
+            return None  # the page also shows the captured body, which the clip does not keep
+        return Outcome(job, place, tuple(clip.meta["faults"]), kept=True, notes=tuple(clip.meta["notes"]))
+    return None
+
+
+def fingerprint(job: Job, recipe: Recipe, body: Body) -> str:
+    """Of all that decides a clip but the capture's content: two clips of one capture with one fingerprint are equal."""
+    return digest(__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest)
+
+
+_worker: tuple[Recipe, Body, Path, bool]  # of a process of the pool
+
+
+def _start_worker(robot: str | os.PathLike[str], recipe: Recipe, out: Path, pictures: bool) -> None:
+    global _worker
+    _worker = (recipe, load_body(robot), out, pictures)
+
+
+def _work(job: Job) -> Outcome:
+    return _make(job, *_worker)

@@ -1,1 +1,0 @@
-"""Motion: the clip format, what is measured on it, and how captures become clips."""

@@ -1,0 +1,33 @@
+"""One published set, one licence: what may lie together in a folder without somebody having said so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gait_envs.mocap.capture import MotionError
+from gait_envs.reference.packed import some
+
+UNKNOWN = "unknown"
+_SHOWN = 4  # files named a licence
+
+
+def check_licenses(licenses: Mapping[str, str], accepted: bool) -> None:
+    """Refuse a set of files under several licences, unless that was accepted.
+
+    `licenses` maps files to licence names. Names are compared as written but for case and spaces. A licence
+    nobody named (empty or "unknown") counts as one of its own: it may forbid what the others allow. Raises
+    `MotionError` that lists the files under each licence.
+    """
+    groups: dict[str, list[str]] = {}
+    spelled: dict[str, str] = {}
+    for file, license in licenses.items():
+        name = " ".join(license.split()) or UNKNOWN
+        spelled.setdefault(name.casefold(), name)
+        groups.setdefault(name.casefold(), []).append(file)
+    if accepted or len(groups) < 2:
+        return
+    listing = "; ".join(f"{spelled[key]}: {some(sorted(files), _SHOWN)}" for key, files in sorted(groups.items()))
+    raise MotionError(
+        f"{len(groups)} licences in one set: {listing}. Keep a folder for each licence, "
+        f"or say --accept-license if you may publish them together"
+    )

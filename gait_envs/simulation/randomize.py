@@ -1,0 +1,93 @@
+"""Domain randomisation: each episode its own masses, friction, servos, latency and shoves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gait_envs.models.muscles import PEAK_FORCE
+from gait_envs.simulation.batch import Physics
+
+
+@dataclass(frozen=True)
+class RandomizeConfig:
+    """Ranges drawn anew for each episode; the switch that turns all of them on is `enabled`."""
+
+    enabled: bool = False
+    mass: tuple[float, float] = (0.9, 1.1)  # factor on every body's mass and inertia
+    friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
+    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own; on a muscle's forces
+    latency: tuple[int, int] = (0, 1)  # control steps (20 ms at 50 Hz) between an action and its effect
+    push_interval: float = 4.0  # s between shoves; 0 turns them off
+    push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
+
+    def __post_init__(self) -> None:
+        for key in ("mass", "friction", "servo_gain", "latency"):
+            low, high = getattr(self, key)
+            least = 0 if key == "latency" else 1e-3
+            if not least <= low <= high:
+                raise ValueError(f"randomize.{key} is {(low, high)}, expected {least} <= low <= high")
+        for key in ("push_interval", "push_speed"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"randomize.{key} is {getattr(self, key)}, allowed is 0 or more")
+
+
+class Randomizer:
+    """Draws per-simulation model fields from each sub-environment's own generator; off, it draws nothing."""
+
+    def __init__(self, config: RandomizeConfig, physics: Physics) -> None:
+        self.config, self.physics = config, physics
+        if not config.enabled:
+            return
+        batch, model = physics.batch, physics.robot.model
+        self._nominal = {
+            name: getattr(model, name).copy()
+            for name in ("body_mass", "body_inertia", "geom_friction", "actuator_gainprm", "actuator_biasprm")
+        }
+        self._fields = {name: batch.expand(name) for name in self._nominal}
+
+    def reset(self, ids: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        """New bodies for the sub-environments `ids`; returns their latency in control steps, (k,)."""
+        lag = np.zeros(len(ids), dtype=np.int64)
+        if not self.config.enabled:
+            return lag
+        nominal, out, soles = self._nominal, self._fields, self.physics.robot.soles
+        bodies, servos = len(nominal["body_mass"]), len(nominal["actuator_gainprm"])
+        for row, i in enumerate(ids):
+            rng = rngs[i]
+            mass = rng.uniform(*self.config.mass, bodies)
+            gain = rng.uniform(*self.config.servo_gain, servos)
+            out["body_mass"][i] = nominal["body_mass"] * mass
+            out["body_inertia"][i] = nominal["body_inertia"] * mass[:, None]
+            friction = nominal["geom_friction"].copy()
+            friction[soles, 0] *= rng.uniform(*self.config.friction)
+            # A pair's friction is the larger of the two, so the floor must slide as the soles do.
+            friction[self.physics.robot.floor, 0] = friction[soles[0], 0]
+            out["geom_friction"][i] = friction
+            strength = self._strength(gain)
+            out["actuator_gainprm"][i] = nominal["actuator_gainprm"] * strength
+            out["actuator_biasprm"][i] = nominal["actuator_biasprm"] * strength
+            low, high = self.config.latency
+            lag[row] = rng.integers(low, high + 1)
+        self.physics.set_const(ids)
+        return lag
+
+    def _strength(self, gain: np.ndarray) -> np.ndarray:
+        """Factors on each actuator's parameters (actuators, parameters): a servo's are all gains, a muscle's one."""
+        factors = np.repeat(gain[:, None], self._nominal["actuator_gainprm"].shape[1], axis=1)
+        muscles = self.physics.robot.muscles
+        if muscles is not None:
+            factors[muscles.actuators] = 1.0
+            factors[muscles.actuators, PEAK_FORCE] = gain[muscles.actuators]
+        return factors
+
+    def push(self, rows: np.ndarray, steps: np.ndarray, rngs: list[np.random.Generator]) -> None:
+        """Shove those of the sub-environments `rows` that are due, `steps` (n,) control steps after reset."""
+        if not (self.config.enabled and self.config.push_interval > 0):
+            return
+        period = max(1, round(self.config.push_interval / self.physics.robot.dt))
+        due = rows[(steps[rows] > 0) & (steps[rows] % period == 0)]
+        if len(due):
+            angle, speed = np.array([rngs[i].uniform([-np.pi, 0.0], [np.pi, self.config.push_speed]) for i in due]).T
+            self.physics.push(due, speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))

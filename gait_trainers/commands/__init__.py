@@ -1,0 +1,1 @@
+"""The commands of `gait-train`, a file each."""

@@ -1,0 +1,1 @@
+"""The training configuration: its schema, its layers, and the presets."""

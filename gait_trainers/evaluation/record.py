@@ -1,0 +1,296 @@
+"""Has a policy follow clips in simulation, and keeps what physics made of them as new clips.
+
+A captured motion that was only fitted to the robot's joints is not quite possible: feet slip a little, weight is
+not quite carried. Its recording is, and it knows the forces under the feet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from gait_envs.models.robot import Robot
+from gait_envs.reference.clip import Clip, save_clip
+from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.evaluation.gait_metrics import GRAVITY, Rollout, episode_metrics, masked_mean
+from gait_trainers.evaluation.tracking import (
+    ERRORS,
+    SHOWN,
+    Plan,
+    Reference,
+    follow,
+    open_reference,
+    plan_whole,
+    show_reference,
+    tracked,
+)
+from gait_trainers.evaluation.walking import load_policy
+from gait_trainers.policies.bundle import Policy, replace_folder
+from gait_trainers.reports.tables import figure_cells, figure_table
+
+METRICS = "metrics.json"
+SETTLE, KEPT = 100, 300  # frames of an episode along a looping clip: left out at its start, kept after that
+# Learners explore; a reference without noise would give itself away by that alone. One and a half
+# times the tracker's own noise moves the servos about as much as an untrained policy's does.
+NOISE = 1.5
+OLD_NEWS = ("quality", "faults", "notes", "contacts")  # of a clip's metadata: what was said of it before
+GAIT = ("forward_velocity", "foot_slip", "step_symmetry", "single_support", "cadence")
+
+
+class RecordError(RuntimeError):
+    """Recordings that cannot be made or written as asked; nothing has been written."""
+
+
+class Recorded(NamedTuple):
+    """What came of following the clips of a reference."""
+
+    clips: list[Clip]
+    figures: list[dict[str, Any]]  # of each of them: where it is from, its errors and its own quality
+    success: dict[str, float]  # share of the episodes that were tracked to their end, by the name of the clip
+    reference: str | Sequence[str]  # where those clips are from
+
+
+def record_clips(
+    policy: Policy,
+    reference: str | Sequence[str] | None = None,
+    *,
+    tries: int = 1,
+    keep: int = 1,
+    stochastic: bool = False,
+    noise: float = NOISE,
+    seed: int = 0,
+    threads: int = 0,
+) -> Recorded:
+    """Follow every clip of the reference `tries` times and keep the `keep` closest that reached its end.
+
+    A recording has the name of its clip, numbered from the closest (`_0`, `_1`, …) where `keep` is more than 1.
+    A finite clip is followed, and kept, from its first frame to its last. A looping one is followed for the time
+    limit from a frame drawn at random, and kept once it has settled. With `stochastic`, actions are sampled with
+    `noise` times the policy's own deviation.
+    """
+    opened = open_reference(policy, reference)
+    task, library, source = opened.task, opened.task.library, opened.task.config.reference
+    assert library is not None
+    assert source is not None
+    twice = [name for name, count in Counter(library.names).items() if count > 1]
+    if twice:
+        raise RecordError(f"the reference has several clips named {', '.join(twice)}; record them one after the other")
+    plan = plan_tries(opened, tries if stochastic else 1, tries, seed)
+    louder = dataclasses.replace(policy, forward=lambda obs: _louder(*policy.forward(obs), noise))
+    by = policy.name + (f" with {noise:g} times its noise" if stochastic else "")
+    best: dict[int, list[tuple[float, Clip, dict[str, Any]]]] = {clip: [] for clip in range(len(library.clips))}
+    success = np.zeros(len(plan.clip))
+    for rows in plan.batches():
+        found = follow(louder, task, plan, rows, stochastic=stochastic, threads=threads)
+        success[rows] = found.ends["success"]
+        errors = {name: masked_mean(found.columns[name], tracked(found)) for name in ERRORS}
+        gait = episode_metrics(found.rollout)
+        for i in np.flatnonzero(found.ends["success"]).tolist():
+            number = int(plan.clip[rows[i]])
+            frames = slice(SETTLE, SETTLE + KEPT) if library.loops[number] else slice(0, int(plan.steps[rows[i]]) + 1)
+            clip = recorded_clip(found.rollout, i, frames, library.clips[number], task.robot, by)
+            measured = {name: values[i] for name, values in errors.items()} | {name: gait[name][i] for name in GAIT}
+            figures = {"from": library.names[number], "speed": library.speeds[number], **measured}
+            figures |= effort(found.rollout, i, frames, task.robot)
+            best[number].append((errors["mpjpe_global"][i], clip, _plain(figures)))
+            best[number] = sorted(best[number], key=lambda found: found[0])[:keep]
+    shares = {library.names[n]: float(success[plan.clip == n].mean()) for n in best}
+    recorded = Recorded([], [], shares, source)
+    for number, candidates in best.items():
+        for rank, (_, clip, figures) in enumerate(candidates):
+            name = library.names[number] + (f"_{rank}" if keep > 1 else "")
+            recorded.clips.append(dataclasses.replace(clip, name=name))
+            recorded.figures.append({"name": name, **figures})
+    return recorded
+
+
+def plan_tries(reference: Reference, finite: int, looping: int, seed: int) -> Plan:
+    """As many episodes a clip; those along looping clips begin anywhere in them."""
+    library = reference.task.library
+    assert library is not None
+    clips = np.repeat(np.arange(len(library.clips)), np.where(library.loops, looping, finite))
+    plan = plan_whole(reference, clips, seed)
+    lasts = library.lengths[clips] - 1
+    draws = [np.random.default_rng(number).integers(last) for number, last in zip(plan.seed, lasts, strict=True)]
+    return plan._replace(frame=np.where(library.loops[clips], draws, plan.frame))
+
+
+def _louder(mean: np.ndarray, std: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    return mean, noise * std
+
+
+def recorded_clip(rollout: Rollout, i: int, frames: slice, source: Clip, robot: Robot, by: str) -> Clip:
+    """These frames of episode i as a clip of their own, starting over the origin: how the policy (and its noise) that
+    `by` names followed `source`."""
+    qpos = rollout.qpos[frames, i].copy()
+    qpos[:, :2] -= qpos[0, :2]
+    told = {key: value for key, value in source.meta.items() if key not in OLD_NEWS}
+    return Clip(
+        qpos=qpos,
+        qvel=rollout.qvel[frames, i].copy(),
+        fps=robot.control_rate,
+        joint_names=robot.joint_names,
+        loop=False,
+        model=robot.name,
+        source=f"{source.source}, tracked in simulation",
+        license=source.license,
+        name=source.name,
+        contacts=rollout.foot_force[frames, i].copy(),
+        meta=told
+        | {
+            "history": [*told.get("history", []), f"tracked in simulation by {by}"],
+            "contacts": "measured in simulation",
+        },
+    )
+
+
+def effort(rollout: Rollout, i: int, frames: slice, robot: Robot) -> dict[str, float]:
+    """What the motion in these frames of episode i asks of the floor and the servos."""
+    limit = robot.model.actuator_forcerange[:, 1]
+    torque = rollout.torque[frames, i]
+    return {
+        "penetration": -rollout.foot_pos[frames, i, :, 2].min(),  # m
+        "load_carried": rollout.foot_force[frames, i].sum(1).mean() / (rollout.mass * GRAVITY),
+        "torque_rms": np.sqrt((torque**2).mean()),  # N·m
+        "torque_saturated": (np.abs(torque) >= 0.999 * limit).mean(),
+    }
+
+
+def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON knows them: what could not be measured is None."""
+    return {
+        key: value if isinstance(value, str) else round(float(value), 6) if np.isfinite(value) else None
+        for key, value in figures.items()
+    }
+
+
+# -- files ---------------------------------------------------------------------------------------------
+
+
+def check_out(out: Path, reference: Sequence[str | Path], force: bool) -> None:
+    """RecordError unless recordings may and can be written there: a new or empty folder, or with `force` older
+    recordings. Leaves everything as it was."""
+    if any(out.resolve() == Path(source).resolve() for source in reference):
+        raise RecordError(f"--out {out} is the reference itself; choose another folder")
+    try:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            if not (out / METRICS).is_file():
+                raise RecordError(
+                    f"--out {out} is there already and holds no recordings (no {METRICS}); choose another"
+                )
+            if not force:
+                raise RecordError(f"--out {out} holds recordings already; choose another, or replace them with --force")
+        _try_folder(_temporary(out))
+    except OSError as error:
+        raise RecordError(f"--out {out} cannot be written: {error.strerror}") from error
+
+
+def _try_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, and take them away again; OSError where that fails."""
+    made: list[Path] = []
+    try:
+        for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+            folder.mkdir()
+            made.append(folder)
+    finally:
+        for folder in reversed(made):
+            folder.rmdir()
+
+
+def _temporary(out: Path) -> Path:
+    """Where recordings are written before they take their place, in the same file system."""
+    out = out.resolve()
+    return out.with_name(f".{out.name}.{os.getpid()}.tmp")
+
+
+def write_recordings(out: Path, clips: Sequence[Clip], figures: Sequence[Mapping[str, Any]]) -> None:
+    """The clips and `metrics.json` as the folder `out`, whole or not at all; what was there before goes."""
+    temporary = _temporary(out)
+    try:
+        for clip in clips:
+            save_clip(temporary / f"{clip.name}.npz", clip)
+        (temporary / METRICS).write_text(json.dumps(list(figures), indent=1) + "\n", encoding="utf-8")
+        replace_folder(temporary, out.resolve())
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+# -- command line --------------------------------------------------------------------------------------
+
+COLUMNS = (  # heading, key, format
+    ("off\nmm", "mpjpe_global", "{:.0f}"),
+    ("speed\nm/s", "forward_velocity", "{:.2f}"),
+    ("slip\nm/s", "foot_slip", "{:.3f}"),
+    ("load\ncarried", "load_carried", "{:.0%}"),
+    ("torque\nN·m", "torque_rms", "{:.2f}"),
+    ("at its\nlimit", "torque_saturated", "{:.1%}"),
+)
+
+
+def print_recorded(recorded: Recorded, title: str, console: Console) -> None:
+    """A row a clip that was followed, the hardest ones where they are many, and one for all."""
+    names, caption = list(recorded.success), ""
+    if len(names) > SHOWN:
+        names = sorted(names, key=recorded.success.__getitem__)[:SHOWN]
+        caption = f"the {SHOWN} hardest of {len(recorded.success)} clips; {METRICS} has all that were kept"
+    headings = ("clip", "tracked", "kept", *(heading for heading, _, _ in COLUMNS))
+    rows = [
+        [name, *_cells([recorded.success[name]], [found for found in recorded.figures if found["from"] == name])]
+        for name in names
+    ]
+    rows.append(["all", *_cells(list(recorded.success.values()), recorded.figures)])
+    console.print(figure_table(title, headings, rows, ("clip",), caption))
+
+
+def _cells(success: Sequence[float], figures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Share tracked, recordings kept, and the means of what could be measured of them."""
+    known = {key: [row[key] for row in figures if row[key] is not None] for _, key, _ in COLUMNS}
+    means = {key: np.mean(values) if values else None for key, values in known.items()}
+    return [f"{np.mean(success):.0%}", str(len(figures)), *figure_cells(means, COLUMNS)]
+
+
+def command(
+    policy: PolicyArgument,
+    out: Annotated[Path, typer.Option(help="Folder to write the clips to.")],
+    reference: ReferenceOption = None,
+    stochastic: StochasticOption = False,
+    noise: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Times the policy's own, with --stochastic.", show_default=f"{NOISE:g}"),
+    ] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Episodes a clip; without --stochastic, those of a finite one are all alike.")
+    ] = 1,
+    keep: Annotated[int, typer.Option(min=1, help="Recordings to keep of a clip, the closest to it.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first episode; the others count on.")] = 0,
+    threads: PhysicsThreads = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace recordings that are there already.")] = False,
+) -> None:
+    """Have a policy follow clips, and keep what it did as new clips that physics can follow."""
+    if noise is not None and not stochastic:
+        raise RecordError("--noise is of sampled actions; give --stochastic too")
+    loaded = load_policy(policy)
+    followed = reference or loaded.reference or ()
+    check_out(out, [followed] if isinstance(followed, str) else followed, force)
+    noise = NOISE if noise is None else noise
+    recorded = record_clips(
+        loaded, reference, tries=tries, keep=keep, stochastic=stochastic, noise=noise, seed=seed, threads=threads
+    )
+    title = f"{loaded.name} along {show_reference(recorded.reference)}, " + (
+        f"{noise:g} times its noise" if stochastic else "deterministic"
+    )
+    print_recorded(recorded, title, Console())
+    if not recorded.clips:
+        raise RecordError("no clip was tracked to its end; nothing was written")
+    write_recordings(out, recorded.clips, recorded.figures)
+    typer.echo(f"{len(recorded.clips)} clips in {out}")

@@ -1,0 +1,260 @@
+"""Runs a policy along reference clips and says how closely it follows them, clip by clip."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from gait_envs.core import Core
+from gait_envs.reference.library import MotionLibrary, load_clips
+from gait_envs.tasks.config import TrackConfig
+from gait_envs.tasks.track import TrackTask
+from gait_trainers.config.schema import env_options
+from gait_trainers.evaluation.gait_metrics import Rollout, masked_mean
+from gait_trainers.evaluation.rollout import (
+    BATCH,
+    CAUSES,
+    EvaluationError,
+    Recording,
+    json_options,
+    record_episodes,
+    summary,
+)
+from gait_trainers.policies.bundle import EnvironmentOptionError, Policy, deployment_kwargs, make_env
+from gait_trainers.reports.tables import figure_cells, figure_table, show_falls
+
+ERRORS = ("mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error")  # mm, mm, mm, m/s, of a frame's info
+FRAMES = 250_000  # of all episodes simulated together; like BATCH, bounds the memory
+SHOWN = 40  # clips in a table; of more, the hardest
+
+
+def follows_clips(env_id: str) -> bool:
+    """Whether the environment's task is to follow clips, not to obey commands."""
+    options = env_options(env_id)
+    return options is not None and issubclass(options, TrackConfig)
+
+
+class Reference(NamedTuple):
+    """The clips that a policy is to follow, within the task that compares it with them."""
+
+    task: TrackTask
+    time_limit: int  # steps of a looping clip
+    longest: int  # steps of any episode
+
+
+def open_reference(
+    policy: Policy, reference: str | Sequence[str] | None = None, env_kwargs: Mapping[str, Any] | None = None
+) -> Reference:
+    """The task of the policy's environment on these clips (None: those a run was trained on; the embedded set for
+    a bundle, which does not say).
+
+    A clip of `n` frames is followed for its n - 1 steps and a looping one for the environment's time limit; where
+    `env_kwargs` holds `max_episode_steps`, no clip for longer than that.
+    """
+    if not follows_clips(policy.env_id):
+        raise EvaluationError(
+            f"{policy.name} obeys commands, in {policy.env_id}; this needs a policy that follows clips"
+        )
+    own = {} if policy.reference is None else {"reference": policy.reference}
+    given = {"whole_clips": True} | dict(env_kwargs or {}) | ({} if reference is None else {"reference": reference})
+    try:
+        env = make_env(policy.env_id, threads=1, **(deployment_kwargs(policy.env_kwargs) | own | given))
+    except EnvironmentOptionError:
+        if own and "reference" not in given:
+            _check_own(policy.name, own["reference"])
+        raise
+    task, limit = env.core.task, env.core.max_episode_steps
+    env.close()
+    return Reference(task, limit, limit if "max_episode_steps" in given else np.iinfo(np.int64).max)
+
+
+def _check_own(name: str, reference: str | Sequence[str]) -> None:
+    """EvaluationError where the clips that a policy was trained on are no longer there."""
+    try:
+        load_clips(reference)
+    except (ValueError, OSError) as error:
+        raise EvaluationError(f"{name}: what it was trained on cannot be read; give --reference: {error}") from error
+
+
+def show_reference(reference: str | Sequence[str]) -> str:
+    """Where clips come from, for a title."""
+    return reference if isinstance(reference, str) else ", ".join(reference)
+
+
+def shortened(reference: Reference, seconds: float | None) -> Reference:
+    """The reference with episodes of at most this long, looping clips exactly so; None leaves it."""
+    if seconds is None:
+        return reference
+    steps = max(1, round(seconds / reference.task.robot.dt))
+    return reference._replace(time_limit=steps, longest=steps)
+
+
+class Plan(NamedTuple):
+    """n episodes: which clip each follows, from which frame, for how many steps, and its seed; (n,) each."""
+
+    clip: np.ndarray
+    frame: np.ndarray
+    steps: np.ndarray
+    seed: np.ndarray
+
+    def batches(self) -> Iterator[np.ndarray]:
+        """Numbers of the episodes to simulate together: alike in length, as many as memory is meant for."""
+        order, start = np.argsort(-self.steps, kind="stable"), 0
+        while start < len(order):
+            count = max(1, min(BATCH, FRAMES // int(self.steps[order[start]] + 1)))
+            yield order[start : start + count]
+            start += count
+
+
+def plan_whole(reference: Reference, clips: np.ndarray, seed: int) -> Plan:
+    """Each of `clips` (n,) from its first frame to its end; a looping one until the time limit."""
+    library = reference.task.library
+    assert library is not None
+    steps = np.where(library.loops[clips], reference.time_limit, library.lengths[clips] - 1)
+    return Plan(clips, np.zeros_like(clips), np.minimum(steps, reference.longest), seed + np.arange(len(clips)))
+
+
+def spread_phases(plan: Plan, library: MotionLibrary) -> Plan:
+    """Episodes along the same looping clip begin at phases spread evenly over its cycle, one of them at its start."""
+    frame = plan.frame.copy()
+    for clip in np.unique(plan.clip[library.loops[plan.clip]]):
+        rows = np.flatnonzero(plan.clip == clip)
+        frame[rows] = np.arange(len(rows)) * (library.lengths[clip] - 1) // len(rows)
+    return plan._replace(frame=frame)
+
+
+def follow(
+    policy: Policy, task: TrackTask, plan: Plan, rows: np.ndarray, *, stochastic: bool = False, threads: int = 0
+) -> Recording:
+    """The episodes `rows` of a plan, recorded, with each frame's ERRORS and `reference_qpos` as columns.
+
+    The rollout's command is the mean of the clip's own over the frames that were reached, and `acceleration_error`
+    (n,) rad/s² among the ends is the mean over joints and frames of the joints' accelerations' distance.
+    """
+    core = Core(task, len(rows), threads=threads)
+    options = {"clip": plan.clip[rows], "frame": plan.frame[rows]}
+    seeds = plan.seed[rows].tolist()
+    found = record_episodes(
+        policy, core, seeds, options, stochastic=stochastic, limits=plan.steps[rows],
+        columns=(*ERRORS, "command"), remembered=("reference_qpos", "reference_qvel"),
+    )  # fmt: skip
+    command = masked_mean(found.columns.pop("command"), tracked(found))
+    wanted = found.columns.pop("reference_qvel")
+    return found._replace(
+        rollout=dataclasses.replace(found.rollout, command=command),
+        ends=found.ends | {"acceleration_error": _acceleration_error(found.rollout, wanted)},
+    )
+
+
+def tracked(recording: Recording) -> np.ndarray:
+    """(T, n) the frames to compare with the clip: all that were reached but the first, which was put there."""
+    mask = recording.rollout.valid.copy()
+    mask[0] = False
+    return mask
+
+
+def _acceleration_error(rollout: Rollout, wanted: np.ndarray) -> np.ndarray:
+    """(n,) rad/s², from one frame's joint rates to the next's; `wanted` (T, n, nv) are the reference's."""
+    change = np.diff(rollout.qvel[..., 6:] - wanted[..., 6:], axis=0) / rollout.dt
+    return masked_mean(np.abs(change).mean(-1), rollout.valid[1:])
+
+
+# -- evaluation ----------------------------------------------------------------------------------------
+
+
+def evaluate_tracking(
+    policy: Policy,
+    episodes: int | None = None,
+    clips: Sequence[str] | None = None,
+    reference: str | Sequence[str] | None = None,
+    stochastic: bool = False,
+    seed: int = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
+    threads: int = 0,
+) -> dict[str, Any]:
+    """Every clip of the reference (or those named) once, or `episodes` shared out over them; JSON-able figures.
+
+    An episode begins on the clip's first frame, or, where several follow a looping clip, at phases spread evenly over
+    its cycle; it succeeds where it reaches its end without a fall and without straying beyond `max_distance`, the
+    bodies' mean distance. Errors are means over the frames of an episode, then
+    over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded `seed + i`.
+    """
+    opened = open_reference(policy, reference, env_kwargs)
+    task, library = opened.task, opened.task.library
+    assert library is not None
+    chosen = np.array([library.index(name) for name in clips] if clips else range(len(library.clips)))
+    count = len(chosen) if episodes is None else episodes
+    if count < len(chosen):
+        raise EvaluationError(f"{count} episodes are too few for {len(chosen)} clips; give at least one each")
+    of_clip = np.arange(count) % len(chosen)  # episode -> clip, shared out evenly
+    plan = spread_phases(plan_whole(opened, chosen[of_clip], seed), library)
+    batches = list(plan.batches())
+    parts = []
+    for rows in batches:
+        found = follow(policy, task, plan, rows, stochastic=stochastic, threads=threads)
+        ends, mask = found.ends, tracked(found)
+        errors = {name: masked_mean(found.columns[name], mask) for name in ERRORS}
+        parts.append(ends | errors | {"progress": ends["steps"] / plan.steps[rows]})
+    back = np.argsort(np.concatenate(batches))  # from the order of simulation to the plan's
+    table = {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
+    per_clip = [
+        {
+            "clip": library.names[clip],
+            "seconds": float(library.durations[clip]),
+            "speed": float(library.speeds[clip]),
+            **summary(table, of_clip == i, CAUSES),
+        }
+        for i, clip in enumerate(chosen)
+    ]
+    return {
+        "policy": policy.name,
+        "environment": policy.env_id,
+        "env_kwargs": json_options(env_kwargs or {}),
+        "reference": task.config.reference,
+        "mode": "stochastic" if stochastic else "deterministic",
+        "seed": seed,
+        "max_distance": None if task.free else task.max_distance,
+        "clips": len(chosen),
+        **summary(table, np.ones(count, bool), CAUSES),
+        "per_clip": per_clip,
+    }
+
+
+# -- table ---------------------------------------------------------------------------------------------
+
+COLUMNS = (  # heading, key, format
+    ("length\ns", "seconds", "{:.1f}"),
+    ("speed\nm/s", "speed", "{:.2f}"),
+    ("success", "success_rate", "{:.0%}"),
+    ("reached", "progress", "{:.0%}"),
+    ("global\nmm", "mpjpe_global", "{:.1f}"),
+    ("root-rel.\nmm", "mpjpe_root", "{:.1f}"),
+    ("aligned\nmm", "mpjpe_aligned", "{:.1f}"),
+    ("velocity\nm/s", "velocity_error", "{:.3f}"),
+    ("acceleration\nrad/s²", "acceleration_error", "{:.0f}"),
+)
+
+
+def print_tracking(result: Mapping[str, Any], console: Console) -> None:
+    """A row a clip, the hardest ones where they are many, and one for all."""
+    rows = result["per_clip"]
+    left_out = len(rows) - SHOWN
+    if left_out > 0:
+        rows = sorted(rows, key=lambda row: (row["success_rate"], row["progress"], -(row["mpjpe_global"] or 0.0)))[
+            :SHOWN
+        ]
+    title = f"{result['policy']} along {show_reference(result['reference'])}: "
+    title += f"{result['episodes']} episodes, {result['mode']}"
+    limit = result["max_distance"]
+    caption = "failure: a fall" + (f", or bodies {limit:g} m off the clip on average" if limit else "")
+    if left_out > 0:
+        caption += f"; the {SHOWN} hardest of {len(result['per_clip'])} clips, --json has all"
+    headings = ("clip", *(heading for heading, _, _ in COLUMNS), "failures")
+    cells = [[row["clip"], *figure_cells(row, COLUMNS), show_falls(row["falls"])] for row in rows]
+    last = {"seconds": None, "speed": None, **result}  # lengths and speeds have no mean that says anything
+    cells.append(["all", *figure_cells(last, COLUMNS), show_falls(result["falls"])])
+    console.print(figure_table(title, headings, cells, ("clip", "failures"), caption))

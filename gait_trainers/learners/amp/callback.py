@@ -1,0 +1,118 @@
+"""Trains the discriminator between a rollout and the policy update that uses its rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor
+
+from gait_trainers.config.schema import AMPConfig
+from gait_trainers.learners.amp.reward import AMPRewardWrapper
+from gait_trainers.learners.amp.windows import ReferenceWindows
+from gait_trainers.learners.replay import ReplayBuffer, mix
+from gait_trainers.models.discriminator import accuracy, discriminator_losses
+
+
+class AMPCallback(BaseCallback):
+    """At the end of each rollout: measure the discriminator, train it, remember the rollout's windows.
+
+    The order is: style rewards with the discriminator as it was, its update, then PPO's update. All random
+    choices come from generators of this callback, so that the policy's own are left alone.
+    """
+
+    def __init__(self, wrapper: AMPRewardWrapper, reference: ReferenceWindows, config: AMPConfig, seed: int):
+        super().__init__()
+        self.wrapper = wrapper
+        self.discriminator = wrapper.discriminator
+        self.reference = reference
+        self.config = config
+        self.optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=config.learning_rate)
+        self.replay = ReplayBuffer(config.replay_size, reference.windows.shape[1])
+        self.rng = np.random.default_rng(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.iteration = 0
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        fresh = self.wrapper.take_rollout()
+        if len(fresh) > 0:
+            for name, value in self.update(fresh).items():
+                self.logger.record(f"amp/{name}", value)
+        self.iteration += 1
+
+    def update(self, fresh: np.ndarray) -> dict[str, float]:
+        """One iteration on a rollout's policy windows, (m, frames * d). Returns its metrics."""
+        metrics = self.measure(fresh)
+        losses = []
+        if metrics["disc_acc"] <= self.config.accuracy_ceiling:
+            losses = [self._step(fresh) for _ in range(self.config.updates)]
+            metrics |= {key: float(np.mean([loss[key] for loss in losses])) for key in losses[0]}
+        self.replay.add(fresh, self.rng)
+        return metrics | {"disc_updates": float(len(losses)), "disc_replay": float(len(self.replay))}
+
+    def measure(self, fresh: np.ndarray) -> dict[str, float]:
+        """How the discriminator that rewarded this rollout tells it from the reference, without noise."""
+        self.discriminator.eval()
+        count = self.config.batch_size
+        with torch.no_grad():
+            real = self.discriminator(self._tensor(self.reference.sample(count, self.rng)))
+            fake = self.discriminator(self._tensor(fresh[self.rng.integers(len(fresh), size=count)]))
+        return {
+            "disc_acc": accuracy(real, fake),
+            "disc_real_mean": real.mean().item(),
+            "disc_real_std": real.std(correction=0).item(),
+            "disc_fake_mean": fake.mean().item(),
+            "disc_fake_std": fake.std(correction=0).item(),
+        }
+
+    def input_noise(self) -> float:
+        """Standard deviation of the input noise in this iteration."""
+        config = self.config
+        if config.input_noise_final is None or config.input_noise_decay == 0:
+            return config.input_noise
+        progress = min(self.iteration / config.input_noise_decay, 1.0)
+        return config.input_noise + progress * (config.input_noise_final - config.input_noise)
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "discriminator": self.discriminator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "replay": self.replay.get_state(),
+            "rng": self.rng.bit_generator.state,
+            "generator": self.generator.get_state(),
+            "iteration": self.iteration,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.replay.set_state(state["replay"])
+        self.rng.bit_generator.state = state["rng"]
+        self.generator.set_state(state["generator"])
+        self.iteration = int(state["iteration"])
+
+    def _step(self, fresh: np.ndarray) -> dict[str, float]:
+        config = self.config
+        fake, _ = mix(fresh, self.replay, config.batch_size, config.replay_ratio, self.rng)
+        self.discriminator.train()
+        losses = discriminator_losses(
+            self.discriminator,
+            self._tensor(self.reference.sample(config.batch_size, self.rng)),
+            self._tensor(fake),
+            noise=self.input_noise(),
+            label_smoothing=config.label_smoothing,
+            generator=self.generator,
+        )
+        self.optimizer.zero_grad()
+        (losses.lsgan + 0.5 * config.r1_gamma * losses.r1).backward()
+        self.optimizer.step()
+        return {"disc_loss": losses.lsgan.item(), "disc_r1": losses.r1.item()}
+
+    def _tensor(self, windows: np.ndarray) -> Tensor:
+        return torch.from_numpy(windows).to(self.discriminator.mean.device)

@@ -1,0 +1,1 @@
+"""Networks, and nothing about how they are trained."""

@@ -1,0 +1,1 @@
+"""Trained policies: acting, loading and exporting them."""

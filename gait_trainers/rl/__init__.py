@@ -1,0 +1,1 @@
+"""Reinforcement learning on Stable-Baselines3: building a training and running it."""

@@ -1,0 +1,177 @@
+"""The callbacks that keep a run, its metrics, checkpoints, warnings and end, and that change what it rewards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.learners.amp.callback import AMPCallback
+from gait_trainers.learners.muscle.callback import MuscleCallback
+from gait_trainers.rl.reward_schedule import Schedule, at
+from gait_trainers.rl.sb3_vec import SB3VecEnv
+from gait_trainers.runs.checkpoint import capture
+from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
+from gait_trainers.runs.run_folder import Run, network_file
+
+Say = Callable[..., None]
+
+
+class RunCallback(BaseCallback):
+    """Closes each iteration once PPO's update is done, which is when SB3 starts the next rollout.
+
+    `until` is asked after each iteration with its number; a sentence ends the training, None goes on.
+    """
+
+    model: PPO
+
+    def __init__(
+        self,
+        run: Run,
+        config: TrainConfig,
+        base: SB3VecEnv,
+        amp: AMPCallback | None,
+        muscle: MuscleCallback | None,
+        say: Say = print,
+        until: Callable[[int], str | None] = lambda _: None,
+    ):
+        super().__init__()
+        self.run, self.config, self.base, self.amp, self.muscle = run, config, base, amp, muscle
+        self.say, self.until = say, until
+        self.metrics = RolloutMetrics(base.num_envs)
+        self.health = HealthMonitor()
+        self.iteration = 0  # iterations that are done
+        self.elapsed = 0.0  # s of training, earlier parts of a resumed run included
+        self.stopped: str | None = None  # why training ended before its last iteration
+        self.goal_met = False  # whether that is because run.stop_when was reached
+        self._collecting = False
+        self._saved_at = -1
+
+    def _on_training_start(self) -> None:
+        self._mark = time.perf_counter()
+        if self.iteration == 0:
+            self.save()
+
+    def _on_rollout_start(self) -> None:
+        if self._collecting:
+            self._end_iteration()
+        self._collecting = True
+        self._env_seconds = self.base.seconds
+        self._rollout_start = time.perf_counter()
+
+    def _on_step(self) -> bool:
+        if self.stopped is not None:
+            return False
+        done = self.locals["dones"]
+        info = self.base.last_transition
+        timed_out = info.get("success", np.zeros_like(done))
+        norm = self.model.get_vec_normalize_env()
+        reward = self.locals["rewards"] if norm is None else norm.get_original_reward()
+        self.metrics.add_step(reward, done, timed_out, info)
+        if self.amp is not None:
+            wrapper = self.amp.wrapper
+            self.metrics.add_mean("amp_reward", wrapper.style[wrapper.valid])
+        self._rollout_end = time.perf_counter()  # before the others train, at the end of the rollout
+        return True
+
+    def _on_training_end(self) -> None:
+        if self.stopped is None:
+            self._end_iteration()
+
+    def save(self) -> None:
+        """A checkpoint of this moment, which must lie between two iterations."""
+        if self._saved_at == self.model.num_timesteps:
+            return
+        self._saved_at = self.model.num_timesteps
+        if self.muscle is not None:  # first, so that no checkpoint is without it
+            self.muscle.save_network(network_file(self.run.checkpoint_file(self._saved_at)))
+        state = capture(self.model, self.amp, self.muscle, self.metrics, self.health)
+        state["elapsed"] = self.elapsed
+        self.run.save_checkpoint(state, self.model.num_timesteps, self.config.run.keep_checkpoints)
+
+    def _end_iteration(self) -> None:
+        self._keep_std_above_floor()
+        self.iteration += 1
+        self._record_speed()
+        self.stopped = self.until(self.iteration)
+        self.goal_met = self.stopped is not None
+        row = self._record()
+        for warning in self.health.check(row):
+            self.say(f"warning: {warning}", style="yellow")
+        self.stopped = self.stopped or self.out_of_time()
+        last = self.iteration >= self.config.run.iterations or self.stopped is not None
+        if last or self.iteration % self.config.run.checkpoint_every == 0:
+            self.save()
+
+    def out_of_time(self) -> str | None:
+        """A sentence once the training, earlier parts included, has taken as long as it may."""
+        limit = self.config.run.minutes
+        return None if limit is None or self.elapsed < 60 * limit else f"{limit:g} minutes of training are up"
+
+    def _record_speed(self) -> None:
+        now = time.perf_counter()
+        physics = self.base.seconds - self._env_seconds
+        times = {
+            "steps_per_second": self.config.rollout_steps / (now - self._mark),
+            "physics_seconds": physics,
+            "policy_seconds": self._rollout_end - self._rollout_start - physics,
+            "update_seconds": now - self._rollout_end,
+        }
+        for name, value in times.items():
+            self.logger.record(f"time/{name}", value)
+
+    def _record(self) -> dict[str, float]:
+        """Log the iteration; returns its metrics by name."""
+        now = time.perf_counter()
+        self.elapsed += now - self._mark
+        self._mark = now
+        self.logger.record("time/iteration", self.iteration)
+        self.logger.record("time/steps", self.model.num_timesteps)
+        self.logger.record("time/elapsed", self.elapsed)
+        for name, value in self.metrics.summary().items():
+            group = "rewards" if name.startswith("reward_") else "amp" if name.startswith("amp_") else "walk"
+            self.logger.record(f"{group}/{name}", value)
+        row = {
+            key.rsplit("/", 1)[-1]: float(value)
+            for key, value in self.logger.name_to_value.items()
+            if isinstance(value, int | float | np.number)
+        }
+        self.logger.dump(self.model.num_timesteps)
+        return row
+
+    def _keep_std_above_floor(self) -> None:
+        floor = self.config.networks.log_std_min
+        if floor is not None:
+            self.model.policy.log_std.data.clamp_(min=floor)  # type: ignore[union-attr, operator]
+
+
+class ScheduleCallback(BaseCallback):
+    """Before each rollout: sets what the schedule says of its iteration.
+
+    Stands after `RunCallback`, which closes the iteration before: what is recorded here belongs to the next.
+    """
+
+    model: PPO
+
+    def __init__(self, schedule: Schedule, rollout_steps: int, base: SB3VecEnv, amp: AMPCallback | None):
+        super().__init__()
+        self.schedule, self.rollout_steps, self.base, self.amp = schedule, rollout_steps, base, amp
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        settings = at(self.schedule, self.model.num_timesteps // self.rollout_steps)
+        if settings.reward_weights or settings.max_distance is not None:
+            task = self.base.env.unwrapped.core.task  # type: ignore[attr-defined]
+            task.reweight(settings.reward_weights)
+            if settings.max_distance is not None:
+                task.max_distance = settings.max_distance
+        if self.amp is not None and settings.style_weight is not None:
+            self.amp.wrapper.weight = settings.style_weight
+        for name, value in settings.metrics().items():
+            self.logger.record(f"schedule/{name}", value)

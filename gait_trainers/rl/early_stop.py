@@ -1,0 +1,88 @@
+"""Ending a training when the robot walks: a small deterministic evaluation every few iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from stable_baselines3 import PPO
+
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.evaluation.gait_metrics import WARMUP
+from gait_trainers.learners.muscle.callback import MuscleCallback
+from gait_trainers.policies.bundle import deployment_kwargs
+from gait_trainers.rl.sb3_vec import SB3VecEnv
+
+SEED = 1_000_003  # of the evaluation's episodes: the same ones each time, and none that training begins with
+
+
+class WalkCheck(NamedTuple):
+    success_rate: float  # share of episodes that reached the time limit
+    speed_error: float  # m/s, mean over episodes of |mean planar velocity - command|, start-up left out
+
+
+def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0) -> WalkCheck:
+    """One deterministic episode in each environment of `env`, with nothing of the training touched.
+
+    Ends at once when the success rate can no longer reach `give_up`.
+    """
+    n = env.num_envs
+    norm = model.get_vec_normalize_env()
+    warmup = round(WARMUP * env.env.metadata["render_fps"])
+    env.seed(SEED)
+    env.set_options({"command": [command, 0.0, 0.0]})
+    obs = env.reset()
+    alive, success = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
+    velocity, frames, step = np.zeros((n, 2)), np.zeros(n), 0
+    while alive.any() and (alive | success).mean() >= give_up:
+        action, _ = model.policy.predict(obs if norm is None else norm.normalize_obs(obs), deterministic=True)  # type: ignore[arg-type]
+        obs, _, done, _ = env.step(action)
+        step += 1
+        info = env.last_transition
+        counted = alive & (step > warmup)
+        velocity += counted[:, None] * np.stack([info["x_velocity"], info["y_velocity"]], axis=-1)
+        frames += counted
+        success |= alive & info["success"]
+        alive &= ~done
+    error = np.linalg.norm(velocity / np.maximum(frames, 1)[:, None] - [command, 0.0], axis=-1)
+    return WalkCheck(float(success.mean()), float(error.mean()))
+
+
+class WalkGoal:
+    """What `RunCallback` asks after each iteration, from `run.stop_when`: a sentence once the goal is met."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: PPO,
+        make_env: Callable[..., SB3VecEnv],
+        muscle: MuscleCallback | None = None,
+    ):
+        self.goal, self.model, self.muscle = config.run.stop_when, model, muscle
+        self.env: SB3VecEnv | None = None
+        if self.goal is not None:
+            # As a trained policy is evaluated: from the usual start, without what only training needs.
+            plain = config.model_copy(deep=True)
+            plain.env.kwargs = deployment_kwargs(config.env.kwargs)
+            self.env = make_env(plain, self.goal.episodes)
+
+    def __call__(self, iteration: int) -> str | None:
+        goal = self.goal
+        if goal is None or self.env is None or iteration % goal.every:
+            return None
+        if self.muscle is not None and self.muscle.share == 1.0:
+            self.muscle.drive(self.env.env.unwrapped.core.physics)  # type: ignore[attr-defined]
+        found = check_walk(self.model, self.env, goal.command, give_up=goal.success_rate)
+        self.model.logger.record("walk/check_success_rate", found.success_rate)
+        self.model.logger.record("walk/check_speed_error", found.speed_error)
+        if found.success_rate < goal.success_rate or found.speed_error > goal.speed_error:
+            return None
+        return (
+            f"it walks: success {found.success_rate:.0%}, speed error {found.speed_error:.2f} m/s "
+            f"at {goal.command:g} m/s, deterministic"
+        )
+
+    def close(self) -> None:
+        if self.env is not None:
+            self.env.close()

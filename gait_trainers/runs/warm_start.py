@@ -1,0 +1,165 @@
+"""Beginning a training with the networks of another one (`run.init`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+
+from gait_envs.control.muscle_network import load_muscle_network
+from gait_trainers.policies.bundle import MANIFEST, NETWORK, EnvironmentOptionError, Policy, PolicyError, check_task
+from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
+from gait_trainers.evaluation.walking import load_policy
+from gait_trainers.learners.muscle.callback import MuscleCallback
+from gait_trainers.policies.torch_policy import PolicyNetwork
+from gait_trainers.runs.run_folder import RunError, load_checkpoint, network_file, obs_normalizer, open_run
+from gait_trainers.runs.checkpoint import set_vec_normalize_state, vec_normalize_state
+
+EPSILON = 1e-8  # that SB3's VecNormalize adds to a variance, and a bundle's deviations contain
+TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun from, in units of the action range
+
+
+class Source(NamedTuple):
+    """What a run or a bundle holds to begin from."""
+
+    policy: Policy
+    weights: Mapping[str, torch.Tensor]  # of the policy; a bundle has no value network
+    normalize: Mapping[str, Any] | None  # mean, var and count of the observations, and more; None: not normalised
+    muscle_network: Path | None
+    steps: int  # that it was trained for
+
+
+def begin_from(path: str, config: TrainConfig, model: PPO, muscle: MuscleCallback | None) -> dict[str, Any]:
+    """Give a training that has not begun the networks and normalisers of a run, a checkpoint or a bundle.
+
+    Returns what was taken, for the provenance. ConfigError where it does not fit.
+    """
+    base = model.get_env().unwrapped.env.unwrapped  # type: ignore[union-attr, attr-defined]
+    try:
+        source = _read(path)
+        check_task(source.policy, base.core.task, config.env.id)
+    except (PolicyError, RunError, EnvironmentOptionError, OSError) as error:
+        raise ConfigError(f"run.init: {error}") from None
+    taken = _take_policy(source, path, config, model)
+    if muscle is not None and source.muscle_network is not None:
+        try:
+            found = load_muscle_network(source.muscle_network, muscle.physics.muscles)
+            muscle.network.set_layers(found.layers)
+        except ValueError as error:
+            raise ConfigError(f"run.init: {source.muscle_network}: {error}") from None
+        taken.append("muscle network")
+    return {"path": path, "steps": source.steps, "environment": source.policy.env_id, "taken": taken}
+
+
+def _read(path: str) -> Source:
+    """A run's networks from its latest checkpoint, or a bundle's."""
+    policy = load_policy(path)  # checks the bundle; says what there is where there is neither
+    if policy.details:
+        return _read_bundle(Path(path), policy)
+    run, file = open_run(path)
+    if file is None:
+        raise RunError(f"{run.path} has no checkpoint yet")
+    state, config = load_checkpoint(file), load_config(run.config_file)
+    network = network_file(file) if state.get("muscle") is not None else None
+    normalize = state["vec_normalize"] if config.ppo.normalize_obs else None
+    return Source(policy, state["policy"], normalize, network, state["sb3"]["num_timesteps"])
+
+
+def _read_bundle(folder: Path, policy: Policy) -> Source:
+    import onnx
+
+    graph = onnx.load(folder / NETWORK).graph
+    arrays = {x.name: np.array(onnx.numpy_helper.to_array(x)) for x in graph.initializer}
+    weights = {
+        name.removeprefix("policy."): torch.from_numpy(value)
+        for name, value in arrays.items()
+        if name.startswith("policy.")
+    }
+    _, std = policy.forward(np.zeros((1, len(arrays["mean"])), np.float32))
+    weights["log_std"] = torch.from_numpy(np.log(std[0]))
+    training = json.loads((folder / MANIFEST).read_text())["training"]
+    normalize = None
+    if training["config"]["ppo"]["normalize_obs"]:
+        mean = arrays["mean"].astype(float) + arrays["remainder"]
+        var = np.maximum(arrays["std"].astype(float) ** 2 - EPSILON, 0.0)
+        normalize = {"mean": mean, "var": var, "count": float(training["steps"])}
+    network = policy.env_kwargs.get("muscle_network")
+    return Source(policy, weights, normalize, network and Path(network), training["steps"])
+
+
+def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> list[str]:
+    """Policy, value and normalisers; the names of those that there were."""
+    own = model.policy.state_dict()
+    value = [name for name in own if name.startswith(("mlp_extractor.value_net", "value_net"))]
+    has_value = any(name in source.weights for name in value)
+    expected = {name: tensor for name, tensor in own.items() if has_value or name not in value}
+    weights = _widened(source.weights, expected)
+    if weights is None:
+        sizes = {kind: _hidden(source.weights, f"mlp_extractor.{kind}_net") for kind in ("policy", "value")}
+        shapes = " and ".join(f"networks.{kind} {size}" for kind, size in sizes.items() if size)
+        raise ConfigError(
+            f"run.init: the networks of {path} have sizes, {shapes}, that do not fit into this training's, "
+            f"networks.policy {config.networks.policy} and networks.value {config.networks.value}"
+        )
+    if (source.normalize is not None) != config.ppo.normalize_obs:
+        does = "are not" if source.normalize is None else "are"
+        raise ConfigError(f"run.init: observations of {path} {does} normalised, see ppo.normalize_obs")
+    model.policy.load_state_dict({**own, **weights})
+    norm = model.get_vec_normalize_env()
+    if norm is not None and source.normalize is not None:
+        # Those of the returns too, where there are some: they are the value network's scale.
+        kept = {**(vec_normalize_state(norm) or {}), **source.normalize}
+        set_vec_normalize_state(norm, kept | {"returns": norm.returns})
+    _check_same(source.policy, path, config, model)
+    names = {"policy": True, "value": has_value, "normalizer": source.normalize is not None}
+    return [name for name, there in names.items() if there]
+
+
+def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> None:
+    """ConfigError unless the training now acts as the policy it begins from; an activation may be another one."""
+    norm = vec_normalize_state(model.get_vec_normalize_env()) if config.ppo.normalize_obs else None
+    size = model.observation_space.shape[0]  # type: ignore[index]
+    normalizer = obs_normalizer(norm, size)
+    noise = np.random.default_rng(0).normal(size=(16, size))
+    obs = (normalizer.mean + np.sqrt(normalizer.var) * noise).astype(np.float32)
+    device = next(model.policy.parameters()).device
+    with torch.no_grad():
+        network = PolicyNetwork(model.policy, normalizer).to(device)  # type: ignore[arg-type]
+        _, mean, _ = network(torch.from_numpy(obs).to(device))
+    difference = float(np.abs(mean.cpu().numpy() - policy.forward(obs)[0]).max())
+    if not difference <= TOLERANCE:
+        raise ConfigError(
+            f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "
+            f"networks.activation is {config.networks.activation!r}, that may be another one's"
+        )
+
+
+def _widened(
+    weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor] | None:
+    """Weights put into networks as wide or wider, whose outputs stay the same; None where they do not fit.
+
+    The units that are new have the weights in of a fresh network and weights out of 0 (T. Chen et al. 2016, Net2Net,
+    there by copies of units).
+    """
+    if weights.keys() != expected.keys():
+        return None
+    out = {}
+    for name, fresh in expected.items():
+        found = weights[name]
+        if found.ndim != fresh.ndim or any(old > new for old, new in zip(found.shape, fresh.shape, strict=True)):
+            return None
+        units = slice(len(found))
+        out[name] = fresh.clone()
+        out[name][units] = 0.0
+        out[name][(units, *(slice(size) for size in found.shape[1:]))] = found
+    return out
+
+
+def _hidden(weights: Mapping[str, torch.Tensor], prefix: str) -> list[int]:
+    return [len(tensor) for name, tensor in weights.items() if name.startswith(prefix) and name.endswith(".bias")]

@@ -1,0 +1,232 @@
+"""Evaluations of policies whose outcome is known beforehand: a statue, one that lies down, a counting critic."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from gait_trainers.cli import app
+from gait_trainers.evaluation.rollout import record
+from gait_trainers.evaluation.walking import (
+    EvaluationError,
+    default_commands,
+    evaluate,
+    load_policy,
+    parse_command,
+    parse_env_set,
+    print_table,
+    thinned,
+)
+from gait_trainers.policies.bundle import EnvironmentOptionError, Policy, PolicyError, Style, make_env
+
+ENV = "GaitNet/WildRobot-v0"
+SHORT = {"max_episode_steps": 60}  # 1.2 s
+
+
+def stub(mean: float = 0.0, std: float = 0.0, joint: int | None = None, **kwargs) -> Policy:
+    """Holds the home pose; `joint` alone is asked for `mean` instead."""
+
+    def forward(obs):
+        action = np.zeros((len(obs), 9), np.float32)
+        action[:, slice(None) if joint is None else joint] = mean
+        return action, np.full_like(action, std)
+
+    return Policy("stub", forward, ENV, {}, **kwargs)
+
+
+def test_a_statue_succeeds_and_is_as_wrong_as_the_command_is_fast():
+    result = evaluate(stub(), 7, [(0.3, 0.0, 0.0), (0.8, 0.0, 0.0)], env_kwargs=SHORT, threads=1)
+    slow, fast = result["per_command"]
+    assert (result["episodes"], slow["episodes"], fast["episodes"]) == (7, 4, 3)
+    assert result["success_rate"] == 1.0
+    assert slow["speed_error"] == pytest.approx(0.3, abs=0.02)
+    assert fast["speed_error"] == pytest.approx(0.8, abs=0.02)
+    assert result["speed_error"] == pytest.approx((4 * slow["speed_error"] + 3 * fast["speed_error"]) / 7)
+    assert result["episode_length"] == pytest.approx(1.2)
+    assert sum(result["falls"].values()) == 0
+    assert result["step_length"] is None  # it took none
+    assert result["double_support"] == 1.0
+    assert result["style_score"] is None
+
+
+def test_falls_are_counted_once_and_by_cause():
+    # Ankles pointing down tip the robot backwards, ankles pulled up forwards.
+    def forward(obs, ankle):
+        action = np.zeros((len(obs), 9), np.float32)
+        action[:, [4, 8]] = ankle
+        return action, np.zeros_like(action)
+
+    for ankle, cause in ((-1.0, "backward"), (1.0, "forward")):
+        policy = Policy("tipping", lambda obs, a=ankle: forward(obs, a), ENV, {})
+        result = evaluate(policy, 5, [(0.4, 0.0, 0.0)], threads=1)
+        assert result["success_rate"] == 0.0
+        assert result["falls"][cause] == 5
+        assert sum(result["falls"].values()) == 5
+        assert result["episode_length"] < 5.0
+
+
+def test_an_episode_depends_on_its_seed_alone():
+    commands = np.array([[0.2, 0.0, 0.0], [0.5, 0.0, 0.0], [0.7, 0.0, 0.0]])
+    together, _ = record(stub(0.1), commands, seed=5, seconds=0.4, threads=1)
+    alone, _ = record(stub(0.1), commands[2:], seed=7, seconds=0.4, threads=1)
+    np.testing.assert_array_equal(together.qpos[:, 2], alone.qpos[:, 0])
+
+
+def test_evaluations_repeat_and_stochastic_ones_differ():
+    options = {"commands": [(0.4, 0.0, 0.0)], "env_kwargs": SHORT, "threads": 1}
+    policy = stub(std=0.3)
+    first, again = (evaluate(policy, 3, stochastic=True, seed=3, **options) for _ in range(2))
+    assert first == again
+    assert first["mode"] == "stochastic"
+    assert evaluate(policy, 3, seed=3, **options)["speed_rms"] != first["speed_rms"]
+
+
+def test_recording_begins_with_the_reset_and_ends_with_the_episode():
+    rollout, ends = record(stub(-1.0, joint=4), np.array([[0.4, 0.0, 0.0]] * 2), seed=0, threads=1)
+    env = make_env(ENV, 2, threads=1)
+    env.reset(seed=0, options={"command": [0.4, 0.0, 0.0]})
+    np.testing.assert_array_equal(rollout.qpos[0], env.core.state.qpos)
+    np.testing.assert_array_equal(ends["steps"], rollout.valid.sum(0) - 1)
+    assert rollout.valid[0].all()
+    assert rollout.valid[-1].any()  # the recording stops with the last episode
+    assert (np.diff(rollout.valid.astype(int), axis=0) <= 0).all()  # once over, over
+
+
+def test_reference_starts_and_randomisation_of_training_stay_out():
+    kwargs = {"reference": "not/a/clip.npz", "rsi_probability": 0.9, "reset_noise": 0.0}
+    policy = Policy("p", stub().forward, ENV, {**kwargs, "randomize": True})
+    rollout, _ = record(policy, np.zeros((2, 3)), seconds=0.1, threads=1)
+    np.testing.assert_array_equal(rollout.qpos[0, 0], rollout.qpos[0, 1])  # reset_noise is kept, and is zero
+
+
+def test_style_score_is_the_mean_over_whole_windows_of_living_episodes():
+    # This critic scores a two-frame window by the root's height in its older frame (feature 24).
+    critic = Style(frames=2, score=lambda windows: windows[:, 24])
+    rollout, ends = record(stub(-1.0, joint=4, style=critic), np.zeros((2, 3)), seed=1, threads=1)
+    for i, steps in enumerate(ends["steps"]):
+        assert ends["style_score"][i] == pytest.approx(rollout.qpos[:steps, i, 2].mean(), rel=1e-5)
+
+
+# -- options -------------------------------------------------------------------------------------------
+
+
+def test_default_commands_are_those_the_environment_gives():
+    policy = stub()
+    policy.env_kwargs = {"command_low": (0.25, 0, 0), "command_high": (0.5, 0, 0)}
+    assert default_commands(policy) == [(0.3, 0.0, 0.0), (0.4, 0.0, 0.0), (0.5, 0.0, 0.0)]
+    policy.env_kwargs = {"command_low": (0.32, 0, 0), "command_high": (0.34, 0, 0)}
+    assert default_commands(policy) == [(0.32, 0.0, 0.0)]
+
+
+def test_thinned_keeps_the_ends():
+    commands = [(0.1 * i, 0.0, 0.0) for i in range(10)]
+    assert thinned(commands, 3) == [commands[0], commands[4], commands[9]]
+    assert thinned(commands, 99) == commands
+
+
+@pytest.mark.parametrize("text, command", [("0.4", (0.4, 0, 0)), ("0.3,-0.1,0.5", (0.3, -0.1, 0.5))])
+def test_commands_are_parsed(text, command):
+    assert parse_command(text) == command
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0.4,0.1", "0.4,0,0,0", "nan"])
+def test_bad_commands_say_what_is_expected(text):
+    with pytest.raises(EvaluationError, match="expected VX or VX,VY,YAW_RATE"):
+        parse_command(text)
+
+
+def test_env_options_are_yaml_values():
+    assert parse_env_set(["randomize=true", "command_low=[0, 0, 0]"]) == {"randomize": True, "command_low": [0, 0, 0]}
+    with pytest.raises(EvaluationError, match="expected key=value"):
+        parse_env_set(["randomize"])
+
+
+def test_too_few_episodes_for_the_commands():
+    with pytest.raises(EvaluationError, match="1 episodes are too few for 2 commands"):
+        evaluate(stub(), 1, [(0.1, 0.0, 0.0), (0.2, 0.0, 0.0)])
+
+
+def test_unknown_environment_option_lists_the_known_ones():
+    with pytest.raises(EnvironmentOptionError, match=r"'warp'.*reset_noise"):
+        evaluate(stub(), 1, [(0.1, 0.0, 0.0)], env_kwargs={"warp": 9})
+
+
+def test_a_policy_for_another_observation_names_the_rows():
+    def forward(obs):
+        return obs @ np.zeros((37, 9), np.float32), np.zeros((len(obs), 9), np.float32)
+
+    policy = Policy("p", forward, ENV, {})
+    with pytest.raises(PolicyError, match=r"39 observations \(joint_position 9, .*previous_action 9\)"):
+        evaluate(policy, 1, [(0.1, 0.0, 0.0)], env_kwargs={"previous_action": "all"})
+
+
+def test_load_policy_says_what_is_missing(tmp_path):
+    with pytest.raises(PolicyError, match="no such file or folder; expected a bundle"):
+        load_policy(tmp_path / "nothing")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(PolicyError, match=r"holds notes\.txt, not a bundle"):
+        load_policy(tmp_path)
+
+
+# -- command line --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loaded_stub(monkeypatch):
+    monkeypatch.setattr("gait_trainers.evaluation.walking.load_policy", lambda path, env_id=None: stub(std=0.05))
+
+
+def run_cli(*arguments: str):
+    return CliRunner().invoke(app, ["evaluate", "anything", "--threads", "1", *arguments], catch_exceptions=False)
+
+
+def test_json_is_one_object_on_one_line(loaded_stub):
+    done = run_cli("--episodes", "2", "--command", "0.3", "--env-set", "max_episode_steps=20", "--json")
+    assert done.exit_code == 0
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert found["success_rate"] == 1.0
+    assert found["per_command"][0]["command"] == [0.3, 0.0, 0.0]
+    assert found["env_kwargs"] == {"max_episode_steps": 20}
+
+
+def test_json_holds_no_infinity(loaded_stub):
+    limits = ("--env-set", "max_episode_steps=20", "--env-set", "max_height=.inf")
+    done = run_cli("--episodes", "1", "--command", "0.3", *limits, "--json")
+    found = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert found["env_kwargs"] == {"max_episode_steps": 20, "max_height": ".inf"}  # as it was given
+
+
+def test_both_carries_the_stochastic_figures_along(loaded_stub):
+    done = run_cli("--episodes", "2", "--command", "0.3", "--env-set", "max_episode_steps=20", "--json", "--both")
+    found = json.loads(done.stdout)
+    assert found["mode"] == "deterministic"
+    assert found["stochastic"]["mode"] == "stochastic"
+    assert found["stochastic"]["speed_rms"] != found["speed_rms"]
+
+
+def test_table_has_a_row_a_command_and_one_for_all(loaded_stub):
+    done = run_cli("--episodes", "4", "--command", "0.3", "--command", "0.5,0.1,0", "--env-set", "max_episode_steps=60")
+    rows = {line.split("│")[0].strip() for line in done.stdout.splitlines()}
+    assert {"0.3", "0.5, 0.1, 0", "all"} <= rows
+
+
+def test_a_narrow_terminal_gets_the_figures_that_matter_most(loaded_stub):
+    result = evaluate(stub(), 1, [(0.3, 0.0, 0.0)], env_kwargs=SHORT, threads=1)
+    console = Console(width=80, file=io.StringIO())
+    print_table(result, console)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "success" in text
+    assert "cost of" not in text
+
+
+def test_evaluating_a_bundle_needs_no_torch():
+    code = "import sys, gait_trainers.evaluation.walking, gait_trainers.commands.play; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

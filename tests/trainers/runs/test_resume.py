@@ -1,0 +1,118 @@
+"""A run killed with SIGKILL and continued ends bit for bit like one that was never interrupted."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.runs import differences, final_state, metrics
+
+from gait_trainers.config.schema import load_config
+from gait_trainers.runs.loggers import read_metrics
+from gait_trainers.runs.run_folder import Run, load_checkpoint
+from gait_trainers.rl.train import resume, train
+
+SETTINGS = {
+    "env.num_envs": 8,
+    "env.kwargs.rsi_probability": 0.5,
+    "ppo.n_steps": 16,
+    "ppo.minibatches": 4,
+    "ppo.lr_schedule": "linear",
+    "ppo.normalize_reward": True,
+    "networks.policy": [32, 16],
+    "networks.value": [32, 16],
+    "amp.frames": 2,
+    "amp.hidden": [32, 16],
+    "amp.batch_size": 64,
+    "amp.replay_size": 500,
+    "amp.input_noise_final": 0.1,
+    "amp.input_noise_decay": 20,
+    "run.iterations": 30,
+    "run.checkpoint_every": 2,
+    "run.tensorboard": False,
+}
+
+
+def settings(out: Path, name: str, clip: Path, **run: object) -> dict[str, object]:
+    own = {"run.out": str(out), "run.name": name, "run.seed": 5, "env.kwargs.reference": str(clip)}
+    return SETTINGS | own | {f"run.{key}": value for key, value in run.items()}
+
+
+def start_killable(*args: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "gait_trainers.cli", "ppo-amp", *args]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def kill_after(process: subprocess.Popen, run: Run, iterations: int) -> None:
+    """SIGKILL once the checkpoint of `iterations` is there, a moment into what follows it."""
+    deadline = time.monotonic() + 600  # a busy machine takes minutes for what an idle one does in seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        latest = run.checkpoints()[-1:]
+        if latest and int(latest[0].stem.removeprefix("step_")) >= iterations * 8 * 16:
+            time.sleep(0.013 * iterations)
+            break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, reference_clip: Path) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    train(load_config(overrides=settings(out, "whole", reference_clip)))
+    return out / "whole"
+
+
+def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Path, reference_clip: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "killed")
+    assignments = [f"--set={key}={value}" for key, value in settings(tmp_path, "killed", reference_clip).items()]
+    kill_after(start_killable(*assignments), run, iterations=6)
+    kill_after(start_killable("--resume", str(run.path)), run, iterations=14)
+    assert len(read_metrics(run.metrics_file)) < 30
+    resume(run.path)
+
+    expected, found = final_state(uninterrupted), final_state(run.path)
+    assert expected["sb3"]["num_timesteps"] == 30 * 8 * 16
+    assert len(expected["metrics"]["episodes"]) > 10  # resets did happen
+    assert differences(expected, found) == []
+    assert metrics(run.path) == metrics(uninterrupted)
+    assert [row["iteration"] for row in metrics(run.path)] == [str(i) for i in range(1, 31)]
+
+
+def test_an_evaluation_on_the_way_changes_nothing(uninterrupted: Path, reference_clip: Path, tmp_path: Path) -> None:
+    goal = {"success_rate": 1.0, "speed_error": 1e-6, "every": 10, "episodes": 4}
+    train(load_config(overrides=settings(tmp_path, "watched", reference_clip, stop_when=goal)))
+    assert differences(final_state(uninterrupted), final_state(tmp_path / "watched")) == []
+    rows = read_metrics(tmp_path / "watched" / "metrics.csv")
+    assert [row["iteration"] for row in rows if row["check_success_rate"]] == ["10", "20", "30"]
+
+
+def test_training_ends_when_the_goal_is_met(reference_clip: Path, tmp_path: Path) -> None:
+    goal = {"success_rate": 0.95, "speed_error": 100, "every": 2, "episodes": 4}
+    changes = settings(tmp_path, "early", reference_clip, stop_when=goal)
+    # Nothing counts as a fall here, so that an untrained robot meets the goal.
+    result = train(load_config(overrides=changes | {"env.kwargs.min_height": 0, "env.kwargs.max_tilt": 9}))
+    assert result.stopped.startswith("it walks: success 100%")
+    assert (result.iterations, result.steps) == (2, 2 * 8 * 16)
+    assert final_state(tmp_path / "early")["sb3"]["num_timesteps"] == 2 * 8 * 16
+
+
+def test_a_run_whose_time_is_up_is_complete_until_it_is_given_more(reference_clip: Path, tmp_path: Path) -> None:
+    first = train(load_config(overrides=settings(tmp_path, "timed", reference_clip, minutes=1e-4, iterations=3)))
+    assert (first.iterations, first.stopped) == (1, "0.0001 minutes of training are up")
+    before = final_state(tmp_path / "timed")
+    again = resume(tmp_path / "timed")
+    assert (again.iterations, again.steps, again.stopped) == (1, first.steps, first.stopped)
+    assert differences(before, final_state(tmp_path / "timed")) == []
+    assert len(read_metrics(tmp_path / "timed" / "metrics.csv")) == 1
+    more = resume(tmp_path / "timed", {"run.minutes": 60.0})
+    assert (more.iterations, more.stopped) == (3, None)
+    assert load_config(tmp_path / "timed" / "config.yaml").run.minutes == 60
