@@ -32,7 +32,7 @@ class StepResult(NamedTuple):
 class Core:
     """n sub-environments: robot, physics and task, stepped together.
 
-    A step is: act, shove, simulate, reward, fail, log, draw new commands, observe. Sub-environment i owns
+    A step is: act, push, simulate, reward, fail, log, draw new commands, observe. Sub-environment i owns
     generator i, so it lives the same life alone or among others.
     """
 

@@ -112,7 +112,7 @@ def sections(tape: Tape) -> dict[str, float]:
         "mujoco": (physics, "advance"),
         "resets": (core, "reset"),
         "torque map": (physics, "_torque_map"),
-        "stable PD": (physics, "_wished_torque"),
+        "stable PD": (physics, "_desired_torque"),
         "refresh": (physics, "step"),
         "reading": (physics, "read"),
         "act": (task, "act"),

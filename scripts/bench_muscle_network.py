@@ -4,7 +4,7 @@
     python scripts/bench_muscle_network.py POLICY --json   the same as one JSON object on the last line
 
 The policy walks, deterministic, along every clip of its reference from phases spread over it, and both are asked for
-the torques that were wished in states on the way, which no training has seen. Static optimisation is timed as it runs
+the torques that were desired in states on the way, which no training has seen. Static optimisation is timed as it runs
 in an environment, from its last answer.
 """
 
@@ -63,7 +63,7 @@ def seconds(controller: Any, refreshes: list[Refresh]) -> float:
     for _ in range(TURNS):
         start = time.perf_counter()
         for refresh in refreshes:
-            _, memory = controller(TorqueMap(refresh.state.jta, refresh.state.passive), refresh.wish, memory)
+            _, memory = controller(TorqueMap(refresh.state.jta, refresh.state.passive), refresh.demand, memory)
         times.append((time.perf_counter() - start) / (len(refreshes) * len(memory)))
     return statistics.median(times)
 

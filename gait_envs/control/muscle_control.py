@@ -1,9 +1,9 @@
-"""From a wish to activations: muscle controllers by name.
+"""From a demand to activations: muscle controllers by name.
 
-`qp` shares a wished torque by static optimisation, `nn` by a network that learned to, `direct` takes the action for the
-activations. All have one form: a controller maps (`TorqueMap`, wish, memory) to (activations, memory), its memory being
+`qp` distributes a desired torque by static optimisation, `nn` by a trained network; `direct` takes the action as the
+activations. All have one form: a controller maps (`TorqueMap`, demand, memory) to (activations, memory). The memory is
 an array with a row for each simulation that the caller keeps (and saves, and zeroes at a reset). One call is one
-refresh; a wished torque comes from `StablePD.torque`, at the muscles' dofs.
+refresh; the desired torque comes from `StablePD.torque`, at the muscles' dofs.
 """
 
 from __future__ import annotations
@@ -24,25 +24,27 @@ Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class MuscleController(Protocol):
     """What every controller offers."""
 
-    wants_torque: bool  # is the wish a torque (n, d), N·m, on the muscles' dofs, or activations (n, m)?
-    wish_size: int  # d or m
+    takes_torque: bool  # is the demand a torque (n, d), N·m, on the muscles' dofs, or activations (n, m)?
+    demand_size: int  # d or m
     memory_size: int  # k
 
-    def __call__(self, state: TorqueMap, wish: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, state: TorqueMap, demand: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Activations (n, m) in [0, 1] and the new memory (n, k)."""
 
 
 class StaticOptimization:
     """`qp`: least squared activations for the torque; remembers the multipliers as the next start."""
 
-    wants_torque = True
+    takes_torque = True
 
     def __init__(self, muscles: Muscles, weight: float = WEIGHT) -> None:
         self.weight = weight
-        self.wish_size = self.memory_size = len(muscles.dofs)
+        self.demand_size = self.memory_size = len(muscles.dofs)
 
-    def __call__(self, state: TorqueMap, wish: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        shares = share_torque(state.jta, _checked(wish, state, self) - state.passive, weight=self.weight, start=memory)
+    def __call__(self, state: TorqueMap, demand: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shares = share_torque(
+            state.jta, _checked(demand, state, self) - state.passive, weight=self.weight, start=memory
+        )
         return shares.activations, shares.multipliers
 
 
@@ -52,33 +54,33 @@ class NetworkControl:
     It sees the torque that is left for active forces, τ − b, so that what it must answer follows from what it sees.
     """
 
-    wants_torque = True
+    takes_torque = True
     memory_size = 0
 
     def __init__(self, muscles: Muscles, network: Network) -> None:
         self.muscles, self.network = muscles, network
-        self.wish_size = len(muscles.dofs)
+        self.demand_size = len(muscles.dofs)
 
-    def __call__(self, state: TorqueMap, wish: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, state: TorqueMap, demand: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         entries = jta_entries(self.muscles, state.jta)
-        activations = np.asarray(self.network(entries, _checked(wish, state, self) - state.passive), dtype=float)
-        expected = (len(wish), len(self.muscles.names))
+        activations = np.asarray(self.network(entries, _checked(demand, state, self) - state.passive), dtype=float)
+        expected = (len(demand), len(self.muscles.names))
         if activations.shape != expected:
             raise ValueError(f"the network gave activations of shape {activations.shape}, expected {expected}")
         return np.clip(activations, 0.0, 1.0), memory
 
 
 class Direct:
-    """`direct`: the wish is the activations, cut to [0, 1]."""
+    """`direct`: the demand is the activations, cut to [0, 1]."""
 
-    wants_torque = False
+    takes_torque = False
     memory_size = 0
 
     def __init__(self, muscles: Muscles) -> None:
-        self.wish_size = len(muscles.names)
+        self.demand_size = len(muscles.names)
 
-    def __call__(self, state: TorqueMap, wish: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.clip(_checked(wish, state, self), 0.0, 1.0), memory
+    def __call__(self, state: TorqueMap, demand: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.clip(_checked(demand, state, self), 0.0, 1.0), memory
 
 
 CONTROLLERS: dict[str, type[StaticOptimization] | type[NetworkControl] | type[Direct]] = {
@@ -101,9 +103,9 @@ def make_muscle_controller(name: str, muscles: Muscles, **options: Any) -> Muscl
     return CONTROLLERS[name](muscles, **options)
 
 
-def _checked(wish: np.ndarray, state: TorqueMap, controller: MuscleController) -> np.ndarray:
-    expected = (len(state.passive), controller.wish_size)
-    if wish.shape != expected:
-        kind = "torques of the muscles' dofs" if controller.wants_torque else "activations"
-        raise ValueError(f"the wish has shape {wish.shape}, expected {expected}: {kind}")
-    return wish
+def _checked(demand: np.ndarray, state: TorqueMap, controller: MuscleController) -> np.ndarray:
+    expected = (len(state.passive), controller.demand_size)
+    if demand.shape != expected:
+        kind = "torques of the muscles' dofs" if controller.takes_torque else "activations"
+        raise ValueError(f"the demand has shape {demand.shape}, expected {expected}: {kind}")
+    return demand

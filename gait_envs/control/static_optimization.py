@@ -1,11 +1,12 @@
-"""Which muscles share a joint torque: static optimisation, the biomechanists' baseline, for many simulations at once.
+"""Muscle redundancy by static optimisation, the baseline of biomechanics, for many simulations at once.
 
 Of all activations between 0 and 1 it finds those that minimise
 
     Σ a² + w |JtA a − r|²,    r = τ − b
 
 (R. D. Crowninshield and R. A. Brand 1981 for the idea of a cost; squared activations as F. C. Anderson and M. G. Pandy
-2001). The torque is a strong wish rather than a bound, so that one beyond the muscles' reach has a nearest answer.
+2001). The torque enters as a strong penalty rather than a constraint, so that one beyond the muscles' reach has a
+nearest answer.
 
 Solved through its dual: at the optimum a = clip(JtAᵀ λ, 0, 1) with λ = w (r − JtA a), one λ a joint coordinate. So
 instead of a quadratic programme in m muscles there are d equations,
@@ -59,13 +60,13 @@ def share_torque(
     multipliers = np.zeros((n, d)) if start is None else np.array(start, dtype=float)
     strength = np.abs(jta).sum(axis=2).max(axis=1)  # N·m, of all muscles together
     iterations, live = np.zeros(n, dtype=int), np.arange(n)
-    a, wish, lam = jta, torque, multipliers.copy()
-    drive, gradient = _gradient(a, lam, wish, weight)
+    a, target, lam = jta, torque, multipliers.copy()
+    drive, gradient = _gradient(a, lam, target, weight)
     for _ in range(max_iterations + 1):
-        size = np.abs(wish).max(axis=1) + strength[live] * (1 + np.abs(drive).max(axis=1))
+        size = np.abs(target).max(axis=1) + strength[live] * (1 + np.abs(drive).max(axis=1))
         going = np.abs(gradient).max(axis=1) > ROUNDING * size  # a row of NaN, of a diverged simulation, stops too
         if not going.all():
-            live, a, wish, lam = live[going], a[going], wish[going], lam[going]
+            live, a, target, lam = live[going], a[going], target[going], lam[going]
             drive, gradient = drive[going], gradient[going]
         if not len(live):
             break
@@ -75,24 +76,24 @@ def share_torque(
         hessian = np.eye(d) / weight + (a * free) @ a.swapaxes(1, 2)
         step = np.linalg.solve(hessian, -gradient[..., None])[..., 0]
         slope, before, lam = (gradient * step).sum(axis=1), (lam, drive), lam + step
-        drive, gradient = _gradient(a, lam, wish, weight)
+        drive, gradient = _gradient(a, lam, target, weight)
         far = np.flatnonzero(np.abs((gradient * step).sum(axis=1)) > 0.5 * np.abs(slope))
         if len(far):
             a_far, step = a[far], step[far]
             response = _times(a_far.swapaxes(1, 2), step)
             length = _lowest(before[1][far], response, slope[far], (step**2).sum(axis=1) / weight)
             lam[far] = before[0][far] + length[:, None] * step
-            drive[far], gradient[far] = _gradient(a_far, lam[far], wish[far], weight)
+            drive[far], gradient[far] = _gradient(a_far, lam[far], target[far], weight)
         multipliers[live] = lam
         iterations[live] += 1
     activations = np.clip(_times(jta.swapaxes(1, 2), multipliers), 0, 1)
     return Shares(activations, multipliers, ~np.isin(np.arange(n), live), iterations)
 
 
-def _gradient(a: np.ndarray, lam: np.ndarray, wish: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray]:
+def _gradient(a: np.ndarray, lam: np.ndarray, target: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray]:
     """JtAᵀ λ (n, m) and g(λ) (n, d)."""
     drive = _times(a.swapaxes(1, 2), lam)
-    return drive, lam / weight + _times(a, np.clip(drive, 0, 1)) - wish
+    return drive, lam / weight + _times(a, np.clip(drive, 0, 1)) - target
 
 
 def _times(a: np.ndarray, x: np.ndarray) -> np.ndarray:

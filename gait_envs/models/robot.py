@@ -206,5 +206,5 @@ def humanoid() -> Robot:
 
 
 def muscle_humanoid() -> Robot:
-    """The same body with 92 muscles on legs and loins, and 29 stable PD servos above."""
+    """The same body with 92 muscles on the legs and the lower trunk, and 29 stable PD servos above."""
     return load_robot("humanoid/muscle_scene.xml")

@@ -1,4 +1,4 @@
-"""What a style critic sees: one extractor for the policy's motion and for the reference.
+"""What a discriminator sees: one extractor for the policy's motion and for the reference.
 
 Both roads, a simulated state and a clip's frame, call `amp_features` with the same five quantities, so
 the discriminator can only tell them apart by how they move.

@@ -90,7 +90,7 @@ class Physics:
         return diverged
 
     def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
-        """Add a horizontal velocity (k, 2) m/s to the root: a shove of m·v newton seconds."""
+        """Add a horizontal velocity (k, 2) m/s to the root: a push of m·v newton seconds."""
         self._qvel[ids, :2] += velocity
 
     def read(self) -> State:

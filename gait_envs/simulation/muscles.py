@@ -1,7 +1,7 @@
-"""Simulations of a body that muscles move: a wished pose becomes torques, and these become activations.
+"""Simulations of a body that muscles move: a target pose becomes torques, and these become activations.
 
 A control step is a few blocks of `REFRESH` physics steps. Before each, stable PD says which torque would bring the
-joints to the wished pose, the muscles' map says what torque activations give in this state, and a controller
+joints to the target pose, the muscles' map says what torque activations give in this state, and a controller
 (`gait_envs.control.muscle_control`) finds the activations. Joints without muscles have servos, as in `Physics`.
 
 Activations are what the muscles do at once: `act` and `ctrl` are written together, which leaves MuJoCo's activation
@@ -29,7 +29,7 @@ from gait_envs.simulation.batch import Physics, State
 
 REFRESH = 2  # physics steps that activations are held
 SHARE = 16  # simulations at least that a thread finds activations for, else it is not worth its while
-SAVED = ("memory", "effort", "wished", "residual", "acceleration", "held")  # beside what MuJoCo keeps
+SAVED = ("memory", "effort", "desired", "residual", "acceleration", "held")  # beside what MuJoCo keeps
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class MuscleState(State):
 
     activation: np.ndarray  # (n, m) in [0, 1], since the last refresh
     effort: np.ndarray  # (n,) squared activations, mean over the muscles and over the control step
-    wished: np.ndarray  # (n,) N·m, root mean square of the torques wished of the muscles over the control step
-    residual: np.ndarray  # (n,) N·m, and of what was missing from them; both 0 where no torque is wished
+    desired: np.ndarray  # (n,) N·m, root mean square of the torques desired of the muscles over the control step
+    residual: np.ndarray  # (n,) N·m, and of what was missing from them; both 0 where no torque is desired
 
 
 class Refresh(NamedTuple):
@@ -47,12 +47,12 @@ class Refresh(NamedTuple):
 
     ids: np.ndarray  # (k,) simulations
     state: TorqueMap
-    wish: np.ndarray  # (k, d) N·m on the muscles' dofs, or (k, m) activations
+    demand: np.ndarray  # (k, d) N·m on the muscles' dofs, or (k, m) activations
     activations: np.ndarray  # (k, m)
 
 
 class MusclePhysics(Physics):
-    """n simulations of a robot with muscles; a control step takes wished poses, or activations and poses."""
+    """n simulations of a robot with muscles; a control step takes target poses, or activations and poses."""
 
     def __init__(self, robot: Robot, n: int, threads: int = 0, *, controller: str = "qp", **options: Any) -> None:
         """`controller` and its options as in `make_muscle_controller`."""
@@ -68,7 +68,7 @@ class MusclePhysics(Physics):
         # What the servos' own law took off the armature (`gait_envs.models.servos`) still resists acceleration.
         h, servos = float(model.opt.timestep), dofs[robot.servos]
         self._spd.damping[servos] += h**2 * kp[servos] / self._spd.dt
-        self._effort, self._wished, self._residual = np.zeros((3, n))
+        self._effort, self._desired, self._residual = np.zeros((3, n))
         self._acceleration = np.zeros((n, len(servos)))  # rad/s² of the joints with servos over the last block
         self._held = np.zeros((n, model.nv))  # N·m of contacts and limits over the last physics step
         self.last: list[Refresh] = []  # those of the last control step, in order
@@ -96,7 +96,7 @@ class MusclePhysics(Physics):
             self.controllers, self._driver = {name: new}, np.zeros(self.batch.nsim, dtype=int)
             self._memory = np.zeros((self.batch.nsim, new.memory_size))
             return
-        if new.wants_torque != next(iter(self.controllers.values())).wants_torque:
+        if new.takes_torque != next(iter(self.controllers.values())).takes_torque:
             raise ValueError(f"muscle controller {name!r} wants other actions than those it would drive beside")
         self.controllers[name] = new
         number = list(self.controllers).index(name)
@@ -120,7 +120,7 @@ class MusclePhysics(Physics):
         """As any body's, muscles at rest; parameters of muscles that were changed before it hold from here on."""
         super().reset(ids, qpos, qvel)
         self._curves = self._own_curves()
-        for rows in (self._memory, self._effort, self._wished, self._residual, self._acceleration):
+        for rows in (self._memory, self._effort, self._desired, self._residual, self._acceleration):
             rows[ids] = 0.0
         self._held[ids] = self._constraint[ids]
 
@@ -149,10 +149,10 @@ class MusclePhysics(Physics):
         rows = np.arange(len(target)) if ids is None else ids
         means = sums[:, rows] / blocks
         self._effort[rows] = means[0]
-        self._wished[rows], self._residual[rows] = np.sqrt(means[1:])
+        self._desired[rows], self._residual[rows] = np.sqrt(means[1:])
 
     def _refresh(self, target: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """New activations; their mean square and those of the wished and the missing torques, (3, k)."""
+        """New activations; their mean square and those of the desired and the missing torques, (3, k)."""
         if self._pool is None or len(rows) < 2 * SHARE:
             answers = [self._answer(target, rows)]
         else:
@@ -165,18 +165,18 @@ class MusclePhysics(Physics):
         """What `_refresh` does, for some simulations; each one's answer depends on it alone."""
         state = self._torque_map(rows)
         first = next(iter(self.controllers.values()))
-        wish = self._wished_torque(target[rows], rows) if first.wants_torque else target[rows, : first.wish_size]
-        activations = self._activations(state, wish, rows)
+        demand = self._desired_torque(target[rows], rows) if first.takes_torque else target[rows, : first.demand_size]
+        activations = self._activations(state, demand, rows)
         muscles = self.muscles
         self._ctrl[rows[:, None], muscles.controls] = activations
         self._act[rows[:, None], muscles.activations] = activations
         effort = (activations**2).mean(axis=1)
-        wished, missed = np.zeros((2, len(rows)))
-        if first.wants_torque:
-            wished, missed = (wish**2).mean(axis=1), ((wish - state.torque(activations)) ** 2).mean(axis=1)
-        return Refresh(rows, state, wish, activations), np.stack([effort, wished, missed])
+        desired, missed = np.zeros((2, len(rows)))
+        if first.takes_torque:
+            desired, missed = (demand**2).mean(axis=1), ((demand - state.torque(activations)) ** 2).mean(axis=1)
+        return Refresh(rows, state, demand, activations), np.stack([effort, desired, missed])
 
-    def _activations(self, state: TorqueMap, wish: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _activations(self, state: TorqueMap, demand: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Each simulation's, by the controller that drives it."""
         activations = np.empty((len(rows), len(self.muscles.names)))
         for number, controller in enumerate(self.controllers.values()):
@@ -184,7 +184,7 @@ class MusclePhysics(Physics):
             if len(mine):
                 own = state if len(mine) == len(rows) else TorqueMap(state.jta[mine], state.passive[mine])
                 at, size = rows[mine], controller.memory_size
-                activations[mine], self._memory[at, :size] = controller(own, wish[mine], self._memory[at, :size])
+                activations[mine], self._memory[at, :size] = controller(own, demand[mine], self._memory[at, :size])
         return activations
 
     def _torque_map(self, rows: np.ndarray) -> TorqueMap:
@@ -193,7 +193,7 @@ class MusclePhysics(Physics):
             self.muscles, self._moment[rows], self._length[rows], self._speed[rows], _rows(self._curves, rows)
         )
 
-    def _wished_torque(self, pose: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _desired_torque(self, pose: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Stable PD's torques (k, d) N·m on the muscles' dofs, towards poses (k, nu) rad."""
         force = self._passive[rows] - self._bias[rows] + self._held[rows]
         torque = self._spd.torque(pose, self._qpos[rows], self._qvel[rows], self._mass[rows], force)
@@ -204,7 +204,7 @@ class MusclePhysics(Physics):
             **vars(super().read()),
             activation=self._act[:, self.muscles.activations].copy(),
             effort=self._effort.copy(),
-            wished=self._wished.copy(),
+            desired=self._desired.copy(),
             residual=self._residual.copy(),
         )
 
@@ -241,6 +241,6 @@ def _joined(parts: Sequence[Refresh]) -> Refresh:
     """One refresh of several groups of simulations."""
     if len(parts) == 1:
         return parts[0]
-    ids, states, wishes, activations = zip(*parts, strict=True)
+    ids, states, demands, activations = zip(*parts, strict=True)
     state = TorqueMap(np.concatenate([s.jta for s in states]), np.concatenate([s.passive for s in states]))
-    return Refresh(np.concatenate(ids), state, np.concatenate(wishes), np.concatenate(activations))
+    return Refresh(np.concatenate(ids), state, np.concatenate(demands), np.concatenate(activations))

@@ -1,4 +1,4 @@
-"""Domain randomisation: each episode its own masses, friction, servos, latency and shoves."""
+"""Domain randomisation: each episode its own masses, friction, servos, latency and pushes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RandomizeConfig:
     friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
     servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own; on a muscle's forces
     latency: tuple[int, int] = (0, 1)  # control steps (20 ms at 50 Hz) between an action and its effect
-    push_interval: float = 4.0  # s between shoves; 0 turns them off
+    push_interval: float = 4.0  # s between pushes; 0 turns them off
     push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Randomizer:
         return factors
 
     def push(self, rows: np.ndarray, steps: np.ndarray, rngs: list[np.random.Generator]) -> None:
-        """Shove those of the sub-environments `rows` that are due, `steps` (n,) control steps after reset."""
+        """Push those of the sub-environments `rows` that are due, `steps` (n,) control steps after reset."""
         if not (self.config.enabled and self.config.push_interval > 0):
             return
         period = max(1, round(self.config.push_interval / self.physics.robot.dt))

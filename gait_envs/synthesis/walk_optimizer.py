@@ -1,7 +1,7 @@
 """The walk nearest to published angles whose feet stand still and whose weight they carry.
 
 Unknown are the Fourier series of the root and of the right leg over the gait cycle; the left leg does the same half a
-cycle later. All wishes are residuals in units of how closely each should be met, and their sum of squares is made
+cycle later. All demands are residuals in units of how closely each should be met, and their sum of squares is made
 small by damped Gauss-Newton steps.
 """
 
@@ -26,7 +26,7 @@ _GAP = FINE // 2  # moments to either side that a rate is the difference over: a
 _ROUNDS, _ENOUGH = 40, 1e-4  # steps at most, and the gain (share of the cost) that is not worth another
 _STEP_WIDTH = 0.13  # leg lengths between the feet: Donelan, Kram & Kuo 2001
 _CLEARANCE = 0.015  # m under a swinging foot, at mid-swing
-# How closely a wish is to be met.
+# How closely each demand is to be met.
 _STILL, _DOWN, _ABOVE, _ASIDE = 1e-3, 1e-3, 1e-3, 1e-3  # m: soles keep their place, lie on the floor, stay above it
 _LIMIT, _LIMIT_MARGIN = np.radians(0.3), np.radians(1.0)
 _PUSH_PLACE, _PUSH_FORCE = 0.03, 0.15  # m on the floor, weights
@@ -36,7 +36,7 @@ _EVEN = ("x", "z", "pitch")  # the same at both steps; the root's others change 
 _TRACKS = (*_ROOT, *LEG)
 _BALL, _BALL_AHEAD, _HEEL = slice(0, 4), slice(0, 2), slice(4, 8)  # of the right foot's points
 
-Wish = tuple[np.ndarray, np.ndarray]  # residual (n,), its slopes (n, unknowns)
+Residual = tuple[np.ndarray, np.ndarray]  # residual (n,), its slopes (n, unknowns)
 
 
 class WalkFit:
@@ -82,13 +82,13 @@ class WalkFit:
 
     def solve(self) -> WalkFit:
         """Move the unknowns to where no step makes the cost smaller; returns itself."""
-        damping, here = 1e-3, self._wishes(self.values)
+        damping, here = 1e-3, self._residuals(self.values)
         for _ in range(_ROUNDS):
             squares = sum(slopes.T @ slopes for _, slopes in here)
             descent = sum(slopes.T @ residual for residual, slopes in here)
             while True:
                 step = np.linalg.solve(squares + damping * np.diag(np.diag(squares) + 1e-3), descent)
-                there = self._wishes(self.values - step)
+                there = self._residuals(self.values - step)
                 gain = 1.0 - _cost(there) / _cost(here)
                 if gain > 0 or damping > 1e3:
                     break
@@ -124,26 +124,31 @@ class WalkFit:
         out[:, self.parts[index]] = self.bases[index] * weight
         return out
 
-    def _wishes(self, values: np.ndarray) -> list[Wish]:
+    def _residuals(self, values: np.ndarray) -> list[Residual]:
         """Everything that should be zero; each is a mean over the cycle."""
         found, qpos = self._tracks(values, self.bases), self.qpos(values)
         places, slopes = self._foot(qpos, found)
-        wishes = (*self._angles(found), *self._limits(found), *self._floor(places, slopes), *self._push(qpos, places))
-        return [(r / np.sqrt(len(self.phase)), s / np.sqrt(len(self.phase))) for r, s in wishes]
+        residuals = (
+            *self._angles(found),
+            *self._limits(found),
+            *self._floor(places, slopes),
+            *self._push(qpos, places),
+        )
+        return [(r / np.sqrt(len(self.phase)), s / np.sqrt(len(self.phase))) for r, s in residuals]
 
-    def _angles(self, found: np.ndarray) -> Iterator[Wish]:
+    def _angles(self, found: np.ndarray) -> Iterator[Residual]:
         for track, wanted in self.wanted.items():
             spread = self.spread[track]
             yield (found[:, _TRACKS.index(track)] - wanted) / spread, self._slope(track) / spread
 
-    def _limits(self, found: np.ndarray) -> Iterator[Wish]:
+    def _limits(self, found: np.ndarray) -> Iterator[Residual]:
         for name in LEG:
             joint, angle = self.column[f"right_{name}"] - 7, found[:, _TRACKS.index(name)]
             low, high = self.body.lower[joint] + _LIMIT_MARGIN, self.body.upper[joint] - _LIMIT_MARGIN
             beyond = angle - np.clip(angle, low, high)
             yield beyond / _LIMIT, self._slope(name) * (beyond != 0)[:, None] / _LIMIT
 
-    def _floor(self, places: np.ndarray, slopes: np.ndarray) -> Iterator[Wish]:
+    def _floor(self, places: np.ndarray, slopes: np.ndarray) -> Iterator[Residual]:
         """Standing points stay where they are, on the floor; the others stay above it."""
         swing = np.clip((self.phase - self.stance.foot_off) / (1 - self.stance.foot_off), 0.0, 1.0)
         clearance = _CLEARANCE * np.sin(np.pi * swing) ** 2
@@ -160,7 +165,7 @@ class WalkFit:
         aside = places[flat, _HEEL, 1].mean() + self.width / 2
         yield np.array([aside / _ASIDE]), slopes[flat, _HEEL, 1].mean(axis=(0, 1))[None] / _ASIDE
 
-    def _push(self, qpos: np.ndarray, places: np.ndarray) -> Iterator[Wish]:
+    def _push(self, qpos: np.ndarray, places: np.ndarray) -> Iterator[Residual]:
         """The ground pushes where the soles are, from heel to ball and over to the other foot, as on people.
 
         Slopes are those of a root that moves alone: it takes the push with it, the further the faster its harmonic.
@@ -215,9 +220,9 @@ class WalkFit:
         return places, np.concatenate(slopes, axis=-1)
 
 
-def _cost(wishes: list[Wish]) -> float:
+def _cost(residuals: list[Residual]) -> float:
     """Sum of squares."""
-    return float(sum(residual @ residual for residual, _ in wishes))
+    return float(sum(residual @ residual for residual, _ in residuals))
 
 
 def _harmonics(track: str) -> np.ndarray:

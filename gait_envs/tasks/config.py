@@ -137,7 +137,7 @@ class TrackConfig(TaskConfig):
     whole_clips: bool = False  # go on to a clip's last frame, not only as far as its frames to come reach
     action_base: str = "reference"  # what an action of zero asks for: the next frame, or the "home" pose
     feed_forward: bool = False  # also ask for the torques that the clip needs, where it knows them
-    pose_sharpness: float = 3.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
+    pose_sharpness: float = 3.0  # 1/rad², k of the kernel of the joint angles' squared distance, summed over the joints
     rate_sharpness: float = 0.01  # s²/rad², k of the joint rates'
     action_gain: float = 0.5  # share of a joint's half range that a full action moves its target by
     max_distance: float = 0.25  # m, mean over the bodies from where they should be; more ends the episode, inf: never
@@ -165,7 +165,7 @@ class Actuation:
     """
 
     actuation: str = "torque"  # "torque": servos; "muscle": pose to muscles; "activation": actions are activations
-    muscle_controller: str = "qp"  # from a wished torque to activations: "qp" or "nn"
+    muscle_controller: str = "qp"  # from a desired torque to activations: "qp" or "nn"
     muscle_network: str | None = None  # of "nn": file of its weights; None: the bundled muscle_nn.npz
     params: Mapping[str, Any] = field(default_factory=dict)  # of the walker where reset gives none: see `parameters`
 
@@ -205,7 +205,7 @@ class HumanoidTrackConfig(Actuation, TrackConfig):
     min_height: float = 0.6  # m; the root below this is a fall
     max_height: float = 1.3  # m; above this it has been thrown
     reference: str | tuple[str, ...] | None = EMBEDDED_SETS["humanoid"]
-    pose_sharpness: float = 2.0  # 1/rad², k of the bell of the joint angles' squared distance, summed over the joints
+    pose_sharpness: float = 2.0  # 1/rad², k of the kernel of the joint angles' squared distance, summed over the joints
     rate_sharpness: float = 0.05  # s²/rad², k of the joint rates'
     action_gain: float = 0.3  # share of a joint's half range that a full action moves its target by
     feed_forward: bool = True  # also ask for the torques that the clip needs, where it knows them

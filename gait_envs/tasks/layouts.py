@@ -29,7 +29,7 @@ def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
 
 
 def acting_muscles(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
-    """The muscles whose activations an action gives; none where muscles follow a wished pose."""
+    """The muscles whose activations an action gives; none where muscles follow a target pose."""
     direct = isinstance(config, Actuation) and config.actuation == "activation"
     return robot.muscles.names if direct and robot.muscles else ()
 

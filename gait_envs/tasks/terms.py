@@ -19,7 +19,7 @@ def progress(speed: Array, target: Array) -> Array:
 
 
 def near_height(height: Array, target: float, width: float) -> Array:
-    """Bell of the root's height about the target, both in m."""
+    """Kernel of the root's height about the target, both in m."""
     xp = array_namespace(height)
     return xp.exp(-(((height - target) / width) ** 2))
 

@@ -21,7 +21,7 @@ from gait_envs.tasks.layouts import FUTURE_ROWS, observation_layout, reference_r
 from gait_envs.tasks.reference_tables import clip_bodies, clip_commands
 from gait_envs.tasks.walk import Start, WalkMemory, WalkTask, numbers_option
 
-# Sharpness of each tracked quantity's bell, exp(-k·|error|²), summed over its components; the joints' are options.
+# Sharpness of each tracked quantity's kernel, exp(-k·|error|²), summed over its components; the joints' are options.
 ROOT, ROOT_VELOCITY, TURN, ENDS, MASSES = 30.0, 6.0, 8.0, 40.0, 10.0
 
 
@@ -45,13 +45,13 @@ class TrackTask(WalkTask):
 
     reward_terms: Mapping[str, str] = {
         **WalkTask.reward_terms,
-        "track_pose": "bell of the joint angles' distance to the reference",
-        "track_velocity": "bell of the joint rates' distance",
-        "track_end_effector": "bell of the distance of the feet (hands, head), relative to the root, heading frame (m)",
-        "track_com": "bell of the distance of the bodies' centre, weighted by their masses (m)",
-        "track_root": "bell of the root's distance (m)",
-        "track_root_velocity": "bell of the root velocity's distance (m/s)",
-        "track_turn": "bell of the root's turn away from the reference (rad)",
+        "track_pose": "kernel of the joint angles' distance to the reference",
+        "track_velocity": "kernel of the joint rates' distance",
+        "track_end_effector": "kernel of the distance of the feet (hands, head) relative to the root, heading frame (m)",
+        "track_com": "kernel of the distance of the bodies' centre, weighted by their masses (m)",
+        "track_root": "kernel of the root's distance (m)",
+        "track_root_velocity": "kernel of the root velocity's distance (m/s)",
+        "track_turn": "kernel of the root's turn away from the reference (rad)",
         "scuff": "feet that touch the floor while the reference swings them (a cost)",
     }
     # A clip by its name or number, its frame; or the clip nearest a speed.
@@ -300,15 +300,15 @@ class TrackTask(WalkTask):
         assert isinstance(memory, TrackMemory)
         qpos, qvel, config = memory.reference_qpos, memory.reference_qvel, self._track_config
         turn = lambda: quat_to_rotvec(quat_mul(quat_conj(state.qpos[:, 3:7]), qpos[:, 3:7]))  # noqa: E731
-        bell = lambda error, k: np.exp(-k * terms.squared(error))  # noqa: E731 - seven uses below
+        kernel = lambda error, k: np.exp(-k * terms.squared(error))  # noqa: E731 - seven uses below
         return super().reward_functions(state, memory) | {
-            "track_pose": lambda: bell(state.qpos[:, 7:] - qpos[:, 7:], config.pose_sharpness),
-            "track_velocity": lambda: bell(state.qvel[:, 6:] - qvel[:, 6:], config.rate_sharpness),
-            "track_end_effector": lambda: bell(self._end_error(state, memory).reshape(len(qpos), -1), ENDS),
-            "track_com": lambda: bell((memory.error * self._shares[:, None]).sum(axis=1), MASSES),
-            "track_root": lambda: bell(state.qpos[:, :3] - qpos[:, :3], ROOT),
-            "track_root_velocity": lambda: bell(state.qvel[:, :3] - qvel[:, :3], ROOT_VELOCITY),
-            "track_turn": lambda: bell(turn(), TURN),
+            "track_pose": lambda: kernel(state.qpos[:, 7:] - qpos[:, 7:], config.pose_sharpness),
+            "track_velocity": lambda: kernel(state.qvel[:, 6:] - qvel[:, 6:], config.rate_sharpness),
+            "track_end_effector": lambda: kernel(self._end_error(state, memory).reshape(len(qpos), -1), ENDS),
+            "track_com": lambda: kernel((memory.error * self._shares[:, None]).sum(axis=1), MASSES),
+            "track_root": lambda: kernel(state.qpos[:, :3] - qpos[:, :3], ROOT),
+            "track_root_velocity": lambda: kernel(state.qvel[:, :3] - qvel[:, :3], ROOT_VELOCITY),
+            "track_turn": lambda: kernel(turn(), TURN),
             "scuff": lambda: terms.scuff(state.foot_force, self.planned_load(memory), self.robot.traits.loaded),
         }
 

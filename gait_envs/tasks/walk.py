@@ -289,7 +289,7 @@ class WalkTask:
         "tracking_heading": "exp(-k/2·|heading - commanded heading|)",
         "air_time": "at each landing, seconds the foot was in the air, at most 0.4, less 0.2",
         "progress": "forward speed / commanded speed, within [-1, 1]",
-        "base_height": "bell of the root's height about the target",
+        "base_height": "kernel of the root's height about the target",
         "upright": "cosine of the root's tilt",
         "alive": "1 a step",
         "action_rate": "squared change of the action (a cost)",
@@ -356,7 +356,7 @@ class WalkTask:
         if isinstance(state, MuscleState):
             muscles = {
                 "activation_energy": state.effort.copy(),
-                "torque_wished": state.wished.copy(),
+                "torque_desired": state.desired.copy(),
                 "torque_residual": state.residual.copy(),
             }
         return muscles | {

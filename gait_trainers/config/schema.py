@@ -95,7 +95,7 @@ class AMPConfig(Section):
 
 
 class MuscleConfig(Section):
-    """The network that turns wished torques into activations, and its training beside the policy."""
+    """The network that turns desired torques into activations, and its training beside the policy."""
 
     controller: Literal["nn", "qp"] = Field(
         default="nn", description="who moves the body: nn = static optimisation until handover; qp = it alone"

@@ -1,6 +1,6 @@
 """The discriminator: how much a window of motion looks like the reference.
 
-A least-squares GAN critic: trained towards 1 on reference windows and 0 on policy windows, smoothed by
+A least-squares GAN discriminator: trained towards 1 on reference windows and 0 on policy windows, smoothed by
 spectral normalisation and by the R1 penalty on reference windows.
 """
 

@@ -78,12 +78,12 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
     try:
         write_onnx(network, temporary / NETWORK, "observation", OUTPUTS, observations.shape[1])
         difference = parity(temporary / NETWORK, policy, normalizer, observations)
-        critic = load_discriminator(run, config)
-        if critic is not None:
-            write_style(critic, temporary / STYLE)
+        discriminator = load_discriminator(run, config)
+        if discriminator is not None:
+            write_style(discriminator, temporary / STYLE)
         if "muscle_network" in acting.env_kwargs:
             shutil.copyfile(acting.env_kwargs["muscle_network"], temporary / MUSCLES)
-        manifest = describe(run, acting, config, difference, critic)
+        manifest = describe(run, acting, config, difference, discriminator)
         (temporary / MANIFEST).write_text(readable_json(manifest))
         write_checksums(temporary)
         replace_folder(temporary, out)
@@ -123,13 +123,13 @@ def parity(path: Path, policy: ActorCriticPolicy, normalizer: ObsNormalizer, obs
     return difference
 
 
-def write_style(critic: Discriminator, path: Path) -> None:
+def write_style(discriminator: Discriminator, path: Path) -> None:
     """The discriminator with its normaliser as a graph; spectral normalisation becomes plain weights."""
-    linear = [layer for layer in critic.layers if isinstance(layer, nn.Linear)]
+    linear = [layer for layer in discriminator.layers if isinstance(layer, nn.Linear)]
     size = linear[0].in_features
     plain = Discriminator(np.zeros((1, size)), 1, [x.out_features for x in linear[:-1]], use_spectral_norm=False)
-    plain.mean, plain.std = critic.mean, critic.std
-    for ours, theirs in zip(plain.layers, critic.layers, strict=True):
+    plain.mean, plain.std = discriminator.mean, discriminator.std
+    for ours, theirs in zip(plain.layers, discriminator.layers, strict=True):
         if isinstance(ours, nn.Linear) and isinstance(theirs, nn.Linear):
             ours.weight.data, ours.bias.data = theirs.weight.detach(), theirs.bias.detach()
     write_onnx(plain, path, "features", ("score",), size)
@@ -137,7 +137,7 @@ def write_style(critic: Discriminator, path: Path) -> None:
     windows = windows.astype(np.float32)
     found = open_session(path).run(["score"], {"features": windows})[0]
     with torch.no_grad():
-        difference = float(np.abs(found - critic(torch.from_numpy(windows)).numpy()).max())
+        difference = float(np.abs(found - discriminator(torch.from_numpy(windows)).numpy()).max())
     if not difference <= 10 * TOLERANCE:
         raise ExportError(f"the exported discriminator differs from torch by {difference:.2g}; nothing was written")
 
@@ -186,7 +186,7 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def describe(
-    run_path: str | Path, policy: Policy, config: TrainConfig, difference: float, critic: Discriminator | None
+    run_path: str | Path, policy: Policy, config: TrainConfig, difference: float, discriminator: Discriminator | None
 ) -> dict[str, Any]:
     """policy.json: everything needed to run the network on a robot, and where it came from."""
     run, file = open_run(run_path)
@@ -227,7 +227,7 @@ def describe(
         "parity": {"observations": OBSERVATIONS, "largest_difference": difference, "tolerance": TOLERANCE},
         "exported_with": {name: version(name) for name in ("gaitnet", "torch", "onnx", "onnxruntime")},
     }
-    if critic is not None:
+    if discriminator is not None:
         manifest["style"] = {"input": "features", "output": "score", "frames": config.amp.frames}
         manifest["style"]["layout"] = task.amp_layout.table()
     return manifest

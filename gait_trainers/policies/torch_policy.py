@@ -63,8 +63,8 @@ def torch_policy(
 def policy_from_run(path: str | Path) -> Policy:
     """The policy of a run's latest checkpoint, or of a checkpoint, with its discriminator if it has one."""
     policy, normalizer, config = load_policy(path)
-    critic = load_discriminator(path, config)
-    style = None if critic is None else Style(config.amp.frames, _scorer(critic))
+    discriminator = load_discriminator(path, config)
+    style = None if discriminator is None else Style(config.amp.frames, _scorer(discriminator))
     network = PolicyNetwork(policy, normalizer)
     return torch_policy(_run_name(path), network, config.env.id, config.env.kwargs | _muscle_kwargs(path), style)
 
@@ -83,10 +83,10 @@ def _run_name(path: str | Path) -> str:
     return run.path.resolve().name + (f"/{file.stem}" if Path(path).is_file() and file else "")
 
 
-def _scorer(critic: nn.Module) -> Any:
+def _scorer(discriminator: nn.Module) -> Any:
     def score(windows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return critic(torch.from_numpy(np.asarray(windows, dtype=np.float32))).numpy()
+            return discriminator(torch.from_numpy(np.asarray(windows, dtype=np.float32))).numpy()
 
     return score
 
@@ -99,8 +99,8 @@ def load_discriminator(path: str | Path, config: TrainConfig) -> Discriminator |
         return None
     saved = amp["callback"]["discriminator"]
     size = len(saved["mean"]) // config.amp.frames
-    critic = Discriminator(
+    discriminator = Discriminator(
         np.zeros((1, size)), config.amp.frames, config.amp.hidden, use_spectral_norm=config.amp.spectral_norm
     )
-    critic.load_state_dict(saved)
-    return critic.eval()
+    discriminator.load_state_dict(saved)
+    return discriminator.eval()

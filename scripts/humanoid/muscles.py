@@ -1,4 +1,4 @@
-"""The muscle-driven body: 92 units on the legs and the loins, motors above them."""
+"""The muscle-driven body: 92 units on the legs and the lower trunk, motors above them."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ INFO_KEYS = {
     *("speed_error", "lateral_error", "yaw_rate_error", "success", "fall"),
 }
 TRACK_KEYS = {"clip", "frame", "mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error"}
-MUSCLE_KEYS = {"activation_energy", "torque_wished", "torque_residual"}
+MUSCLE_KEYS = {"activation_energy", "torque_desired", "torque_residual"}
 MODES = list(AutoresetMode)
 
 

@@ -25,7 +25,7 @@ MEASURED = 512  # held-out tuples that an iteration's figures are of
 class MuscleCallback(BaseCallback):
     """Each step: keep a tuple of each simulation. At the end of each rollout: train, measure, hand over.
 
-    A tuple is one refresh of the control step, any with equal chance: the torque that is wished falls as the step
+    A tuple is one refresh of the control step, any with equal chance: the torque that is desired falls as the step
     goes on. Those of the held-out simulations are never learnt from. All random choices come from a generator of this
     callback, so that the policy's own are left alone.
     """
@@ -52,7 +52,7 @@ class MuscleCallback(BaseCallback):
         self._start_rollout()
 
     def _start_rollout(self) -> None:
-        self._steps, self._squares = 0, np.zeros(3)  # wished and missed torque, effort
+        self._steps, self._squares = 0, np.zeros(3)  # desired and missed torque, effort
 
     def _on_step(self) -> bool:
         which = self.rng.integers(self.refreshes, size=self.base.num_envs)
@@ -61,14 +61,14 @@ class MuscleCallback(BaseCallback):
         self.held_out.add(rows[held], self.rng)
         self.buffer.add(rows[~held], self.rng)
         info = self.base.last_transition
-        columns = info["torque_wished"] ** 2, info["torque_residual"] ** 2, info["activation_energy"]
+        columns = info["torque_desired"] ** 2, info["torque_residual"] ** 2, info["activation_energy"]
         self._squares += np.mean(columns, axis=1)
         self._steps += 1
         return True
 
     def _on_rollout_end(self) -> None:
-        wished, missed, effort = self._squares
-        metrics = {"drive_residual": float(np.sqrt(missed / wished)), "drive_energy": float(effort / self._steps)}
+        desired, missed, effort = self._squares
+        metrics = {"drive_residual": float(np.sqrt(missed / desired)), "drive_energy": float(effort / self._steps)}
         metrics["muscle_drives"] = self.share
         self._start_rollout()
         if len(self.buffer) and len(self.held_out):
@@ -148,7 +148,7 @@ class MuscleCallback(BaseCallback):
         self._take_over()
 
     def _step(self) -> tuple[float, float]:
-        """One step of Adam; the loss's parts. Some tuples wish for the torque of another one's."""
+        """One step of Adam; the loss's parts. Some tuples demand for the torque of another one's."""
         config = self.config
         tuples = split_rows(self.buffer.sample(config.batch_size, self.rng), self.physics.muscles)
         torque, swapped = tuples.torque, round(config.swapped * config.batch_size)

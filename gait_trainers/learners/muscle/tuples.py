@@ -43,7 +43,7 @@ def gather(refreshes: Sequence[Refresh], which: np.ndarray, muscles: Muscles) ->
     for number, refresh in enumerate(refreshes):
         chosen = which[refresh.ids] == number
         passive = refresh.state.passive[chosen]
-        parts = jta_entries(muscles, refresh.state.jta[chosen]), refresh.wish[chosen] - passive, passive
+        parts = jta_entries(muscles, refresh.state.jta[chosen]), refresh.demand[chosen] - passive, passive
         rows.append(np.concatenate(parts, axis=1).astype(np.float32))
         ids.append(refresh.ids[chosen])
     found, whose = np.concatenate(rows), np.concatenate(ids)
@@ -54,15 +54,15 @@ def gather(refreshes: Sequence[Refresh], which: np.ndarray, muscles: Muscles) ->
 class Fit(NamedTuple):
     """How activations meet the torques of tuples."""
 
-    residual: float  # root mean square of the torque missed, as share of that of the wished torque τ
+    residual: float  # root mean square of the torque missed, as share of that of the desired torque τ
     energy: float  # mean squared activation
 
 
 def fit(tuples: Tuples, activations: np.ndarray, muscles: Muscles) -> Fit:
     """Of activations (k, m)."""
     missed = (_dense(tuples, muscles) @ activations[..., None])[..., 0] - tuples.torque
-    wished = np.square(tuples.torque + tuples.passive, dtype=float).mean()
-    return Fit(float(np.sqrt(np.square(missed).mean() / wished)), float(np.square(activations).mean()))
+    desired = np.square(tuples.torque + tuples.passive, dtype=float).mean()
+    return Fit(float(np.sqrt(np.square(missed).mean() / desired)), float(np.square(activations).mean()))
 
 
 def best_activations(tuples: Tuples, muscles: Muscles) -> np.ndarray:

@@ -331,19 +331,19 @@ def test_bad_problems() -> None:
 
 
 def test_static_optimisation_makes_mujoco_apply_the_torque() -> None:
-    """The whole way: wish, activations, MuJoCo's forces; what is missed is λ / w, as the optimality conditions say."""
+    """Demand, activations, MuJoCo's forces: what is missed is λ / w, as the optimality conditions say."""
     batch, rng = started(MODEL, 6), np.random.default_rng(2)
     state, control = mapped(batch), make_muscle_controller("qp", MUSCLES)
-    wish = state.torque(rng.uniform(0, 1, (6, len(MUSCLES.names))))
-    batch.act[:], memory = control(state, wish, np.zeros((6, control.memory_size)))
+    demand = state.torque(rng.uniform(0, 1, (6, len(MUSCLES.names))))
+    batch.act[:], memory = control(state, demand, np.zeros((6, control.memory_size)))
     batch.forward()
-    assert np.abs(wish).max() > 10
+    assert np.abs(demand).max() > 10
     applied = batch.qfrc_actuator[:, MUSCLES.dofs]
-    np.testing.assert_allclose(applied, wish - memory / WEIGHT, atol=1e-8)
-    np.testing.assert_allclose(applied, wish, atol=0.05)
-    again, _ = control(state, wish, memory)
+    np.testing.assert_allclose(applied, demand - memory / WEIGHT, atol=1e-8)
+    np.testing.assert_allclose(applied, demand, atol=0.05)
+    again, _ = control(state, demand, memory)
     np.testing.assert_allclose(again, batch.act, atol=1e-12)
-    loose, _ = make_muscle_controller("qp", MUSCLES, weight=1e-6)(state, wish, np.zeros_like(memory))
+    loose, _ = make_muscle_controller("qp", MUSCLES, weight=1e-6)(state, demand, np.zeros_like(memory))
     assert (loose**2).sum() < 0.5 * (batch.act**2).sum()
 
 
@@ -355,23 +355,23 @@ def test_a_network_sees_entries_and_active_torque() -> None:
         return np.linspace(-0.5, 1.5, 4 * len(MUSCLES.names)).reshape(4, -1)
 
     control = make_muscle_controller("nn", MUSCLES, network=network)
-    wish = np.full((4, control.wish_size), 3.0)
-    activations, memory = control(state, wish, np.zeros((4, control.memory_size)))
+    demand = np.full((4, control.demand_size), 3.0)
+    activations, memory = control(state, demand, np.zeros((4, control.memory_size)))
     assert memory.shape == (4, 0)
     assert (activations.min(), activations.max()) == (0, 1)
-    np.testing.assert_array_equal(seen["torque"], wish - state.passive)
+    np.testing.assert_array_equal(seen["torque"], demand - state.passive)
     np.testing.assert_array_equal(seen["entries"], jta_entries(MUSCLES, state.jta))
     wrong = make_muscle_controller("nn", MUSCLES, network=lambda entries, torque: torque)
     with pytest.raises(ValueError, match=r"activations of shape \(4, 16\), expected \(4, 24\)"):
-        wrong(state, wish, memory)
+        wrong(state, demand, memory)
 
 
 def test_direct_passes_activations() -> None:
     state, control = mapped(started(MODEL, 2)), make_muscle_controller("direct", MUSCLES)
-    wish = np.linspace(-0.2, 1.2, 48).reshape(2, 24)
-    found, _ = control(state, wish, np.zeros((2, 0)))
-    np.testing.assert_array_equal(found, np.clip(wish, 0, 1))
-    assert not control.wants_torque
+    demand = np.linspace(-0.2, 1.2, 48).reshape(2, 24)
+    found, _ = control(state, demand, np.zeros((2, 0)))
+    np.testing.assert_array_equal(found, np.clip(demand, 0, 1))
+    assert not control.takes_torque
     with pytest.raises(ValueError, match=r"shape \(2, 16\), expected \(2, 24\): activations"):
         control(state, np.zeros((2, 16)), np.zeros((2, 0)))
 

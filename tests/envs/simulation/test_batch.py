@@ -122,7 +122,7 @@ def random_starts(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_batch_is_a_loop_over_mjdata(threads: int) -> None:
-    """Bit for bit over random controls, resets and shoves on the way."""
+    """Bit for bit over random controls, resets and pushes on the way."""
     qpos, qvel = random_starts(5)
     physics, rng = started(qpos, qvel, threads), np.random.default_rng(1)
     loop = [mujoco.MjData(MODEL) for _ in qpos]

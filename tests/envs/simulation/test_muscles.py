@@ -1,4 +1,4 @@
-"""Bodies that muscles move: torques that are what was wished, activations, states, rewards by hand, bad settings."""
+"""Bodies that muscles move: torques that are what was desired, activations, states, rewards by hand, bad settings."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_activations_act_at_once_and_stay(human_reference: str) -> None:
     np.testing.assert_array_equal(physics._act, physics._ctrl[:, MUSCLES.controls])
     assert 0 <= physics._act.min() < physics._act.max() <= 1
     np.testing.assert_array_equal(env.core.state.activation, physics._act)
-    assert [refresh.wish.shape for refresh in physics.last] == [(2, 21)] * (ROBOT.substeps // REFRESH)
+    assert [refresh.demand.shape for refresh in physics.last] == [(2, 21)] * (ROBOT.substeps // REFRESH)
     np.testing.assert_array_equal(physics.last[-1].activations, physics._act)
     env.reset(seed=0, options={"reset_mask": np.array([True, False])})
     assert (physics._act[0] == 0).all()
@@ -130,7 +130,7 @@ def test_beyond_the_muscles_reach_the_residual_says_so() -> None:
     state = physics.read()
     assert state.residual[0] < 0.1
     assert state.residual[1] > 10
-    assert (state.wished > state.residual).all()
+    assert (state.desired > state.residual).all()
 
 
 # -- what an action is --------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_actions_as_activations(human_reference: str) -> None:
     # squares: 92 · 0.25 / 92; 46 · 1 / 92; a muscle does not push
     np.testing.assert_allclose(info["activation_energy"], [0.25, 0.5, 0.0])
     np.testing.assert_allclose(info["reward_activation"], -0.5 * np.array([0.25, 0.5, 0.0]))
-    assert (info["torque_wished"] == 0).all()
+    assert (info["torque_desired"] == 0).all()
     assert (info["torque_residual"] == 0).all()
 
 
@@ -213,7 +213,7 @@ def test_the_bundled_network_serves_where_none_is_named() -> None:
     env = GaitVectorEnv(1, task="muscle_walk", muscle_controller="nn")
     env.reset(seed=0)
     *_, info = env.step(np.zeros((1, 50)))
-    assert info["torque_residual"] < 0.3 * info["torque_wished"]
+    assert info["torque_residual"] < 0.3 * info["torque_desired"]
 
 
 def test_a_network_of_another_body(tmp_path: Path) -> None:

@@ -118,23 +118,23 @@ def test_shoves_come_when_due_and_no_harder_than_asked() -> None:
     env = env_with(push_interval=0.1, push_speed=0.5)  # every 5 steps
     start = {"qpos": ROBOT.home_qpos, "qvel": np.zeros(15)}
     env.reset(options=start)
-    shoves: list[tuple[int, np.ndarray]] = []
+    pushes: list[tuple[int, np.ndarray]] = []
     push = env.core.physics.push
 
     def spy(ids: np.ndarray, velocity: np.ndarray) -> None:
-        shoves.append((int(env.core.memory.steps[0]), velocity.copy()))
+        pushes.append((int(env.core.memory.steps[0]), velocity.copy()))
         assert len(ids) == 64
         push(ids, velocity)
 
     env.core.physics.push = spy  # type: ignore[method-assign]
     for _ in range(12):
         env.step(np.zeros((64, 9)))
-    assert [step for step, _ in shoves] == [5, 10]
-    speed = np.linalg.norm(shoves[0][1], axis=1)
+    assert [step for step, _ in pushes] == [5, 10]
+    speed = np.linalg.norm(pushes[0][1], axis=1)
     spread(speed, 0.0, 0.5)
-    angle = np.arctan2(shoves[0][1][:, 1], shoves[0][1][:, 0])
+    angle = np.arctan2(pushes[0][1][:, 1], pushes[0][1][:, 0])
     assert np.histogram(angle, 4, (-np.pi, np.pi))[0].min() > 5  # from every side
-    assert not np.allclose(shoves[0][1], shoves[1][1])
+    assert not np.allclose(pushes[0][1], pushes[1][1])
 
 
 def test_every_episode_draws_anew_and_seeds_repeat_it() -> None:

@@ -25,7 +25,7 @@ from gait_envs.tasks.track import ENDS, ROOT, TrackMemory, TrackTask
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = wildrobot()
-BELLS = tuple(name for name in TRACK_REWARD if name.startswith("track_"))
+KERNELS = tuple(name for name in TRACK_REWARD if name.startswith("track_"))
 RATE = 50.0  # frames and control steps a second
 
 
@@ -319,11 +319,11 @@ def test_what_an_action_of_zero_asks_for(straight: str) -> None:
 
 
 def test_a_perfect_tracker_is_paid_in_full(reference: str) -> None:
-    """Put on the reference's next frame, every bell reads its weight."""
-    env = tracking(reference, reward_weights=dict.fromkeys(BELLS, 2.0))
+    """Put on the reference's next frame, every kernel reads its weight."""
+    env = tracking(reference, reward_weights=dict.fromkeys(KERNELS, 2.0))
     env.reset(seed=0)
     task, state, memory = on_reference(env)
-    assert "track_end_effector" in BELLS
+    assert "track_end_effector" in KERNELS
     for name, value in task.reward(state, memory).items():
         np.testing.assert_allclose(value, 2.0, err_msg=name)
     memory = task.advance(memory, state)
@@ -333,14 +333,14 @@ def test_a_perfect_tracker_is_paid_in_full(reference: str) -> None:
 
 
 def test_errors_cost_what_their_bells_say(clips: Callable) -> None:
-    env = tracking(clips(circle=walking(61, turn=0.5)), reward_weights=dict.fromkeys(BELLS, 1.0))
+    env = tracking(clips(circle=walking(61, turn=0.5)), reward_weights=dict.fromkeys(KERNELS, 1.0))
     env.reset(seed=0, options={"frame": 20})
     task, right, memory = on_reference(env)
     # A tenth of a metre forward: only the root is off, for the feet have come along.
     off = right.qpos.copy()
     off[:, 0] += 0.1
     found = task.reward(posed(env.core.physics, off, right.qvel), memory)
-    expected = dict.fromkeys(BELLS, 1.0) | {"track_root": np.exp(-ROOT * 0.01)}
+    expected = dict.fromkeys(KERNELS, 1.0) | {"track_root": np.exp(-ROOT * 0.01)}
     for name, value in found.items():
         np.testing.assert_allclose(value, expected[name], err_msg=name)
     # Turned on the spot: in the heading frame the feet are where they were.

@@ -96,17 +96,17 @@ def test_a_tuple_is_the_chosen_refresh_of_its_simulation() -> None:
     """Simulation 1 diverged before the second refresh, and what is left of 2 is not finite."""
     first, second = torque_map(3, seed=0), torque_map(2, seed=1)
     second.passive[1, 0] = np.nan
-    wish = np.arange(3 * D, dtype=float).reshape(3, D)
+    demand = np.arange(3 * D, dtype=float).reshape(3, D)
     refreshes = [
-        Refresh(np.array([0, 1, 2]), first, wish, np.zeros((3, M))),
-        Refresh(np.array([0, 2]), second, wish[[0, 2]] + 100, np.zeros((2, M))),
+        Refresh(np.array([0, 1, 2]), first, demand, np.zeros((3, M))),
+        Refresh(np.array([0, 2]), second, demand[[0, 2]] + 100, np.zeros((2, M))),
     ]
     rows, ids = gather(refreshes, np.array([1, 0, 0]), MUSCLES)
     assert ids.tolist() == [1, 2, 0]
     assert rows.shape == (3, row_size(MUSCLES))
     tuples = split_rows(rows, MUSCLES)
     np.testing.assert_allclose(tuples.entries[0], jta_entries(MUSCLES, first.jta)[1], rtol=1e-6)
-    np.testing.assert_allclose((tuples.torque + tuples.passive)[2], wish[0] + 100, rtol=1e-5)
+    np.testing.assert_allclose((tuples.torque + tuples.passive)[2], demand[0] + 100, rtol=1e-5)
     assert gather(refreshes, np.array([1, 1, 1]), MUSCLES)[1].tolist() == [0]  # neither 1 nor 2 has one
     assert gather([], np.zeros(3, int), MUSCLES)[0].shape == (0, row_size(MUSCLES))
 
@@ -115,9 +115,9 @@ def test_fit_against_static_optimisation() -> None:
     state, rng = torque_map(5), np.random.default_rng(2)
     torque = (state.jta @ rng.uniform(0.2, 0.8, (5, M, 1)))[..., 0]  # in reach
     tuples = split_rows(rows_of(state, torque), MUSCLES)
-    wished = np.sqrt(np.square(torque + state.passive).mean())
+    desired = np.sqrt(np.square(torque + state.passive).mean())
     at_rest = fit(tuples, np.zeros((5, M)), MUSCLES)
-    assert at_rest.residual == pytest.approx(np.sqrt(np.square(torque).mean()) / wished, rel=1e-5)
+    assert at_rest.residual == pytest.approx(np.sqrt(np.square(torque).mean()) / desired, rel=1e-5)
     assert at_rest.energy == 0
     activations = best_activations(tuples, MUSCLES)
     np.testing.assert_allclose(activations, share_torque(state.jta, torque).activations, atol=1e-4)
