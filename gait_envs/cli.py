@@ -10,6 +10,8 @@ from typing import Any
 import typer
 import typer.core
 
+from gait_envs.errors import GaitNetError
+
 
 def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.TyperGroup]:
     """A group of commands that live in modules of their own: name to ("module:function", text for the list).
@@ -54,13 +56,11 @@ def run(app: Callable[[], object], program: str, extra: str, complain: Callable[
             raise
         complain(f"{program} needs {error.name}; install it with: pip install 'gaitnet[{extra}]'")
         sys.exit(2)
-    except (ValueError, RuntimeError, OSError) as error:
-        if type(error).__module__.startswith("gait_"):
-            complain(str(error))
-        elif isinstance(error, OSError):
-            complain(system_fault(error))
-        else:
-            raise
+    except GaitNetError as error:
+        complain(str(error))
+        sys.exit(2)
+    except OSError as error:
+        complain(system_fault(error))
         sys.exit(2)
 
 

@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,18 +19,56 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     made. An `OSError` names `path`.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if str(error.filename) == str(temporary):
-            error.filename, error.filename2 = str(path), None
+        _name(error, temporary, path)
         raise
     finally:
         with suppress(OSError):  # what went wrong before it says more
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """An empty folder to fill, which takes the place of `path` once the block has ended without an error.
+
+    An existing folder is moved aside first and deleted last, so that one of the two is always there. An `OSError`
+    names `path`.
+    """
+    path = Path(path)
+    temporary, aside = _beside(path), path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.rename(aside)
+        temporary.rename(path)
+    except OSError as error:
+        _name(error, temporary, path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_durably(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file that is whole even if the machine stops right afterwards: fsync, rename, fsync the folder."""
+    path = Path(path)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if os.name == "nt":
+        return  # Windows has no handle on a folder to flush; its rename is durable by itself
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -44,3 +83,13 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 class _Kept(Exception):
     """Ends a trial: nothing takes the place of what is there."""
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _name(error: OSError, temporary: Path, path: Path) -> None:
+    """Let an error about the temporary name, or about a full disk, which names no file, be about `path`."""
+    if error.filename is None or str(error.filename).startswith(str(temporary)):
+        error.filename, error.filename2 = str(path), None

@@ -15,6 +15,7 @@ import mujoco.viewer
 import numpy as np
 from mujoco.rendering.classic import gl_context
 
+from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing
 
 GHOST = (0.15, 0.75, 0.45, 0.4)  # red, green, blue, opacity
@@ -31,7 +32,7 @@ if HEADLESS and "MUJOCO_GL" not in os.environ:
         pass
 
 
-class RenderError(RuntimeError):
+class RenderError(GaitNetError, RuntimeError):
     """Nothing can be drawn here; says what is missing."""
 
 

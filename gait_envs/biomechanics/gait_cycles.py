@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gait_envs.biomechanics.clinical_angles import clinical_angles
-from gait_envs.biomechanics.published_gait import GRAVITY
+from gait_envs.constants import GRAVITY
+from gait_envs.errors import GaitNetError
 from gait_envs.simulation.instruments import Samples
 
 SIDES = ("left", "right")
@@ -46,7 +47,7 @@ MUSCLE_GROUPS = {  # ours -> units of `muscles.csv`
 ACTIVE = 0.2  # of a muscle's greatest activation in the cycle, from which it counts as on
 
 
-class GaitError(ValueError):
+class GaitError(GaitNetError, ValueError):
     """A recording in which there is no gait to analyse."""
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from gait_envs.assets import asset_path
+from gait_envs.constants import GRAVITY
 from gait_envs.reference.clip import ClipError
 
-GRAVITY = 9.81  # m/s²
 HARMONICS = 8  # of the cycle that the table holds; finer than that it does not know
 # What left and right do alike, seen from the middle of the body, repeats after half a cycle or changes sign.
 _EVEN, _ODD = ("pelvis_tilt",), ("pelvis_obliquity", "pelvis_rotation", "trunk_obliquity", "trunk_rotation")

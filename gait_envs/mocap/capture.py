@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.errors import GaitNetError
 from gait_envs.rotations import quat_mul, quat_rotate
 
 BLOCK = 4096  # frames read at a time
 
 
-class MotionError(ValueError):
+class MotionError(GaitNetError, ValueError):
     """A capture, joint map or robot description that cannot be used; names the file and what is allowed."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing
 from gait_envs.rotations import quat_conj, quat_mul, quat_to_rotvec
 
@@ -19,7 +20,7 @@ FORMAT_VERSION = 1
 _REQUIRED = ("qpos", "qvel", "fps", "joint_names", "loop", "model", "source", "license", "format_version")
 
 
-class ClipError(ValueError):
+class ClipError(GaitNetError, ValueError):
     """A motion that cannot be used; the message names the file and the key."""
 
 

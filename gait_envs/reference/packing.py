@@ -6,13 +6,13 @@ import io
 import itertools
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
+from gait_envs.files import replacing_folder
 from gait_envs.reference.clip import Clip, ClipError
 from gait_envs.reference.licenses import check_licenses
 from gait_envs.reference.packed import HEADER, INDEX, SET_VERSION, SOLES, PackedClips, load_packed
@@ -30,15 +30,9 @@ def pack(clips: Iterable[Clip], folder: str | os.PathLike[str], accept_license: 
     folder = Path(folder)
     if folder.exists():
         raise ClipError(f"{folder}: exists already; remove it, or pack elsewhere")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
-    try:
+    with replacing_folder(folder) as temporary:
         licenses = _write_clips(clips, temporary)
         check_licenses(licenses, accept_license)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return load_packed(folder)
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gait_envs.constants import GRAVITY
 from gait_envs.reference.clip import Clip, velocities
 from gait_envs.rotations import quat_from_rotvec
 
 # WildRobot's leg, m (assets/wildrobot/wildrobot.xml).
 THIGH, SHANK, ANKLE_HEIGHT, HIP_DROP, HIP_WIDTH = 0.193, 0.180, 0.064, 0.04, 0.09
-WEIGHT = 3.375 * 9.81  # N
+WEIGHT = 3.375 * GRAVITY  # N
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def natural_gait(speed: float, rate: float = 50.0) -> GaitParameters:
     frames = 2 * round(rate / steps)
     effort = min(speed / 0.8, 1.2)
     # Sideways the pelvis swings as an inverted pendulum between feet half a hip's width either side.
-    rate_of_fall = np.sqrt(9.81 / 0.35)
+    rate_of_fall = np.sqrt(GRAVITY / 0.35)
     sway = HIP_WIDTH * (1 - 1 / np.cosh(rate_of_fall * frames / rate / 4))
     return GaitParameters(
         speed=speed,

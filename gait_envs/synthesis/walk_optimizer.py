@@ -14,7 +14,8 @@ import mujoco
 import numpy as np
 
 from gait_envs.biomechanics.clinical_angles import LEG, spreads, stance_of, upper_body, wanted_angles
-from gait_envs.biomechanics.published_gait import GRAVITY, figures_at, fourier
+from gait_envs.biomechanics.published_gait import figures_at, fourier
+from gait_envs.constants import GRAVITY
 from gait_envs.euler import quat_from_euler
 from gait_envs.mocap.retarget.target_body import Body
 from gait_envs.reference.clip import velocities

@@ -47,7 +47,7 @@ class TrackTask(WalkTask):
         **WalkTask.reward_terms,
         "track_pose": "kernel of the joint angles' distance to the reference",
         "track_velocity": "kernel of the joint rates' distance",
-        "track_end_effector": "kernel of the distance of the feet (hands, head) relative to the root, heading frame (m)",
+        "track_end_effector": "kernel of the distance of the feet (hands, head) relative to the root (m)",
         "track_com": "kernel of the distance of the bodies' centre, weighted by their masses (m)",
         "track_root": "kernel of the root's distance (m)",
         "track_root_velocity": "kernel of the root velocity's distance (m/s)",

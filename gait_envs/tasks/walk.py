@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gait_envs.assets import asset_path
+from gait_envs.constants import GRAVITY
 from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.control.position import action_holding, low_pass, servo_target
 from gait_envs.models.robot import Robot
@@ -25,7 +26,6 @@ from gait_envs.tasks.layouts import acting_muscles, action_names, held_actions, 
 
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
 MUSCLE_NETWORK = "policies/muscle_humanoid_imitation/muscle_nn.npz"  # among the assets
-GRAVITY = 9.81  # m/s²
 SLOW = 0.5  # m/s, below which a cost of transport counts as at this speed: standing has none
 DOWN = np.array([0.0, 0.0, -1.0])
 

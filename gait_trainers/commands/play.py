@@ -13,6 +13,7 @@ import numpy as np
 import typer
 from PIL import Image, ImageDraw, ImageFont
 
+from gait_envs.errors import GaitNetError
 from gait_envs.files import check_writable, replacing
 from gait_envs.render import Offscreen, write_mp4
 from gait_trainers.commands.options import EnvOption, PolicyArgument, ReferenceOption, StochasticOption
@@ -28,7 +29,7 @@ SMOOTHING = 0.4  # s over which the speed shown is averaged, about a step
 INK, PAPER = (32, 38, 46), (255, 255, 255)
 
 
-class PlayError(RuntimeError):
+class PlayError(GaitNetError, RuntimeError):
     """Nothing can be shown here; says what to do instead."""
 
 

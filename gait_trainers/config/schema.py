@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from gait_envs.errors import GaitNetError
 from gait_trainers.rl.reward_schedule import Schedule, Settings, complete
 
 
-class ConfigError(ValueError):
+class ConfigError(GaitNetError, ValueError):
     """A configuration that cannot be used: says which file, which key, and what is allowed."""
 
 

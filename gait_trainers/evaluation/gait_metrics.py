@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gait_envs.constants import GRAVITY
 from gait_envs.rotations import heading_frame, quat_rotate, quat_rotate_inverse, quat_yaw
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
-GRAVITY = 9.81  # m/s²
 STANCE_LOAD = 0.05  # body weights on a foot from which it counts as standing
 WARMUP = 1.0  # s at the start of an episode left out of gait and speed figures
 DRIFT_TIME = 10.0  # s over which drifts are quoted

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,10 +18,12 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from gait_envs.constants import GRAVITY
+from gait_envs.errors import GaitNetError
 from gait_envs.models.robot import Robot
 from gait_envs.reference.clip import Clip, save_clip
 from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
-from gait_trainers.evaluation.gait_metrics import GRAVITY, Rollout, episode_metrics, masked_mean
+from gait_trainers.evaluation.gait_metrics import Rollout, episode_metrics, masked_mean
 from gait_trainers.evaluation.tracking import (
     ERRORS,
     SHOWN,
@@ -35,7 +36,7 @@ from gait_trainers.evaluation.tracking import (
     tracked,
 )
 from gait_trainers.evaluation.walking import load_policy
-from gait_trainers.policies.bundle import Policy, replace_folder
+from gait_trainers.policies.bundle import Policy
 from gait_trainers.reports.tables import figure_cells, figure_table
 
 METRICS = "metrics.json"
@@ -47,7 +48,7 @@ OLD_NEWS = ("quality", "faults", "notes", "contacts")  # of a clip's metadata: w
 GAIT = ("forward_velocity", "foot_slip", "step_symmetry", "single_support", "cadence")
 
 
-class RecordError(RuntimeError):
+class RecordError(GaitNetError, RuntimeError):
     """Recordings that cannot be made or written as asked; nothing has been written."""
 
 
@@ -215,14 +216,10 @@ def _temporary(out: Path) -> Path:
 
 def write_recordings(out: Path, clips: Sequence[Clip], figures: Sequence[Mapping[str, Any]]) -> None:
     """The clips and `metrics.json` as the folder `out`, whole or not at all; what was there before goes."""
-    temporary = _temporary(out)
-    try:
+    with replacing_folder(out.resolve()) as temporary:
         for clip in clips:
             save_clip(temporary / f"{clip.name}.npz", clip)
         (temporary / METRICS).write_text(json.dumps(list(figures), indent=1) + "\n", encoding="utf-8")
-        replace_folder(temporary, out.resolve())
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 # -- command line --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gait_envs.core import Core
+from gait_envs.errors import GaitNetError
 from gait_envs.simulation.batch import State
 from gait_envs.simulation.muscles import MuscleState
 from gait_envs.tasks.walk import WalkTask
@@ -21,7 +22,7 @@ CAUSES = (*FALL_CAUSES, "strayed")  # strayed: upright, but too far from where t
 BATCH = 512  # episodes simulated together; bounds the memory of a recording
 
 
-class EvaluationError(ValueError):
+class EvaluationError(GaitNetError, ValueError):
     """An evaluation that cannot be made as asked."""
 
 

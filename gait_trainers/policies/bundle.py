@@ -12,8 +12,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 import gait_envs  # noqa: F401 - registers the environments
+from gait_envs.errors import GaitNetError
 from gait_envs.tasks.config import TaskConfig, TrackConfig
 from gait_envs.tasks.walk import WalkTask
 from gait_trainers.config.schema import env_options
@@ -39,11 +38,11 @@ OUTPUTS = ("action", "action_mean", "action_std")
 TRAINING_KWARGS = ("reference", "rsi_probability", "curriculum", "command_interval", "randomize")
 
 
-class EnvironmentOptionError(ValueError):
+class EnvironmentOptionError(GaitNetError, ValueError):
     """An environment that cannot be made with the options given."""
 
 
-class PolicyError(ValueError):
+class PolicyError(GaitNetError, ValueError):
     """Something that is no policy, or none for this environment: says what was found and what may be given."""
 
 
@@ -203,15 +202,6 @@ def write_checksums(folder: Path) -> None:
     """SHA256SUMS over every other file in the folder; `sha256sum -c SHA256SUMS` checks it too."""
     names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS)
     (folder / CHECKSUMS).write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in names))
-
-
-def replace_folder(new: Path, out: Path) -> None:
-    """Put the folder `new` in the place of `out`: the old one is moved aside first and deleted last."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if out.exists():
-        out.rename(aside)
-    new.rename(out)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

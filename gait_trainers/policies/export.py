@@ -6,7 +6,6 @@ import contextlib
 import copy
 import json
 import logging
-import os
 import re
 import shlex
 import shutil
@@ -24,6 +23,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
+from gait_envs.errors import GaitNetError
 from gait_envs.tasks.config import TrackConfig, WalkConfig
 from gait_envs.tasks.walk import WalkTask
 from gait_trainers.commands.options import EnvOption
@@ -41,7 +41,6 @@ from gait_trainers.policies.bundle import (
     make_env,
     onnx_forward,
     open_session,
-    replace_folder,
     write_checksums,
 )
 from gait_trainers.policies.torch_policy import PolicyNetwork, load_discriminator, policy_from_run
@@ -53,7 +52,7 @@ OBSERVATIONS = 1000  # real ones, on which they are compared
 OPSET = 20
 
 
-class ExportError(RuntimeError):
+class ExportError(GaitNetError, RuntimeError):
     """An export that was refused; nothing has been written."""
 
 
@@ -73,9 +72,7 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
     if env_id is not None:
         acting = in_environment(acting, env_id, lambda text: typer.echo(text, err=True))
     observations = real_observations(acting)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
-    try:
+    with replacing_folder(out) as temporary:
         write_onnx(network, temporary / NETWORK, "observation", OUTPUTS, observations.shape[1])
         difference = parity(temporary / NETWORK, policy, normalizer, observations)
         discriminator = load_discriminator(run, config)
@@ -86,9 +83,6 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
         manifest = describe(run, acting, config, difference, discriminator)
         (temporary / MANIFEST).write_text(readable_json(manifest))
         write_checksums(temporary)
-        replace_folder(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 

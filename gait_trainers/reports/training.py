@@ -12,8 +12,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from gait_envs.constants import GRAVITY
 from gait_envs.render import Offscreen
-from gait_trainers.evaluation.gait_metrics import GRAVITY, STANCE_LOAD, Rollout, heading_velocity, stance, touchdowns
+from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity, stance, touchdowns
 from gait_trainers.evaluation.rollout import record
 from gait_trainers.evaluation.walking import COLUMNS, Command, load_policy, show_command, table_rows
 from gait_trainers.policies.bundle import Policy, make_env
@@ -105,9 +106,8 @@ def write_report(
     except RuntimeError as error:  # no renderer on this machine
         note = str(error)
     page = _page(run_dir, results, command, videos, folder, note)
-    temporary = folder / ".index.html.tmp"
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, folder / "index.html")
+    with replacing(folder / "index.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 

@@ -10,6 +10,9 @@ runs/<name>/config.yaml       the whole configuration
 
 from __future__ import annotations
 
+from gait_envs.files import write_durably
+from gait_envs.errors import GaitNetError
+
 import datetime
 import io
 import json
@@ -35,7 +38,7 @@ FORMAT_VERSION = 1
 _PACKAGES = ("gaitnet", "gymnasium", "mujoco", "numpy", "stable-baselines3", "torch")
 
 
-class RunError(RuntimeError):
+class RunError(GaitNetError, RuntimeError):
     """A run folder or checkpoint that cannot be used, and what to use instead."""
 
 
@@ -71,7 +74,7 @@ class Run:
         file = self.checkpoint_file(steps)
         buffer = io.BytesIO()
         torch.save({"format_version": FORMAT_VERSION, "state": to_tensors(state)}, buffer)
-        write_atomic(file, buffer.getvalue())
+        write_durably(file, buffer.getvalue())
         for old in self.checkpoints()[:-keep]:
             _remove(old)
         return file
@@ -83,8 +86,8 @@ class Run:
         """Add to the provenance, and keep what the continuation changed (how long, on what)."""
         origin = json.loads(self.provenance_file.read_text())
         origin.setdefault("resumed", []).append(provenance(config.run.seed))
-        write_atomic(self.provenance_file, json.dumps(origin, indent=2).encode())
-        write_atomic(self.config_file, dump_yaml(config).encode())
+        write_durably(self.provenance_file, json.dumps(origin, indent=2).encode())
+        write_durably(self.config_file, dump_yaml(config).encode())
 
     def drop_checkpoints_after(self, steps: int) -> None:
         """Remove the checkpoints of a future that will be lived again."""
@@ -102,8 +105,8 @@ def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None) -> Ru
         raise RunError(f"{run.path} exists already; choose another --name, or continue it with --resume {run.path}")
     (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
     origin = provenance(config.run.seed) | ({} if init is None else {"init": dict(init)})
-    write_atomic(run.provenance_file, json.dumps(origin, indent=2).encode())
-    write_atomic(run.config_file, dump_yaml(config).encode())
+    write_durably(run.provenance_file, json.dumps(origin, indent=2).encode())
+    write_durably(run.config_file, dump_yaml(config).encode())
     return run
 
 
@@ -190,26 +193,6 @@ def provenance(seed: int) -> dict[str, Any]:
         "commit": _git_commit(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Whole or not at all, also when the machine stops: temporary file, fsync, rename, fsync the folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "nt":
-        return  # Windows has no handle on a folder to flush; its rename is durable by itself
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 # Checkpoints are read with weights_only=True: tensors, containers and plain scalars. An array is kept as a

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import solveh_banded
 
+from gait_envs.constants import GRAVITY
 from gait_envs.mocap.cleaning.signal import trend
 from gait_envs.mocap.retarget.footholds import SoleTarget
-
-_GRAVITY = 9.81  # m/s²
 
 
 def sway(
@@ -45,7 +44,7 @@ def pendulum(push: np.ndarray, height: float, fps: float) -> np.ndarray:
 
     Second differences make it a system with three diagonals, diagonally dominant and so always solved.
     """
-    stiffness = height / _GRAVITY * fps**2
+    stiffness = height / GRAVITY * fps**2
     bands = np.empty((2, len(push)))  # above the diagonal, and the diagonal
     bands[0], bands[1] = -stiffness, 1.0 + 2.0 * stiffness
     bands[1, [0, -1]] -= stiffness

@@ -1,0 +1,5 @@
+"""Physical constants."""
+
+from __future__ import annotations
+
+GRAVITY = 9.81  # m/s²

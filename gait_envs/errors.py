@@ -1,0 +1,7 @@
+"""The one base of every error that a user can cause: the command line prints it as a sentence, not a traceback."""
+
+from __future__ import annotations
+
+
+class GaitNetError(Exception):
+    """Something given to GaitNet cannot be used: says what, where, and what is allowed."""
