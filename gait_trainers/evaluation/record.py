@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from gait_envs.constants import GRAVITY
 from gait_envs.errors import GaitNetError
+from gait_envs.files import replacing_folder
 from gait_envs.models.robot import Robot
 from gait_envs.reference.clip import Clip, save_clip
 from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
@@ -191,7 +191,7 @@ def check_out(out: Path, reference: Sequence[str | Path], force: bool) -> None:
                 )
             if not force:
                 raise RecordError(f"--out {out} holds recordings already; choose another, or replace them with --force")
-        _try_folder(_temporary(out))
+        _try_folder(out.resolve().with_name(f".{out.name}.tmp"))
     except OSError as error:
         raise RecordError(f"--out {out} cannot be written: {error.strerror}") from error
 
@@ -206,12 +206,6 @@ def _try_folder(path: Path) -> None:
     finally:
         for folder in reversed(made):
             folder.rmdir()
-
-
-def _temporary(out: Path) -> Path:
-    """Where recordings are written before they take their place, in the same file system."""
-    out = out.resolve()
-    return out.with_name(f".{out.name}.{os.getpid()}.tmp")
 
 
 def write_recordings(out: Path, clips: Sequence[Clip], figures: Sequence[Mapping[str, Any]]) -> None:

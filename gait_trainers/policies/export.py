@@ -24,6 +24,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from gait_envs.errors import GaitNetError
+from gait_envs.files import replacing_folder
 from gait_envs.tasks.config import TrackConfig, WalkConfig
 from gait_envs.tasks.walk import WalkTask
 from gait_trainers.commands.options import EnvOption

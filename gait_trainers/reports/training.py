@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 
 from gait_envs.constants import GRAVITY
+from gait_envs.files import replacing
 from gait_envs.render import Offscreen
 from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity, stance, touchdowns
 from gait_trainers.evaluation.rollout import record

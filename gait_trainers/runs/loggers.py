@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gait_envs.files import replacing
+
 import csv
 import os
 import sys
