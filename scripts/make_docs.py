@@ -75,28 +75,6 @@ OPTIONS = {
     "enabled": "the switch; a mapping without it turns it on",
     "randomize": "`true` (all of the defaults below), `false`, or a mapping of what differs from them",
 }
-# Settings that bear the field's usual names.
-SETTINGS = {
-    "ppo.learning_rate": "Adam's step size, policy and value alike",
-    "ppo.gamma": "discount a step",
-    "ppo.gae_lambda": "λ of generalised advantage estimation",
-    "ppo.clip_range": "ε of the clipped objective",
-    "ppo.ent_coef": "weight of the entropy bonus",
-    "ppo.vf_coef": "weight of the value loss",
-    "ppo.max_grad_norm": "gradients are scaled down to this norm",
-    "networks.activation": "of the hidden layers",
-    "amp.spectral_norm": "spectral normalisation of the hidden layers",
-    "amp.learning_rate": "Adam's step size for the discriminator",
-    "muscle.learning_rate": "Adam's step size for the muscles' network",
-    "run.seed": "decides everything random",
-    "run.iterations": "rollouts, each followed by its updates",
-    "run.device": "of the networks: `cpu`, `cuda`, …",
-    "run.keep_checkpoints": "the latest that stay",
-    "run.tensorboard": "write `tb/`",
-    "run.stop_when": "end at the first evaluation that passes; its keys are below",
-    "run.stop_when.success_rate": "share of episodes that reach the time limit",
-    "run.stop_when.episodes": "deterministic ones, an evaluation",
-}
 INFO = {
     "x_position": "m, of the root, world",
     "y_position": "m, of the root, world",
@@ -336,14 +314,13 @@ def settings_table(section: type[training.Section], prefix: str) -> str:
     rows = []
     for name, field in section.model_fields.items():
         key = f"{prefix}.{name}"
-        meaning = text(field.description or "") or SETTINGS.get(key, "")
-        if not meaning:
-            raise SystemExit(f"{key} says nowhere what it means; give its field a description")
+        if not field.description:
+            raise SystemExit(f"{key} has no description; give its field one")
         default = field.get_default(call_default_factory=True)
         laptop = ""
         if tree and name in tree:
-            laptop = "its own" if isinstance(tree[name], dict) else code(tree[name])
-        rows.append((f"`{key}`", code(default), laptop, allowed(field), meaning))
+            laptop = "see preset" if isinstance(tree[name], dict) else code(tree[name])
+        rows.append((f"`{key}`", code(default), laptop, allowed(field), text(field.description)))
     return markdown(("key", "default", "`laptop`", "allowed", "meaning"), rows)
 
 
