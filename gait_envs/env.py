@@ -14,8 +14,7 @@ from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
 from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
 from gait_envs.render import Offscreen, Window
-from gait_envs.simulation.batch import State
-from gait_envs.simulation.muscles import MuscleState
+from gait_envs.simulation.base import State
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.config import (
     Actuation,
@@ -107,7 +106,7 @@ class GaitEnv(gymnasium.Env):
     @property
     def data(self) -> mujoco.MjData:
         """The simulation as an `MjData`, current after each step and reset; writing to it has no effect."""
-        self._data = self.core.physics.batch.get_data(0, self._data)
+        self._data = self.core.physics.get_data(0, self._data)
         return self._data
 
     @property
@@ -183,7 +182,7 @@ class GaitEnv(gymnasium.Env):
 
 def activations(state: State) -> np.ndarray | None:
     """Of the first sub-environment's muscles, (na,)."""
-    return state.activation[0] if isinstance(state, MuscleState) else None
+    return None if state.muscles is None else state.muscles.activation[0]
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:
