@@ -176,7 +176,7 @@ def test_each_simulation_has_the_controller_that_drives_it() -> None:
         for physics in (mixed, optimized, guessed):
             physics.step(nearby(3, 0.1))
     for name in ("qpos", "activation", "residual"):
-        ours, qp, nn = (getattr(physics.read(), name) for physics in (mixed, optimized, guessed))
+        ours, qp, nn = (physics.read().arrays()[name] for physics in (mixed, optimized, guessed))
         np.testing.assert_array_equal(ours, np.stack([qp[0], nn[1], qp[2]]), err_msg=name)
     mixed.use_controller("nn", np.array([0, 1, 2]), network=network)
     assert (mixed._memory == 0).all()  # of static optimisation, which drives none

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gait_envs.core import Core
-from gait_envs.env import make_task
 from gait_envs.models.robot import Robot, muscle_humanoid, wildrobot
+from gait_envs.registry import make_task
 from gait_envs.simulation.base import MuscleReadings, Simulation, State
 from gait_envs.simulation.instruments import Instruments
 from gait_envs.simulation.muscles import MuscleSimulation

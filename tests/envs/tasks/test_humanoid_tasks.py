@@ -13,11 +13,11 @@ import pytest
 
 from gait_envs import IDS
 from gait_envs.control.stable_pd import StablePD
-from gait_envs.env import make_task
 from gait_envs.models.robot import humanoid
 from gait_envs.models.traits import HUMANOID
 from gait_envs.reference.clip import ClipError, save_clip
 from gait_envs.reference.library import load_clips
+from gait_envs.registry import make_task
 from gait_envs.rotations import quat_mul, yaw_quat
 from gait_envs.simulation.base import State
 from gait_envs.simulation.batch import BatchSimulation
