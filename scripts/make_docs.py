@@ -26,16 +26,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from gait_envs import EPISODE_STEPS
 from gait_envs.assets import asset_path
 from gait_envs.core import Core
-from gait_envs.env import make_task
 from gait_envs.layout import Layout
 from gait_envs.mocap.retarget.target_body import load_body
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.reference.amp_features import AMP_LAYOUT, amp_layout
 from gait_envs.reference.clip import Clip, load_clip, save_clip
 from gait_envs.reference.library import EMBEDDED
+from gait_envs.registry import find, make_task
 from gait_envs.simulation.batch import MAX_SPEED
 from gait_envs.synthesis.fitted_walk import angle_errors
 from gait_envs.tasks.config import (
@@ -220,7 +219,7 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
 
 
 def termination_table(task: str) -> str:
-    made, steps = make_task(task, {}), EPISODE_STEPS[task]
+    made, steps = make_task(task, {}), find(task).steps
     config, robot = made.config, made.robot
     rows = [
         ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
