@@ -15,7 +15,7 @@ from gait_envs.registry import find
 from gait_envs.render import Offscreen, Window
 from gait_envs.simulation.base import State
 from gait_envs.simulation.parameters import ParamSpace
-from gait_envs.tasks.walk import WalkTask
+from gait_envs.tasks.base import Task
 
 if TYPE_CHECKING:
     import mujoco
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RENDER_MODES = ["human", "rgb_array", "depth_array"]
 
 
-def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
+def make_spaces(task: Task) -> tuple[spaces.Box, spaces.Box]:
     """Observation and action boxes of one sub-environment."""
     limits, actions = task.layout.limits, (len(task.action_names),)
     return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, actions, np.float32)
@@ -90,7 +90,7 @@ class GaitEnv(gymnasium.Env):
             self.render()
         # The time limit is the `TimeLimit` wrapper's; what truncates here is the end of a clip.
         terminated = bool(result.terminated[0])
-        finished = bool(self.core.task.finished(self.core.memory)[0]) and not terminated
+        finished = bool(self.core.finished[0])
         return result.obs[0], float(result.reward[0]), terminated, finished, _first(result.info)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
@@ -114,6 +114,12 @@ class GaitEnv(gymnasium.Env):
             if view is not None:
                 view.close()
         self._offscreen = self._window = None
+
+    def set_settings(
+        self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
+    ) -> None:
+        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        self.core.set_settings(reward_weights, max_distance)
 
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on; see `Core.get_state`."""
