@@ -545,6 +545,26 @@ def test_standing_to_the_end_is_a_success(env_id: str, body: Body) -> None:
     assert not any(s[2] or s[4]["fall"] for s in steps)
 
 
+@pytest.mark.parametrize("limit", [4, -1])
+def test_success_is_that_of_the_time_limit_in_force(body: Body, env_id: str, make: Callable, limit: int) -> None:
+    """In both forms, for an environment made anew from its spec, and for an unpickled one."""
+    env = make(max_episode_steps=limit)
+    many = gymnasium.make_vec(
+        env_id, 1, vectorization_mode="vector_entry_point", max_episode_steps=10**9 if limit == -1 else limit,
+        **env.unwrapped.spec.kwargs | {"autoreset_mode": "Disabled"},
+    )  # fmt: skip
+    for one in (env, gymnasium.make(env.spec), pickle.loads(pickle.dumps(env))):
+        one.reset(seed=0)
+        many.reset(seed=0)
+        for step in range(1, 7):
+            _, _, terminated, truncated, info = one.step(np.zeros(body.joints))
+            success = many.step(np.zeros((1, body.joints)))[-1]["success"]
+            assert info["success"] == truncated == success[0] == (step == limit)
+            assert not terminated
+            if truncated:
+                break
+
+
 def test_wrong_actions_are_refused(body: Body, make: Callable, make_vec: Callable) -> None:
     env, vec = make().unwrapped, make_vec(3)
     env.reset(seed=0)
