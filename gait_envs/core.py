@@ -216,6 +216,7 @@ class Core:
         info |= self.task.info(view)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)
         info["success"] = truncated.copy()
+        info["is_success"] = truncated & self.task.followed(view)
         every = np.ones(self.n, dtype=bool)
         return info | {f"_{key}": every for key in info}
 

@@ -16,6 +16,7 @@ from gait_envs.tasks.body import body_part, command_part, feet_part
 from gait_envs.tasks.config import TaskConfig, WalkConfig
 from gait_envs.tasks.memory import Memory
 from gait_envs.tasks.part import Part, Start
+from gait_envs.tasks.success import success_part
 from gait_envs.tasks.view import Settings
 
 OPTIONS = {"command": 1, "qpos": 1, "qvel": 1}  # of reset, and each value's dimensions
@@ -24,11 +25,18 @@ OPTIONS = {"command": 1, "qpos": 1, "qvel": 1}  # of reset, and each value's dim
 def walk(robot: Robot, config: WalkConfig) -> Task:
     """The task of walking as commanded."""
     commands = Commands(robot, config)
+    parts = (
+        command_part(robot.dt),
+        body_part(robot, config),
+        feet_part(robot),
+        success_part(robot.dt),
+        Part(redraw=commands.redraw),
+    )
     return Task(
         robot,
         config,
         Actions(robot, config),
-        (command_part(robot.dt), body_part(robot, config), feet_part(robot), Part(redraw=commands.redraw)),
+        parts,
         commands.start,
         OPTIONS,
         param_space=ParamSpace(robot),

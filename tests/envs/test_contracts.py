@@ -26,7 +26,7 @@ from gait_envs.vector_env import GaitVectorEnv
 
 INFO_KEYS = {
     *("x_position", "y_position", "x_velocity", "y_velocity", "yaw_rate", "command", "amp_obs"),
-    *("speed_error", "lateral_error", "yaw_rate_error", "success", "fall"),
+    *("speed_error", "lateral_error", "yaw_rate_error", "success", "is_success", "fall"),
 }
 TRACK_KEYS = {"clip", "frame", "mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error"}
 MUSCLE_KEYS = {"activation_energy", "torque_desired", "torque_residual"}
