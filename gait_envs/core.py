@@ -198,7 +198,7 @@ class Core:
         info = self._info(view, truncated, terminated, reward_terms)
         ended = rows[((terminated | truncated) & ~self._ended)[rows]]
         if len(ended):
-            task.finish(self.memory, ended, truncated[ended])
+            task.finish(self.memory, ended, info["is_success"][ended])
         task.redraw(self.memory, rows, self.rngs)
         return StepResult(task.observe(view), reward, terminated, truncated, info)
 

@@ -47,9 +47,7 @@ class Part:
     before: Callable[[Memory], dict[str, Array]] | None = None  # each step, before the simulation: what moves on
     after: Callable[[View], dict[str, Array]] | None = None  # each step, after it: what has happened
     redraw: Callable[[Memory, np.ndarray, list[np.random.Generator]], None] | None = None  # commands that are due
-    finish: Callable[[Memory, np.ndarray, np.ndarray], None] | None = (
-        None  # ended `ids`, success?
-    )
+    finish: Callable[[Memory, np.ndarray, np.ndarray], None] | None = None  # ended `ids`, success?
     observed: tuple[Observed, ...] = ()
     terms: Mapping[str, Term] = field(default_factory=dict)  # reward terms that may be given a weight
     columns: Mapping[str, Callable[[View], Array]] = field(default_factory=dict)  # of `info`
