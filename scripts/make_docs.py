@@ -85,7 +85,8 @@ INFO = {
     "yaw_rate_error": "rad/s, \\|yaw_rate − command[2]\\|",
     "amp_obs": "AMP features of this frame",
     "fall": "the episode ended in failure at this step; equal to `terminated`",
-    "success": "the episode reached the time limit at this step",
+    "success": "the episode reached the time limit at this step, without a fall",
+    "is_success": "the episode also followed its command: see [success](wildrobot.md#success)",
 }
 TRACK_INFO = {
     "clip": "index of the clip",

@@ -89,7 +89,7 @@ class WalkConfig(TaskConfig):
     command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
     command_high: tuple[float, float, float] = (0.8, 0.0, 0.0)
     command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one per episode
-    curriculum: bool = False  # widen the range of forward commands with the policy's progress
+    curriculum: bool = False  # widen the forward range from its low end as commands are followed (`is_success`)
 
     def __post_init__(self) -> None:
         super().__post_init__()
