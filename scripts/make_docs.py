@@ -107,7 +107,7 @@ INFO = {
     "speed_error": "m/s, \\|x_velocity − command[0]\\|",
     "lateral_error": "m/s, \\|y_velocity − command[1]\\|",
     "yaw_rate_error": "rad/s, \\|yaw_rate − command[2]\\|",
-    "amp_obs": "the style features of this frame",
+    "amp_obs": "the AMP features of this frame",
     "fall": "the episode ended in failure at this step; equal to `terminated`",
     "success": "the episode reached the time limit at this step",
 }

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gait_envs.mocap.capture import Capture, MotionError, Recorded
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture, Recorded
 from gait_envs.mocap.formats import FORMATS, find_format, known_formats, open_with_gaps
 from gait_envs.mocap.formats.capture_file import stored_meta
 from gait_envs.mocap.provenance import ProvenanceTable, is_sidecar, read_sidecar

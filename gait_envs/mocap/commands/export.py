@@ -14,8 +14,9 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
+from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UNITS, in_axes
-from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.cleaning.convert import Cleaning, look
 from gait_envs.mocap.commands.clip_options import find_set
 from gait_envs.mocap.commands.printing import err_console, plain, say, warn

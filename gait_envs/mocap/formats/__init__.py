@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gait_envs.mocap.capture import Capture, MotionError, SkeletonMotion
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture, SkeletonMotion
 
 
 @dataclass(frozen=True)
