@@ -22,7 +22,7 @@ from gait_envs.mocap.commands.clip_options import find_set
 from gait_envs.mocap.commands.printing import err_console, plain, say, warn
 from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled
-from gait_envs.mocap.formats import FORMATS, find_format, known_formats, open_capture
+from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_capture
 from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, write_bvh
 from gait_envs.mocap.jobs import check_targets
 from gait_envs.mocap.retarget.target_body import load_body
@@ -134,7 +134,7 @@ def _of_source(source: str, suffix: str) -> list[_Job]:
     path = Path(source)
     if not path.is_dir():
         return [_job(path, Path(path.name).with_suffix(suffix))]
-    known = {".npz", *(known for format in FORMATS.values() for known in format.suffixes)} - {suffix}
+    known = {".npz", *(known for format in all_formats().values() for known in format.suffixes)} - {suffix}
     if suffix == ".npz":
         known = {".npz", ".bvh"}
     files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in known and file.is_file()]

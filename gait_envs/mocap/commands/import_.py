@@ -15,7 +15,7 @@ from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options
 from gait_envs.mocap.commands.printing import err_console, say
-from gait_envs.mocap.formats import FORMATS
+from gait_envs.mocap.formats import all_formats
 from gait_envs.mocap.importing import TARGETS, Imported, ImportSettings, check_folder, import_files
 from gait_envs.mocap.jobs import Job, Reading
 
@@ -71,7 +71,7 @@ def import_command(
 def _wanted(jobs: Sequence[Job], captures: Sequence[Path], out: Path, format: str | None) -> list[Job]:
     """The captures to import: not what lies in the output folder, in folders only what has the wanted format's name."""
     given = {path.resolve() for path in captures}
-    suffixes = FORMATS[format].suffixes if format in FORMATS else None
+    suffixes = all_formats()[format].suffixes if format in all_formats() else None
     mine = [
         job for job in jobs
         if job.capture in given
