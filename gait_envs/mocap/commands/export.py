@@ -23,6 +23,7 @@ from gait_envs.mocap.commands.printing import err_console, plain, say, warn
 from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled
 from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_capture
+from gait_envs.mocap.formats.bvh_verify import verify_bvh
 from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, write_bvh
 from gait_envs.mocap.jobs import check_targets
 from gait_envs.mocap.retarget.target_body import load_body
@@ -61,6 +62,9 @@ def export_command(
     subject: Annotated[str | None, typer.Option(help="who moves; kept in the clip")] = None,
     activity: Annotated[str | None, typer.Option(help="what they do; kept in the clip")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="the clip's end leads to its start")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the hierarchy of each BVH back with bvhio, and fail if it differs.")
+    ] = False,
 ) -> None:
     """Write motions as BVH for animation tools, or a clip's BVH, edited there, as a clip again.
 
@@ -70,7 +74,7 @@ def export_command(
     """
     if to not in _SUFFIXES:
         raise MotionError(f"--to {to}: expected one of {', '.join(_SUFFIXES)}")
-    of_bvh = {"decimals": decimals, "order": order, "up": up, "unit": unit}
+    of_bvh = {"decimals": decimals, "order": order, "up": up, "unit": unit, "verify": verify or None}
     facts = {"source": source, "license": license, "subject": subject, "activity": activity, "loop": loop or None}
     for name, value in (of_bvh if to == "clip" else facts | {"fps": fps}).items():
         if value is not None:
@@ -88,6 +92,8 @@ def export_command(
             try:
                 for note in write(job, progress):
                     notes.setdefault(note, []).append(job.target)
+                if verify:
+                    verify_bvh(job.target)
             except (MotionError, ClipError) as error:
                 if len(jobs) == 1:
                     raise
