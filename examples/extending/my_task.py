@@ -1,6 +1,8 @@
 """A task of your own: squat to a rhythm. A task is composed of parts; this one adds a part to those of every body.
 
     python examples/extending/my_task.py
+
+The part of the walking task that draws commands is left out: here the target height is the command.
 """
 
 from __future__ import annotations

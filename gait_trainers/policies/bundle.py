@@ -52,7 +52,7 @@ class BundleError(PolicyError):
 
 @dataclass(frozen=True)
 class Style:
-    """A discriminator: scores windows of consecutive style features, oldest frame first."""
+    """A discriminator: scores windows of consecutive AMP features, oldest frame first."""
 
     frames: int
     score: Callable[[np.ndarray], np.ndarray]  # (m, frames · d) float32 -> (m,)
