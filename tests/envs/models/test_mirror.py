@@ -186,8 +186,8 @@ def test_a_step_of_the_mirrored_state_is_the_mirrored_step(name: str) -> None:
     np.testing.assert_allclose(image.body_pos, tables.body_positions(plain.body_pos), atol=1e-9)
     np.testing.assert_allclose(image.foot_force, tables.soles(plain.foot_force), atol=1e-6 * plain.foot_force.max())
     if robot.muscles:
-        np.testing.assert_allclose(image.activation, tables.muscles(plain.activation), atol=1e-8)
-        assert plain.activation.max() > 0.05
+        np.testing.assert_allclose(image.muscles.activation, tables.muscles(plain.muscles.activation), atol=1e-8)
+        assert plain.muscles.activation.max() > 0.05
     features = [amp_features(s.qpos, s.qvel, s.foot_force) for s in states]
     np.testing.assert_allclose(features[1], tables.features(features[0]), atol=1e-5)
 
