@@ -26,18 +26,18 @@ from typing import Any
 import numpy as np
 import yaml
 
-from gait_envs import EPISODE_STEPS
 from gait_envs.assets import asset_path
 from gait_envs.core import Core
-from gait_envs.env import make_task
 from gait_envs.layout import Layout
 from gait_envs.mocap.retarget.target_body import load_body
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.reference.amp_features import AMP_LAYOUT, amp_layout
 from gait_envs.reference.clip import Clip, load_clip, save_clip
 from gait_envs.reference.library import EMBEDDED
+from gait_envs.registry import find, make_task
 from gait_envs.simulation.batch import MAX_SPEED
 from gait_envs.synthesis.fitted_walk import angle_errors
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import (
     DEFAULT_REWARD,
     HUMANOID_REWARD,
@@ -49,9 +49,7 @@ from gait_envs.tasks.config import (
     TrackConfig,
     WalkConfig,
 )
-from gait_envs.tasks.layouts import observation_layout
-from gait_envs.tasks.track import TrackTask
-from gait_envs.tasks.walk import WalkTask
+from gait_envs.tasks.rewards import WALKING, Term
 from gait_trainers.config import schema as training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -160,7 +158,7 @@ def track_layout_table(task: str) -> str:
     return layout_table(with_a_clip(task).layout)
 
 
-def with_a_clip(task: str) -> WalkTask:
+def with_a_clip(task: str) -> Task:
     """A task that follows clips, with one in which its body stands at home: tables show nothing of it."""
     robot = make_task(task, {}).robot
     qpos, qvel = np.tile(robot.home_qpos, (9, 1)), np.zeros((9, robot.model.nv))
@@ -201,13 +199,18 @@ def servo_table(robot: Robot) -> str:
     )
 
 
-def reward_table(meanings: Mapping[str, str], *columns: Mapping[str, float]) -> str:
+def reward_table(terms: Mapping[str, Term], *columns: Mapping[str, float]) -> str:
     """Terms with their weights, one column a set of weights; a dash where a set does without the term."""
     rows = [
-        (f"`{name}`", text(meaning), *(f"{weights[name]:g}" if name in weights else "–" for weights in columns))
-        for name, meaning in meanings.items()
+        (
+            f"`{name}`",
+            text(term.meaning),
+            term.unit,
+            *(f"{weights[name]:g}" if name in weights else "–" for weights in columns),
+        )
+        for name, term in terms.items()
     ]
-    return markdown(("term", "meaning", "default", "`laptop`")[: 2 + len(columns)], rows)
+    return markdown(("term", "meaning", "unit", "default", "`laptop`")[: 3 + len(columns)], rows)
 
 
 def field_comments(kind: type) -> dict[str, str]:
@@ -242,7 +245,7 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
 
 
 def termination_table(task: str) -> str:
-    made, steps = make_task(task, {}), EPISODE_STEPS[task]
+    made, steps = make_task(task, {}), find(task).steps
     config, robot = made.config, made.robot
     rows = [
         ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
@@ -362,21 +365,19 @@ def allowed(field: Any) -> str:
 
 
 def tables() -> dict[str, Callable[[], str]]:
-    walk, laptop = WalkConfig(), preset("laptop")["env"]["kwargs"]["reward_weights"]
+    laptop = preset("laptop")["env"]["kwargs"]["reward_weights"]
     return {
-        "observation": lambda: layout_table(observation_layout(wildrobot(), walk)),
+        "observation": lambda: layout_table(make_task("walk", {}).layout),
         "amp-features": lambda: layout_table(AMP_LAYOUT),
         "actions": action_table,
-        "rewards": lambda: reward_table(WalkTask.reward_terms, DEFAULT_REWARD, laptop),
+        "rewards": lambda: reward_table(WALKING, DEFAULT_REWARD, laptop),
         "options": lambda: options_table(WalkConfig),
         "randomize": lambda: options_table(RandomizeConfig),
         "termination": lambda: termination_table("walk"),
         "info": lambda: info_table("walk", INFO),
         "track-info": lambda: info_table("track", TRACK_INFO, elsewhere=INFO),
         "track-observation": lambda: track_layout_table("track"),
-        "track-rewards": lambda: reward_table(
-            {name: TrackTask.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD
-        ),
+        "track-rewards": lambda: reward_table({name: Task.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD),
         "track-options": lambda: options_table(TrackConfig, TrackConfig.__annotations__),
         "track-termination": lambda: termination_table("track"),
         "reference-motion": motion_table,
@@ -385,10 +386,10 @@ def tables() -> dict[str, Callable[[], str]]:
         "humanoid-observation": lambda: layout_table(make_task("humanoid_walk", {}).layout),
         "humanoid-track-observation": lambda: track_layout_table("humanoid_track"),
         "humanoid-rewards": lambda: reward_table(
-            {name: WalkTask.reward_terms[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD
+            {name: Task.reward_terms[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD
         ),
         "humanoid-track-rewards": lambda: reward_table(
-            {name: TrackTask.reward_terms[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
+            {name: Task.reward_terms[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
         ),
         "humanoid-options": lambda: options_table(HumanoidWalkConfig, HumanoidWalkConfig.__annotations__),
         "humanoid-track-options": lambda: options_table(HumanoidTrackConfig, HumanoidTrackConfig.__annotations__),
