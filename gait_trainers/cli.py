@@ -24,20 +24,23 @@ IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid", MUSCLES: "imitate
 ELSEWHERE = {
     "evaluate": (
         "gait_trainers.evaluation.walking:command",
-        "Measure how well a policy walks, command by command, or follows clips.",
+        "Evaluate how well a policy walks at each command, or tracks clips.",
     ),
     "gait": (
         "gait_trainers.commands.gait:command",
-        "Analyse a human body's gait against published curves, as a clinic would.",
+        "Analyse the gait of a human body against normative curves.",
     ),
     "record": (
         "gait_trainers.evaluation.record:command",
-        "Have a policy follow clips, and keep what it did as new ones.",
+        "Record a policy that tracks clips, and save its motion as new clips.",
     ),
-    "play": ("gait_trainers.commands.play:command", "Watch a policy walk or follow a clip, in a window or as a video."),
+    "play": (
+        "gait_trainers.commands.play:command",
+        "Show a policy that walks or tracks a clip, in a window or as a video.",
+    ),
     "export": (
         "gait_trainers.policies.export:command",
-        "Write a policy bundle: policy.onnx, policy.json and checksums.",
+        "Export a policy bundle: policy.onnx, policy.json and checksums.",
     ),
 }
 
@@ -47,31 +50,42 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train policies that walk or follow clips, and evaluate, record, play and export them.",
+    help="Train policies that walk or track clips, and evaluate, record, play and export them.",
 )
 
 # -- training ------------------------------------------------------------------------------------------
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file of settings.", exists=True, dir_okay=False)
+    Path | None,
+    typer.Option("--config", help="YAML file of settings, applied over the preset.", exists=True, dir_okay=False),
 ]
-Preset = Annotated[str | None, typer.Option(help=f"Settings that come with the package: {', '.join(preset_names())}.")]
-Iterations = Annotated[int | None, typer.Option(help="Rollouts, each followed by an update.")]
-TotalSteps = Annotated[int | None, typer.Option(help="Environment steps, instead of --iterations.")]
-NumEnvs = Annotated[int | None, typer.Option(help="Environments stepped together.")]
+Preset = Annotated[str | None, typer.Option(help=f"Preset that comes with the package: {', '.join(preset_names())}.")]
+Iterations = Annotated[int | None, typer.Option(help="Number of rollouts, each followed by an update.")]
+TotalSteps = Annotated[int | None, typer.Option(help="Total environment steps, in place of --iterations.")]
+NumEnvs = Annotated[int | None, typer.Option(help="Number of environments stepped together.")]
 Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of PPO.")]
-Seed = Annotated[int | None, typer.Option(help="Decides everything random.")]
-Verify = Annotated[bool, typer.Option("--verify", help="Smoke run: two tiny iterations, then read back.")]
-Resume = Annotated[Path | None, typer.Option(help="Continue this run folder or checkpoint, bit for bit.")]
-Device = Annotated[str | None, typer.Option(help="Of the networks: cpu, cuda, …")]
-Threads = Annotated[int | None, typer.Option("--torch-threads", help="More than 1 disturbs the physics threads.")]
-Init = Annotated[Path | None, typer.Option(help="Run folder, checkpoint or bundle whose networks to begin from.")]
-Out = Annotated[Path | None, typer.Option(help="Folder that holds run folders.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of every random number generator.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Smoke test: train two small iterations and read the run back.")]
+Resume = Annotated[Path | None, typer.Option(help="Run folder or checkpoint to resume, bit for bit.")]
+Device = Annotated[str | None, typer.Option(help="Torch device of the networks, such as cpu or cuda.")]
+Threads = Annotated[
+    int | None, typer.Option("--torch-threads", help="Threads of torch; more than one slows the physics threads down.")
+]
+Init = Annotated[
+    Path | None, typer.Option(help="Warm start from the networks of this run folder, checkpoint or bundle.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder in which the run folder is created.")]
 Name = Annotated[str | None, typer.Option(help="Name of the run folder.")]
-Assignments = Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value, for any setting.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting, as dotted.key=value; may be repeated.")
+]
 Weight = Annotated[float | None, typer.Option("--amp-weight", help="Weight of the style reward.")]
-Followed = Annotated[str | None, typer.Option("--env", help=f"Who follows them; {IMITATION} where nothing says so.")]
-Data = Annotated[str | None, typer.Option("--amp-data", help="Reference: clip, folder of clips, or set name.")]
+Followed = Annotated[
+    str | None, typer.Option("--env", help=f"Environment that tracks the clips; {IMITATION} by default.")
+]
+Data = Annotated[
+    str | None, typer.Option("--amp-data", help="Reference motion: a clip, a folder of clips or the name of a set.")
+]
 
 
 @dataclass(frozen=True)
@@ -145,7 +159,7 @@ def training_command(function: Callable[..., None]) -> Callable[..., None]:
 @app.command("ppo-amp")
 @training_command
 def ppo_amp(given: Given, amp_weight: Weight = None, amp_data: Data = None) -> None:
-    """Train with PPO and an adversarial motion prior: to walk, and to walk like the reference."""
+    """Train with PPO and an adversarial motion prior, to walk in the style of the reference."""
     # Episodes that start inside the motion start inside the same one.
     named = {"amp.weight": amp_weight, "amp.data": amp_data, "env.kwargs.reference": amp_data}
     _train(given.also(named=named), {"algorithm": "ppo-amp"})
@@ -161,7 +175,7 @@ def ppo(given: Given) -> None:
 @app.command("imitate")
 @training_command
 def imitate(given: Given, env: Followed = None, reference: ReferenceOption = None) -> None:
-    """Train with PPO to follow reference clips frame by frame; with the preset imitate where none is given."""
+    """Train with PPO to track reference clips frame by frame, with the preset imitate unless another is given."""
     clips = reference[0] if reference and len(reference) == 1 else reference
     given = given.also(named={"env.id": env, "env.kwargs.reference": clips})
     _check_follows(given.overrides.get("env.id"))  # first: the preset knows only options of those that do
@@ -183,8 +197,8 @@ def _check_follows(env_id: Any) -> None:
 @app.command("muscle")
 @training_command
 def muscle(given: Given, reference: ReferenceOption = None) -> None:
-    """Train a body that muscles move, and the network that turns torques into activations beside it; with the preset
-    muscle where none is given."""
+    """Train a muscle-driven body and the network that turns desired torques into activations, with the preset muscle
+    unless another is given."""
     clips = reference[0] if reference and len(reference) == 1 else reference
     given = given.also(named={"env.kwargs.reference": clips})
     if given.resume is None and given.preset is None and given.config is None:

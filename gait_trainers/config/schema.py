@@ -31,29 +31,35 @@ class Section(BaseModel):
 class EnvConfig(Section):
     """The environments that training runs in."""
 
-    id: str = Field(default="GaitNet/WildRobot-v0", description="registered Gymnasium id")
-    num_envs: int = Field(default=1024, ge=1, description="environments stepped together")
-    threads: int = Field(default=0, ge=0, description="physics threads; 0 = one a core")
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="options of the environment itself")
+    id: str = Field(default="GaitNet/WildRobot-v0", description="Registered Gymnasium id of the environment.")
+    num_envs: int = Field(default=1024, ge=1, description="Number of environments stepped together.")
+    threads: int = Field(default=0, ge=0, description="Number of physics threads; 0 uses one per core.")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Options of the environment itself.")
 
 
 class PPOConfig(Section):
     """Proximal policy optimisation (Stable-Baselines3's)."""
 
-    n_steps: int = Field(default=128, ge=1, description="steps per environment in one rollout")
-    minibatches: int = Field(default=8, ge=1, description="minibatches a rollout is cut into")
-    epochs: int = Field(default=4, ge=1, description="passes over a rollout")
-    learning_rate: float = Field(default=3e-4, gt=0)
-    lr_schedule: Literal["constant", "linear"] = Field(default="constant", description="linear falls to 0 at the end")
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    gae_lambda: float = Field(default=0.95, ge=0, le=1)
-    clip_range: float = Field(default=0.2, gt=0)
-    ent_coef: float = Field(default=0.01, ge=0)
-    vf_coef: float = Field(default=0.5, ge=0)
-    max_grad_norm: float = Field(default=0.5, gt=0)
-    target_kl: float | None = Field(default=None, gt=0, description="end an update early past 1.5 times this")
-    normalize_obs: bool = Field(default=True, description="running mean and variance of the observations")
-    normalize_reward: bool = Field(default=False, description="divide by the running std of the discounted return")
+    n_steps: int = Field(default=128, ge=1, description="Steps per environment in one rollout.")
+    minibatches: int = Field(default=8, ge=1, description="Number of minibatches per epoch.")
+    epochs: int = Field(default=4, ge=1, description="Passes over each rollout.")
+    learning_rate: float = Field(default=3e-4, gt=0, description="Adam step size of the policy and the value network.")
+    lr_schedule: Literal["constant", "linear"] = Field(
+        default="constant", description="Schedule of the step size; linear decays to 0 at the end."
+    )
+    gamma: float = Field(default=0.99, gt=0, le=1, description="Discount factor per step.")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Decay λ of generalised advantage estimation (GAE).")
+    clip_range: float = Field(default=0.2, gt=0, description="Clipping parameter ε of the surrogate objective.")
+    ent_coef: float = Field(default=0.01, ge=0, description="Weight of the entropy bonus.")
+    vf_coef: float = Field(default=0.5, ge=0, description="Weight of the value loss.")
+    max_grad_norm: float = Field(default=0.5, gt=0, description="Norm to which gradients are clipped.")
+    target_kl: float | None = Field(
+        default=None, gt=0, description="An update stops early once the KL divergence exceeds 1.5 times this."
+    )
+    normalize_obs: bool = Field(default=True, description="Normalise observations by running mean and variance.")
+    normalize_reward: bool = Field(
+        default=False, description="Divide rewards by the running standard deviation of the discounted return."
+    )
 
 
 Sizes = list[Annotated[int, Field(ge=1)]]
@@ -62,109 +68,160 @@ Sizes = list[Annotated[int, Field(ge=1)]]
 class NetworkConfig(Section):
     """Policy and value networks: separate multilayer perceptrons."""
 
-    policy: Sizes = Field(default=[512, 256, 128], description="hidden sizes")
-    value: Sizes = Field(default=[512, 256, 128], description="hidden sizes")
-    activation: Literal["elu", "silu", "relu", "tanh"] = "elu"
-    log_std_init: float = Field(default=0.0, description="log of the initial standard deviation of each action")
-    log_std_min: float | None = Field(default=None, description="floor of that, applied after every update")
+    policy: Sizes = Field(default=[512, 256, 128], description="Hidden layer sizes of the policy.")
+    value: Sizes = Field(default=[512, 256, 128], description="Hidden layer sizes of the value network.")
+    activation: Literal["elu", "silu", "relu", "tanh"] = Field(
+        default="elu", description="Activation function of the hidden layers."
+    )
+    log_std_init: float = Field(default=0.0, description="Initial log standard deviation of each action.")
+    log_std_min: float | None = Field(
+        default=None, description="Lower bound of the log standard deviation, applied after every update."
+    )
 
 
 class AMPConfig(Section):
     """The discriminator and the style reward."""
 
-    weight: float = Field(default=0.5, ge=0, description="reward = task + weight * style")
+    weight: float = Field(default=0.5, ge=0, description="Weight of the style reward: reward = task + weight * style.")
     data: str | list[str] | None = Field(
-        default=None, description="clips, folders of clips or names of embedded sets; none = the environment's"
+        default=None, description="Reference clips, folders or embedded sets; null uses the environment's reference."
     )
-    mirror: bool = Field(default=False, description="also take each clip's mirror image for real")
-    frames: int = Field(default=1, ge=1, le=3, description="consecutive frames in a window")
-    reward: Literal["clip", "quadratic"] = Field(default="clip", description="style reward from the score")
-    hidden: Sizes = Field(default=[1024, 512, 256], description="hidden sizes of the discriminator")
-    spectral_norm: bool = True
-    learning_rate: float = Field(default=1e-4, gt=0)
-    batch_size: int = Field(default=2048, ge=1, description="reference windows, and as many policy windows")
-    updates: int = Field(default=3, ge=1, description="discriminator steps per iteration")
-    r1_gamma: float = Field(default=5.0, ge=0, description="R1: gamma/2 * |dD/dx|^2 on reference windows, x normalised")
-    input_noise: float = Field(default=0.02, ge=0, description="std of the noise on normalised inputs while training")
-    input_noise_final: float | None = Field(default=None, ge=0, description="its value after input_noise_decay")
-    input_noise_decay: int = Field(default=0, ge=0, description="iterations over which it gets there, linearly")
-    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5, description="targets become 1 - s and s")
-    accuracy_ceiling: float = Field(default=1.0, gt=0.5, le=1, description="skip updates while disc_acc is above this")
-    feature_std_floor: float = Field(default=1e-4, gt=0, description="smallest scale a feature is divided by")
-    replay_size: int = Field(default=100_000, ge=0, description="policy windows remembered; 0 = none")
-    replay_ratio: float = Field(default=0.5, ge=0, le=1, description="share of policy windows drawn from the memory")
+    mirror: bool = Field(default=False, description="Also use the mirror image of each clip as reference.")
+    frames: int = Field(default=1, ge=1, le=3, description="Number of consecutive frames in a window.")
+    reward: Literal["clip", "quadratic"] = Field(
+        default="clip", description="How the style reward follows from the score."
+    )
+    hidden: Sizes = Field(default=[1024, 512, 256], description="Hidden layer sizes of the discriminator.")
+    spectral_norm: bool = Field(default=True, description="Apply spectral normalisation to the hidden layers.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Adam step size of the discriminator.")
+    batch_size: int = Field(
+        default=2048, ge=1, description="Reference windows per minibatch, and as many policy windows."
+    )
+    updates: int = Field(default=3, ge=1, description="Discriminator updates per iteration.")
+    r1_gamma: float = Field(
+        default=5.0, ge=0, description="R1 penalty: gamma/2 * |dD/dx|^2 on normalised reference windows x."
+    )
+    input_noise: float = Field(
+        default=0.02, ge=0, description="Standard deviation of the noise on normalised inputs in training."
+    )
+    input_noise_final: float | None = Field(
+        default=None,
+        ge=0,
+        description="Value of input_noise after input_noise_decay iterations; null keeps it constant.",
+    )
+    input_noise_decay: int = Field(
+        default=0, ge=0, description="Iterations over which the noise changes linearly to input_noise_final."
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=0.5, description="Label smoothing s: targets become 1 - s and s."
+    )
+    accuracy_ceiling: float = Field(
+        default=1.0, gt=0.5, le=1, description="Updates are skipped while disc_acc is above this."
+    )
+    feature_std_floor: float = Field(
+        default=1e-4, gt=0, description="Lower bound of the standard deviation a feature is divided by."
+    )
+    replay_size: int = Field(
+        default=100_000, ge=0, description="Capacity of the replay buffer of policy windows; 0 disables it."
+    )
+    replay_ratio: float = Field(
+        default=0.5, ge=0, le=1, description="Share of policy windows drawn from the replay buffer."
+    )
 
 
 class MuscleConfig(Section):
     """The network that turns desired torques into activations, and its training beside the policy."""
 
     controller: Literal["nn", "qp"] = Field(
-        default="nn", description="who moves the body: nn = static optimisation until handover; qp = it alone"
+        default="nn",
+        description="Muscle controller: nn, the network after static optimisation; qp, static optimisation alone.",
     )
-    handover: float = Field(
-        default=0.1, gt=0, description="the network begins to drive once muscle_gap is this or less"
-    )
+    handover: float = Field(default=0.1, gt=0, description="The network takes control once muscle_gap is at most this.")
     handover_iterations: int = Field(
-        default=20, ge=1, description="over which it takes over one simulation after another"
+        default=20, ge=1, description="Iterations over which the network takes over the simulations, one by one."
     )
-    hidden: Sizes = Field(default=[1024, 512, 512], description="hidden sizes of the network")
-    learning_rate: float = Field(default=1e-3, gt=0)
-    lr_schedule: Literal["constant", "linear"] = Field(default="linear", description="linear = down to 0 at the end")
-    batch_size: int = Field(default=128, ge=1, description="tuples")
-    updates: int = Field(default=64, ge=1, description="network steps per iteration")
-    effort: float = Field(default=0.01, ge=0, description="loss = |missed torque / 100 N·m|^2 + effort * |a|^2")
-    swapped: float = Field(default=0.5, ge=0, le=1, description="share of tuples learnt with another one's torque")
-    buffer_size: int = Field(default=40_000, ge=100, description="tuples remembered; 1.3 kB each, in checkpoints too")
-    held_out: float = Field(
-        default=0.1, gt=0, le=0.5, description="share of environments that it is only measured on, and more tuples"
+    hidden: Sizes = Field(default=[1024, 512, 512], description="Hidden layer sizes of the network.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam step size of the muscle network.")
+    lr_schedule: Literal["constant", "linear"] = Field(
+        default="linear", description="Schedule of the step size; linear decays to 0 at the end."
     )
-    policy_frozen: bool = Field(default=False, description="only the network learns")
+    batch_size: int = Field(default=128, ge=1, description="Number of tuples per minibatch.")
+    updates: int = Field(default=64, ge=1, description="Network updates per iteration.")
+    effort: float = Field(
+        default=0.01, ge=0, description="Weight of effort: loss = |torque error / 100 N·m|^2 + effort * |a|^2."
+    )
+    swapped: float = Field(
+        default=0.5, ge=0, le=1, description="Share of tuples trained with the desired torque of another tuple."
+    )
+    buffer_size: int = Field(
+        default=40_000, ge=100, description="Capacity of the tuple buffer; 1.3 kB per tuple, also in checkpoints."
+    )
+    held_out: float = Field(default=0.1, gt=0, le=0.5, description="Share of environments held out for validation.")
+    policy_frozen: bool = Field(default=False, description="Freeze the policy and train the network alone.")
 
 
 class StopWhen(Section):
     """Training may end early, at the first deterministic evaluation that reaches all of these."""
 
-    success_rate: float = Field(default=0.95, gt=0, le=1)
-    speed_error: float = Field(default=0.10, gt=0, description="m/s, mean over episodes of |mean speed - command|")
-    command: float = Field(default=0.4, description="commanded forward speed, m/s")
-    every: int = Field(default=10, ge=1, description="iterations between evaluations")
-    episodes: int = Field(default=40, ge=1)
+    success_rate: float = Field(
+        default=0.95, gt=0, le=1, description="Minimum share of episodes that reach the time limit."
+    )
+    speed_error: float = Field(
+        default=0.10, gt=0, description="Maximum of |mean speed - command|, averaged over episodes, in m/s."
+    )
+    command: float = Field(default=0.4, description="Commanded forward speed, in m/s.")
+    every: int = Field(default=10, ge=1, description="Iterations between evaluations.")
+    episodes: int = Field(default=40, ge=1, description="Deterministic episodes per evaluation.")
 
 
 class RunConfig(Section):
     """Everything about a run that is not the learning problem."""
 
-    seed: int = Field(default=0, ge=0)
-    iterations: int = Field(default=3000, ge=1)
-    device: str = "cpu"
-    torch_threads: int = Field(default=1, ge=1, description="more than one disturbs the physics threads")
-    init: str | None = Field(
-        default=None, description="run folder, checkpoint or bundle whose networks to begin from; none = fresh ones"
+    seed: int = Field(default=0, ge=0, description="Seed of every random number generator.")
+    iterations: int = Field(default=3000, ge=1, description="Number of rollouts, each followed by its updates.")
+    device: str = Field(default="cpu", description="Torch device of the networks, such as cpu or cuda.")
+    torch_threads: int = Field(
+        default=1, ge=1, description="Threads of torch; more than one slows the physics threads down."
     )
-    out: str = Field(default="runs", description="folder that holds run folders")
-    name: str | None = Field(default=None, description="run folder; none = algorithm, time and seed")
-    checkpoint_every: int = Field(default=20, ge=1, description="iterations")
-    keep_checkpoints: int = Field(default=3, ge=1)
-    tensorboard: bool = True
-    minutes: float | None = Field(default=None, gt=0, description="end after this much training; none = no limit")
-    stop_when: StopWhen | None = None
+    init: str | None = Field(
+        default=None, description="Warm start: run folder, checkpoint or bundle; null initialises at random."
+    )
+    out: str = Field(default="runs", description="Folder in which run folders are created.")
+    name: str | None = Field(
+        default=None, description="Name of the run folder; null composes it from algorithm, time and seed."
+    )
+    checkpoint_every: int = Field(default=20, ge=1, description="Iterations between checkpoints.")
+    keep_checkpoints: int = Field(default=3, ge=1, description="Number of latest checkpoints that are kept.")
+    tensorboard: bool = Field(default=True, description="Write TensorBoard logs to tb/.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="Time limit of training, in minutes; null sets no limit."
+    )
+    stop_when: StopWhen | None = Field(
+        default=None, description="Early stopping at the first evaluation that meets the criteria below."
+    )
 
 
 class KeyFrame(Section):
     """What is rewarded from an iteration on; what is left out stays as it was."""
 
-    iteration: int = Field(ge=0, description="counted from 0; key frames rise")
+    iteration: int = Field(ge=0, description="Iteration of the key frame, counted from 0, in ascending order.")
     reward_weights: dict[str, FiniteFloat] = Field(
-        default_factory=dict, description="some of env.kwargs.reward_weights; none = as before"
+        default_factory=dict, description="Reward weights that change, by term; terms left out keep their weight."
     )
-    style_weight: FiniteFloat | None = Field(default=None, ge=0, description="of the style reward; none = as before")
+    style_weight: FiniteFloat | None = Field(
+        default=None, ge=0, description="Weight of the style reward; null keeps it."
+    )
     max_distance: float | None = Field(
-        default=None, gt=0, description="m, of the bodies from the reference; .inf = no limit, none = as before"
+        default=None,
+        gt=0,
+        description="Maximum mean distance from the reference, in m; .inf disables the limit, null keeps it.",
     )
 
 
 class TrainConfig(Section):
-    algorithm: Literal["ppo-amp", "ppo", "muscle"] = "ppo-amp"
+    algorithm: Literal["ppo-amp", "ppo", "muscle"] = Field(
+        default="ppo-amp", description="What learns: PPO alone, or PPO beside a discriminator or a muscle network."
+    )
     env: EnvConfig = Field(default_factory=EnvConfig)
     ppo: PPOConfig = Field(default_factory=PPOConfig)
     networks: NetworkConfig = Field(default_factory=NetworkConfig)
@@ -172,7 +229,7 @@ class TrainConfig(Section):
     muscle: MuscleConfig = Field(default_factory=MuscleConfig)
     run: RunConfig = Field(default_factory=RunConfig)
     schedule: list[KeyFrame] = Field(
-        default_factory=list, description="key frames; between two of them every number is linear in the iteration"
+        default_factory=list, description="Key frames between which values are interpolated linearly in the iteration."
     )
 
     @model_validator(mode="after")
@@ -245,7 +302,7 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
             raise ConfigError(f"{source}: algorithm muscle needs muscles that follow poses, not env.id {config.env.id}")
         if task.muscle_controller != "qp":
             raise ConfigError(
-                f"{source}: env.kwargs.muscle_controller: algorithm muscle says itself who drives, see "
+                f"{source}: env.kwargs.muscle_controller: algorithm muscle chooses the controller itself, see "
                 "muscle.controller; to go on with a network, begin from its run or bundle with run.init"
             )
     try:
