@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from gait_envs.models.robot import Robot
-from gait_envs.simulation.batch import Physics, State
+from gait_envs.simulation.base import Simulation, State, renamed
 from gait_envs.simulation.parameters import Parameters
 from gait_envs.simulation.randomize import Randomizer
 from gait_envs.tasks.walk import WalkMemory, WalkTask
@@ -44,10 +44,12 @@ class Core:
         threads: int = 0,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
+        simulation: Simulation | None = None,
     ) -> None:
+        """`simulation`: n simulations of the task's robot; None: the task's own, on `threads` threads."""
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
-        self.physics: Physics = task.make_physics(n, threads)
+        self.physics: Simulation = simulation or task.make_physics(n, threads)
         self.randomizer = Randomizer(task.config.randomize, self.physics)
         self.parameters = Parameters(self.physics, task.param_space, drawn=task.config.randomize.enabled)
         self.memory: WalkMemory = task.blank_memory(n)
@@ -209,7 +211,7 @@ class Core:
         return {
             "physics": self.physics.get_state(),
             "memory": {f.name: getattr(self.memory, f.name).copy() for f in dataclasses.fields(self.memory)},
-            "state": {f.name: getattr(self.state, f.name).copy() for f in dataclasses.fields(self.state)},
+            "state": {name: value.copy() for name, value in self.state.arrays().items()},
             "generators": [rng.bit_generator.state for rng in self.rngs],
             "ended": self._ended.copy(),
             "divergences": self.divergences,
@@ -221,15 +223,15 @@ class Core:
             raise ValueError(f"the saved state is of {len(saved['ended'])} sub-environments, this has {self.n}")
         # What memories did not have from the beginning is blank in older states.
         later = {name: getattr(self.task.blank_memory(self.n), name) for name in self.task.later_memory}
-        saved = {**saved, "memory": later | dict(saved["memory"])}
-        for part in ("memory", "state"):
-            names = {f.name for f in dataclasses.fields(getattr(self, part))}
+        saved = {**saved, "memory": later | dict(saved["memory"]), "state": renamed(saved["state"])}
+        known = {"memory": {f.name for f in dataclasses.fields(self.memory)}, "state": set(self.state.arrays())}
+        for part, names in known.items():
             if set(saved[part]) != names:
                 different = ", ".join(sorted(names ^ set(saved[part])))
                 raise ValueError(f"the saved {part} is of another version or task; they differ in {different}")
         self.physics.set_state(saved["physics"])
         self.memory = type(self.memory)(**{k: np.array(v) for k, v in saved["memory"].items()})
-        self.state = type(self.state)(**{k: np.array(v) for k, v in saved["state"].items()})
+        self.state = State.of({k: np.array(v) for k, v in saved["state"].items()})
         self.rngs = [np.random.default_rng(0) for _ in saved["generators"]]
         for rng, state in zip(self.rngs, saved["generators"], strict=True):
             rng.bit_generator.state = state

@@ -14,7 +14,7 @@ from gait_envs.layout import Layout
 from gait_envs.models.robot import Robot
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.rotations import heading_frame, quat_conj, quat_mul, quat_rotate, quat_to_rotvec, yaw_quat
-from gait_envs.simulation.batch import State
+from gait_envs.simulation.base import State
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.layouts import FUTURE_ROWS, observation_layout, reference_rows

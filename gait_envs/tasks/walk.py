@@ -17,8 +17,9 @@ from gait_envs.models.robot import Robot
 from gait_envs.reference.amp_features import amp_features, amp_layout
 from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_envs.rotations import heading_frame, quat_rotate_inverse, quat_yaw, wrap_angle
-from gait_envs.simulation.batch import Physics, State
-from gait_envs.simulation.muscles import MusclePhysics, MuscleState
+from gait_envs.simulation.base import Simulation, State
+from gait_envs.simulation.batch import BatchSimulation
+from gait_envs.simulation.muscles import MuscleSimulation
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import Actuation, TaskConfig, WalkConfig
@@ -87,18 +88,18 @@ class WalkTask:
         """The walker's parameters (P,) under these options of reset: theirs, or those of every episode."""
         return self.param_space.values(options["params"]) if "params" in options else self._usual
 
-    def make_physics(self, n: int, threads: int) -> Physics:
+    def make_physics(self, n: int, threads: int) -> Simulation:
         """n simulations of the body, moved as the configuration says."""
         config = self.config
         if self.robot.muscles is None or not isinstance(config, Actuation):
-            return Physics(self.robot, n, threads)
+            return BatchSimulation(self.robot, n, threads)
         if self._activations:
-            return MusclePhysics(self.robot, n, threads, controller="direct")
+            return MuscleSimulation(self.robot, n, threads, controller="direct")
         options = {}
         if config.muscle_controller == "nn":
             file = config.muscle_network or asset_path(MUSCLE_NETWORK)
             options["network"] = load_muscle_network(file, self.robot.muscles)
-        return MusclePhysics(self.robot, n, threads, controller=config.muscle_controller, **options)
+        return MuscleSimulation(self.robot, n, threads, controller=config.muscle_controller, **options)
 
     def reweight(self, weights: Mapping[str, float]) -> None:
         """From now on the reward is the sum of these terms; a schedule may change them between rollouts."""
@@ -332,7 +333,7 @@ class WalkTask:
             "cost_of_transport": lambda: terms.cost_of_transport(
                 state.torque, state.qvel[:, 6:], state.qvel[:, :2], GRAVITY * self.robot.mass, SLOW
             ),
-            "activation": lambda: state.effort if isinstance(state, MuscleState) else np.zeros(len(velocity)),
+            "activation": lambda: np.zeros(len(velocity)) if state.muscles is None else state.muscles.effort,
             "slip": lambda: terms.stance_slip(state.foot_force, state.foot_vel, self.robot.traits.loaded),
             "vertical_velocity": lambda: state.qvel[:, 2] ** 2,
             "roll_pitch_rate": lambda: terms.squared(state.gyro[:, :2]),
@@ -353,11 +354,11 @@ class WalkTask:
         velocity = heading_frame(state.qpos[:, 3:7], state.qvel[:, :3])
         rate = yaw_rate(state)
         muscles = {}
-        if isinstance(state, MuscleState):
+        if state.muscles is not None:
             muscles = {
-                "activation_energy": state.effort.copy(),
-                "torque_desired": state.desired.copy(),
-                "torque_residual": state.residual.copy(),
+                "activation_energy": state.muscles.effort.copy(),
+                "torque_desired": state.muscles.desired.copy(),
+                "torque_residual": state.muscles.residual.copy(),
             }
         return muscles | {
             "x_position": state.qpos[:, 0].copy(),

@@ -131,27 +131,35 @@ def page_path(out: Path, name: str, count: int) -> Path:
 def command(
     policy: PolicyArgument,
     reference: ReferenceOption = None,
-    clip: Annotated[list[str] | None, typer.Option(help="Only this clip of the reference; may be repeated.")] = None,
+    clip: Annotated[
+        list[str] | None, typer.Option(help="Clip of the reference to analyse, by name; may be repeated.")
+    ] = None,
     command: Annotated[
-        list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated.")
+        list[str] | None, typer.Option(help="Command VX or VX,VY,YAW_RATE, in m/s and rad/s; may be repeated.")
     ] = None,
     normative: Annotated[
-        Path | None, typer.Option(help="Folder of published curves, as docs/gait_analysis.md describes it.")
+        Path | None, typer.Option(help="Folder of normative tables, as described in docs/gait_analysis.md.")
     ] = None,
     params: Annotated[
-        str | None, typer.Option(help='Of the walker, such as {"force": {"left_soleus": 0.5}}, or a YAML file of them.')
+        str | None, typer.Option(help='Walker parameters, such as {"force": {"left_soleus": 0.5}}, or a YAML file.')
     ] = None,
-    compare_params: Annotated[str | None, typer.Option(help="Of a second walker, to compare with the first.")] = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Of each walk.")] = SECONDS,
-    settle: Annotated[float, typer.Option(min=0.0, help="Seconds of each walk that are left out first.")] = SETTLE,
+    compare_params: Annotated[
+        str | None, typer.Option(help="Parameters of a second walker, compared with the first.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Length of each analysed walk, in seconds.")] = SECONDS,
+    settle: Annotated[
+        float, typer.Option(min=0.0, help="Seconds at the start of each walk that are not analysed.")
+    ] = SETTLE,
     env: EnvOption = None,
-    env_set: Annotated[list[str] | None, typer.Option(help="Environment option key=value; may be repeated.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first walk; the others count on.")] = 0,
+    env_set: Annotated[list[str] | None, typer.Option(help="Environment option as key=value; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first walk; later walks count up from it.")] = 0,
     threads: PhysicsThreads = 0,
-    out: Annotated[Path | None, typer.Option(help="Picture of each walk's curves: .png, .svg or .pdf.")] = None,
-    as_json: Annotated[Path | None, typer.Option("--json", help="File for every figure and curve.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Page of curves to write for each walk: .png, .svg or .pdf.")] = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="JSON file to write, with every figure and curve.")
+    ] = None,
 ) -> None:
-    """Analyse a human body's gait: joint angles, moments, ground reaction and muscles against published curves."""
+    """Analyse gait: joint angles, moments, ground reaction forces and muscle timing against normative curves."""
     if out is not None and out.suffix not in PAGES:
         raise EvaluationError(f"{out}: pages end in {' or '.join(PAGES)}")
     conditions = [("--params" if params else "healthy", parse_params(params, "--params"))]

@@ -222,22 +222,27 @@ def watch(
 
 def command(
     policy: PolicyArgument,
-    video: Annotated[Path | None, typer.Option(help="Film to this .mp4 or .gif instead of a window.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Video to write, .mp4 or .gif, in place of a window.")] = None,
     command: Annotated[
-        str | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s.", show_default="0.4")
+        str | None, typer.Option(help="Command VX or VX,VY,YAW_RATE, in m/s and rad/s.", show_default="0.4")
     ] = None,
     reference: ReferenceOption = None,
-    clip: Annotated[str | None, typer.Option(help="Clip of the reference to follow.", show_default="its first")] = None,
-    seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="How long.", show_default="10, or the whole clip")
+    clip: Annotated[
+        str | None, typer.Option(help="Clip of the reference to track, by name.", show_default="its first")
     ] = None,
-    camera: Annotated[str, typer.Option(help="track or side; for videos.")] = "track",
-    width: Annotated[int, typer.Option(min=160, max=1280, help="Of a video, pixels; 4:3.")] = 640,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Length of the episode, in seconds.", show_default="10, or the whole clip"),
+    ] = None,
+    camera: Annotated[str, typer.Option(help="Camera of the video: track or side.")] = "track",
+    width: Annotated[
+        int, typer.Option(min=160, max=1280, help="Width of the video in pixels; its height is three quarters of that.")
+    ] = 640,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the episode.")] = 0,
     stochastic: StochasticOption = False,
     env: EnvOption = None,
 ) -> None:
-    """Watch a policy walk, or follow a clip, in a window or as a video."""
+    """Show a policy that walks or tracks a clip, in a window or as a video."""
     loaded = load_policy(policy, env)
     refuse_others(loaded, command=command, reference=reference, clip=clip)
     common: dict[str, Any] = {"seed": seed, "stochastic": stochastic}

@@ -10,8 +10,10 @@ A learner of another package is known once the package is installed with an entr
 from __future__ import annotations
 
 import functools
+import pkgutil
+import warnings
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from gait_trainers.config.section import ConfigError
@@ -30,20 +32,19 @@ ALGORITHMS: dict[str, tuple[str, ...]] = {"ppo-amp": ("amp",), "ppo": (), "muscl
 
 @functools.cache
 def learner_specs() -> dict[str, LearnerSpec]:
-    """Every learner by its name: our own, then those of installed packages. ConfigError names one that is unusable."""
-    ours = [EntryPoint(name, place, GROUP) for name, place in LEARNERS.items()]
-    specs: dict[str, LearnerSpec] = {}
-    for entry in [*ours, *sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]:
-        where = f"learner {entry.name!r} ({entry.value})"
-        if entry.name in specs:
-            raise ConfigError(f"{where}: the name is taken by {specs[entry.name].make!r}")
+    """Every learner by its name: our own, then those of other packages; one that fails is warned about and left out."""
+    specs: dict[str, LearnerSpec] = {name: pkgutil.resolve_name(place) for name, place in LEARNERS.items()}
+    for plugin in sorted(entry_points(group=GROUP), key=lambda plugin: plugin.name):
         try:
-            spec: LearnerSpec = entry.load()
-        except Exception as error:  # whatever a package raises when it is imported
-            raise ConfigError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
-        if spec.name != entry.name:
-            raise ConfigError(f"{where}: its LearnerSpec is named {spec.name!r}; both names must be the same")
-        specs[entry.name] = spec
+            spec: LearnerSpec = plugin.load()
+            if plugin.name in specs:
+                raise ConfigError("its name is taken")
+            if spec.name != plugin.name:
+                raise ConfigError(f"its LearnerSpec is named {spec.name!r}; both names must be the same")
+        except Exception as error:  # whatever another package does wrong must not take ours along
+            warnings.warn(f"learner {plugin.name!r} ({plugin.value}) is left out: {error!r}", stacklevel=2)
+            continue
+        specs[plugin.name] = spec
     return specs
 
 

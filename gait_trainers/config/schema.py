@@ -190,10 +190,10 @@ def config_type() -> type[TrainConfig]:
 
 def env_options(env_id: str) -> Any:
     """The dataclass of an environment's options, so that a wrong one is found before anything is built."""
-    from gait_envs import IDS
-    from gait_envs.env import TASKS
+    from gait_envs.registry import find_id
 
-    return TASKS[IDS[env_id]].config if env_id in IDS else None  # an id from elsewhere checks its own
+    row = find_id(env_id)
+    return None if row is None else row.options_type()  # an id from elsewhere checks its own
 
 
 def task_config(config: TrainConfig) -> Any:

@@ -252,22 +252,24 @@ def _cells(success: Sequence[float], figures: Sequence[Mapping[str, Any]]) -> li
 
 def command(
     policy: PolicyArgument,
-    out: Annotated[Path, typer.Option(help="Folder to write the clips to.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the recorded clips to.")],
     reference: ReferenceOption = None,
     stochastic: StochasticOption = False,
     noise: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Times the policy's own, with --stochastic.", show_default=f"{NOISE:g}"),
+        typer.Option(
+            min=0.0, help="Factor on the policy's own action noise, with --stochastic.", show_default=f"{NOISE:g}"
+        ),
     ] = None,
     tries: Annotated[
-        int, typer.Option(min=1, help="Episodes a clip; without --stochastic, those of a finite one are all alike.")
+        int, typer.Option(min=1, help="Episodes per clip; without --stochastic, those of a finite clip are identical.")
     ] = 1,
-    keep: Annotated[int, typer.Option(min=1, help="Recordings to keep of a clip, the closest to it.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first episode; the others count on.")] = 0,
+    keep: Annotated[int, typer.Option(min=1, help="Number of recordings kept per clip, those closest to it.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; later episodes count up from it.")] = 0,
     threads: PhysicsThreads = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace recordings that are there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace recordings that already exist.")] = False,
 ) -> None:
-    """Have a policy follow clips, and keep what it did as new clips that physics can follow."""
+    """Record a policy that tracks clips, and save its motion as new, physically feasible clips."""
     if noise is not None and not stochastic:
         raise RecordError("--noise is of sampled actions; give --stochastic too")
     loaded = load_policy(policy)

@@ -10,8 +10,7 @@ import numpy as np
 
 from gait_envs.core import Core
 from gait_envs.errors import GaitNetError
-from gait_envs.simulation.batch import State
-from gait_envs.simulation.muscles import MuscleState
+from gait_envs.simulation.base import State
 from gait_envs.tasks.walk import WalkTask
 from gait_trainers.evaluation.gait_metrics import FALL_CAUSES, Rollout, fall_cause
 from gait_trainers.learners.amp.windows import WindowStack
@@ -120,7 +119,7 @@ def _why(core: Core) -> np.ndarray:
 
 def _activations(states: Sequence[State]) -> np.ndarray | None:
     """(T, n, m) of the muscles, where there are any."""
-    found = [state.activation for state in states if isinstance(state, MuscleState)]
+    found = [state.muscles.activation for state in states if state.muscles is not None]
     return np.stack(found) if found else None
 
 

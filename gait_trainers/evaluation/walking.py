@@ -194,23 +194,29 @@ def command(
     policy: PolicyArgument,
     episodes: Annotated[
         int | None,
-        typer.Option(min=1, help="In all, shared out over commands or clips.", show_default="100, or each clip once"),
+        typer.Option(
+            min=1,
+            help="Total number of episodes, shared out over commands or clips.",
+            show_default="100, or each clip once",
+        ),
     ] = None,
     command: Annotated[
-        list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated.")
+        list[str] | None, typer.Option(help="Command VX or VX,VY,YAW_RATE, in m/s and rad/s; may be repeated.")
     ] = None,
-    sweep: Annotated[bool, typer.Option(help="Forward at 0.1, 0.2 … 1.0 m/s, trained for or not.")] = False,
+    sweep: Annotated[bool, typer.Option(help="Evaluate at forward speeds of 0.1, 0.2 … 1.0 m/s.")] = False,
     reference: ReferenceOption = None,
-    clip: Annotated[list[str] | None, typer.Option(help="Only this clip of the reference; may be repeated.")] = None,
+    clip: Annotated[
+        list[str] | None, typer.Option(help="Clip of the reference to evaluate, by name; may be repeated.")
+    ] = None,
     stochastic: StochasticOption = False,
-    both: Annotated[bool, typer.Option(help="Deterministic, then stochastic.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first episode; the others count on.")] = 0,
+    both: Annotated[bool, typer.Option(help="Evaluate deterministic, then stochastic actions.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; later episodes count up from it.")] = 0,
     env: EnvOption = None,
-    env_set: Annotated[list[str] | None, typer.Option(help="Environment option key=value; may be repeated.")] = None,
+    env_set: Annotated[list[str] | None, typer.Option(help="Environment option as key=value; may be repeated.")] = None,
     threads: PhysicsThreads = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on one line.")] = False,
 ) -> None:
-    """Measure how well a policy walks at commanded velocities, or how closely it follows clips."""
+    """Evaluate how well a policy walks at commanded velocities, or how closely it tracks clips."""
     loaded = load_policy(policy, env)
     common: dict[str, Any] = {"seed": seed, "env_kwargs": parse_env_set(env_set or ()), "threads": threads}
     run: Callable[..., dict[str, Any]]

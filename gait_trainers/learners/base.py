@@ -7,7 +7,7 @@ display and export know these two and no learner in particular.
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,11 +78,11 @@ class LearnerSpec:
 
     def build(self, config: TrainConfig, base: SB3VecEnv) -> Learner:
         """The learner of a training in `base`."""
-        return _imported(self.make)(config, base)
+        return _found(self.make)(config, base)
 
     def left_by(self, section: Any, state: Mapping[str, Any], checkpoint: Path) -> Artefacts:
         """What the learner left in a checkpoint."""
-        return Artefacts() if self.artefacts is None else _imported(self.artefacts)(section, state, checkpoint)
+        return Artefacts() if self.artefacts is None else _found(self.artefacts)(section, state, checkpoint)
 
 
 class Learner:
@@ -127,9 +127,6 @@ class Learner:
         return []
 
 
-def _imported(place: Any) -> Any:
+def _found(what: Any) -> Any:
     """The thing that "module:name" names, or the thing itself."""
-    if not isinstance(place, str):
-        return place
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return pkgutil.resolve_name(what) if isinstance(what, str) else what

@@ -291,12 +291,12 @@ def last_quarter(metrics_file: Path) -> dict[str, float]:
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="run folder (its latest checkpoint) or checkpoint file")],
-    out: Annotated[Path, typer.Option(help="bundle folder to write")],
-    force: Annotated[bool, typer.Option(help="replace a bundle that is there already")] = False,
+    run: Annotated[Path, typer.Argument(help="Run folder, whose latest checkpoint is exported, or checkpoint file.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the bundle to.")],
+    force: Annotated[bool, typer.Option(help="Replace a bundle that already exists.")] = False,
     env: EnvOption = None,
 ) -> None:
-    """Write a policy bundle: policy.onnx, policy.json and checksums, once onnxruntime agrees with torch."""
+    """Export a policy bundle: policy.onnx, policy.json and checksums, once onnxruntime agrees with torch."""
     folder = export(run, out, force=force, env_id=env)
     manifest = json.loads((folder / MANIFEST).read_text())
     print(f"{folder}: largest difference from torch {manifest['parity']['largest_difference']:.1e}")

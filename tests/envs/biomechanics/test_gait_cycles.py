@@ -32,9 +32,9 @@ from gait_envs.biomechanics.gait_cycles import (
 from gait_envs.biomechanics.normative import COLUMNS, EMG_FILE, FILES, NormativeError, bands_at, read_normative
 from gait_envs.biomechanics.published_gait import figures_at, groups_of_speed
 from gait_envs.core import Core
-from gait_envs.env import make_task
 from gait_envs.models.robot import humanoid, muscle_humanoid
 from gait_envs.reference.library import load_clips
+from gait_envs.registry import make_task
 from gait_envs.simulation.instruments import Instruments, Samples
 
 LEG = 0.9  # m

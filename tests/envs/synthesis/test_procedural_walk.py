@@ -8,7 +8,7 @@ import pytest
 
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import Clip
-from gait_envs.simulation.batch import Physics
+from gait_envs.simulation.batch import BatchSimulation
 from gait_envs.synthesis.procedural_walk import SHANK, THIGH, leg_angles, mirror, natural_gait, walk_clip
 
 SPEEDS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -67,7 +67,7 @@ def test_velocities_are_those_of_the_positions(clip: Clip) -> None:
 
 
 def test_feet_touch_the_floor_and_do_not_enter_it(clip: Clip) -> None:
-    physics = Physics(wildrobot(), 1, threads=1)
+    physics = BatchSimulation(wildrobot(), 1, threads=1)
     lowest = np.array([physics.lowest_sole(qpos) for qpos in clip.qpos])
     assert lowest.min() > -0.003
     assert lowest.max() < 0.001  # a walk never flies

@@ -13,13 +13,14 @@ import pytest
 
 from gait_envs import IDS
 from gait_envs.control.stable_pd import StablePD
-from gait_envs.env import make_task
 from gait_envs.models.robot import humanoid
 from gait_envs.models.traits import HUMANOID
 from gait_envs.reference.clip import ClipError, save_clip
 from gait_envs.reference.library import load_clips
+from gait_envs.registry import make_task
 from gait_envs.rotations import quat_mul, yaw_quat
-from gait_envs.simulation.batch import Physics, State
+from gait_envs.simulation.base import State
+from gait_envs.simulation.batch import BatchSimulation
 from gait_envs.tasks.config import HUMANOID_REWARD, HUMANOID_TRACK_REWARD, HumanoidTrackConfig, TrackConfig
 from gait_envs.tasks.track import ENDS, MASSES, ROOT, ROOT_VELOCITY, TURN, TrackMemory, TrackTask
 from gait_envs.vector_env import GaitVectorEnv
@@ -49,11 +50,11 @@ def test_rates_and_gains() -> None:
 def test_torques_are_those_of_stable_pd() -> None:
     """What the state reports is the law of Tan et al. at the step's own acceleration, whatever a simulation's gains."""
     one = dataclasses.replace(ROBOT, substeps=1)
-    physics = Physics(one, 2, 1)
+    physics = BatchSimulation(one, 2, 1)
     rng = np.random.default_rng(0)
     factor = np.array([1.0, 0.8])
     for field in ("actuator_gainprm", "actuator_biasprm"):
-        physics.batch.expand(field)[:] *= factor[:, None, None]
+        physics.fields.own(field)[:] *= factor[:, None, None]
     physics.reset(np.arange(2), np.tile(ROBOT.home_qpos, (2, 1)), 0.2 * rng.standard_normal((2, 56)))
     target = ROBOT.home + 0.1 * rng.standard_normal((2, 50))
     for _ in range(5):
@@ -70,7 +71,7 @@ def test_torques_are_those_of_stable_pd() -> None:
 
 
 def test_standing_feet_bear_the_weight() -> None:
-    physics = Physics(ROBOT, 1, 1)
+    physics = BatchSimulation(ROBOT, 1, 1)
     physics.reset(np.arange(1), ROBOT.home_qpos[None].copy(), np.zeros((1, 56)))
     for _ in range(60):
         physics.step(ROBOT.home[None])
@@ -84,7 +85,7 @@ def test_standing_feet_bear_the_weight() -> None:
 def test_the_lowest_sole_is_what_touches_first(ankle: float) -> None:
     qpos = ROBOT.home_qpos.copy()
     qpos[7 + ROBOT.joint_names.index("left_ankle_dorsiflexion")] += ankle
-    qpos[2] -= Physics(ROBOT, 1, 1).lowest_sole(qpos) + 1e-3
+    qpos[2] -= BatchSimulation(ROBOT, 1, 1).lowest_sole(qpos) + 1e-3
     data = mujoco.MjData(ROBOT.model)
     data.qpos[:] = qpos
     mujoco.mj_forward(ROBOT.model, data)

@@ -12,12 +12,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from gait_envs.env import make_task
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import Clip, ClipError, save_clip, velocities
 from gait_envs.reference.library import MotionLibrary
+from gait_envs.registry import make_task
 from gait_envs.rotations import quat_mul, quat_rotate, yaw_quat
-from gait_envs.simulation.batch import State
+from gait_envs.simulation.base import State
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import TRACK_REWARD, TrackConfig, build
 from gait_envs.tasks.layouts import observation_layout

@@ -14,7 +14,7 @@ from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import save_clip
 from gait_envs.reference.library import load_clips
 from gait_envs.rotations import quat_from_rotvec, quat_mul, yaw_quat
-from gait_envs.simulation.batch import State
+from gait_envs.simulation.base import State
 from gait_envs.tasks.config import RandomizeConfig, WalkConfig, build
 from gait_envs.tasks.walk import WalkMemory, WalkTask
 from gait_envs.vector_env import GaitVectorEnv
