@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 from gait_envs.models.robot import Robot, wildrobot
 from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
-from gait_trainers.config.schema import load_config
+from gait_trainers.config.layers import load_config
 from gait_trainers.evaluation.record import Recorded, record_clips, write_recordings
 from gait_trainers.evaluation.walking import load_policy
 from gait_trainers.policies.bundle import Policy

@@ -44,9 +44,11 @@ from gait_trainers.policies.bundle import (
     open_session,
     write_checksums,
 )
-from gait_trainers.policies.torch_policy import PolicyNetwork, load_discriminator, policy_from_run
+from gait_trainers.policies.torch_policy import PolicyNetwork, policy_from_run
+from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.loggers import read_metrics
-from gait_trainers.runs.run_folder import ObsNormalizer, RunError, load_policy, open_run
+from gait_trainers.runs.normalizer import ObsNormalizer
+from gait_trainers.runs.run_folder import RunError, open_run
 
 TOLERANCE = 1e-5  # largest difference between onnxruntime and torch, in units of the action range
 OBSERVATIONS = 1000  # real ones, on which they are compared
@@ -67,7 +69,7 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
         raise ExportError(f"{out} exists already; choose another --out, or replace it with --force")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).exists():
         raise ExportError(f"{out} is not a bundle (it has no {MANIFEST}); --force replaces bundles only")
-    policy, normalizer, config = load_policy(run)
+    policy, normalizer, config = read_networks(run)
     network = PolicyNetwork(policy, normalizer).eval()
     acting = policy_from_run(run)
     if env_id is not None:
@@ -76,12 +78,14 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
     with replacing_folder(out) as temporary:
         write_onnx(network, temporary / NETWORK, "observation", OUTPUTS, observations.shape[1])
         difference = parity(temporary / NETWORK, policy, normalizer, observations)
-        discriminator = load_discriminator(run, config)
-        if discriminator is not None:
-            write_style(discriminator, temporary / STYLE)
+        style_frames = None
+        for left in load_artefacts(run):
+            if left.scorer is not None:
+                write_style(left.scorer, temporary / STYLE)
+                style_frames = left.frames
         if "muscle_network" in acting.env_kwargs:
             shutil.copyfile(acting.env_kwargs["muscle_network"], temporary / MUSCLES)
-        manifest = describe(run, acting, config, difference, discriminator)
+        manifest = describe(run, acting, config, difference, style_frames)
         (temporary / MANIFEST).write_text(readable_json(manifest))
         write_checksums(temporary)
     return out
@@ -181,7 +185,7 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def describe(
-    run_path: str | Path, policy: Policy, config: TrainConfig, difference: float, discriminator: Discriminator | None
+    run_path: str | Path, policy: Policy, config: TrainConfig, difference: float, style_frames: int | None
 ) -> dict[str, Any]:
     """policy.json: everything needed to run the network on a robot, and where it came from."""
     run, file = open_run(run_path)
@@ -222,8 +226,8 @@ def describe(
         "parity": {"observations": OBSERVATIONS, "largest_difference": difference, "tolerance": TOLERANCE},
         "exported_with": {name: version(name) for name in ("gaitnet", "torch", "onnx", "onnxruntime")},
     }
-    if discriminator is not None:
-        manifest["style"] = {"input": "features", "output": "score", "frames": config.amp.frames}
+    if style_frames is not None:
+        manifest["style"] = {"input": "features", "output": "score", "frames": style_frames}
         manifest["style"]["layout"] = task.amp_layout.table()
     return manifest
 

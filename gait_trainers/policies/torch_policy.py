@@ -10,10 +10,10 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from gait_trainers.config.schema import TrainConfig
-from gait_trainers.models.discriminator import Discriminator
 from gait_trainers.policies.bundle import Policy, Style, deployment_kwargs
-from gait_trainers.runs.run_folder import ObsNormalizer, load_checkpoint, load_policy, network_file, open_run
+from gait_trainers.runs.checkpoint import load_artefacts, read_networks
+from gait_trainers.runs.normalizer import ObsNormalizer
+from gait_trainers.runs.run_folder import open_run
 
 
 class PolicyNetwork(nn.Module):
@@ -62,20 +62,12 @@ def torch_policy(
 
 def policy_from_run(path: str | Path) -> Policy:
     """The policy of a run's latest checkpoint, or of a checkpoint, with its discriminator if it has one."""
-    policy, normalizer, config = load_policy(path)
-    discriminator = load_discriminator(path, config)
-    style = None if discriminator is None else Style(config.amp.frames, _scorer(discriminator))
+    policy, normalizer, config = read_networks(path)
+    left = load_artefacts(path)
+    scorers = [Style(x.frames, _scorer(x.scorer)) for x in left if x.scorer is not None]
+    options = config.env.kwargs | {key: value for x in left for key, value in x.env_options.items()}
     network = PolicyNetwork(policy, normalizer)
-    return torch_policy(_run_name(path), network, config.env.id, config.env.kwargs | _muscle_kwargs(path), style)
-
-
-def _muscle_kwargs(path: str | Path) -> dict[str, Any]:
-    """The environment options by which a run's network moves the body; none where it does not yet, or there is none."""
-    _, file = open_run(path)
-    muscle = None if file is None else load_checkpoint(file).get("muscle")
-    if file is None or muscle is None or not muscle["drives"]:
-        return {}
-    return {"muscle_controller": "nn", "muscle_network": str(network_file(file).resolve())}
+    return torch_policy(_run_name(path), network, config.env.id, options, scorers[0] if scorers else None)
 
 
 def _run_name(path: str | Path) -> str:
@@ -89,18 +81,3 @@ def _scorer(discriminator: nn.Module) -> Any:
             return discriminator(torch.from_numpy(np.asarray(windows, dtype=np.float32))).numpy()
 
     return score
-
-
-def load_discriminator(path: str | Path, config: TrainConfig) -> Discriminator | None:
-    """The discriminator in a run's checkpoint, ready to score; None where none was trained."""
-    _, file = open_run(path)
-    amp = None if file is None else load_checkpoint(file)["amp"]
-    if amp is None:
-        return None
-    saved = amp["callback"]["discriminator"]
-    size = len(saved["mean"]) // config.amp.frames
-    discriminator = Discriminator(
-        np.zeros((1, size)), config.amp.frames, config.amp.hidden, use_spectral_norm=config.amp.spectral_norm
-    )
-    discriminator.load_state_dict(saved)
-    return discriminator.eval()

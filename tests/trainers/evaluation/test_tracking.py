@@ -197,7 +197,7 @@ def test_what_a_run_was_trained_on_may_be_gone(stills, tmp_path):
 
 
 def test_a_policy_read_from_a_run_knows_its_clips(stills, tmp_path):
-    from gait_trainers.config.schema import validate
+    from gait_trainers.config.layers import validate
     from gait_trainers.rl.train import train
 
     tree = {

@@ -11,7 +11,8 @@ import torch
 import yaml
 from helpers.still_clips import BLIND, IMITATION, WALK
 
-from gait_trainers.config.schema import NetworkConfig, validate
+from gait_trainers.config.layers import validate
+from gait_trainers.config.schema import NetworkConfig
 from gait_trainers.evaluation.walking import load_policy as load_any
 from gait_trainers.models.actor_critic import build_policy
 from gait_trainers.policies import export as export_module
@@ -25,9 +26,11 @@ from gait_trainers.policies.bundle import (
     write_checksums,
 )
 from gait_trainers.policies.export import ExportError, export, last_quarter, readable_json, real_observations
-from gait_trainers.policies.torch_policy import PolicyNetwork, load_discriminator
+from gait_trainers.policies.torch_policy import PolicyNetwork
 from gait_trainers.rl.train import train
-from gait_trainers.runs.run_folder import ObsNormalizer, RunError, load_policy
+from gait_trainers.runs.checkpoint import load_artefacts, read_networks
+from gait_trainers.runs.normalizer import ObsNormalizer
+from gait_trainers.runs.run_folder import RunError
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def test_a_network_names_no_files_of_the_machine(bundle):
 
 
 def test_the_bundle_acts_as_the_trained_policy(run, bundle):
-    policy, normalize, _ = load_policy(run)
+    policy, normalize, _ = read_networks(run)
     loaded = load_bundle(bundle)
     obs = np.random.default_rng(0).normal(0, 3, (200, 37)).astype(np.float32)
     expected, _ = policy.predict(normalize(obs), deterministic=True)
@@ -119,8 +122,7 @@ def test_checksums_are_those_of_sha256sum(exported):
 
 
 def test_the_exported_discriminator_scores_as_the_trained_one(run, bundle):
-    config = load_policy(run)[2]
-    critic = load_discriminator(run, config)
+    critic = load_artefacts(run)[0].scorer
     windows = np.random.default_rng(0).normal(size=(50, 58)).astype(np.float32)
     with torch.no_grad():
         expected = critic(torch.from_numpy(windows)).numpy()

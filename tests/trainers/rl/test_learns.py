@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gait_trainers.config.schema import load_config
+from gait_trainers.config.layers import load_config
 from gait_trainers.evaluation.walking import evaluate, load_policy
 from gait_trainers.rl.train import train
 
