@@ -23,7 +23,7 @@ IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid", MUSCLES: "imitate
 # Commands that live in their own module; the text is for the list of commands.
 ELSEWHERE = {
     "evaluate": (
-        "gait_trainers.evaluation.walking:command",
+        "gait_trainers.commands.evaluate:command",
         "Measure how well a policy walks, command by command, or follows clips.",
     ),
     "gait": (
@@ -31,12 +31,12 @@ ELSEWHERE = {
         "Analyse a human body's gait against published curves, as a clinic would.",
     ),
     "record": (
-        "gait_trainers.evaluation.record:command",
+        "gait_trainers.commands.record:command",
         "Have a policy follow clips, and keep what it did as new ones.",
     ),
     "play": ("gait_trainers.commands.play:command", "Watch a policy walk or follow a clip, in a window or as a video."),
     "export": (
-        "gait_trainers.policies.export:command",
+        "gait_trainers.commands.export:command",
         "Write a policy bundle: policy.onnx, policy.json and checksums.",
     ),
 }

@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.evaluation.gait_metrics import WARMUP
 from gait_trainers.learners.muscle.callback import MuscleCallback
-from gait_trainers.policies.bundle import deployment_kwargs
+from gait_trainers.policies.environment import deployment_kwargs
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 SEED = 1_000_003  # of the evaluation's episodes: the same ones each time, and none that training begins with
@@ -33,11 +33,14 @@ def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0)
     env.seed(SEED)
     env.set_options({"command": [command, 0.0, 0.0]})
     obs = env.reset()
+    state, starts = None, np.ones(n, dtype=bool)
     alive, success = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
     velocity, frames, step = np.zeros((n, 2)), np.zeros(n), 0
     while alive.any() and (alive | success).mean() >= give_up:
-        action, _ = model.policy.predict(obs if norm is None else norm.normalize_obs(obs), deterministic=True)  # type: ignore[arg-type]
+        seen = obs if norm is None else norm.normalize_obs(obs)  # type: ignore[arg-type]
+        action, state = model.policy.predict(seen, state, starts, deterministic=True)  # type: ignore[arg-type]
         obs, _, done, _ = env.step(action)
+        starts = done
         step += 1
         info = env.last_transition
         counted = alive & (step > warmup)

@@ -35,7 +35,7 @@ from gait_trainers.rl.early_stop import WalkGoal
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import restore
 from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay, TensorBoard
-from gait_trainers.runs.run_folder import Run, RunError, create_run, load_checkpoint, load_policy, open_run
+from gait_trainers.runs.run_folder import Run, RunError, create_run, load_checkpoint, open_run, read_networks
 from gait_trainers.runs.warm_start import begin_from
 
 
@@ -81,7 +81,7 @@ def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
 def verify(config: TrainConfig) -> Result:
     """A smoke run, meant for a configuration with `SMOKE` laid over it; its checkpoint is read back."""
     result = train(config)
-    policy, normalize, _ = load_policy(result.run.path)
+    policy, normalize, _ = read_networks(result.run.path)
     obs = normalize(np.zeros((1, len(normalize.mean)), dtype=np.float32))
     action, _ = policy.predict(obs, deterministic=True)
     if not np.isfinite(action).all():

@@ -159,7 +159,7 @@ class ObsNormalizer:
         return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
 
 
-def load_policy(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:
+def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:
     """Policy, observation normaliser and configuration of a run's last checkpoint, or of a given one."""
     run, file = open_run(run_or_checkpoint)
     if file is None:

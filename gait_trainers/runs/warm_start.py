@@ -12,9 +12,11 @@ import torch
 from stable_baselines3 import PPO
 
 from gait_envs.control.muscle_network import load_muscle_network
-from gait_trainers.policies.bundle import MANIFEST, NETWORK, EnvironmentOptionError, Policy, PolicyError, check_task
+from gait_trainers.policies.base import GaussianPolicy, PolicyError
+from gait_trainers.policies.bundle import MANIFEST, NETWORK
+from gait_trainers.policies.environment import EnvironmentOptionError, check_task
 from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
-from gait_trainers.evaluation.walking import load_policy
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.learners.muscle.callback import MuscleCallback
 from gait_trainers.policies.torch_policy import PolicyNetwork
 from gait_trainers.runs.run_folder import RunError, load_checkpoint, network_file, obs_normalizer, open_run
@@ -27,7 +29,7 @@ TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun fr
 class Source(NamedTuple):
     """What a run or a bundle holds to begin from."""
 
-    policy: Policy
+    policy: GaussianPolicy
     weights: Mapping[str, torch.Tensor]  # of the policy; a bundle has no value network
     normalize: Mapping[str, Any] | None  # mean, var and count of the observations, and more; None: not normalised
     muscle_network: Path | None
@@ -70,7 +72,7 @@ def _read(path: str) -> Source:
     return Source(policy, state["policy"], normalize, network, state["sb3"]["num_timesteps"])
 
 
-def _read_bundle(folder: Path, policy: Policy) -> Source:
+def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     import onnx
 
     graph = onnx.load(folder / NETWORK).graph
@@ -80,7 +82,7 @@ def _read_bundle(folder: Path, policy: Policy) -> Source:
         for name, value in arrays.items()
         if name.startswith("policy.")
     }
-    _, std = policy.forward(np.zeros((1, len(arrays["mean"])), np.float32))
+    _, std = policy.first(np.zeros((1, len(arrays["mean"])), np.float32))
     weights["log_std"] = torch.from_numpy(np.log(std[0]))
     training = json.loads((folder / MANIFEST).read_text())["training"]
     normalize = None
@@ -120,7 +122,7 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
     return [name for name, there in names.items() if there]
 
 
-def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> None:
+def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: PPO) -> None:
     """ConfigError unless the training now acts as the policy it begins from; an activation may be another one."""
     norm = vec_normalize_state(model.get_vec_normalize_env()) if config.ppo.normalize_obs else None
     size = model.observation_space.shape[0]  # type: ignore[index]
@@ -131,7 +133,7 @@ def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> N
     with torch.no_grad():
         network = PolicyNetwork(model.policy, normalizer).to(device)  # type: ignore[arg-type]
         _, mean, _ = network(torch.from_numpy(obs).to(device))
-    difference = float(np.abs(mean.cpu().numpy() - policy.forward(obs)[0]).max())
+    difference = float(np.abs(mean.cpu().numpy() - policy.first(obs)[0]).max())
     if not difference <= TOLERANCE:
         raise ConfigError(
             f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "

@@ -8,7 +8,7 @@ import pytest
 
 from gait_trainers.evaluation.gait_metrics import Rollout
 from gait_trainers.evaluation.walking import evaluate
-from gait_trainers.policies.bundle import Policy
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, Policy
 from gait_trainers.reports import training as report
 from gait_trainers.reports.training import plot_training, runs, shown_frames, stride, write_report
 
@@ -20,7 +20,7 @@ def policy() -> Policy:
     def forward(obs):
         return np.zeros((len(obs), 9), np.float32), np.full((len(obs), 9), 0.1, np.float32)
 
-    return Policy("statue <1>", forward, "GaitNet/WildRobot-v0", {})
+    return GaussianPolicy("statue <1>", Feedforward(forward), "GaitNet/WildRobot-v0", {})
 
 
 class Page(HTMLParser):

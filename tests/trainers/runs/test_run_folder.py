@@ -23,7 +23,7 @@ from gait_trainers.runs.run_folder import (
     create_run,
     from_tensors,
     load_checkpoint,
-    load_policy,
+    read_networks,
     open_run,
     to_tensors,
 )
@@ -148,7 +148,7 @@ def test_loaded_policy_acts_like_the_trained_one(tmp_path: Path) -> None:
     config = tiny(tmp_path)
     train(config)
     run, file = open_run(tmp_path / "tiny")
-    policy, normalize, loaded = load_policy(run.path)
+    policy, normalize, loaded = read_networks(run.path)
     assert loaded == config
 
     training = build(config)
