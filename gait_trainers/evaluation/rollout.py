@@ -129,12 +129,17 @@ def _activations(states: Sequence[State]) -> np.ndarray | None:
 
 
 def summary(table: Mapping[str, np.ndarray], rows: np.ndarray, causes: Sequence[str] = FALL_CAUSES) -> dict[str, Any]:
-    """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls."""
+    """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls.
+
+    `success_rate` is the share that survived, `is_success_rate` of those that also followed their command or clip.
+    """
     cause = table["cause"][rows]
-    means = {name: _mean(values[rows]) for name, values in table.items() if name not in ("success", "cause", "steps")}
+    other = ("success", "is_success", "cause", "steps")
+    means = {name: _mean(values[rows]) for name, values in table.items() if name not in other}
     return {
         "episodes": int(rows.sum()),
         "success_rate": float(table["success"][rows].mean()),
+        "is_success_rate": float(table["is_success"][rows].mean()),
         **means,
         "falls": {name: int((cause == name).sum()) for name in causes},
     }

@@ -165,8 +165,9 @@ def evaluate_tracking(
 
     An episode begins on the clip's first frame, or, where several follow a looping clip, at phases spread evenly over
     its cycle; it succeeds where it reaches its end without a fall and without straying beyond `max_distance`, the
-    bodies' mean distance. Errors are means over the frames of an episode, then
-    over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded `seed + i`.
+    bodies' mean distance, so that `is_success_rate` equals `success_rate`. Errors are means over the frames of an
+    episode, then over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded
+    `seed + i`.
     """
     opened = open_reference(policy, reference, env_kwargs)
     task, library = opened.task, opened.task.library
@@ -183,7 +184,8 @@ def evaluate_tracking(
         found = follow(policy, task, plan, rows, stochastic=stochastic, threads=threads)
         ends, mask = found.ends, tracked(found)
         errors = {name: masked_mean(found.columns[name], mask) for name in ERRORS}
-        parts.append(ends | errors | {"progress": ends["steps"] / plan.steps[rows]})
+        progress = ends["steps"] / plan.steps[rows]
+        parts.append(ends | errors | {"is_success": ends["success"], "progress": progress})
     back = np.argsort(np.concatenate(batches))  # from the order of simulation to the plan's
     table = {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
     per_clip = [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gait_envs.tasks.config import WalkConfig
-from gait_trainers.evaluation.gait_metrics import episode_metrics
+from gait_trainers.evaluation.gait_metrics import episode_metrics, followed
 from gait_trainers.evaluation.rollout import BATCH, EvaluationError, json_options, record, summary
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, make_env
@@ -44,7 +44,9 @@ def evaluate(
             policy, wanted[start : start + BATCH],
             stochastic=stochastic, seed=seed + start, env_kwargs=env_kwargs, threads=threads,
         )  # fmt: skip
-        figures = episode_metrics(rollout) | ends | {"episode_length": ends["steps"] * rollout.dt}
+        figures = episode_metrics(rollout)
+        is_success = followed(ends["success"], figures["speed_error"], figures["heading_drift_deg"])
+        figures |= ends | {"is_success": is_success, "episode_length": ends["steps"] * rollout.dt}
         for name, values in figures.items():
             columns.setdefault(name, []).append(values)
     table = {name: np.concatenate(parts) for name, parts in columns.items()}

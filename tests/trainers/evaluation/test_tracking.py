@@ -51,6 +51,7 @@ def test_a_standing_robot_follows_what_stands_and_loses_what_glides(stills):
     assert glide["mpjpe_aligned"] < 0.05 * glide["mpjpe_global"]
     assert glide["velocity_error"] == pytest.approx(0.5, abs=0.01)
     assert (result["episodes"], result["clips"], result["success_rate"]) == (2, 2, 0.5)
+    assert [row["is_success_rate"] for row in (glide, stand, result)] == [0.0, 1.0, 0.5]
     assert result["mpjpe_global"] == pytest.approx((glide["mpjpe_global"] + stand["mpjpe_global"]) / 2)
     assert result["falls"]["strayed"] == 1
     json.dumps(result, allow_nan=False)

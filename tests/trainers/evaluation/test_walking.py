@@ -46,6 +46,7 @@ def test_a_statue_succeeds_and_is_as_wrong_as_the_command_is_fast():
     slow, fast = result["per_command"]
     assert (result["episodes"], slow["episodes"], fast["episodes"]) == (7, 4, 3)
     assert result["success_rate"] == 1.0
+    assert result["is_success_rate"] == slow["is_success_rate"] == 0.0
     assert slow["speed_error"] == pytest.approx(0.3, abs=0.02)
     assert fast["speed_error"] == pytest.approx(0.8, abs=0.02)
     assert result["speed_error"] == pytest.approx((4 * slow["speed_error"] + 3 * fast["speed_error"]) / 7)
@@ -54,6 +55,18 @@ def test_a_statue_succeeds_and_is_as_wrong_as_the_command_is_fast():
     assert result["step_length"] is None  # it took none
     assert result["double_support"] == 1.0
     assert result["style_score"] is None
+
+
+def test_a_statue_follows_the_command_to_stand():
+    """Survival is `success`; to be within 0.15 m/s of the command and 15° of its heading as well is `is_success`."""
+    limits = {"max_episode_steps": 110, "command_low": (0.0, 0.0, 0.0)}  # 2.2 s: long enough to speak of drift
+    commands = [(0.1, 0.0, 0.0), (0.3, 0.0, 0.0), (0.0, 0.0, 0.5)]
+    result = evaluate(stub(), 3, commands, env_kwargs=limits, threads=1)
+    slow, fast, turn = result["per_command"]
+    assert [row["success_rate"] for row in (slow, fast, turn)] == [1.0, 1.0, 1.0]
+    assert [row["is_success_rate"] for row in (slow, fast, turn)] == [1.0, 0.0, 0.0]
+    assert turn["speed_error"] < 0.15  # its heading is what is wrong
+    assert result["is_success_rate"] == pytest.approx(1 / 3)
 
 
 def test_falls_are_counted_once_and_by_cause():

@@ -55,8 +55,8 @@ def test_the_page_shows_the_evaluation_and_its_pictures_exist(policy, tmp_path):
     result = evaluate(policy, 2, [(0.3, 0.0, 0.0)], env_kwargs={"max_episode_steps": 60}, threads=1)
     page = write_report(tmp_path, [result], policy=policy, videos=[tmp_path / "walk.mp4"])
     found = Page(page.read_text())
-    assert found.rows[1][:2] == ["0.3", "100%"]
-    assert found.rows[1][3] == f"{result['speed_error']:.3f}"
+    assert found.rows[1][:3] == ["0.3", "100%", "0%"]  # it stands, and follows nothing
+    assert found.rows[1][4] == f"{result['speed_error']:.3f}"
     assert "512 steps in 1.5 minutes" in page.read_text()
     assert any("statue <1>" in heading for heading in found.headings)  # escaped, so it reads back
     assert "../walk.mp4" in found.sources
