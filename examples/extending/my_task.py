@@ -1,6 +1,6 @@
 """A task of your own: squat to a rhythm. A task is composed of parts; this one adds a part to those of every body.
 
-    python examples/extending/my_task.py
+python examples/extending/my_task.py
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def my_task(**options: Any) -> Task:
 def test_a_part_of_ones_own_remembers_shows_pays_and_ends() -> None:
     core = Core(my_task(), 2, threads=1)
     core.seed([0, 1])
-    obs, info = core.reset()
+    obs, _ = core.reset()
     assert obs.shape == (2, 38)
     np.testing.assert_array_equal(obs[:, -1], 0.0)
     gone = np.zeros(2)
