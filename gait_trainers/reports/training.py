@@ -12,10 +12,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from gait_envs.biomechanics.events import runs, stance, touchdowns
 from gait_envs.constants import GRAVITY
 from gait_envs.files import replacing
 from gait_envs.render import Offscreen
-from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity, stance, touchdowns
+from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity
 from gait_trainers.evaluation.rollout import record
 from gait_trainers.evaluation.walking import Command, show_command
 from gait_trainers.policies.base import Policy
@@ -161,8 +162,8 @@ def plot_gait(rollout: Rollout, joints: Sequence[str]) -> Any:
         )
         axes[0].set_title("feet on the ground")
         for row, (colour, side) in enumerate(((LEFT, "left"), (RIGHT, "right"))):
-            for start, length in runs(contact[:, row]):
-                axes[0].broken_barh([(time[start], length * rollout.dt)], (0.6 - 0.5 * row, 0.4), color=colour)
+            for start, stop in runs(contact[:, row]):
+                axes[0].broken_barh([(time[start], (stop - start) * rollout.dt)], (0.6 - 0.5 * row, 0.4), color=colour)
             axes[0].text(
                 1.005, 0.8 - 0.5 * row, side, color=colour, va="center", transform=axes[0].get_yaxis_transform()
             )
@@ -215,12 +216,6 @@ def shown_frames(rollout: Rollout) -> np.ndarray:
     length, wanted = int(rollout.valid[:, 0].sum()), round(GAIT_SECONDS / rollout.dt)
     start = max(0, min(round(4.0 / rollout.dt), length - wanted))
     return np.arange(start, min(length, start + wanted))
-
-
-def runs(on: np.ndarray) -> list[tuple[int, int]]:
-    """(start, length) of every run of true values: [0, 1, 1, 0, 1] -> [(1, 2), (4, 1)]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
-    return [(int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def joint_names(policy: Policy) -> list[str]:

@@ -14,12 +14,12 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from gait_envs.biomechanics.contact_estimate import with_contacts
 from gait_envs.mocap.axes import UNITS, in_axes
 from gait_envs.mocap.capture import Capture, MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning, look
 from gait_envs.mocap.commands.clip_options import find_set
 from gait_envs.mocap.commands.printing import err_console, plain, say, warn
+from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled
 from gait_envs.mocap.formats import FORMATS, find_format, known_formats, open_capture
 from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, write_bvh

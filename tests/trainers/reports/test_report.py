@@ -10,7 +10,7 @@ from gait_trainers.evaluation.gait_metrics import Rollout
 from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.base import Feedforward, GaussianPolicy, Policy
 from gait_trainers.reports import training as report
-from gait_trainers.reports.training import plot_training, runs, shown_frames, stride, write_report
+from gait_trainers.reports.training import plot_training, shown_frames, stride, write_report
 
 METRICS = "iteration,steps,elapsed,success_rate,forward_velocity,command,disc_acc\n"
 
@@ -83,12 +83,6 @@ def test_curves_are_those_of_the_metrics():
     (line,) = figure.axes[0].lines
     np.testing.assert_allclose(line.get_xydata(), [[2.0, 0.5], [3.0, 0.9]])
     plt.close(figure)
-
-
-def test_runs_by_hand():
-    assert runs(np.array([0, 1, 1, 0, 1], bool)) == [(1, 2), (4, 1)]
-    assert runs(np.ones(3, bool)) == [(0, 3)]
-    assert runs(np.zeros(3, bool)) == []
 
 
 def rollout(left: np.ndarray, length: int | None = None) -> Rollout:
