@@ -15,6 +15,7 @@ from rich.console import Console
 from gait_envs.biomechanics.gait_cycles import SIDES, peaks
 from gait_envs.biomechanics.normative import read_normative
 from gait_envs.files import check_writable, replacing
+from gait_envs.loaders import loader
 from gait_trainers.commands.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption
 from gait_trainers.evaluation.clinical import SECONDS, SETTLE, Walk, ending, figures, rounded, strides, unit, walk
 from gait_trainers.evaluation.rollout import EvaluationError
@@ -100,6 +101,7 @@ def _change(first: float, second: float, *, angle: bool) -> str:
 # -- command line --------------------------------------------------------------------------------------
 
 
+@loader("body parameters", ".yaml", ".yml", ".json")
 def parse_params(text: str | None, option: str) -> dict[str, Any]:
     """'{"force": {"left_soleus": 0.5}}', or the name of a YAML or JSON file that holds it, -> that mapping."""
     if text is None:

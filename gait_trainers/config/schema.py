@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from gait_envs.errors import GaitNetError
+from gait_envs.loaders import loader
 from gait_trainers.rl.reward_schedule import Schedule, Settings, complete
 
 
@@ -207,6 +208,7 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+@loader("configuration", ".yaml")
 def load_config(
     file: str | Path | None = None,
     preset: str | None = None,

@@ -23,6 +23,7 @@ from gymnasium.vector import AutoresetMode
 
 import gait_envs  # noqa: F401 - registers the environments
 from gait_envs.errors import GaitNetError
+from gait_envs.loaders import FOLDER, loader
 from gait_envs.tasks.config import TaskConfig, TrackConfig
 from gait_envs.tasks.walk import WalkTask
 from gait_trainers.config.schema import env_options
@@ -141,6 +142,7 @@ def _meaning(config: TaskConfig) -> dict[str, Any]:
     return {key: getattr(config, key) for key in keys}
 
 
+@loader("bundle", FOLDER)
 def load_bundle(folder: str | Path) -> Policy:
     """Verify a bundle and make its policy; BundleError says what is wrong with it.
 

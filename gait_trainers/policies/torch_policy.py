@@ -10,6 +10,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
+from gait_envs.loaders import FOLDER, loader
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.discriminator import Discriminator
 from gait_trainers.policies.bundle import Policy, Style, deployment_kwargs
@@ -60,6 +61,7 @@ def torch_policy(
     return Policy(name, forward, env_id, deployment_kwargs(env_kwargs), style, env_kwargs.get("reference"))
 
 
+@loader("run folder", FOLDER, ".pt")
 def policy_from_run(path: str | Path) -> Policy:
     """The policy of a run's latest checkpoint, or of a checkpoint, with its discriminator if it has one."""
     policy, normalizer, config = load_policy(path)

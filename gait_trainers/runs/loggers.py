@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gait_envs.files import replacing
+from gait_envs.loaders import loader
 
 import csv
 import os
@@ -56,6 +57,7 @@ class MetricsCSV(KVWriter):
             writer.writerows(self.rows)
 
 
+@loader("metrics", ".csv")
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """Rows of a metrics.csv; a last row cut off by a kill is left out."""
     with open(path, newline="") as file:

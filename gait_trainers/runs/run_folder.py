@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from gait_envs.loaders import loader
 from gait_trainers.config.schema import TrainConfig, dump_yaml, load_config
 from gait_trainers.models.actor_critic import build_policy
 
@@ -127,6 +128,7 @@ def open_run(path: str | Path) -> tuple[Run, Path | None]:
     return run, checkpoints[-1] if checkpoints else None
 
 
+@loader("checkpoint", ".pt")
 def load_checkpoint(file: Path) -> dict[str, Any]:
     """The training state in a checkpoint; RunError names the file and an earlier one if it is damaged."""
     try:

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from gait_trainers import cli
-from gait_trainers.runs import run_folder as runs
 from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
-from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
+from gait_trainers.rl.train import build, resume, train
+from gait_trainers.runs import run_folder as runs
 from gait_trainers.runs.loggers import MetricsCSV, describe, read_metrics
+from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.run_folder import (
     Run,
     RunError,
@@ -27,7 +28,6 @@ from gait_trainers.runs.run_folder import (
     open_run,
     to_tensors,
 )
-from gait_trainers.rl.train import build, resume, train
 
 TINY = {
     "env.num_envs": 4,
