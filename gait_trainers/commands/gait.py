@@ -12,6 +12,7 @@ from rich.console import Console
 
 from gait_envs.biomechanics.normative import read_normative
 from gait_envs.files import check_writable, replacing
+from gait_envs.loaders import loader
 from gait_trainers.commands.checks import parse_env_set, refuse_others
 from gait_trainers.commands.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption
 from gait_trainers.evaluation.clinical import SECONDS, SETTLE, figures, walk
@@ -22,6 +23,7 @@ from gait_trainers.reports.gait_tables import print_figures, print_walk
 PAGES = (".png", ".svg", ".pdf")
 
 
+@loader("body parameters", ".yaml", ".yml", ".json")
 def parse_params(text: str | None, option: str) -> dict[str, Any]:
     """'{"force": {"left_soleus": 0.5}}', or the name of a YAML or JSON file that holds it, -> that mapping."""
     if text is None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gait_envs.loaders import FOLDER, loader
 from gait_trainers.policies.base import BundleError, GaussianPolicy, PolicyError
 from gait_trainers.policies.environment import EnvironmentOptionError, check_layout, make_env
 from gait_trainers.policies.onnx_policy import onnx_network, onnx_style
@@ -25,6 +26,7 @@ MUSCLES = "muscle_nn.npz"
 REQUIRED = (MANIFEST, NETWORK, CHECKSUMS)
 
 
+@loader("bundle", FOLDER)
 def load_bundle(folder: str | Path) -> GaussianPolicy:
     """Verify a bundle and make its policy; BundleError says what is wrong with it.
 

@@ -11,6 +11,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
+from gait_envs.loaders import FOLDER, loader
 from gait_trainers.policies.base import Feedforward, GaussianPolicy, Style
 from gait_trainers.policies.environment import deployment_kwargs
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
@@ -80,6 +81,7 @@ def torch_policy(
     )
 
 
+@loader("run folder", FOLDER, ".pt")
 def policy_from_run(path: str | Path) -> GaussianPolicy:
     """The policy of a run's latest checkpoint, or of a checkpoint, with its discriminator if it has one."""
     policy, normalizer, config = read_networks(path)

@@ -11,10 +11,12 @@ import importlib
 import inspect
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gait_envs.loaders import loader
 from gait_envs.mocap.capture import Capture, MotionError, SkeletonMotion
 
 
@@ -112,3 +114,7 @@ def _named(path: Path, name: str) -> Format:
         return FORMATS[name]
     except KeyError:
         raise MotionError(f"{path}: unknown format {name!r}; known: {known_formats()}") from None
+
+
+for _format in FORMATS.values():
+    loader(f"capture {_format.name}", *_format.suffixes)(partial(open_capture, format=_format.name))
