@@ -15,7 +15,7 @@ from gait_envs.models.mirror import Mirror, MirrorError, find_mirror, mirror_of,
 from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
 from gait_envs.reference.amp_features import amp_features, amp_layout
 from gait_envs.rotations import normalize, quat_from_rotvec
-from gait_envs.simulation.muscles import MusclePhysics
+from gait_envs.simulation.muscles import MuscleSimulation
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.layouts import action_names, held_actions
 
@@ -168,7 +168,7 @@ def test_a_step_of_the_mirrored_state_is_the_mirrored_step(name: str) -> None:
     tables, n = mirror_of(robot), 3
     qpos, qvel = near_home(robot, n)
     target = robot.home + np.random.default_rng(3).uniform(-0.15, 0.15, (n, len(robot.home)))
-    kind = MusclePhysics if robot.muscles else Physics
+    kind = MuscleSimulation if robot.muscles else BatchSimulation
     states = []
     for q, v, goal in ((qpos, qvel, target), (tables.qpos(qpos), tables.qvel(qvel), tables.joints(target))):
         physics = kind(robot, n, 1)
