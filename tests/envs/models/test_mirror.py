@@ -15,6 +15,7 @@ from gait_envs.models.mirror import Mirror, MirrorError, find_mirror, mirror_of,
 from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
 from gait_envs.reference.amp_features import amp_features, amp_layout
 from gait_envs.rotations import normalize, quat_from_rotvec
+from gait_envs.simulation.batch import BatchSimulation
 from gait_envs.simulation.muscles import MuscleSimulation
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.layouts import action_names, held_actions
