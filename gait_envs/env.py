@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
-from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
+from gait_envs.registry import find
 from gait_envs.render import Offscreen, Window
-from gait_envs.simulation.batch import State
-from gait_envs.simulation.muscles import MuscleState
+from gait_envs.simulation.base import State
 from gait_envs.simulation.parameters import ParamSpace
-from gait_envs.tasks.config import (
-    Actuation,
-    HumanoidTrackConfig,
-    HumanoidWalkConfig,
-    MuscleHumanoidTrackConfig,
-    MuscleHumanoidWalkConfig,
-    TaskConfig,
-    TrackConfig,
-    WalkConfig,
-    build,
-)
-from gait_envs.tasks.track import TrackTask
-from gait_envs.tasks.walk import WalkTask
+from gait_envs.tasks.base import Task
 
 if TYPE_CHECKING:
     import mujoco
@@ -37,42 +23,7 @@ if TYPE_CHECKING:
 RENDER_MODES = ["human", "rgb_array", "depth_array"]
 
 
-class TaskKind(NamedTuple):
-    """A body, what it has to do, and the options of that with the body's own defaults."""
-
-    robot: Callable[[Any], Robot]
-    task: Callable[..., WalkTask]
-    config: type[TaskConfig]
-
-
-def _robot(config: TaskConfig) -> Robot:
-    return wildrobot()
-
-
-def _human(config: Actuation) -> Robot:
-    return humanoid() if config.actuation == "torque" else muscle_humanoid()
-
-
-TASKS = {
-    "walk": TaskKind(_robot, WalkTask, WalkConfig),
-    "track": TaskKind(_robot, TrackTask, TrackConfig),
-    "humanoid_walk": TaskKind(_human, WalkTask, HumanoidWalkConfig),
-    "humanoid_track": TaskKind(_human, TrackTask, HumanoidTrackConfig),
-    "muscle_walk": TaskKind(_human, WalkTask, MuscleHumanoidWalkConfig),
-    "muscle_track": TaskKind(_human, TrackTask, MuscleHumanoidTrackConfig),
-}
-
-
-def make_task(name: str, config: Mapping[str, Any]) -> WalkTask:
-    """A task on its body with these settings; unknown names and keys are errors."""
-    if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; known are {', '.join(TASKS)}")
-    kind = TASKS[name]
-    made = build(kind.config, config, f"the {name} task")
-    return kind.task(kind.robot(made), made)
-
-
-def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
+def make_spaces(task: Task) -> tuple[spaces.Box, spaces.Box]:
     """Observation and action boxes of one sub-environment."""
     limits, actions = task.layout.limits, (len(task.action_names),)
     return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, actions, np.float32)
@@ -91,7 +42,8 @@ class GaitEnv(gymnasium.Env):
             raise ValueError(f"unknown render_mode {render_mode!r}; allowed are None, {', '.join(RENDER_MODES)}")
         self.render_mode = render_mode
         # Truncation is the `TimeLimit` wrapper's; the core knows the limit for `success` and the curriculum.
-        self.core = Core(make_task(task, config), 1, threads=1, max_episode_steps=EPISODE_STEPS[task])
+        row = find(task)
+        self.core = Core(row.make_task(config), 1, threads=1, max_episode_steps=row.steps)
         self.metadata = self.metadata | {"render_fps": round(self.core.robot.control_rate)}
         self.observation_space, self.action_space = make_spaces(self.core.task)
         self._data: mujoco.MjData | None = None
@@ -107,7 +59,7 @@ class GaitEnv(gymnasium.Env):
     @property
     def data(self) -> mujoco.MjData:
         """The simulation as an `MjData`, current after each step and reset; writing to it has no effect."""
-        self._data = self.core.physics.batch.get_data(0, self._data)
+        self._data = self.core.physics.get_data(0, self._data)
         return self._data
 
     @property
@@ -138,7 +90,7 @@ class GaitEnv(gymnasium.Env):
             self.render()
         # The time limit is the `TimeLimit` wrapper's; what truncates here is the end of a clip.
         terminated = bool(result.terminated[0])
-        finished = bool(self.core.task.finished(self.core.memory)[0]) and not terminated
+        finished = bool(self.core.finished[0])
         return result.obs[0], float(result.reward[0]), terminated, finished, _first(result.info)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
@@ -163,6 +115,12 @@ class GaitEnv(gymnasium.Env):
                 view.close()
         self._offscreen = self._window = None
 
+    def set_settings(
+        self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
+    ) -> None:
+        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        self.core.set_settings(reward_weights, max_distance)
+
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on; see `Core.get_state`."""
         return self.core.get_state()
@@ -183,7 +141,7 @@ class GaitEnv(gymnasium.Env):
 
 def activations(state: State) -> np.ndarray | None:
     """Of the first sub-environment's muscles, (na,)."""
-    return state.activation[0] if isinstance(state, MuscleState) else None
+    return None if state.muscles is None else state.muscles.activation[0]
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:

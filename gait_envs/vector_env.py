@@ -11,9 +11,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from gait_envs import EPISODE_STEPS
 from gait_envs.core import Core
-from gait_envs.env import RENDER_MODES, activations, make_spaces, make_task
+from gait_envs.env import RENDER_MODES, activations, make_spaces
+from gait_envs.registry import find
 from gait_envs.render import Offscreen
 from gait_envs.simulation.parameters import ParamSpace
 
@@ -42,7 +42,8 @@ class GaitVectorEnv(VectorEnv):
             raise ValueError(f"num_envs is {num_envs}, at least 1 is needed")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode {render_mode!r} of a vector environment; allowed are None and 'rgb_array'")
-        made = make_task(task, config)
+        row = find(task)
+        made = row.make_task(config)
         self.num_envs = num_envs
         self.render_mode = render_mode
         own = {"autoreset_mode": AutoresetMode(autoreset_mode), "render_fps": round(made.robot.control_rate)}
@@ -51,7 +52,7 @@ class GaitVectorEnv(VectorEnv):
             made,
             num_envs,
             threads=threads,
-            max_episode_steps=EPISODE_STEPS[task] if max_episode_steps is None else max_episode_steps,
+            max_episode_steps=row.steps if max_episode_steps is None else max_episode_steps,
             autoreset_mode=AutoresetMode(autoreset_mode),
         )
         self.single_observation_space, self.single_action_space = make_spaces(made)
@@ -110,6 +111,12 @@ class GaitVectorEnv(VectorEnv):
         if self._offscreen is not None:
             self._offscreen.close()
             self._offscreen = None
+
+    def set_settings(
+        self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
+    ) -> None:
+        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        self.core.set_settings(reward_weights, max_distance)
 
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on; see `Core.get_state`."""

@@ -21,10 +21,10 @@ import numpy as np
 from gait_envs.control.muscle import TorqueMap
 from gait_envs.control.muscle_control import make_muscle_controller
 from gait_envs.core import Core
-from gait_envs.simulation.muscles import MusclePhysics, Refresh
+from gait_envs.simulation.muscles import MuscleSimulation, Refresh
 from gait_trainers.evaluation.tracking import open_reference, plan_whole, spread_phases
-from gait_trainers.evaluation.walking import load_policy
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, split_rows
+from gait_trainers.policies.loading import load_policy
 
 PHASES = 4  # episodes a clip
 STEPS = 120  # control steps, 4 s
@@ -32,7 +32,7 @@ SETTLE = 30  # of these are not kept
 TURNS = 9  # of a timing
 
 
-def walk(path: str) -> tuple[np.ndarray, list[Refresh], MusclePhysics]:
+def walk(path: str) -> tuple[np.ndarray, list[Refresh], MuscleSimulation]:
     """Tuples (k, row) on the way, one a control step of each body that still walks, and refreshes of one step."""
     policy = load_policy(path)
     opened = open_reference(policy, None)
@@ -41,13 +41,16 @@ def walk(path: str) -> tuple[np.ndarray, list[Refresh], MusclePhysics]:
     clips = np.repeat(np.arange(len(library.clips)), PHASES)
     plan = spread_phases(plan_whole(opened, clips, 0), library)
     core = Core(task, len(clips))
-    if not isinstance(core.physics, MusclePhysics) or list(core.physics.controllers) != ["nn"]:
+    if not isinstance(core.physics, MuscleSimulation) or list(core.physics.controllers) != ["nn"]:
         raise SystemExit(f"{path}: no network moves its body")
     core.seed(list(range(len(clips))))
     obs, _ = core.reset(options={"clip": plan.clip, "frame": plan.frame})
     rng, alive, kept = np.random.default_rng(0), np.ones(len(clips), bool), []
+    state, starts = policy.initial_state(len(clips)), np.ones(len(clips), bool)
     for step in range(STEPS):
-        obs, _, fell, over, _ = core.step(policy.act(obs))
+        action, state = policy.act(obs, state, starts)
+        obs, _, fell, over, _ = core.step(action)
+        starts = fell | over
         alive &= ~(fell | over)
         rows, ids = gather(core.physics.last, rng.integers(len(core.physics.last), size=len(clips)), task.robot.muscles)
         if step >= SETTLE:

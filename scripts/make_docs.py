@@ -1,9 +1,9 @@
-"""Write the tables of the documentation from the code that they describe.
+"""Write the tables of the documentation from the code they describe.
 
     python scripts/make_docs.py           write them
-    python scripts/make_docs.py --check   only say which pages are out of date; exit status 1 if any is
+    python scripts/make_docs.py --check   only list the pages that are out of date; exit status 1 if there are any
 
-A table stands in a page between `<!-- table NAME -->` and `<!-- end -->`; what lies between is replaced.
+A page marks a table with `<!-- table NAME -->` and `<!-- end -->`; the text between them is replaced.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from typing import Any
 import numpy as np
 import yaml
 
-from gait_envs import EPISODE_STEPS
 from gait_envs.assets import asset_path
 from gait_envs.core import Core
-from gait_envs.env import make_task
 from gait_envs.layout import Layout
 from gait_envs.mocap.retarget.target_body import load_body
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.reference.amp_features import AMP_LAYOUT, amp_layout
 from gait_envs.reference.clip import Clip, load_clip, save_clip
 from gait_envs.reference.library import EMBEDDED
+from gait_envs.registry import find, make_task
 from gait_envs.simulation.batch import MAX_SPEED
 from gait_envs.synthesis.fitted_walk import angle_errors
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import (
     DEFAULT_REWARD,
     HUMANOID_REWARD,
@@ -49,16 +49,16 @@ from gait_envs.tasks.config import (
     TrackConfig,
     WalkConfig,
 )
-from gait_envs.tasks.layouts import observation_layout
-from gait_envs.tasks.track import TrackTask
-from gait_envs.tasks.walk import WalkTask
+from gait_envs.tasks.rewards import WALKING, Term
 from gait_trainers.config import schema as training
+from gait_trainers.learners.amp.spec import AMPConfig
+from gait_trainers.learners.muscle.spec import MuscleConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MISSING = "not measured yet"
 
-# What a positive angle does, by the joint's name without its side.
+# Direction of positive angles, by the name of the joint without its side.
 DIRECTIONS = {
     "waist_yaw": "chest turns left",
     "hip_pitch": "flexion, thigh forward",
@@ -66,36 +66,14 @@ DIRECTIONS = {
     "knee_pitch": "flexion",
     "ankle_pitch": "dorsiflexion, toes up",
 }
-# Options whose meaning takes more than the comment beside them.
+# Options that need a longer description than the comment beside them.
 OPTIONS = {
-    "command_low": "least forward m/s, leftward m/s and yaw rate rad/s that is drawn; heading frame",
-    "command_high": "the most",
-    "reward_weights": "term: weight; the reward is the weighted sum of exactly these terms",
-    "TrackConfig.reference": "clips to follow: a set's name, a file or a folder",
-    "enabled": "the switch; a mapping without it turns it on",
-    "randomize": "`true` (all of the defaults below), `false`, or a mapping of what differs from them",
-}
-# Settings that bear the field's usual names.
-SETTINGS = {
-    "ppo.learning_rate": "Adam's step size, policy and value alike",
-    "ppo.gamma": "discount a step",
-    "ppo.gae_lambda": "λ of generalised advantage estimation",
-    "ppo.clip_range": "ε of the clipped objective",
-    "ppo.ent_coef": "weight of the entropy bonus",
-    "ppo.vf_coef": "weight of the value loss",
-    "ppo.max_grad_norm": "gradients are scaled down to this norm",
-    "networks.activation": "of the hidden layers",
-    "amp.spectral_norm": "spectral normalisation of the hidden layers",
-    "amp.learning_rate": "Adam's step size for the discriminator",
-    "muscle.learning_rate": "Adam's step size for the muscles' network",
-    "run.seed": "decides everything random",
-    "run.iterations": "rollouts, each followed by its updates",
-    "run.device": "of the networks: `cpu`, `cuda`, …",
-    "run.keep_checkpoints": "the latest that stay",
-    "run.tensorboard": "write `tb/`",
-    "run.stop_when": "end at the first evaluation that passes; its keys are below",
-    "run.stop_when.success_rate": "share of episodes that reach the time limit",
-    "run.stop_when.episodes": "deterministic ones, an evaluation",
+    "command_low": "lower bounds of forward m/s, leftward m/s and yaw rate rad/s, in the heading frame",
+    "command_high": "upper bounds of the same",
+    "reward_weights": "mapping of term to weight; the reward is the weighted sum of exactly these terms",
+    "TrackConfig.reference": "clips to track: the name of a set, a file or a folder",
+    "enabled": "turns randomisation on; implied by any mapping that does not set it",
+    "randomize": "`true` (the defaults below), `false`, or a mapping of the values that differ from them",
 }
 INFO = {
     "x_position": "m, of the root, world",
@@ -107,16 +85,16 @@ INFO = {
     "speed_error": "m/s, \\|x_velocity − command[0]\\|",
     "lateral_error": "m/s, \\|y_velocity − command[1]\\|",
     "yaw_rate_error": "rad/s, \\|yaw_rate − command[2]\\|",
-    "amp_obs": "the style features of this frame",
+    "amp_obs": "AMP features of this frame",
     "fall": "the episode ended in failure at this step; equal to `terminated`",
     "success": "the episode reached the time limit at this step",
 }
 TRACK_INFO = {
     "clip": "index of the clip",
-    "frame": "of the reference that belongs to this state",
-    "mpjpe_global": "mm, mean distance of the bodies from where they should be (MPJPE), world",
-    "mpjpe_root": "mm, the same with both roots moved together",
-    "mpjpe_aligned": "mm, the same after the best move, turn and scale (Procrustes)",
+    "frame": "frame of the reference that corresponds to this state",
+    "mpjpe_global": "mm, mean distance of the bodies from the reference (MPJPE), world frame",
+    "mpjpe_root": "mm, the same with the roots aligned",
+    "mpjpe_aligned": "mm, the same after Procrustes alignment (translation, rotation, scale)",
     "velocity_error": "m/s, mean over the bodies",
 }
 
@@ -151,7 +129,7 @@ def layout_table(layout: Layout) -> str:
         index = str(first) if stop - first == 1 else f"{first}–{stop - 1}"
         limit = [f"±{row['limit']:g}"] if bounded else []
         rows.append([index, f"`{row['name']}`", row["size"], row["unit"], *limit, text(row["description"])])
-    limit = ["kept within"] if bounded else []
+    limit = ["clipped to"] if bounded else []
     return markdown(["index", "name", "size", "unit", *limit, "meaning"], rows)
 
 
@@ -160,7 +138,7 @@ def track_layout_table(task: str) -> str:
     return layout_table(with_a_clip(task).layout)
 
 
-def with_a_clip(task: str) -> WalkTask:
+def with_a_clip(task: str) -> Task:
     """A task that follows clips, with one in which its body stands at home: tables show nothing of it."""
     robot = make_task(task, {}).robot
     qpos, qvel = np.tile(robot.home_qpos, (9, 1)), np.zeros((9, robot.model.nv))
@@ -177,7 +155,7 @@ def action_table() -> str:
         reach = f"{max(low, home - scale):.3f} … {min(high, home + scale):.3f}"
         kind = name.removeprefix("left_").removeprefix("right_")
         rows.append((i, f"`{name}`", f"{low:.3f} … {high:.3f}", f"{home:.3f}", f"{scale:.3f}", reach, DIRECTIONS[kind]))
-    return markdown(("index", "joint", "range", "home", "a unit of action", "reach of ±1", "positive is"), rows)
+    return markdown(("index", "joint", "range", "home", "per unit of action", "range of ±1", "positive"), rows)
 
 
 def servo_table(robot: Robot) -> str:
@@ -193,21 +171,26 @@ def servo_table(robot: Robot) -> str:
             " … ".join(f"{limit:g}" for limit in robot.model.actuator_forcerange[i]),
         ]
         if rows.setdefault(kind, cells) != cells:
-            raise SystemExit(f"{robot.name}: {name} differs from the other side; give it a row of its own")
+            raise SystemExit(f"{robot.name}: {name} differs from the other side; give it a separate row")
     paired = {kind for kind in rows if f"left_{kind}" in robot.joint_names}
     return markdown(
-        ("joint", "range, rad", "half of it", "kp, N·m/rad", "kd, N·m·s/rad", "strength, N·m"),
+        ("joint", "range, rad", "half range, rad", "kp, N·m/rad", "kd, N·m·s/rad", "strength, N·m"),
         ([f"`{kind}`" + (", both sides" if kind in paired else ""), *cells] for kind, cells in rows.items()),
     )
 
 
-def reward_table(meanings: Mapping[str, str], *columns: Mapping[str, float]) -> str:
-    """Terms with their weights, one column a set of weights; a dash where a set does without the term."""
+def reward_table(terms: Mapping[str, Term], *columns: Mapping[str, float]) -> str:
+    """Terms with their weights, one column per set of weights; a dash marks a term that a set does not use."""
     rows = [
-        (f"`{name}`", text(meaning), *(f"{weights[name]:g}" if name in weights else "–" for weights in columns))
-        for name, meaning in meanings.items()
+        (
+            f"`{name}`",
+            text(term.meaning),
+            term.unit,
+            *(f"{weights[name]:g}" if name in weights else "–" for weights in columns),
+        )
+        for name, term in terms.items()
     ]
-    return markdown(("term", "meaning", "default", "`laptop`")[: 2 + len(columns)], rows)
+    return markdown(("term", "meaning", "unit", "default", "`laptop`")[: 3 + len(columns)], rows)
 
 
 def field_comments(kind: type) -> dict[str, str]:
@@ -232,7 +215,7 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
         own = OPTIONS.get(f"{kind.__name__}.{field.name}")
         meaning = own or OPTIONS.get(field.name) or text(comments.get(field.name, ""))
         if not meaning:
-            raise SystemExit(f"{kind.__name__}.{field.name} says nowhere what it means; put a comment beside it")
+            raise SystemExit(f"{kind.__name__}.{field.name} has no description; put a comment beside it")
         default = getattr(kind(), field.name)
         if dataclasses.is_dataclass(default):
             default = False
@@ -242,7 +225,7 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
 
 
 def termination_table(task: str) -> str:
-    made, steps = make_task(task, {}), EPISODE_STEPS[task]
+    made, steps = make_task(task, {}), find(task).steps
     config, robot = made.config, made.robot
     rows = [
         ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
@@ -254,11 +237,11 @@ def termination_table(task: str) -> str:
     if isinstance(config, TrackConfig):
         rows.insert(3, ("bodies off the reference by", f"{config.max_distance:g} m", "`max_distance`", "`terminated`"))
         rows.insert(5, ("last frame of a clip that does not loop", "", "–", "`truncated`"))
-    return markdown(("when", "limit", "option", "gives"), rows)
+    return markdown(("condition", "limit", "option", "sets"), rows)
 
 
 def info_table(task: str, described: Mapping[str, str], elsewhere: Iterable[str] = ()) -> str:
-    """The keys that a reset really gives, so that none is forgotten; without those described `elsewhere`."""
+    """The keys that a reset returns, so that none is forgotten, except those described `elsewhere`."""
     _, info = Core(make_task(task, {}), 1, threads=1).reset()
     keys = [key for key in info if not key.startswith(("_", "reward_")) and key not in elsewhere]
     if set(keys) != set(described):
@@ -271,7 +254,7 @@ def info_table(task: str, described: Mapping[str, str], elsewhere: Iterable[str]
 
 
 def motion_table() -> str:
-    """What the embedded reference measures, as `scripts/make_motions.py` left it: means a speed and kind."""
+    """Figures of the embedded reference, as written by `scripts/make_motions.py`: means per speed and kind."""
     file = ROOT / "assets" / "motions" / EMBEDDED / "metrics.json"
     columns = (  # heading, key, format
         ("slip, m/s", "foot_slip", "{:.3f}"),
@@ -293,14 +276,14 @@ def motion_table() -> str:
         + [form.format(np.mean([clip[key] for clip in clips])) for _, key, form in columns]
         for (kind, speed), clips in groups.items()
     ]
-    return markdown(["kind", "drawn, m/s", "clips", "walked, m/s", *(heading for heading, _, _ in columns)], rows)
+    return markdown(["kind", "planned, m/s", "clips", "reached, m/s", *(heading for heading, _, _ in columns)], rows)
 
 
 # -- training ------------------------------------------------------------------------------------------
 
 
 def human_walk_table() -> str:
-    """The embedded clips of the humanoid: how near the published angles, how still the soles."""
+    """The embedded clips of the humanoid: distance from the published angles, sliding of the soles."""
     body = load_body("humanoid")
     rows = []
     for path in sorted(asset_path("motions/human_walk").glob("*.npz")):
@@ -317,8 +300,8 @@ def human_walk_table() -> str:
                 f"{quality['feasible_percent']:.0f}%",
             ]
         )
-    joints = ("hip flexion off by", "knee flexion", "ankle dorsiflexion, °")
-    headings = ("m/s", "steps a minute", "stride, m", *joints, "slip, mm/s", "penetration, mm", "feasible frames")
+    joints = ("hip flexion error, °", "knee flexion error, °", "ankle dorsiflexion error, °")
+    headings = ("m/s", "steps per minute", "stride, m", *joints, "slip, mm/s", "penetration, mm", "feasible frames")
     return markdown(headings, rows)
 
 
@@ -336,14 +319,13 @@ def settings_table(section: type[training.Section], prefix: str) -> str:
     rows = []
     for name, field in section.model_fields.items():
         key = f"{prefix}.{name}"
-        meaning = text(field.description or "") or SETTINGS.get(key, "")
-        if not meaning:
-            raise SystemExit(f"{key} says nowhere what it means; give its field a description")
+        if not field.description:
+            raise SystemExit(f"{key} has no description; give its field one")
         default = field.get_default(call_default_factory=True)
         laptop = ""
         if tree and name in tree:
-            laptop = "its own" if isinstance(tree[name], dict) else code(tree[name])
-        rows.append((f"`{key}`", code(default), laptop, allowed(field), meaning))
+            laptop = "see preset" if isinstance(tree[name], dict) else code(tree[name])
+        rows.append((f"`{key}`", code(default), laptop, allowed(field), text(field.description)))
     return markdown(("key", "default", "`laptop`", "allowed", "meaning"), rows)
 
 
@@ -362,21 +344,19 @@ def allowed(field: Any) -> str:
 
 
 def tables() -> dict[str, Callable[[], str]]:
-    walk, laptop = WalkConfig(), preset("laptop")["env"]["kwargs"]["reward_weights"]
+    laptop = preset("laptop")["env"]["kwargs"]["reward_weights"]
     return {
-        "observation": lambda: layout_table(observation_layout(wildrobot(), walk)),
+        "observation": lambda: layout_table(make_task("walk", {}).layout),
         "amp-features": lambda: layout_table(AMP_LAYOUT),
         "actions": action_table,
-        "rewards": lambda: reward_table(WalkTask.reward_terms, DEFAULT_REWARD, laptop),
+        "rewards": lambda: reward_table(WALKING, DEFAULT_REWARD, laptop),
         "options": lambda: options_table(WalkConfig),
         "randomize": lambda: options_table(RandomizeConfig),
         "termination": lambda: termination_table("walk"),
         "info": lambda: info_table("walk", INFO),
         "track-info": lambda: info_table("track", TRACK_INFO, elsewhere=INFO),
         "track-observation": lambda: track_layout_table("track"),
-        "track-rewards": lambda: reward_table(
-            {name: TrackTask.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD
-        ),
+        "track-rewards": lambda: reward_table({name: Task.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD),
         "track-options": lambda: options_table(TrackConfig, TrackConfig.__annotations__),
         "track-termination": lambda: termination_table("track"),
         "reference-motion": motion_table,
@@ -385,10 +365,10 @@ def tables() -> dict[str, Callable[[], str]]:
         "humanoid-observation": lambda: layout_table(make_task("humanoid_walk", {}).layout),
         "humanoid-track-observation": lambda: track_layout_table("humanoid_track"),
         "humanoid-rewards": lambda: reward_table(
-            {name: WalkTask.reward_terms[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD
+            {name: Task.reward_terms[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD
         ),
         "humanoid-track-rewards": lambda: reward_table(
-            {name: TrackTask.reward_terms[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
+            {name: Task.reward_terms[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
         ),
         "humanoid-options": lambda: options_table(HumanoidWalkConfig, HumanoidWalkConfig.__annotations__),
         "humanoid-track-options": lambda: options_table(HumanoidTrackConfig, HumanoidTrackConfig.__annotations__),
@@ -398,15 +378,15 @@ def tables() -> dict[str, Callable[[], str]]:
         "config-env": lambda: settings_table(training.EnvConfig, "env"),
         "config-ppo": lambda: settings_table(training.PPOConfig, "ppo"),
         "config-networks": lambda: settings_table(training.NetworkConfig, "networks"),
-        "config-amp": lambda: settings_table(training.AMPConfig, "amp"),
-        "config-muscle": lambda: settings_table(training.MuscleConfig, "muscle"),
+        "config-amp": lambda: settings_table(AMPConfig, "amp"),
+        "config-muscle": lambda: settings_table(MuscleConfig, "muscle"),
         "config-run": lambda: settings_table(training.RunConfig, "run"),
         "config-stop": lambda: settings_table(training.StopWhen, "run.stop_when"),
     }
 
 
 def render(page: str, where: str) -> str:
-    """The page with every table written anew."""
+    """The page with every table regenerated."""
     known = tables()
 
     def write(match: re.Match[str]) -> str:
@@ -423,7 +403,7 @@ def pages() -> list[Path]:
 
 
 def stale() -> dict[Path, str]:
-    """Pages that differ from what the code says, with what they should be."""
+    """Pages that differ from the code, with their correct text."""
     found = {}
     for page in pages():
         now = page.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from gait_envs.models.robot import humanoid, wildrobot
 from gait_envs.reference.clip import Clip, save_clip, velocities
-from gait_envs.simulation.batch import Physics
+from gait_envs.simulation.batch import BatchSimulation
 from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
@@ -56,7 +56,7 @@ def human_clip(speed: float, frames: int = 37, fps: float = 30.0) -> Clip:
             qpos[:, 7 + names.index(f"{side}_{joint}")] += size * np.sin(phase + shift + lag)
         qpos[:, 7 + names.index(f"{side}_knee_flexion")] += 0.25 * (1 + np.cos(phase + shift))
     qpos[:, 7:] = np.clip(qpos[:, 7:], robot.lower, robot.upper)
-    physics = Physics(robot, 1, 1)
+    physics = BatchSimulation(robot, 1, 1)
     qpos[:, 2] -= [physics.lowest_sole(pose) for pose in qpos]
     contacts = 360.0 * (1 + np.sin(phase[:, None] + [0.0, 0.5, 3.1, 3.6]))
     return Clip(

@@ -13,13 +13,13 @@ except ModuleNotFoundError as error:
 
 _FOLDER = "gait_envs.mocap.commands"
 COMMANDS = {
-    "import": (f"{_FOLDER}.import_:import_command", "Convert captures: gaps filled, in metres, z up."),
-    "retarget": (f"{_FOLDER}.retarget:retarget_command", "Put captured motion on a robot, as clips."),
-    "inspect": (f"{_FOLDER}.inspect:inspect_command", "Print what a clip, or a set of clips, holds."),
+    "import": (f"{_FOLDER}.import_:import_command", "Convert captures: cleaned, in metres, z up."),
+    "retarget": (f"{_FOLDER}.retarget:retarget_command", "Retarget captured motion to a robot, as clips."),
+    "inspect": (f"{_FOLDER}.inspect:inspect_command", "Print what a clip or a set of clips holds."),
     "view": (f"{_FOLDER}.view:view_command", "Play a clip on its robot, in a window or as a video."),
-    "export": (f"{_FOLDER}.export:export_command", "Write motions as BVH, and such BVH as clips again."),
-    "split": (f"{_FOLDER}.split:split_command", "Split clips into parts, such as for training and for tests."),
-    "pack": (f"{_FOLDER}.pack:pack_command", "Pack clips into one set that is mapped, not read."),
+    "export": (f"{_FOLDER}.export:export_command", "Write motions as BVH, or an edited BVH as a clip."),
+    "split": (f"{_FOLDER}.split:split_command", "Split clips into parts, such as train and test."),
+    "pack": (f"{_FOLDER}.pack:pack_command", "Pack clips into one memory-mapped set."),
 }
 
 app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -27,7 +27,7 @@ app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion
 
 @app.callback()
 def describe() -> None:
-    """Read motion capture, put it on a robot, and look at, split, pack and export the clips."""
+    """Import motion capture, retarget it, and inspect, view, split, pack and export clips."""
 
 
 def main() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -105,18 +108,27 @@ def _sensor_run(model: mujoco.MjModel, names: tuple[str, ...]) -> slice:
     return slice(starts[0], ends[-1])
 
 
-def load_robot(asset: str, control_rate: float | None = None) -> Robot:
-    """Compile a model from the assets and resolve its names; cached, as compiling takes a while.
+def load_robot(file: str | os.PathLike[str], control_rate: float | None = None, traits: Traits | None = None) -> Robot:
+    """Compile a model and resolve its names; raises ValueError for what `Robot` asks of it and it lacks.
 
+    file: among the assets (cached, as compiling takes a while); with `traits`, any MJCF file
     control_rate: Hz, None for the robot's own
+    traits: what the file does not say of the robot; None for a body of the assets
     """
-    return _load(asset, None if control_rate is None else float(control_rate))
+    control_rate = None if control_rate is None else float(control_rate)
+    if traits is None:
+        return _load(os.fspath(file), control_rate)
+    return _compile(Path(file), Path(file).stem, traits, control_rate)
 
 
 @functools.lru_cache(maxsize=8)
 def _load(asset: str, control_rate: float | None) -> Robot:
-    model = mujoco.MjModel.from_xml_path(str(asset_path(asset)))
-    traits = TRAITS[asset.split("/")[0]]
+    name = asset.split("/")[0]
+    return _compile(asset_path(asset), name, TRAITS[name], control_rate)
+
+
+def _compile(file: Path, name: str, traits: Traits, control_rate: float | None) -> Robot:
+    model = mujoco.MjModel.from_xml_path(str(file))
     control_rate = control_rate or traits.control_rate
     # MuJoCo would put a diverging simulation back to its defaults and say nothing; we end the episode instead.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
@@ -129,7 +141,7 @@ def _load(asset: str, control_rate: float | None) -> Robot:
     muscles = find_muscles(model) if len(servos) < model.nactuator else None
     pulled = np.zeros(0, dtype=int) if muscles is None else muscles.dofs - 6
     if np.sort(np.concatenate([driven, pulled])).tolist() != list(range(len(names))) or (np.diff(driven) < 0).any():
-        raise ValueError(f"{asset}: servos, in joint order, and muscles must drive every joint after the root once")
+        raise ValueError(f"{file.name}: servos, in joint order, and muscles must drive every joint after the root once")
     lower, upper = model.jnt_range[1:].T.copy()
     armature = model.dof_armature.copy()
     if traits.gains is None:
@@ -143,7 +155,7 @@ def _load(asset: str, control_rate: float | None) -> Robot:
     home = model.key("home").qpos.copy()
     toes = TOES if any(model.sensor(i).name == TOES[0] for i in range(model.nsensor)) else ()
     return Robot(
-        name=asset.split("/")[0],
+        name=name,
         model=model,
         traits=traits,
         joint_names=names,
@@ -208,3 +220,13 @@ def humanoid() -> Robot:
 def muscle_humanoid() -> Robot:
     """The same body with 92 muscles on the legs and the lower trunk, and 29 stable PD servos above."""
     return load_robot("humanoid/muscle_scene.xml")
+
+
+def for_wildrobot(options: Any) -> Robot:
+    """The body of WildRobot's environments, whatever their options."""
+    return wildrobot()
+
+
+def for_human(options: Any) -> Robot:
+    """The body of the human environments: muscles only where the option `actuation` uses them."""
+    return humanoid() if options.actuation == "torque" else muscle_humanoid()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import mujoco
@@ -13,30 +12,13 @@ import numpy as np
 from mujoco.batch import Batch, SimulationError
 
 from gait_envs.models.robot import Robot
+from gait_envs.simulation.base import State
+from gait_envs.simulation.fields import OwnFields
 
 MAX_SPEED = 1e3  # m/s or rad/s in any coordinate; beyond it a simulation has diverged
 
 
-@dataclass(frozen=True)
-class State:
-    """What tasks see of n simulations after a control step; copies, safe to keep."""
-
-    qpos: np.ndarray  # (n, nq) root position m, quaternion wxyz, joints rad
-    qvel: np.ndarray  # (n, nv) root m/s in the world, root rad/s in the body, joints rad/s
-    gyro: np.ndarray  # (n, 3) rad/s, body frame
-    foot_force: np.ndarray  # (n, 4) N, left toe, left heel, right toe, right heel
-    foot_pos: np.ndarray  # (n, 2, 3) m, centre of each sole
-    foot_vel: np.ndarray  # (n, 2, 3) m/s
-    torque: np.ndarray  # (n, nu) N·m of the servos, over the last physics step
-    body_pos: np.ndarray  # (n, bodies, 3) m, origins of the robot's bodies, the root first
-
-    def where(self, mask: np.ndarray, other: State) -> State:
-        """Rows of `other` where the mask (n,) is true, of this one elsewhere."""
-        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
-        return type(self)(**{k: np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), b, a) for k, (a, b) in pairs.items()})
-
-
-class Physics:
+class BatchSimulation:
     """n simulations of a robot, stepped on `threads` threads (0: every processor)."""
 
     def __init__(self, robot: Robot, n: int, threads: int = 0) -> None:
@@ -44,6 +26,7 @@ class Physics:
         # Many simulations share an `MjData` a thread, which stays in the processor's cache; one alone keeps its
         # own, so that `get_data` shows all of it.
         self.batch = Batch(robot.model, n, threads, persistent=n == 1)
+        self.fields = OwnFields(self.batch, robot.model)
         bind = self.batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._sensors, self._force, self._xpos = bind("sensordata"), bind("actuator_force"), bind("xpos")
@@ -129,9 +112,8 @@ class Physics:
         """How much less than at its start the stable PD servos applied over the last physics step, (n, k) N·m."""
         assert self._qacc is not None
         robot, h = self.robot, self.robot.model.opt.timestep
-        own = self.batch._expanded  # gains of each simulation, where they are randomised
-        kp = own.get("actuator_gainprm", robot.model.actuator_gainprm[None])[:, robot.servo_actuators, 0]
-        kd = -own.get("actuator_biasprm", robot.model.actuator_biasprm[None])[:, robot.servo_actuators, 2]
+        kp = self.fields.values("actuator_gainprm")[:, robot.servo_actuators, 0]
+        kd = -self.fields.values("actuator_biasprm")[:, robot.servo_actuators, 2]
         acceleration = self._qacc[:, 6 + robot.servos]
         before = self._qvel[:, 6 + robot.servos] - h * acceleration
         return h * (kp * before + kd * acceleration)
@@ -145,27 +127,30 @@ class Physics:
         if (armature == model.dof_armature).all():
             self.batch.set_const(ids)
             return
-        own, rows = self.batch.expand("dof_armature"), slice(None) if ids is None else ids
+        own, rows = self.fields.own("dof_armature"), slice(None) if ids is None else ids
         own[rows] = armature
         self.batch.set_const(ids)
         own[rows] = model.dof_armature
 
     def masses(self) -> np.ndarray:
         """Of each simulation's own body, (n,) kg."""
-        own = self.batch._expanded.get("body_mass", self.robot.model.body_mass[None])
-        return np.broadcast_to(own.sum(axis=1), self.diverged.shape)
+        return np.broadcast_to(self.fields.values("body_mass").sum(axis=1), self.diverged.shape)
 
     def own_model(self, sim: int) -> mujoco.MjModel:
         """The model of one simulation, whose lengths may be its own; until the next call."""
-        if "body_pos" not in self.batch._expanded:
+        if "body_pos" not in self.fields:
             return self.robot.model
         self.write_model(sim, self._scratch_model)
         return self._scratch_model
 
     def write_model(self, sim: int, model: mujoco.MjModel) -> None:
         """Give a copy of the robot's model the lengths of one simulation, where any has its own."""
-        if "body_pos" in self.batch._expanded:
+        if "body_pos" in self.fields:
             self.batch.get_model(sim, model)
+
+    def get_data(self, sim: int, data: mujoco.MjData | None = None) -> mujoco.MjData:
+        """The state of one simulation as an `MjData`; of one alone, all of what its last step computed."""
+        return self.batch.get_data(sim, data)
 
     def lowest_sole(self, qpos: np.ndarray, sim: int | None = None) -> float:
         """Height of the lowest point of the soles in a pose (nq,), m; negative is inside the floor.
@@ -195,17 +180,18 @@ class Physics:
     def get_state(self) -> dict[str, Any]:
         """Everything the next step depends on."""
         state = {"rows": self.batch.state.copy(), "diverged": self.diverged.copy()}
-        return state | {f"model.{k}": v.copy() for k, v in self.batch._expanded.items()}
+        return state | {f"model.{name}": self.fields.values(name).copy() for name in self.fields}
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `get_state`, bit for bit."""
         for key, value in state.items():
             if key.startswith("model."):
-                self.batch.expand(key.removeprefix("model."))[:] = value
-        for name, values in self.batch._expanded.items():
+                self.fields.own(key.removeprefix("model."))[:] = value
+        for name in self.fields:
             if f"model.{name}" not in state:  # of a time before any simulation had a body of its own
+                values = self.fields.own(name)
                 values[:] = getattr(self.robot.model, name)[: values.shape[1]]
-        if self.batch._expanded:
+        if len(self.fields):
             self.set_const()
         self.batch.state[:] = state["rows"]
         self.diverged = np.asarray(state["diverged"], dtype=bool).copy()

@@ -8,7 +8,8 @@ import mujoco
 import numpy as np
 
 from gait_envs.models.robot import FEET
-from gait_envs.simulation.batch import Physics
+from gait_envs.simulation.base import Simulation
+from gait_envs.simulation.batch import BatchSimulation
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Samples:
 
 
 class Instruments:
-    """Samples a `Physics` before each of its physics steps from now on, without touching it.
+    """Samples a `BatchSimulation` before each of its physics steps from now on, without touching it.
 
     Parameters of the walkers are those of the first step that is sampled.
     """
 
-    def __init__(self, physics: Physics) -> None:
+    def __init__(self, physics: Simulation) -> None:
+        """Raises TypeError for a backend that is not MuJoCo's batch: nothing else shows what happens within a step."""
+        if not isinstance(physics, BatchSimulation):
+            raise TypeError(f"instruments sample a BatchSimulation, got {type(physics).__name__}")
         robot = physics.robot
         self.physics = physics
         self.rate = 1.0 / robot.model.opt.timestep  # Hz
@@ -51,7 +55,7 @@ class Instruments:
     def _look(self) -> None:
         batch = self.physics.batch
         if not self._rows:
-            own = bool(batch._expanded)
+            own = len(self.physics.fields) > 0
             self._models = [batch.get_model(i) if own else batch.model for i in range(batch.nsim)]
         self._rows.append(_stacked([self._sample(i) for i in range(batch.nsim)]))
 
@@ -103,7 +107,7 @@ def _of_limits(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
 
 
 def _gives_way(model: mujoco.MjModel, data: mujoco.MjData, servos: np.ndarray) -> np.ndarray:
-    """How much less than at its start the stable PD servos apply over a step, N·m: see `Physics.read`."""
+    """How much less than at its start the stable PD servos apply over a step, N·m: see `BatchSimulation.read`."""
     h, dofs = model.opt.timestep, model.jnt_dofadr[model.actuator_trnid[servos, 0]]
     kp, kd = model.actuator_gainprm[servos, 0], -model.actuator_biasprm[servos, 2]
     return h * (kp * data.qvel[dofs] + kd * data.qacc[dofs])

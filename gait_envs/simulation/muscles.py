@@ -2,7 +2,7 @@
 
 A control step is a few blocks of `REFRESH` physics steps. Before each, stable PD says which torque would bring the
 joints to the target pose, the muscles' map says what torque activations give in this state, and a controller
-(`gait_envs.control.muscle_control`) finds the activations. Joints without muscles have servos, as in `Physics`.
+(`gait_envs.control.muscle_control`) finds the activations. Joints without muscles have servos, as in `BatchSimulation`.
 
 Activations are what the muscles do at once: `act` and `ctrl` are written together, which leaves MuJoCo's activation
 dynamics at rest. A controller solves for the torque of this moment, and a lag of 10 to 40 ms would make every answer
@@ -12,10 +12,10 @@ Simulation and Control", ACM Transactions on Graphics 38(4), 2019).
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -25,21 +25,12 @@ from gait_envs.control.muscle import Curves, TorqueMap, muscle_curves, torque_ma
 from gait_envs.control.muscle_control import make_muscle_controller
 from gait_envs.control.stable_pd import StablePD
 from gait_envs.models.robot import Robot
-from gait_envs.simulation.batch import Physics, State
+from gait_envs.simulation.base import MuscleReadings, State, renamed
+from gait_envs.simulation.batch import BatchSimulation
 
 REFRESH = 2  # physics steps that activations are held
 SHARE = 16  # simulations at least that a thread finds activations for, else it is not worth its while
 SAVED = ("memory", "effort", "desired", "residual", "acceleration", "held")  # beside what MuJoCo keeps
-
-
-@dataclass(frozen=True)
-class MuscleState(State):
-    """What tasks see of bodies with muscles; `torque` is that of servos and muscles together, about each joint."""
-
-    activation: np.ndarray  # (n, m) in [0, 1], since the last refresh
-    effort: np.ndarray  # (n,) squared activations, mean over the muscles and over the control step
-    desired: np.ndarray  # (n,) N·m, root mean square of the torques desired of the muscles over the control step
-    residual: np.ndarray  # (n,) N·m, and of what was missing from them; both 0 where no torque is desired
 
 
 class Refresh(NamedTuple):
@@ -51,7 +42,7 @@ class Refresh(NamedTuple):
     activations: np.ndarray  # (k, m)
 
 
-class MusclePhysics(Physics):
+class MuscleSimulation(BatchSimulation):
     """n simulations of a robot with muscles; a control step takes target poses, or activations and poses."""
 
     def __init__(self, robot: Robot, n: int, threads: int = 0, *, controller: str = "qp", **options: Any) -> None:
@@ -108,12 +99,12 @@ class MusclePhysics(Physics):
 
     def _own_curves(self) -> Curves:
         """The muscles' curves, with a row for each simulation where their parameters are its own."""
-        muscles, own = self.muscles, self.batch._expanded
+        muscles, own = self.muscles, self.fields
         gain, bias, lengthrange = muscles.gainprm, muscles.biasprm, muscles.lengthrange
         if "actuator_gainprm" in own:
-            gain, bias = (own[f"actuator_{name}"][:, muscles.actuators] for name in ("gainprm", "biasprm"))
+            gain, bias = (own.values(f"actuator_{name}")[:, muscles.actuators] for name in ("gainprm", "biasprm"))
         if "actuator_lengthrange" in own:
-            lengthrange = own["actuator_lengthrange"][:, muscles.outputs]
+            lengthrange = own.values("actuator_lengthrange")[:, muscles.outputs]
         return muscle_curves(gain, bias, lengthrange, muscles.acc0)
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
@@ -199,20 +190,20 @@ class MusclePhysics(Physics):
         torque = self._spd.torque(pose, self._qpos[rows], self._qvel[rows], self._mass[rows], force)
         return np.ascontiguousarray(torque[:, self.muscles.dofs])  # sums round by the order in memory
 
-    def read(self) -> MuscleState:
-        return MuscleState(
-            **vars(super().read()),
+    def read(self) -> State:
+        muscles = MuscleReadings(
             activation=self._act[:, self.muscles.activations].copy(),
             effort=self._effort.copy(),
             desired=self._desired.copy(),
             residual=self._residual.copy(),
         )
+        return dataclasses.replace(super().read(), muscles=muscles)
 
     def _gave_way(self) -> np.ndarray:
         # MuJoCo keeps no acceleration that its damping has acted on: that of the last block stands for it.
-        robot, own = self.robot, self.batch._expanded
-        damping = -own.get("actuator_biasprm", robot.model.actuator_biasprm[None])[:, robot.servo_actuators, 2]
-        stiffness = own.get("actuator_gainprm", robot.model.actuator_gainprm[None])[:, robot.servo_actuators, 0]
+        robot = self.robot
+        damping = -self.fields.values("actuator_biasprm")[:, robot.servo_actuators, 2]
+        stiffness = self.fields.values("actuator_gainprm")[:, robot.servo_actuators, 0]
         h = robot.model.opt.timestep
         return h * (damping - h * stiffness) * self._acceleration
 
@@ -225,7 +216,8 @@ class MusclePhysics(Physics):
         own = {name: getattr(self, f"_{name}").copy() for name in SAVED}
         return super().get_state() | own
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        state = renamed(state)
         super().set_state(state)
         for name in SAVED:
             setattr(self, f"_{name}", np.array(state[name]))

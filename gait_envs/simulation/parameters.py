@@ -22,7 +22,7 @@ import numpy as np
 from gait_envs.models.muscles import PEAK_FORCE
 from gait_envs.models.robot import Robot
 from gait_envs.models.segments import stretched, stretched_inertia, stretched_mass
-from gait_envs.simulation.batch import Physics
+from gait_envs.simulation.base import Simulation
 
 RANGES = {
     "stride": (0.7, 1.3),
@@ -114,9 +114,9 @@ def _flat(params: Params) -> list[tuple[str, Any]]:
 
 
 class Parameters:
-    """Writes parameters into the models of a `Physics`; without any, it touches nothing."""
+    """Writes parameters into the models of a `Simulation`; without any, it touches nothing."""
 
-    def __init__(self, physics: Physics, space: ParamSpace, *, drawn: bool) -> None:
+    def __init__(self, physics: Simulation, space: ParamSpace, *, drawn: bool) -> None:
         """`drawn`: have the fields just been drawn when `reset` is called (see `Randomizer`)? Else they are the
         model's.
         """
@@ -124,9 +124,9 @@ class Parameters:
 
     def reset(self, ids: np.ndarray, values: np.ndarray) -> None:
         """New bodies for the simulations `ids`, by the values (k, P) of their parameters."""
-        batch, muscles = self.physics.batch, self.physics.robot.muscles
+        fields, muscles = self.physics.fields, self.physics.robot.muscles
         of = lambda kind: self.space.of(kind, values)  # noqa: E731
-        other = lambda kind, field: field in batch._expanded or bool((of(kind) != 1.0).any())  # noqa: E731
+        other = lambda kind, name: name in fields or bool((of(kind) != 1.0).any())  # noqa: E731
         scaled = other("scale", "body_pos")
         muscular = scaled or other("force", "actuator_lengthrange") or other("length", "actuator_lengthrange")
         if not (muscular or other("mass", "body_mass")):
@@ -137,7 +137,7 @@ class Parameters:
         self._write(ids, "body_inertia", lambda nominal: stretched_inertia(nominal * mass[:, :, None], factors))
         if scaled:
             for name, value in stretched(self.physics.robot.model, factors).items():
-                batch.expand(name)[ids] = value
+                fields.own(name)[ids] = value
         if muscles is not None and muscular:
             for name in ("actuator_gainprm", "actuator_biasprm"):
                 strength = np.ones((len(ids), *getattr(self.physics.robot.model, name).shape))
@@ -149,9 +149,8 @@ class Parameters:
 
     def _write(self, ids: np.ndarray, name: str, changed: Any) -> None:
         """A field that may have been drawn: what `changed` makes of its nominal values (1 or k, ...)."""
-        batch = self.physics.batch
-        drawn = self.drawn and name in batch._expanded
-        field = batch.expand(name)
+        drawn = self.drawn and name in self.physics.fields
+        field = self.physics.fields.own(name)
         field[ids] = changed(field[ids] if drawn else getattr(self.physics.robot.model, name)[None])
 
     def _write_lengths(self, ids: np.ndarray, at: np.ndarray, length: np.ndarray) -> None:
@@ -159,7 +158,7 @@ class Parameters:
 
         So fibres of a scaled body are, in that pose, as long in their best lengths as those of the plain one.
         """
-        batch, model = self.physics.batch, self.physics.robot.model
-        grown = batch.expand("actuator_length0")[ids][:, at] / model.actuator_length0[at]
-        ranges = batch.expand("actuator_lengthrange")
+        fields, model = self.physics.fields, self.physics.robot.model
+        grown = fields.own("actuator_length0")[ids][:, at] / model.actuator_length0[at]
+        ranges = fields.own("actuator_lengthrange")
         ranges[ids[:, None], at] = model.actuator_lengthrange[at] * (grown * length)[:, :, None]

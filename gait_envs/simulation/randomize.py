@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gait_envs.models.muscles import PEAK_FORCE
-from gait_envs.simulation.batch import Physics
+from gait_envs.simulation.base import Simulation
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class RandomizeConfig:
 class Randomizer:
     """Draws per-simulation model fields from each sub-environment's own generator; off, it draws nothing."""
 
-    def __init__(self, config: RandomizeConfig, physics: Physics) -> None:
+    def __init__(self, config: RandomizeConfig, physics: Simulation) -> None:
         self.config, self.physics = config, physics
         if not config.enabled:
             return
-        batch, model = physics.batch, physics.robot.model
+        model = physics.robot.model
         self._nominal = {
             name: getattr(model, name).copy()
             for name in ("body_mass", "body_inertia", "geom_friction", "actuator_gainprm", "actuator_biasprm")
         }
-        self._fields = {name: batch.expand(name) for name in self._nominal}
+        self._fields = {name: physics.fields.own(name) for name in self._nominal}
 
     def reset(self, ids: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
         """New bodies for the sub-environments `ids`; returns their latency in control steps, (k,)."""

@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-PolicyArgument = Annotated[Path, typer.Argument(help="Bundle folder, run folder or checkpoint file.")]
-EnvOption = Annotated[str | None, typer.Option("--env", help="Act in this environment instead of the policy's own.")]
+PolicyArgument = Annotated[Path, typer.Argument(help="Policy to load: a bundle, a run folder or a checkpoint file.")]
+EnvOption = Annotated[str | None, typer.Option("--env", help="Environment to act in, in place of the policy's own.")]
 ReferenceOption = Annotated[
     list[str] | None,
     typer.Option(
         "--reference",
-        help="Clips to follow: a file, folder, packed set, embedded set or part of a split (split.json#train); "
+        help="Reference clips: a file, folder, packed set, embedded set or part of a split (split.json#train); "
         "may be repeated.",
     ),
 ]
 StochasticOption = Annotated[bool, typer.Option("--stochastic", help="Sample actions instead of taking their mean.")]
-PhysicsThreads = Annotated[int, typer.Option("--threads", min=0, help="Physics threads; 0 = one a core.")]
+PhysicsThreads = Annotated[
+    int, typer.Option("--threads", min=0, help="Number of physics threads; 0 uses one per core.")
+]

@@ -79,7 +79,7 @@ def ours(model: mujoco.MjModel, row: Row) -> np.ndarray:
 def comparison(model: mujoco.MjModel, folder: Path) -> str:
     """A Markdown table: measured, ours, and how far outside the measured band."""
     lines = [
-        "| muscle | about | at | measured | ours | off | measured by |",
+        "| muscle | about | at | measured | ours | difference | measured by |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in read_published(folder):

@@ -19,7 +19,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
-from gait_envs import EPISODE_STEPS, IDS
+from gait_envs import IDS, registry
 from gait_envs.reference.clip import save_clip
 from gait_envs.reference.library import load_clips
 from gait_envs.vector_env import GaitVectorEnv
@@ -199,7 +199,7 @@ def test_spaces_and_rates(env_id: str, body: Body, make: Callable, make_vec: Cal
     assert env.metadata["render_fps"] == make_vec(1).metadata["render_fps"] == body.rate
     assert type(env).metadata["render_fps"] == 50  # the class is not written to
     assert set(env.metadata["render_modes"]) == {"human", "rgb_array", "depth_array"}
-    assert gymnasium.spec(env.spec.id).max_episode_steps == EPISODE_STEPS[IDS[env_id]] == 10 * body.rate
+    assert gymnasium.spec(env.spec.id).max_episode_steps == registry.ENVIRONMENTS[IDS[env_id]].steps == 10 * body.rate
 
 
 def test_walk_observes_37_numbers() -> None:
@@ -281,10 +281,11 @@ def live(env: Any, actions: np.ndarray, mode: AutoresetMode) -> list[tuple]:
 def length(env_id: str, body: Body, monkeypatch: pytest.MonkeyPatch) -> int:
     """Steps of a comparison: where one can stand, beyond the time limit, which comes early for the human body."""
     if body is HUMANOID:
-        monkeypatch.setitem(EPISODE_STEPS, IDS[env_id], HUMAN_LIMIT)  # of both forms
+        row = dataclasses.replace(registry.find(IDS[env_id]), steps=HUMAN_LIMIT)
+        monkeypatch.setitem(registry.ENVIRONMENTS, IDS[env_id], row)  # of both forms
         monkeypatch.setattr(gymnasium.spec(env_id), "max_episode_steps", HUMAN_LIMIT)  # of the scalar form's wrapper
         return HUMAN_LIMIT + 4
-    return EPISODE_STEPS[IDS[env_id]] + 20 if walks(env_id) else 200
+    return registry.ENVIRONMENTS[IDS[env_id]].steps + 20 if walks(env_id) else 200
 
 
 @pytest.fixture(scope="session")

@@ -18,33 +18,35 @@ from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.reference.packed import some
 
 Captures = Annotated[
-    list[Path], typer.Argument(metavar="FILE_OR_FOLDER...", help=f"captures, or folders of them: {known_formats()}")
+    list[Path],
+    typer.Argument(metavar="FILE_OR_FOLDER...", help=f"Captures, or folders of captures: {known_formats()}."),
 ]
-Format = Annotated[
-    str | None, typer.Option(help=f"of the captures: {', '.join(FORMATS)}; default: by suffix and content")
-]
+Format = Annotated[str | None, typer.Option(help=f"Format of the captures: {', '.join(FORMATS)}; detected by default.")]
 CapturedFps = Annotated[
-    float | None, typer.Option(help="captured frames a second; default: the file's, 120 for an .amc without any")
+    float | None, typer.Option(help="Captured frames per second; by default the file's, or 120 for .amc.")
 ]
-Asf = Annotated[Path | None, typer.Option(help="skeleton of the .amc files; default: the one beside each")]
-Unit = Annotated[str | None, typer.Option(help="mm, cm, inch, m, cmu, or metres a unit; default: detected")]
-Up = Annotated[str | None, typer.Option(help="vertical axis, such as y or -z; default: detected")]
+Asf = Annotated[Path | None, typer.Option(help="Skeleton of the .amc files; by default the .asf beside each.")]
+Unit = Annotated[
+    str | None, typer.Option(help="Unit of length: mm, cm, inch, m, cmu or metres per unit; detected by default.")
+]
+Up = Annotated[str | None, typer.Option(help="Vertical axis, such as y or -z; detected by default.")]
 JointMap = Annotated[
-    Path | None, typer.Option("--map", help=f"YAML of role: joint, for unusual names; roles: {', '.join(ROLES)}")
+    Path | None,
+    typer.Option("--map", help=f"YAML file of role: joint pairs, for unusual joint names. Roles: {', '.join(ROLES)}."),
 ]
 LowPass = Annotated[
-    float | None, typer.Option(help="Hz; 6 to 10 are common. 4th order Butterworth, zero phase; default: none")
+    float | None, typer.Option(help="Cutoff of a zero-phase 4th-order Butterworth low-pass, in Hz (often 6 to 10).")
 ]
-Repair = Annotated[bool, typer.Option(help="fill short gaps, turn flipped joints back")]
-LongestGap = Annotated[float, typer.Option(help="s; longer gaps are an error")]
-Source = Annotated[str | None, typer.Option(help="where the captures come from; kept with what is made of them")]
-License = Annotated[str | None, typer.Option(help="the captures' licence; kept likewise")]
-Subject = Annotated[str | None, typer.Option(help="who moves; kept likewise")]
-Activity = Annotated[str | None, typer.Option(help="what they do; kept likewise")]
-Table = Annotated[Path | None, typer.Option(help="CSV of these a capture: file, source, license, subject, activity")]
-AcceptLicense = Annotated[
-    bool, typer.Option("--accept-license", help="let several licences lie together in one folder")
+Repair = Annotated[bool, typer.Option(help="Fill short gaps and correct flipped joints.")]
+LongestGap = Annotated[float, typer.Option(help="Longest gap that is filled, in seconds; a longer one is an error.")]
+Source = Annotated[str | None, typer.Option(help="Origin of the captures, stored in what is made from them.")]
+License = Annotated[str | None, typer.Option(help="Licence of the captures, stored likewise.")]
+Subject = Annotated[str | None, typer.Option(help="Subject who moves, stored likewise.")]
+Activity = Annotated[str | None, typer.Option(help="Activity that is performed, stored likewise.")]
+Table = Annotated[
+    Path | None, typer.Option(help="CSV table with the columns file, source, license, subject, activity.")
 ]
+AcceptLicense = Annotated[bool, typer.Option("--accept-license", help="Allow several licences in one folder.")]
 
 
 def read_map(path: Path | None) -> Mapping[str, str] | None:

@@ -10,7 +10,7 @@ from gait_envs.reference.packed import HEADER, PackedClips
 from gait_envs.reference.sources import LazyClips, open_clips
 from gait_envs.reference.split import read_part
 
-SOURCES = "a clip, a folder of them, a packed set, an embedded set, or a part such as split.json#train"
+SOURCES = "A clip, a folder of clips, a packed set, an embedded set or a part such as split.json#train."
 
 
 def find_set(source: str) -> tuple[Path, PackedClips | LazyClips] | None:

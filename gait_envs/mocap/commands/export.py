@@ -14,12 +14,12 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from gait_envs.biomechanics.contact_estimate import with_contacts
 from gait_envs.mocap.axes import UNITS, in_axes
 from gait_envs.mocap.capture import Capture, MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning, look
 from gait_envs.mocap.commands.clip_options import find_set
 from gait_envs.mocap.commands.printing import err_console, plain, say, warn
+from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled
 from gait_envs.mocap.formats import FORMATS, find_format, known_formats, open_capture
 from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, write_bvh
@@ -43,29 +43,37 @@ class _Job:
 def export_command(
     sources: Annotated[
         list[str],
-        typer.Argument(help=f"clips, folders, packed sets, split.json#train, or captures: {known_formats()}"),
+        typer.Argument(help=f"Clips, folders, packed sets, split.json#train, or captures: {known_formats()}."),
     ],
-    to: Annotated[str, typer.Option(help="bvh, or clip: from a BVH that came from a clip, or a clip")] = "bvh",
-    out: Annotated[Path | None, typer.Option(help="file to write, or folder for several; default: here")] = None,
-    robot: Annotated[str | None, typer.Option(help="a robot's name or YAML; default: the clip's robot")] = None,
-    decimals: Annotated[int | None, typer.Option(help="of the motion rows; default: all, nothing is lost")] = None,
-    order: Annotated[str | None, typer.Option(help=f"Euler order of the BVH; default: {ORDER}")] = None,
-    up: Annotated[str | None, typer.Option(help="vertical axis of the BVH; default: y for clips, else kept")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help=f"of the BVH, {', '.join(UNITS)}; default: m for clips, else kept")
+    to: Annotated[
+        str, typer.Option(help="Format to write: bvh, or clip from an exported BVH or another clip.")
+    ] = "bvh",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, or a folder for several files; by default here.")
     ] = None,
-    fps: Annotated[float | None, typer.Option(help="frames a second of the clip; default: the robot's rate")] = None,
-    source: Annotated[str | None, typer.Option(help="where the motion comes from; kept in the clip")] = None,
-    license: Annotated[str | None, typer.Option(help="the motion's licence; kept in the clip")] = None,
-    subject: Annotated[str | None, typer.Option(help="who moves; kept in the clip")] = None,
-    activity: Annotated[str | None, typer.Option(help="what they do; kept in the clip")] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="the clip's end leads to its start")] = False,
+    robot: Annotated[
+        str | None, typer.Option(help="Name or retarget YAML of a robot; by default the clip's robot.")
+    ] = None,
+    decimals: Annotated[
+        int | None, typer.Option(help="Decimals of the motion rows; by default all, without loss.")
+    ] = None,
+    order: Annotated[str | None, typer.Option(help=f"Euler order of the BVH; {ORDER} by default.")] = None,
+    up: Annotated[str | None, typer.Option(help="Vertical axis of the BVH; by default y for clips, else kept.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help=f"Unit of the BVH: {', '.join(UNITS)}; by default m for clips, else kept.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate of the clip, in Hz; by default the robot's.")] = None,
+    source: Annotated[str | None, typer.Option(help="Origin of the motion, stored in the clip.")] = None,
+    license: Annotated[str | None, typer.Option(help="Licence of the motion, stored in the clip.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Subject who moves, stored in the clip.")] = None,
+    activity: Annotated[str | None, typer.Option(help="Activity that is performed, stored in the clip.")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Mark the clip as a loop: its end leads to its start.")] = False,
 ) -> None:
-    """Write motions as BVH for animation tools, or a clip's BVH, edited there, as a clip again.
+    """Write motions as BVH for animation tools, or convert an edited BVH back to a clip.
 
-    A clip's joints keep the robot's names. Its BVH is y up, in metres, facing +z: what Blender's importer
-    takes for upright and life-size with its own settings. A clip of another rate becomes one of the robot's,
-    or of --fps, with --to clip.
+    A clip's joints keep the robot's names. Its BVH is y up, in metres, facing +z: upright and life-size in
+    Blender with the importer's default settings. With --to clip, a clip is resampled to the robot's rate, or
+    to --fps.
     """
     if to not in _SUFFIXES:
         raise MotionError(f"--to {to}: expected one of {', '.join(_SUFFIXES)}")

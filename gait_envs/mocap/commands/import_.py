@@ -22,13 +22,13 @@ from gait_envs.mocap.jobs import Job, Reading
 
 def import_command(
     captures: options.Captures,
-    out: Annotated[Path, typer.Option(help="the folder to write to")],
-    to: Annotated[str, typer.Option(help="npz, our own capture file, or bvh")] = "npz",
+    out: Annotated[Path, typer.Option(help="Folder to write the converted captures to.")],
+    to: Annotated[str, typer.Option(help="Format to write: npz (the capture format of this package) or bvh.")] = "npz",
     format: options.Format = None,
     captured_fps: options.CapturedFps = None,
     asf: options.Asf = None,
     joint_map: options.JointMap = None,
-    fps: Annotated[float | None, typer.Option(help="frames a second to write; default: as captured")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate to write, in Hz; by default as captured.")] = None,
     low_pass: options.LowPass = None,
     repair: options.Repair = True,
     longest_gap: options.LongestGap = LONGEST,
@@ -41,10 +41,10 @@ def import_command(
     table: options.Table = None,
     accept_license: options.AcceptLicense = False,
 ) -> None:
-    """Convert captures: gaps filled, at a constant rate, in metres, z up, with their history.
+    """Convert captures: gaps filled, at a constant rate, in metres, z up, with a history of the changes.
 
-    Can be stopped and run again: what is there already, from the same options, is kept. The exit status is 1
-    if a capture failed; the others are converted all the same.
+    An interrupted import can be run again: files already made with the same options are kept. The exit status
+    is 1 if any capture failed; the others are still converted.
     """
     cleaning = Cleaning(fps, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map))
     plan = Plan(cleaning, to, Reading(format, captured_fps, None if asf is None else str(asf)))

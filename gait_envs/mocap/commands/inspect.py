@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gait_envs.biomechanics.contact_estimate import with_contacts
 from gait_envs.mocap.capture import MotionError
 from gait_envs.mocap.commands.clip_options import SOURCES, body_of, choose_clip
 from gait_envs.mocap.commands.printing import out_console, plain, print_set, print_summary, say
+from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.pages.clip_page import check_picture, write_page
 from gait_envs.mocap.pages.set_page import draw_set
 from gait_envs.mocap.quality import carry, faults, measure
@@ -26,11 +26,13 @@ from gait_envs.reference.sources import open_clips
 
 def inspect_command(
     source: Annotated[str, typer.Argument(metavar="CLIP_OR_SET", help=SOURCES)],
-    clip: Annotated[str | None, typer.Option(help="one clip of a set, by name")] = None,
-    robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
-    plot: Annotated[Path | None, typer.Option(help="also draw the page, to this file")] = None,
+    clip: Annotated[str | None, typer.Option(help="Clip of a set to inspect, by name.")] = None,
+    robot: Annotated[
+        str | None, typer.Option(help="Name or retarget YAML of a robot; by default the clip's robot.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture to write: a page of plots.")] = None,
 ) -> None:
-    """Print what a clip holds, measured on its robot; of a set, the figures of its clips."""
+    """Print what a clip holds, measured on its robot, or the figures of every clip of a set."""
     if plot is not None:
         check_picture(plot)
     if clip is None and not Path(source).is_file():

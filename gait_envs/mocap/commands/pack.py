@@ -14,11 +14,11 @@ from gait_envs.reference.sources import open_clips
 
 
 def pack_command(
-    sources: Annotated[list[str], typer.Argument(help="clips, folders of clips, or parts such as split.json#train")],
-    out: Annotated[Path, typer.Option(help="the folder to write; must not exist")],
-    accept_license: Annotated[bool, typer.Option(help="pack clips under several licences together")] = False,
+    sources: Annotated[list[str], typer.Argument(help="Clips, folders of clips, or parts such as split.json#train.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, which must not exist.")],
+    accept_license: Annotated[bool, typer.Option(help="Allow several licences in one set.")] = False,
 ) -> None:
-    """Pack clips of one body and rate into a set that any program maps at once, however large it is."""
+    """Pack clips of one robot and frame rate into a memory-mapped set of any size."""
     clips = open_clips(sources)
     packed = pack(
         track(clips, "packing", console=err_console, transient=True, disable=not err_console.is_terminal),

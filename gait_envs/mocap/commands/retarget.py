@@ -26,9 +26,9 @@ from gait_envs.reference.clip import save_clip
 
 def retarget_command(
     captures: options.Captures,
-    robot: Annotated[str, typer.Option(help="a robot's name, or a retarget YAML of your own")] = "wildrobot",
+    robot: Annotated[str, typer.Option(help="Name or retarget YAML of the robot.")] = "wildrobot",
     out: Annotated[
-        Path | None, typer.Option(help="of one capture: the clip, by default its name .npz, here; else a folder")
+        Path | None, typer.Option(help="Clip to write (by default NAME.npz, here), or a folder for several captures.")
     ] = None,
     format: options.Format = None,
     captured_fps: options.CapturedFps = None,
@@ -43,23 +43,23 @@ def retarget_command(
     table: options.Table = None,
     accept_license: options.AcceptLicense = False,
     time: Annotated[
-        str, typer.Option(help="keep, froude (quicker by the root of the scale), or seconds a captured second")
+        str, typer.Option(help="Pace: keep, froude (dynamic similarity), or seconds per captured second.")
     ] = "keep",
-    speed: Annotated[float | None, typer.Option(help="mean speed to pace the clip to, m/s; instead of --time")] = None,
-    start: Annotated[float, typer.Option(help="second of the capture to begin at")] = 0.0,
-    end: Annotated[float | None, typer.Option(help="second of the capture to end at")] = None,
+    speed: Annotated[float | None, typer.Option(help="Mean speed of the clip, in m/s, in place of --time.")] = None,
+    start: Annotated[float, typer.Option(help="Start of the excerpt, in seconds.")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="End of the excerpt, in seconds.")] = None,
     low_pass: options.LowPass = None,
     repair: options.Repair = True,
     longest_gap: options.LongestGap = LONGEST,
-    jobs: Annotated[int, typer.Option(help="processes that work on a set")] = 1,
+    jobs: Annotated[int, typer.Option(help="Number of processes that work on a set.")] = 1,
     picture: Annotated[
-        bool | None, typer.Option(help="draw a page beside every clip; default: only of a single capture")
+        bool | None, typer.Option(help="Draw a page for each clip; by default only for a single capture.")
     ] = None,
 ) -> None:
-    """Put captured motion on a robot: scaled, within its joint limits, feet still where they stand.
+    """Retarget captured motion to a robot: scaled, within its joint limits, without foot sliding.
 
-    A set can be stopped and run again: what it holds already is kept. Clips that are unfit are set aside in
-    OUT/unfit; OUT/set.json and OUT/set.png say what the set holds. The exit status is 1 if no clip is fit.
+    An interrupted set can be run again: clips already made are kept. Unfit clips are set aside in OUT/unfit;
+    OUT/set.json and OUT/set.png summarise the set. The exit status is 1 if no clip is fit.
     """
     cleaning = Cleaning(None, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map))
     reading = Reading(format, captured_fps, None if asf is None else str(asf))

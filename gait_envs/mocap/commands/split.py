@@ -17,13 +17,15 @@ from gait_envs.reference.split import BY, group_of, save_split, split
 
 
 def split_command(
-    folder: Annotated[Path, typer.Argument(help="a folder of clips, or a packed set")],
-    by: Annotated[str, typer.Option(help=f"what must not lie in two parts: {', '.join(BY)}")] = "subject",
-    parts: Annotated[str, typer.Option(help="name=fraction, ...")] = "train=0.8,validation=0.1,test=0.1",
-    seed: Annotated[int, typer.Option(help="another seed, another split")] = 0,
-    out: Annotated[Path, typer.Option(help="the file to write")] = Path("split.json"),
+    folder: Annotated[Path, typer.Argument(help="Folder of clips, or a packed set.")],
+    by: Annotated[str, typer.Option(help=f"Grouping that is never shared between parts: {', '.join(BY)}.")] = "subject",
+    parts: Annotated[
+        str, typer.Option(help="Parts as name=fraction, separated by commas.")
+    ] = "train=0.8,validation=0.1,test=0.1",
+    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
+    out: Annotated[Path, typer.Option(help="Split file to write.")] = Path("split.json"),
 ) -> None:
-    """Split clips into parts; a part is then a source of clips by itself, as in split.json#train."""
+    """Split clips into parts, each of which is a source of clips, such as split.json#train."""
     if not folder.exists():
         raise ClipError(f"{folder}: no such folder")
     fractions = _fractions(parts)

@@ -25,19 +25,23 @@ _MOST = 4096  # pixels; a model may draw fewer
 
 def view_command(
     source: Annotated[str, typer.Argument(metavar="CLIP_OR_SET", help=SOURCES)],
-    clip: Annotated[str | None, typer.Option(help="which clip of a set, by name; default: its first")] = None,
-    robot: Annotated[str | None, typer.Option(help="a retarget YAML of your own; default: the clip's robot")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="video.mp4, or strip.png: pictures side by side; default: a window")
+    clip: Annotated[str | None, typer.Option(help="Clip of a set to show, by name; by default its first.")] = None,
+    robot: Annotated[
+        str | None, typer.Option(help="Name or retarget YAML of a robot; by default the clip's robot.")
     ] = None,
-    camera: Annotated[str | None, typer.Option(help="a camera of the model; default: track, if it has one")] = None,
-    width: Annotated[int, typer.Option(help="pixels of a picture")] = 480,
-    height: Annotated[int, typer.Option(help="pixels of a picture")] = 480,
-    slow: Annotated[float, typer.Option(help="times slower than it is, in the window and the video")] = 1.0,
-    start: Annotated[float, typer.Option(help="second to begin at")] = 0.0,
-    end: Annotated[float | None, typer.Option(help="second to end at")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Video (.mp4) or strip of pictures (.png) to write; by default a window opens.")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="Camera of the model; by default track, if the model has it.")
+    ] = None,
+    width: Annotated[int, typer.Option(help="Width of a picture, in pixels.")] = 480,
+    height: Annotated[int, typer.Option(help="Height of a picture, in pixels.")] = 480,
+    slow: Annotated[float, typer.Option(help="Slow-motion factor of the window or the video.")] = 1.0,
+    start: Annotated[float, typer.Option(help="Start of the excerpt, in seconds.")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="End of the excerpt, in seconds.")] = None,
 ) -> None:
-    """Play a clip on its robot."""
+    """Play a clip on its robot, in a window or as a video or pictures."""
     if out is not None and out.suffix.lower() not in (*VIDEOS, *STRIPS):
         raise MotionError(f"--out {out}: a video ends in {VIDEOS[0]}, a strip of pictures in {' or '.join(STRIPS)}")
     for option, pixels in (("width", width), ("height", height)):

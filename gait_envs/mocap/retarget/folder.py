@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from gait_envs import __version__
+from gait_envs.version import __version__
 from gait_envs.mocap.capture import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning, convert
 from gait_envs.mocap.formats.bvh_writer import as_capture

@@ -10,8 +10,8 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from gait_trainers.config.schema import AMPConfig
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
+from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows
 from gait_trainers.learners.replay import ReplayBuffer, mix
 from gait_trainers.models.discriminator import accuracy, discriminator_losses

@@ -12,8 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from gait_envs.control.muscle_network import save_muscle_network
-from gait_envs.simulation.muscles import REFRESH, MusclePhysics
-from gait_trainers.config.schema import MuscleConfig
+from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
+from gait_trainers.learners.muscle.spec import MuscleConfig
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.learners.replay import ReplayBuffer
 from gait_trainers.models.muscle_nn import MuscleNN, muscle_losses
@@ -34,7 +34,7 @@ class MuscleCallback(BaseCallback):
         super().__init__()
         self.base, self.config = base, config
         physics = base.env.unwrapped.core.physics  # type: ignore[attr-defined]
-        if not isinstance(physics, MusclePhysics):
+        if not isinstance(physics, MuscleSimulation):
             raise ValueError("algorithm muscle needs an environment whose body is moved by muscles")
         if base.num_envs < 2:
             raise ValueError("env.num_envs is 1; algorithm muscle needs 2 or more, to measure it on one of them")
@@ -112,7 +112,7 @@ class MuscleCallback(BaseCallback):
         """Of the simulations, that the network drives."""
         return min(1.0, self.handed / self.config.handover_iterations)
 
-    def drive(self, physics: MusclePhysics, sims: np.ndarray | None = None) -> None:
+    def drive(self, physics: MuscleSimulation, sims: np.ndarray | None = None) -> None:
         """Let the network as it is now move bodies: all, or only the simulations `sims`."""
         physics.use_controller("nn", sims, network=self.network.numpy())
 

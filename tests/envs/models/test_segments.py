@@ -155,7 +155,7 @@ def test_the_mass_and_moments_of_a_thigh_by_hand() -> None:
     assert own.body_subtreemass[1] - robot.mass == pytest.approx(0.2 * robot.model.body_mass[body])
     mass = scaled("humanoid_walk", {"thigh": 1.1}, params={}).core
     mass.reset(options={"params": {"mass": 0.9, "scale.thigh": 1.1}})
-    assert mass.physics.batch.expand("body_mass")[0, body] == pytest.approx(0.99 * robot.model.body_mass[body])
+    assert mass.physics.fields.own("body_mass")[0, body] == pytest.approx(0.99 * robot.model.body_mass[body])
 
 
 def test_fibres_keep_their_place_in_the_neutral_pose() -> None:
@@ -221,7 +221,7 @@ def test_a_state_of_before_takes_the_lengths_back() -> None:
         before = env.get_state()
         env.reset(seed=3, options={"params": {"scale": SCALES}})
         env.set_state(before)
-        np.testing.assert_array_equal(env.core.physics.batch.expand("geom_size")[0], env.core.robot.model.geom_size)
+        np.testing.assert_array_equal(env.core.physics.fields.own("geom_size")[0], env.core.robot.model.geom_size)
 
     same_bits(there_and_back, "muscle_walk")
 

@@ -8,7 +8,8 @@ import pytest
 
 from gait_envs.models.robot import SOLES, load_robot, wildrobot
 from gait_envs.rotations import quat_from_rotvec, quat_mul
-from gait_envs.simulation.batch import Physics, State
+from gait_envs.simulation.base import State
+from gait_envs.simulation.batch import BatchSimulation
 
 ROBOT = wildrobot()
 MODEL = ROBOT.model
@@ -104,9 +105,9 @@ def test_the_waist_turns_left() -> None:
 # -- the physics ----------------------------------------------------------------------------------------
 
 
-def started(qpos: np.ndarray, qvel: np.ndarray | None = None, threads: int = 1) -> Physics:
+def started(qpos: np.ndarray, qvel: np.ndarray | None = None, threads: int = 1) -> BatchSimulation:
     """Simulations that begin at the rows of `qpos` (n, nq)."""
-    physics = Physics(ROBOT, len(qpos), threads)
+    physics = BatchSimulation(ROBOT, len(qpos), threads)
     physics.reset(np.arange(len(qpos)), qpos, np.zeros((len(qpos), MODEL.nv)) if qvel is None else qvel)
     return physics
 
@@ -236,7 +237,7 @@ def test_the_simulation_is_left_right_symmetric() -> None:
 
 
 def test_the_lowest_sole_is_the_lowest_corner() -> None:
-    physics, data = Physics(ROBOT, 1, threads=1), mujoco.MjData(MODEL)
+    physics, data = BatchSimulation(ROBOT, 1, threads=1), mujoco.MjData(MODEL)
     rng = np.random.default_rng(0)
     corners = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
     for _ in range(20):

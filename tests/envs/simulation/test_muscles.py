@@ -16,8 +16,8 @@ from gait_envs.control.muscle_network import MuscleNetwork, save_muscle_network
 from gait_envs.control.stable_pd import stable_pd
 from gait_envs.models.muscles import find_muscles
 from gait_envs.models.robot import humanoid, muscle_humanoid
-from gait_envs.simulation.batch import Physics
-from gait_envs.simulation.muscles import REFRESH, MusclePhysics
+from gait_envs.simulation.batch import BatchSimulation
+from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = muscle_humanoid()
@@ -26,9 +26,9 @@ assert MUSCLES is not None
 LEGS = MUSCLES.dofs
 
 
-def in_the_air(n: int = 3, **options: Any) -> MusclePhysics:
+def in_the_air(n: int = 3, **options: Any) -> MuscleSimulation:
     """Bodies in the home pose a metre above the floor, each turning its joints a little."""
-    physics = MusclePhysics(ROBOT, n, 1, **options)
+    physics = MuscleSimulation(ROBOT, n, 1, **options)
     qpos, qvel = np.tile(ROBOT.home_qpos, (n, 1)), np.zeros((n, ROBOT.model.nv))
     qpos[:, 2] += 1.0
     qvel[:, 6:] = np.random.default_rng(0).uniform(-0.5, 0.5, (n, 50))
@@ -93,7 +93,7 @@ def test_muscles_give_the_torque_of_stable_pd() -> None:
 
 
 def test_the_joints_go_where_the_servos_would_take_them() -> None:
-    target, muscles, servos = nearby(by=0.05), in_the_air(), Physics(humanoid(), 3, 1)
+    target, muscles, servos = nearby(by=0.05), in_the_air(), BatchSimulation(humanoid(), 3, 1)
     servos.reset(np.arange(3), muscles._qpos.copy(), muscles._qvel.copy())
     for _ in range(10):
         muscles.step(target)
@@ -107,13 +107,13 @@ def test_activations_act_at_once_and_stay(human_reference: str) -> None:
     env = imitation(2, human_reference)
     env.reset(seed=0)
     state = env.core.state
-    assert (state.activation == 0).all()
-    assert (state.effort == 0).all()
+    assert (state.muscles.activation == 0).all()
+    assert (state.muscles.effort == 0).all()
     env.step(np.zeros((2, 50)))
     physics = env.core.physics
     np.testing.assert_array_equal(physics._act, physics._ctrl[:, MUSCLES.controls])
     assert 0 <= physics._act.min() < physics._act.max() <= 1
-    np.testing.assert_array_equal(env.core.state.activation, physics._act)
+    np.testing.assert_array_equal(env.core.state.muscles.activation, physics._act)
     assert [refresh.demand.shape for refresh in physics.last] == [(2, 21)] * (ROBOT.substeps // REFRESH)
     np.testing.assert_array_equal(physics.last[-1].activations, physics._act)
     env.reset(seed=0, options={"reset_mask": np.array([True, False])})
@@ -128,9 +128,9 @@ def test_beyond_the_muscles_reach_the_residual_says_so() -> None:
     target[1, ROBOT.joint_names.index("left_hip_rotation")] += 2.0  # 600 N·m at 300 N·m/rad
     physics.step(target)
     state = physics.read()
-    assert state.residual[0] < 0.1
-    assert state.residual[1] > 10
-    assert (state.desired > state.residual).all()
+    assert state.muscles.residual[0] < 0.1
+    assert state.muscles.residual[1] > 10
+    assert (state.muscles.desired > state.muscles.residual).all()
 
 
 # -- what an action is --------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_actions_as_activations(human_reference: str) -> None:
     action = np.zeros((3, 121))
     action[0, :92], action[1, :46], action[2, :92] = 0.5, 1.0, -1.0
     *_, info = env.step(action)
-    np.testing.assert_array_equal(env.core.state.activation[:, [0, 91]], [[0.5, 0.5], [1, 0], [0, 0]])
+    np.testing.assert_array_equal(env.core.state.muscles.activation[:, [0, 91]], [[0.5, 0.5], [1, 0], [0, 0]])
     # squares: 92 · 0.25 / 92; 46 · 1 / 92; a muscle does not push
     np.testing.assert_allclose(info["activation_energy"], [0.25, 0.5, 0.0])
     np.testing.assert_allclose(info["reward_activation"], -0.5 * np.array([0.25, 0.5, 0.0]))
@@ -176,7 +176,7 @@ def test_each_simulation_has_the_controller_that_drives_it() -> None:
         for physics in (mixed, optimized, guessed):
             physics.step(nearby(3, 0.1))
     for name in ("qpos", "activation", "residual"):
-        ours, qp, nn = (getattr(physics.read(), name) for physics in (mixed, optimized, guessed))
+        ours, qp, nn = (physics.read().arrays()[name] for physics in (mixed, optimized, guessed))
         np.testing.assert_array_equal(ours, np.stack([qp[0], nn[1], qp[2]]), err_msg=name)
     mixed.use_controller("nn", np.array([0, 1, 2]), network=network)
     assert (mixed._memory == 0).all()  # of static optimisation, which drives none
@@ -190,7 +190,7 @@ def test_a_network_for_the_muscles(human_reference: str, tmp_path: Path) -> None
     env = imitation(2, human_reference, muscle_controller="nn", muscle_network=str(tmp_path / "net.npz"))
     env.reset(seed=0)
     *_, info = env.step(np.zeros((2, 50)))
-    np.testing.assert_allclose(env.core.state.activation, np.tanh(0.2), rtol=1e-6)
+    np.testing.assert_allclose(env.core.state.muscles.activation, np.tanh(0.2), rtol=1e-6)
     np.testing.assert_allclose(info["activation_energy"], np.tanh(0.2) ** 2, rtol=1e-6)
     assert (info["torque_residual"] > 1).all()
 
@@ -227,14 +227,14 @@ def test_a_network_of_another_body(tmp_path: Path) -> None:
 
 def test_bodies_without_muscles() -> None:
     with pytest.raises(ValueError, match="humanoid has no muscles"):
-        MusclePhysics(humanoid(), 1)
+        MuscleSimulation(humanoid(), 1)
 
 
 def test_weaker_bodies_are_drawn_by_force_alone() -> None:
     """Randomised gains scale a muscle's forces, not its lengths or speeds, and the controller's map follows."""
     env = GaitVectorEnv(4, task="muscle_walk", threads=1, randomize={"servo_gain": (0.5, 0.6), "mass": (1, 1)})
     env.reset(seed=0)
-    gain = env.core.physics.batch.expand("actuator_gainprm")[:, MUSCLES.actuators] / np.where(
+    gain = env.core.physics.fields.own("actuator_gainprm")[:, MUSCLES.actuators] / np.where(
         MUSCLES.gainprm == 0, np.inf, MUSCLES.gainprm
     )
     assert (gain[..., [1, 5, 6, 7, 8]] == 1).all()

@@ -116,14 +116,14 @@ def test_a_weak_soleus_gives_half_the_force_and_the_map_knows() -> None:
     # MuJoCo's torques are those of the controller's map, for each body's own muscles.
     found = physics._torque_map(np.arange(3)).torque(np.ones((3, 92)))
     np.testing.assert_allclose(found, physics._joint_torque[:, MUSCLES.dofs], atol=1e-8)
-    mass = physics.batch.expand("body_mass").sum(axis=1)
+    mass = physics.fields.own("body_mass").sum(axis=1)
     np.testing.assert_allclose(mass, ROBOT.model.body_mass.sum() * np.array([1.0, 1.0, 1.2]))
 
 
 def test_parameters_hold_for_an_episode_and_configured_ones_for_all() -> None:
     env = env_with(2)
     env.reset(seed=0, options={"params": {"mass": 1.3}})
-    mass = env.core.physics.batch.expand("body_mass")
+    mass = env.core.physics.fields.own("body_mass")
     assert mass[0, 1] == pytest.approx(1.3 * ROBOT.model.body_mass[1])
     env.reset(options={"reset_mask": np.array([True, False])})
     assert mass[0, 1] == ROBOT.model.body_mass[1]
@@ -132,7 +132,7 @@ def test_parameters_hold_for_an_episode_and_configured_ones_for_all() -> None:
     for options in (None, {"params": {"mass": 0.9}}, None):
         always.reset(options=options)
         factor = 0.9 if options else 0.8
-        assert always.core.physics.batch.expand("body_mass")[0, 1] == pytest.approx(factor * ROBOT.model.body_mass[1])
+        assert always.core.physics.fields.own("body_mass")[0, 1] == pytest.approx(factor * ROBOT.model.body_mass[1])
 
 
 def test_parameters_multiply_what_is_drawn() -> None:
@@ -141,7 +141,7 @@ def test_parameters_multiply_what_is_drawn() -> None:
     for seed in (1, 2):
         plain.reset(seed=seed)
         weak.reset(seed=seed, options={"params": {"mass": 1.2, "force": {"left_soleus": 0.5}}})
-        fields = [env.core.physics.batch.expand("body_mass") for env in (plain, weak)]
+        fields = [env.core.physics.fields.own("body_mass") for env in (plain, weak)]
         np.testing.assert_allclose(fields[1], 1.2 * fields[0])
         peaks = [env.core.physics._curves.peak for env in (plain, weak)]
         np.testing.assert_allclose(peaks[1][:, SOLEUS], 0.5 * peaks[0][:, SOLEUS])
@@ -169,4 +169,4 @@ def test_the_scalar_form_has_them_too() -> None:
     np.testing.assert_array_equal(env.normalize_params({"mass": 1.4})[:1], [1.0])
     torque = gymnasium.make("GaitNet/Humanoid-v0").unwrapped
     torque.reset(seed=0, options={"params": {"mass": 1.1}})
-    assert torque.core.physics.batch.expand("body_mass").sum() == pytest.approx(1.1 * torque.core.robot.mass)
+    assert torque.core.physics.fields.own("body_mass").sum() == pytest.approx(1.1 * torque.core.robot.mass)

@@ -30,7 +30,7 @@ def factors(env: GaitVectorEnv, field: str) -> np.ndarray:
     """What each simulation's model field was multiplied by, NaN where it is zero."""
     nominal = getattr(ROBOT.model, field)
     with np.errstate(invalid="ignore"):
-        return env.core.physics.batch.expand(field) / np.where(nominal == 0, np.nan, nominal)
+        return env.core.physics.fields.own(field) / np.where(nominal == 0, np.nan, nominal)
 
 
 def spread(values: np.ndarray, low: float, high: float) -> None:
@@ -58,7 +58,7 @@ def test_masses_scale_with_their_inertia() -> None:
     np.testing.assert_allclose(inertia[:, 1:], np.repeat(mass[:, 1:, None], 3, axis=2))
     assert np.ptp(mass[0, 1:]) > 0.05  # each body its own
     # What MuJoCo derives from masses follows: the whole robot's mass.
-    total = env.core.physics.batch.expand("body_subtreemass")[:, 1]
+    total = env.core.physics.fields.own("body_subtreemass")[:, 1]
     np.testing.assert_allclose(total, (mass[:, 1:] * ROBOT.model.body_mass[1:]).sum(1))
 
 
@@ -72,7 +72,7 @@ def test_a_heavier_robot_weighs_more() -> None:
 
 def test_friction_is_that_of_soles_and_floor() -> None:
     env = env_with(friction=(0.3, 1.2))
-    friction = env.core.physics.batch.expand("geom_friction")[:, :, 0]
+    friction = env.core.physics.fields.own("geom_friction")[:, :, 0]
     spread(friction[:, ROBOT.soles], 0.3, 1.2)
     np.testing.assert_array_equal(friction[:, ROBOT.soles], np.repeat(friction[:, [ROBOT.floor]], 4, axis=1))
     others = np.delete(np.arange(ROBOT.model.ngeom), [*ROBOT.soles, ROBOT.floor])
@@ -155,5 +155,5 @@ def test_switched_off_it_draws_nothing() -> None:
         env = GaitVectorEnv(1, randomize=randomize)
         env.reset(seed=0)
         states.append(env.core.rngs[0].bit_generator.state)
-        assert env.core.physics.batch._expanded == {}
+        assert list(env.core.physics.fields) == []
     assert states[0] == states[1]

@@ -7,7 +7,8 @@ from helpers.still_clips import IMITATION
 from typer.testing import CliRunner
 
 from gait_trainers.cli import app
-from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import ConfigError
 from gait_trainers.rl import train as trainer
 
 
@@ -93,7 +94,7 @@ def test_a_file_takes_the_presets_place(asked, tmp_path, said, algorithm):
     run_cli("imitate", "--config", file)
     (config,) = asked
     assert (config.env.id, config.algorithm, config.env.kwargs) == (IMITATION, algorithm, {"max_distance": 0.4})
-    assert config.networks == TrainConfig().networks  # nothing of the preset
+    assert config.networks == load_config().networks  # nothing of the preset
 
 
 def test_options_of_walking_are_not_for_imitation(asked):

@@ -8,10 +8,10 @@ import torch
 from helpers.scripted_env import ScriptedEnv
 from stable_baselines3 import PPO
 
-from gait_trainers.config.schema import AMPConfig
 from gait_trainers.learners.amp import callback as callback_module
 from gait_trainers.learners.amp.callback import AMPCallback
 from gait_trainers.learners.amp.reward import AMPRewardWrapper, clip_reward, quadratic_reward
+from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows, WindowStack, clip_windows
 from gait_trainers.learners.replay import ReplayBuffer, mix
 from gait_trainers.models.discriminator import Discriminator, accuracy, discriminator_losses

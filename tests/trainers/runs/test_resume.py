@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.runs import differences, final_state, metrics
 
-from gait_trainers.config.schema import load_config
+from gait_trainers.config.layers import load_config
 from gait_trainers.rl.train import resume, train
 from gait_trainers.runs.loggers import read_metrics
 from gait_trainers.runs.run_folder import Run
