@@ -16,10 +16,22 @@ MOST_MODULES = 16  # in one folder
 HEAVY = {"torch", "stable_baselines3", "sb3_contrib"}
 # Where learning is. Everything else acts, evaluates and reports, and loads no learning library until it is given a run.
 LEARNING = tuple(
-    f"gait_trainers.{room}" for room in ("learners", "models", "policies.export", "policies.torch_policy", "rl", "runs")
+    f"gait_trainers.{room}"
+    for room in (
+        "learners",
+        "models",
+        "policies.onnx_graph",
+        "policies.sb3_export",
+        "policies.torch_policy",
+        "rl",
+        "runs",
+    )
 )
 # These read run folders, and so load torch with other modules, but do not ask for it themselves.
-READ_RUNS = ("gait_trainers.reports.training", "gait_trainers.reports.gait_page", "gait_trainers.demo")
+READ_RUNS = tuple(
+    f"gait_trainers.{name}"
+    for name in ("reports.training", "reports.gait_page", "demo", "commands.export", "policies.export")
+)
 # Modules of `gait_envs` that may use the extras: the tools of motion capture, and what only a command line imports.
 WITH_EXTRAS = ("gait_envs.cli", "gait_envs.mocap")
 IN_FUNCTIONS = {"gait_envs.render": {"imageio_ffmpeg"}}  # imported by the one function that is for the extras

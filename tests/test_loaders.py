@@ -51,9 +51,12 @@ EXEMPT = {
     "gait_envs.biomechanics.published_gait": "our own tables",
     "gait_envs.mocap.retarget.target_body": "the model that a retarget description names; MuJoCo parses it",
     "gait_envs.models.robot": "our own models",
-    "gait_trainers.evaluation.walking": "values of --env-set",
-    "gait_trainers.policies.export": "provenance of a run, and a manifest just written",
-    "gait_trainers.runs.warm_start": "a bundle that load_policy has checked",
+    "gait_trainers.commands.checks": "values of --env-set",
+    "gait_trainers.commands.export": "a manifest just written",
+    "gait_trainers.policies.export": "provenance of a run",
+    "gait_trainers.policies.onnx_graph": "a network just written",
+    "gait_trainers.rl.warm_start": "a bundle that load_policy has checked",
+    "gait_trainers.runs.run_folder": "provenance of a run, when it is resumed",
 }
 FORMATS = "gait_envs.mocap.formats"  # enrols its modules
 

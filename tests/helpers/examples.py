@@ -280,8 +280,9 @@ run: {iterations: 2, seed: 1}
 @functools.cache
 def run_files() -> Files:
     """A run folder with one checkpoint of an untrained policy."""
-    from gait_trainers.config.schema import load_config
+    from gait_trainers.config.layers import load_config
     from gait_trainers.models.actor_critic import build_policy
+    from gait_trainers.runs.checkpoint import save_checkpoint
     from gait_trainers.runs.run_folder import Run
 
     def write(folder: Path) -> None:
@@ -291,15 +292,17 @@ def run_files() -> Files:
         norm = {"mean": np.zeros(39), "var": np.ones(39), "count": 8.0, "clip_obs": 10.0, "epsilon": 1e-8}
         policy = build_policy(load_config(folder / "run" / "config.yaml").networks, **sizes)
         weights = {name: 0 * weight for name, weight in policy.state_dict().items()}  # the same bytes each time
-        state = {"spaces": sizes, "policy": weights, "vec_normalize": norm, "amp": None, "muscle": None}
-        Run(folder / "run").save_checkpoint(state, 64, keep=1)
+        state = {"spaces": sizes, "policy": weights, "vec_normalize": norm, "learners": {}}
+        save_checkpoint(Run(folder / "run"), state, 64, keep=1)
 
     return written(write)
 
 
-def acts(path: Path, found: Any) -> None:
-    size = 39 if not found.details else found.details["observation"]["layout"][-1]["index"] + 1
-    assert np.isfinite(found.act(np.zeros((2, size), np.float32))).all()
+def acts(path: Path, policy: Any) -> None:
+    """Two first observations give two actions."""
+    size = policy.layout[-1]["index"][1] if policy.layout else 39
+    action, _ = policy.act(np.zeros((2, size), np.float32), policy.initial_state(2), np.ones(2, bool))
+    assert np.isfinite(action).all()
 
 
 def run_folder() -> list[Example]:
@@ -320,7 +323,7 @@ def bundle() -> list[Example]:
                 for name, data in files.items() if not name.endswith("SHA256SUMS")]  # fmt: skip
         return files | {"bundle/SHA256SUMS": "".join(sums).encode()}
 
-    return [Example(seal(files), "bundle", look=lambda path, found: found.forward(np.zeros((1, 37), np.float32)),
+    return [Example(seal(files), "bundle", look=acts,
                     seal=seal, limit=5.0)]  # fmt: skip
 
 
