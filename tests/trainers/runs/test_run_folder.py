@@ -310,7 +310,7 @@ def test_verify_trains_saves_and_reads_back(
 ) -> None:
     arguments = ["ppo-amp", "--verify", "--preset", "laptop", "--out", str(tmp_path), "--name", "smoke"]
     arguments += ["--amp-data", str(reference_clip), "--set", f"env.kwargs.reference={reference_clip}"]
-    monkeypatch.setattr("sys.argv", ["gait-train", *arguments, "--total-steps", "1000000"])
+    monkeypatch.setattr("sys.argv", ["gait-train", *arguments, "--total-steps", "512"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code in (0, None)
