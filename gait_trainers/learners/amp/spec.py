@@ -49,8 +49,11 @@ class AMPConfig(Section):
     accuracy_ceiling: float = Field(
         default=1.0, gt=0.5, le=1, description="Updates are skipped while disc_acc is above this."
     )
-    feature_std_floor: float = Field(
-        default=1e-4, gt=0, description="Lower bound of the standard deviation a feature is divided by."
+    feature_std_floor: float | None = Field(
+        default=None,
+        gt=0,
+        description="Lower bound of the standard deviation a feature is divided by; null takes one that suits its "
+        "unit: 0.02 rad, 0.2 rad/s, 5 mm, 0.02.",
     )
     replay_size: int = Field(
         default=100_000, ge=0, description="Capacity of the replay buffer of policy windows; 0 disables it."
