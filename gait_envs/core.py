@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,9 @@ from gait_envs.models.robot import Robot
 from gait_envs.simulation.base import Simulation, State, renamed
 from gait_envs.simulation.parameters import Parameters
 from gait_envs.simulation.randomize import Randomizer
-from gait_envs.tasks.walk import WalkMemory, WalkTask
+from gait_envs.tasks.base import Task
+from gait_envs.tasks.memory import Memory
+from gait_envs.tasks.view import View
 
 Info = dict[str, Any]
 SUNK = 0.005  # m; a reference frame deeper in the floor than soft contact goes is lifted onto it
@@ -38,7 +39,7 @@ class Core:
 
     def __init__(
         self,
-        task: WalkTask,
+        task: Task,
         n: int,
         *,
         threads: int = 0,
@@ -49,18 +50,30 @@ class Core:
         """`simulation`: n simulations of the task's robot; None: the task's own, on `threads` threads."""
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
-        self.physics: Simulation = simulation or task.make_physics(n, threads)
+        self.physics: Simulation = simulation or task.make_simulation(n, threads)
         self.randomizer = Randomizer(task.config.randomize, self.physics)
         self.parameters = Parameters(self.physics, task.param_space, drawn=task.config.randomize.enabled)
-        self.memory: WalkMemory = task.blank_memory(n)
+        self.memory: Memory = task.blank_memory(n)
         self.state: State = self.physics.read()
         self.rngs: list[np.random.Generator] = []
+        self.settings = task.settings  # what holds from the next step on; see `set_settings`
+        self.finished = np.zeros(n, dtype=bool)  # whose episode came to its own end in the last step, as a clip does
         self.divergences = 0  # simulations that blew up since construction; each was ended as a fall
         self._ended = np.zeros(n, dtype=bool)  # episodes that are over and not reset yet
 
     @property
     def robot(self) -> Robot:
         return self.task.robot
+
+    def set_settings(
+        self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
+    ) -> None:
+        """From the next step on these hold (None: as before); raises ValueError for what the task does not know.
+
+        A schedule calls this between rollouts. The settings are not part of `get_state`: they follow from the
+        schedule.
+        """
+        self.settings = self.task.adjusted(self.settings, reward_weights, max_distance)
 
     # -- resets -----------------------------------------------------------------------------------------
 
@@ -76,7 +89,8 @@ class Core:
     def reset(self, ids: np.ndarray | None = None, options: Mapping[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin episodes in `ids` (None: all); every row of the result is current."""
         self._begin(np.arange(self.n) if ids is None else ids, options or {})
-        return self.task.observe(self.state, self.memory), self._info(np.zeros(self.n, dtype=bool))
+        view = self.task.view(self.state, self.memory, self.settings)
+        return self.task.observe(view), self._info(view, np.zeros(self.n, dtype=bool))
 
     def _begin(self, ids: np.ndarray, options: Mapping[str, Any]) -> None:
         if not self.rngs:
@@ -84,7 +98,7 @@ class Core:
         each = self._own_options(ids, options)
         values = np.stack([self.task.param_values(own) for own in each])  # before anything has changed
         starts = [
-            self.task.draw_start(self.rngs[i], float(self.memory.level[i]), own)
+            self.task.draw(self.rngs[i], float(self.memory.level[i]), own, self.settings)
             for i, own in zip(ids, each, strict=True)
         ]
         lag = self.randomizer.reset(ids, self.rngs)
@@ -172,35 +186,37 @@ class Core:
             # The last sane state stands in for the undefined one; the episode ends as a fall.
             self.divergences += int(diverged[rows].sum())
             state = state.where(diverged, self.state)
-        memory = task.advance(memory, state)
-        self.state, self.memory = state, memory
-        reward_terms = task.reward(state, memory)
+        view = task.advance(task.view(state, memory, self.settings))
+        self.state, self.memory = state, view.memory
+        reward_terms = task.reward(view)
         # Term by term: NumPy's own sum over terms rounds one row otherwise than many.
         reward = sum(reward_terms.values(), np.zeros(self.n))
-        terminated = task.fallen(state, memory) | diverged
-        truncated = task.finished(memory) & ~terminated
+        terminated = task.failed(view) | diverged
+        self.finished = truncated = task.finished(view) & ~terminated
         if self.max_episode_steps is not None:
-            truncated |= (memory.steps >= self.max_episode_steps) & ~terminated
-        info = self._info(truncated, terminated, reward_terms)
+            truncated = truncated | ((view.memory.steps >= self.max_episode_steps) & ~terminated)
+        info = self._info(view, truncated, terminated, reward_terms)
         ended = rows[((terminated | truncated) & ~self._ended)[rows]]
         if len(ended):
-            task.finish(memory, ended, truncated[ended])
-        task.resample(memory, rows, self.rngs)
-        return StepResult(task.observe(state, memory), reward, terminated, truncated, info)
+            task.finish(self.memory, ended, info["is_success"][ended])
+        task.redraw(self.memory, rows, self.rngs)
+        return StepResult(task.observe(view), reward, terminated, truncated, info)
 
     def _info(
         self,
+        view: View,
         truncated: np.ndarray,
         terminated: np.ndarray | None = None,
         reward_terms: Mapping[str, np.ndarray] | None = None,
     ) -> Info:
         """Constant keys and shapes: at a reset the rewards are zero."""
         zero = np.zeros(self.n)
-        names = self.task.weights
+        names = view.settings.reward_weights
         info = {f"reward_{k}": reward_terms[k] if reward_terms else zero for k in names}
-        info |= self.task.info(self.state, self.memory)
+        info |= self.task.info(view)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)
         info["success"] = truncated.copy()
+        info["is_success"] = truncated & self.task.followed(view)
         every = np.ones(self.n, dtype=bool)
         return info | {f"_{key}": every for key in info}
 
@@ -210,7 +226,7 @@ class Core:
         """Everything that the future depends on, as arrays and plain values."""
         return {
             "physics": self.physics.get_state(),
-            "memory": {f.name: getattr(self.memory, f.name).copy() for f in dataclasses.fields(self.memory)},
+            "memory": {name: value.copy() for name, value in self.memory.arrays().items()},
             "state": {name: value.copy() for name, value in self.state.arrays().items()},
             "generators": [rng.bit_generator.state for rng in self.rngs],
             "ended": self._ended.copy(),
@@ -222,15 +238,16 @@ class Core:
         if len(saved["ended"]) != self.n:
             raise ValueError(f"the saved state is of {len(saved['ended'])} sub-environments, this has {self.n}")
         # What memories did not have from the beginning is blank in older states.
-        later = {name: getattr(self.task.blank_memory(self.n), name) for name in self.task.later_memory}
-        saved = {**saved, "memory": later | dict(saved["memory"]), "state": renamed(saved["state"])}
-        known = {"memory": {f.name for f in dataclasses.fields(self.memory)}, "state": set(self.state.arrays())}
+        blank = self.task.blank_memory(self.n).arrays()
+        later = {field.name: blank[field.name] for field in self.task.fields if field.later}
+        saved = {**saved, "memory": later | renamed(saved["memory"]), "state": renamed(saved["state"])}
+        known = {"memory": set(self.memory.arrays()), "state": set(self.state.arrays())}
         for part, names in known.items():
             if set(saved[part]) != names:
                 different = ", ".join(sorted(names ^ set(saved[part])))
                 raise ValueError(f"the saved {part} is of another version or task; they differ in {different}")
         self.physics.set_state(saved["physics"])
-        self.memory = type(self.memory)(**{k: np.array(v) for k, v in saved["memory"].items()})
+        self.memory = Memory({k: np.array(v) for k, v in saved["memory"].items()})
         self.state = State.of({k: np.array(v) for k, v in saved["state"].items()})
         self.rngs = [np.random.default_rng(0) for _ in saved["generators"]]
         for rng, state in zip(self.rngs, saved["generators"], strict=True):

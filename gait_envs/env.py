@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from gait_envs.core import Core
 from gait_envs.registry import find
 from gait_envs.render import Offscreen, Window
 from gait_envs.simulation.base import State
 from gait_envs.simulation.parameters import ParamSpace
-from gait_envs.tasks.walk import WalkTask
+from gait_envs.tasks.base import Task
 
 if TYPE_CHECKING:
     import mujoco
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 RENDER_MODES = ["human", "rgb_array", "depth_array"]
 
 
-def make_spaces(task: WalkTask) -> tuple[spaces.Box, spaces.Box]:
+def make_spaces(task: Task) -> tuple[spaces.Box, spaces.Box]:
     """Observation and action boxes of one sub-environment."""
     limits, actions = task.layout.limits, (len(task.action_names),)
     return spaces.Box(-limits, limits, dtype=np.float32), spaces.Box(-1.0, 1.0, actions, np.float32)
@@ -43,7 +45,7 @@ class GaitEnv(gymnasium.Env):
         self.render_mode = render_mode
         # Truncation is the `TimeLimit` wrapper's; the core knows the limit for `success` and the curriculum.
         row = find(task)
-        self.core = Core(row.make_task(config), 1, threads=1, max_episode_steps=row.steps)
+        self.core = Core(row.make_task(config), 1, threads=1, max_episode_steps=_asked_limit(row.steps))
         self.metadata = self.metadata | {"render_fps": round(self.core.robot.control_rate)}
         self.observation_space, self.action_space = make_spaces(self.core.task)
         self._data: mujoco.MjData | None = None
@@ -90,7 +92,7 @@ class GaitEnv(gymnasium.Env):
             self.render()
         # The time limit is the `TimeLimit` wrapper's; what truncates here is the end of a clip.
         terminated = bool(result.terminated[0])
-        finished = bool(self.core.task.finished(self.core.memory)[0]) and not terminated
+        finished = bool(self.core.finished[0])
         return result.obs[0], float(result.reward[0]), terminated, finished, _first(result.info)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
@@ -115,6 +117,12 @@ class GaitEnv(gymnasium.Env):
                 view.close()
         self._offscreen = self._window = None
 
+    def set_settings(
+        self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
+    ) -> None:
+        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        self.core.set_settings(reward_weights, max_distance)
+
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on; see `Core.get_state`."""
         return self.core.get_state()
@@ -124,13 +132,32 @@ class GaitEnv(gymnasium.Env):
         self.core.set_state(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"made_with": self._made_with, "spec": self.spec, "state": self.core.get_state()}
+        limit = self.core.max_episode_steps
+        return {"made_with": self._made_with, "spec": self.spec, "limit": limit, "state": self.core.get_state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["made_with"])  # type: ignore[misc]
-        self.spec = state["spec"]
+        self.spec, self.core.max_episode_steps = state["spec"], state["limit"]
         if state["state"]["generators"]:
             self.core.set_state(state["state"])
+
+
+def _asked_limit(usual: int) -> int | None:
+    """The time limit that `gymnasium.make` was asked for while it makes this environment; None: no limit.
+
+    `make` keeps `max_episode_steps` from the environment, in the arguments and in its spec, and wraps it in a
+    `TimeLimit` that it cannot see. But whether an episode has succeeded depends on its limit. So the arguments of the
+    call are looked up; without such a call it is the `usual` limit.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not gymnasium.make.__code__:
+        frame = frame.f_back
+    if frame is None:
+        return usual
+    asked, spec = frame.f_locals["max_episode_steps"], frame.f_locals["id"]
+    if asked is None and isinstance(spec, EnvSpec):
+        asked = spec.max_episode_steps
+    return usual if asked is None else None if asked == -1 else asked
 
 
 def activations(state: State) -> np.ndarray | None:

@@ -19,8 +19,8 @@ from gait_envs.errors import GaitNetError
 
 if TYPE_CHECKING:
     from gait_envs.models.robot import Robot
+    from gait_envs.tasks.base import Task
     from gait_envs.tasks.config import TaskConfig
-    from gait_envs.tasks.walk import WalkTask
 
 GROUP = "gaitnet.environments"  # of the entry points
 
@@ -36,7 +36,7 @@ class Environment:
     id: str  # of `gymnasium.make`
     task: str  # short name: the argument `task` of `GaitEnv` and `GaitVectorEnv`
     robot: str | Callable[[Any], Robot]  # its body under these options
-    make: str | Callable[[Robot, Any], WalkTask]  # its task, for a body and options
+    make: str | Callable[[Robot, Any], Task]  # its task, for a body and options
     options: str | type[TaskConfig]  # dataclass whose fields are the keyword arguments, with the body's own defaults
     steps: int  # time limit, control steps
     preset: str | None = None  # of `gait-train`, measured to train it
@@ -45,7 +45,7 @@ class Environment:
         """The dataclass of its options."""
         return _found(self.options)
 
-    def make_task(self, config: Mapping[str, Any]) -> WalkTask:
+    def make_task(self, config: Mapping[str, Any]) -> Task:
         """Its task with these options; raises TypeError for an unknown key."""
         from gait_envs.tasks.config import build
 
@@ -54,7 +54,7 @@ class Environment:
 
 
 _ROBOT, _HUMAN = "gait_envs.models.robot:for_wildrobot", "gait_envs.models.robot:for_human"
-_WALK, _TRACK = "gait_envs.tasks.walk:WalkTask", "gait_envs.tasks.track:TrackTask"
+_WALK, _TRACK = "gait_envs.tasks.walk:walk", "gait_envs.tasks.track:track"
 _OPTIONS = "gait_envs.tasks.config:"
 # Time limits are 10 s: WildRobot is controlled at 50 Hz, the humanoid at 30.
 OWN = (
@@ -122,7 +122,7 @@ def find_id(env_id: str) -> Environment | None:
     return ENVIRONMENTS[IDS[env_id]] if env_id in IDS else None
 
 
-def make_task(task: str, config: Mapping[str, Any]) -> WalkTask:
+def make_task(task: str, config: Mapping[str, Any]) -> Task:
     """A task on its body with these options; unknown names and keys are errors."""
     return find(task).make_task(config)
 

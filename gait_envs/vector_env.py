@@ -112,6 +112,12 @@ class GaitVectorEnv(VectorEnv):
             self._offscreen.close()
             self._offscreen = None
 
+    def set_settings(
+        self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
+    ) -> None:
+        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        self.core.set_settings(reward_weights, max_distance)
+
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on; see `Core.get_state`."""
         return self.core.get_state()

@@ -37,6 +37,7 @@ from gait_envs.reference.library import EMBEDDED
 from gait_envs.registry import find, make_task
 from gait_envs.simulation.batch import MAX_SPEED
 from gait_envs.synthesis.fitted_walk import angle_errors
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import (
     DEFAULT_REWARD,
     HUMANOID_REWARD,
@@ -48,9 +49,7 @@ from gait_envs.tasks.config import (
     TrackConfig,
     WalkConfig,
 )
-from gait_envs.tasks.layouts import observation_layout
-from gait_envs.tasks.track import TrackTask
-from gait_envs.tasks.walk import WalkTask
+from gait_envs.tasks.rewards import ALL, WALKING, Term
 from gait_trainers.config import schema as training
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.muscle.spec import MuscleConfig
@@ -88,7 +87,8 @@ INFO = {
     "yaw_rate_error": "rad/s, \\|yaw_rate − command[2]\\|",
     "amp_obs": "AMP features of this frame",
     "fall": "the episode ended in failure at this step; equal to `terminated`",
-    "success": "the episode reached the time limit at this step",
+    "success": "the episode reached the time limit at this step, without a fall",
+    "is_success": "and it followed the command: see [success](#success)",
 }
 TRACK_INFO = {
     "clip": "index of the clip",
@@ -139,7 +139,7 @@ def track_layout_table(task: str) -> str:
     return layout_table(with_a_clip(task).layout)
 
 
-def with_a_clip(task: str) -> WalkTask:
+def with_a_clip(task: str) -> Task:
     """A task that follows clips, with one in which its body stands at home: tables show nothing of it."""
     robot = make_task(task, {}).robot
     qpos, qvel = np.tile(robot.home_qpos, (9, 1)), np.zeros((9, robot.model.nv))
@@ -180,13 +180,18 @@ def servo_table(robot: Robot) -> str:
     )
 
 
-def reward_table(meanings: Mapping[str, str], *columns: Mapping[str, float]) -> str:
+def reward_table(terms: Mapping[str, Term], *columns: Mapping[str, float]) -> str:
     """Terms with their weights, one column per set of weights; a dash marks a term that a set does not use."""
     rows = [
-        (f"`{name}`", text(meaning), *(f"{weights[name]:g}" if name in weights else "–" for weights in columns))
-        for name, meaning in meanings.items()
+        (
+            f"`{name}`",
+            text(term.meaning),
+            term.unit,
+            *(f"{weights[name]:g}" if name in weights else "–" for weights in columns),
+        )
+        for name, term in terms.items()
     ]
-    return markdown(("term", "meaning", "default", "`laptop`")[: 2 + len(columns)], rows)
+    return markdown(("term", "meaning", "unit", "default", "`laptop`")[: 3 + len(columns)], rows)
 
 
 def field_comments(kind: type) -> dict[str, str]:
@@ -340,21 +345,19 @@ def allowed(field: Any) -> str:
 
 
 def tables() -> dict[str, Callable[[], str]]:
-    walk, laptop = WalkConfig(), preset("laptop")["env"]["kwargs"]["reward_weights"]
+    laptop = preset("laptop")["env"]["kwargs"]["reward_weights"]
     return {
-        "observation": lambda: layout_table(observation_layout(wildrobot(), walk)),
+        "observation": lambda: layout_table(make_task("walk", {}).layout),
         "amp-features": lambda: layout_table(AMP_LAYOUT),
         "actions": action_table,
-        "rewards": lambda: reward_table(WalkTask.reward_terms, DEFAULT_REWARD, laptop),
+        "rewards": lambda: reward_table(WALKING, DEFAULT_REWARD, laptop),
         "options": lambda: options_table(WalkConfig),
         "randomize": lambda: options_table(RandomizeConfig),
         "termination": lambda: termination_table("walk"),
         "info": lambda: info_table("walk", INFO),
         "track-info": lambda: info_table("track", TRACK_INFO, elsewhere=INFO),
         "track-observation": lambda: track_layout_table("track"),
-        "track-rewards": lambda: reward_table(
-            {name: TrackTask.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD
-        ),
+        "track-rewards": lambda: reward_table({name: ALL[name] for name in TRACK_REWARD}, TRACK_REWARD),
         "track-options": lambda: options_table(TrackConfig, TrackConfig.__annotations__),
         "track-termination": lambda: termination_table("track"),
         "reference-motion": motion_table,
@@ -362,11 +365,9 @@ def tables() -> dict[str, Callable[[], str]]:
         "humanoid-servos": lambda: servo_table(humanoid()),
         "humanoid-observation": lambda: layout_table(make_task("humanoid_walk", {}).layout),
         "humanoid-track-observation": lambda: track_layout_table("humanoid_track"),
-        "humanoid-rewards": lambda: reward_table(
-            {name: WalkTask.reward_terms[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD
-        ),
+        "humanoid-rewards": lambda: reward_table({name: ALL[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD),
         "humanoid-track-rewards": lambda: reward_table(
-            {name: TrackTask.reward_terms[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
+            {name: ALL[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
         ),
         "humanoid-options": lambda: options_table(HumanoidWalkConfig, HumanoidWalkConfig.__annotations__),
         "humanoid-track-options": lambda: options_table(HumanoidTrackConfig, HumanoidTrackConfig.__annotations__),

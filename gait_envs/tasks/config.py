@@ -8,50 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gait_envs.reference.library import EMBEDDED, EMBEDDED_SETS
+from gait_envs.simulation.make import Drive
 from gait_envs.simulation.randomize import RandomizeConfig
+from gait_envs.tasks.rewards import default_weights
 
 T = TypeVar("T")
 
-# The four terms and weights of the WildRobot design document; a reward is the weighted sum of these.
-DEFAULT_REWARD = {
-    "tracking_lin_vel": 5.0,
-    "base_height": 0.3,
-    "action_rate": -0.01,
-    "torque": -0.001,
-}
-
-TRACK_REWARD = {
-    "track_pose": 1.0,
-    "track_velocity": 0.2,
-    "track_end_effector": 0.2,
-    "track_root": 0.8,
-    "track_root_velocity": 0.6,
-    "track_turn": 0.6,
-    "scuff": -0.5,
-    "action_rate": -0.1,
-    "torque": -0.002,
-    "slip": -1.0,
-}
-# Servo torque is priced by the work that it does: a human's are a thousand times WildRobot's, in squares.
-HUMANOID_REWARD = {
-    "tracking_lin_vel": 1.5,
-    "tracking_lateral": 0.3,
-    "tracking_heading": 0.5,
-    "alive": 0.5,
-    "cost_of_transport": -0.05,
-    "action_rate": -0.005,
-}
-HUMANOID_TRACK_REWARD = {
-    "track_pose": 1.0,
-    "track_velocity": 0.2,
-    "track_end_effector": 0.4,
-    "track_com": 0.4,
-    "track_root": 0.6,
-    "track_root_velocity": 0.4,
-    "track_turn": 0.6,
-    "action_rate": -0.005,
-}
-MUSCLE_REWARD = {"activation": -0.5}
+DEFAULT_REWARD, TRACK_REWARD = default_weights("walk"), default_weights("track")
+HUMANOID_REWARD, HUMANOID_TRACK_REWARD = default_weights("humanoid_walk"), default_weights("humanoid_track")
+MUSCLE_REWARD = default_weights("muscle")
 OBSERVATIONS = ("future", "phase", "none")
 ACTUATIONS = ("torque", "muscle", "activation")
 ACTION_BASES = ("reference", "home")
@@ -75,6 +40,21 @@ class TaskConfig:
     reference: str | tuple[str, ...] | None = None  # clips to start from: a set's name, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
     randomize: RandomizeConfig = field(default_factory=RandomizeConfig)  # or a bool, or a mapping of its keys
+
+    @property
+    def drive(self) -> Drive:
+        """What moves a body that has muscles."""
+        return Drive()
+
+    @property
+    def body_params(self) -> Mapping[str, Any] | None:
+        """The walker's parameters of every episode; None where the body has none that could be set."""
+        return None
+
+    @property
+    def distance_limit(self) -> float | None:
+        """m, the bodies' mean distance from a reference that ends an episode; None without a reference to follow."""
+        return None
 
     def __post_init__(self) -> None:
         set_ = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731 - frozen dataclass
@@ -109,7 +89,7 @@ class WalkConfig(TaskConfig):
     command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
     command_high: tuple[float, float, float] = (0.8, 0.0, 0.0)
     command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one an episode
-    curriculum: bool = False  # widen the forward range from its low end as episodes are survived
+    curriculum: bool = False  # widen the forward range from its low end as commands are followed (`is_success`)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -142,6 +122,10 @@ class TrackConfig(TaskConfig):
     action_gain: float = 0.5  # share of a joint's half range that a full action moves its target by
     max_distance: float = 0.25  # m, mean over the bodies from where they should be; more ends the episode, inf: never
 
+    @property
+    def distance_limit(self) -> float | None:
+        return self.max_distance
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "future_frames", tuple(self.future_frames))
@@ -168,6 +152,14 @@ class Actuation:
     muscle_controller: str = "qp"  # from a desired torque to activations: "qp" or "nn"
     muscle_network: str | None = None  # of "nn": file of its weights; None: the bundled muscle_nn.npz
     params: Mapping[str, Any] = field(default_factory=dict)  # of the walker where reset gives none: see `parameters`
+
+    @property
+    def drive(self) -> Drive:
+        return Drive("direct" if self.actuation == "activation" else self.muscle_controller, self.muscle_network)
+
+    @property
+    def body_params(self) -> Mapping[str, Any] | None:
+        return self.params
 
     def __post_init__(self) -> None:
         super().__post_init__()  # type: ignore[misc]  # the task's

@@ -1,36 +1,19 @@
-"""What a task shows and takes: the tables of its observation, and what each number of an action moves."""
+"""What each number of an action moves, and the rows in which a reference is observed."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gait_envs.layout import Layout, Row
+from gait_envs.layout import Row
 from gait_envs.models.robot import Robot
-from gait_envs.tasks.config import Actuation, TaskConfig, TrackConfig
+from gait_envs.tasks.config import TaskConfig, TrackConfig
 
 FUTURE_ROWS = ("reference_joint_position", "reference_joint_velocity", "root_error", "turn_error")
 
 
-def observation_layout(robot: Robot, config: TaskConfig) -> Layout:
-    """The observation's table; WildRobot's has 37 numbers with the default previous action."""
-    held = len(held_actions(robot, config))
-    who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
-    return Layout(
-        (
-            Row("joint_position", len(robot.joint_names), "1", "(q - home) / half range, all servos", 5.0),
-            Row("joint_velocity", len(robot.joint_names), "rad/s", "all servos", 100.0),
-            Row("linear_velocity", 3, "m/s", f"of the root, {config.velocity_frame} frame", 20.0),
-            Row("angular_velocity", 3, "rad/s", "gyroscope, body frame", 100.0),
-            Row("gravity", 3, "1", "direction of gravity, body frame", 1.0),
-            Row("command", 3, "m/s, m/s, rad/s", "forward, leftward, yaw rate (with heading correction)", 10.0),
-            Row("previous_action", held, "1", f"filtered, {who}", 1.0),
-        )
-    )
-
-
 def acting_muscles(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
     """The muscles whose activations an action gives; none where muscles follow a target pose."""
-    direct = isinstance(config, Actuation) and config.actuation == "activation"
+    direct = config.drive.controller == "direct"
     return robot.muscles.names if direct and robot.muscles else ()
 
 

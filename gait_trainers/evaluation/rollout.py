@@ -11,7 +11,7 @@ import numpy as np
 from gait_envs.core import Core
 from gait_envs.errors import GaitNetError
 from gait_envs.simulation.base import State
-from gait_envs.tasks.walk import WalkTask
+from gait_envs.tasks.base import Task
 from gait_trainers.evaluation.gait_metrics import FALL_CAUSES, Rollout, fall_cause
 from gait_trainers.learners.amp.windows import WindowStack
 from gait_trainers.policies.bundle import Policy, PolicyError, deployment_kwargs, make_env
@@ -178,7 +178,7 @@ class _StyleMeter:
         return np.where(self.count > 0, self.total / np.maximum(self.count, 1), np.nan)
 
 
-def _check_fit(policy: Policy, task: WalkTask) -> None:
+def _check_fit(policy: Policy, task: Task) -> None:
     layout, moved = task.layout, len(task.action_names)
     try:
         mean, _ = policy.forward(np.zeros((1, layout.size), np.float32))

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from gait_envs.core import Core
 from gait_envs.reference.library import MotionLibrary, load_clips
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import TrackConfig
-from gait_envs.tasks.track import TrackTask
 from gait_trainers.config.schema import env_options
 from gait_trainers.evaluation.gait_metrics import Rollout, masked_mean
 from gait_trainers.evaluation.rollout import (
@@ -41,7 +41,7 @@ def follows_clips(env_id: str) -> bool:
 class Reference(NamedTuple):
     """The clips that a policy is to follow, within the task that compares it with them."""
 
-    task: TrackTask
+    task: Task
     time_limit: int  # steps of a looping clip
     longest: int  # steps of any episode
 
@@ -128,7 +128,7 @@ def spread_phases(plan: Plan, library: MotionLibrary) -> Plan:
 
 
 def follow(
-    policy: Policy, task: TrackTask, plan: Plan, rows: np.ndarray, *, stochastic: bool = False, threads: int = 0
+    policy: Policy, task: Task, plan: Plan, rows: np.ndarray, *, stochastic: bool = False, threads: int = 0
 ) -> Recording:
     """The episodes `rows` of a plan, recorded, with each frame's ERRORS and `reference_qpos` as columns.
 
@@ -217,7 +217,7 @@ def evaluate_tracking(
         "reference": task.config.reference,
         "mode": "stochastic" if stochastic else "deterministic",
         "seed": seed,
-        "max_distance": None if task.free else task.max_distance,
+        "max_distance": None if task.settings.free else task.settings.max_distance,
         "clips": len(chosen),
         **summary(table, np.ones(count, bool), CAUSES),
         "per_clip": per_clip,

@@ -23,8 +23,8 @@ from gymnasium.vector import AutoresetMode
 
 import gait_envs  # noqa: F401 - registers the environments
 from gait_envs.errors import GaitNetError
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import TaskConfig, TrackConfig
-from gait_envs.tasks.walk import WalkTask
 from gait_trainers.config.schema import env_options
 
 FORMAT_VERSION = 1
@@ -112,7 +112,7 @@ def in_environment(policy: Policy, env_id: str, say: Callable[[str], None] = lam
     return dataclasses.replace(policy, env_id=env_id, env_kwargs=kept)
 
 
-def check_task(policy: Policy, there: WalkTask, env_id: str) -> None:
+def check_task(policy: Policy, there: Task, env_id: str) -> None:
     """PolicyError unless the task `there`, of environment `env_id`, shows and does what that of the policy does."""
     here = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs)).core.task
     where = f"{policy.name} in {env_id}"

@@ -25,8 +25,8 @@ from torch import nn
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import TrackConfig, WalkConfig
-from gait_envs.tasks.walk import WalkTask
 from gait_trainers.commands.options import EnvOption
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.discriminator import Discriminator
@@ -232,7 +232,7 @@ def describe(
     return manifest
 
 
-def describe_command(task: WalkTask) -> dict[str, Any]:
+def describe_command(task: Task) -> dict[str, Any]:
     """The command that is observed, and its range where it is given rather than read off a clip."""
     layout = {"layout": ["forward m/s", "leftward m/s", "yaw rate rad/s"]}
     if isinstance(task.config, WalkConfig):
@@ -240,7 +240,7 @@ def describe_command(task: WalkTask) -> dict[str, Any]:
     return layout | {"from": "the reference clip"}
 
 
-def describe_action(task: WalkTask) -> dict[str, Any]:
+def describe_action(task: Task) -> dict[str, Any]:
     """What becomes of the network's action: how it is filtered, and the servo targets it asks for."""
     robot, config = task.robot, task.config
     base, scale = "home_rad", robot.action_scale

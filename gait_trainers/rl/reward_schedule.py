@@ -34,10 +34,7 @@ class ScheduleCallback(BaseCallback):
     def _on_rollout_start(self) -> None:
         settings = at(self.schedule, self.model.num_timesteps // self.rollout_steps)
         if settings.reward_weights or settings.max_distance is not None:
-            task = self.base.env.unwrapped.core.task  # type: ignore[attr-defined]
-            task.reweight(settings.reward_weights)
-            if settings.max_distance is not None:
-                task.max_distance = settings.max_distance
+            self.base.env.unwrapped.set_settings(settings.reward_weights, settings.max_distance)  # type: ignore[attr-defined]
         for learner in self.learners:
             learner.apply_schedule(settings)
         for name, value in settings.metrics().items():

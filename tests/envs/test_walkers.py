@@ -16,7 +16,8 @@ from gait_envs import IDS
 from gait_envs.models.robot import humanoid
 from gait_envs.reference.clip import save_clip
 from gait_envs.reference.library import load_clips
-from gait_envs.tasks.track import TrackMemory, TrackTask
+from gait_envs.tasks.base import Task
+from gait_envs.tasks.memory import Memory
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = humanoid()
@@ -34,17 +35,15 @@ def walkers(reference: str, params: Any, n: int = 1, *, clip: int = 1, frame: in
     return env
 
 
-def task_of(env: GaitVectorEnv) -> TrackTask:
-    assert isinstance(env.core.task, TrackTask)
+def task_of(env: GaitVectorEnv) -> Task:
     return env.core.task
 
 
-def after(env: GaitVectorEnv, steps: int) -> TrackMemory:
+def after(env: GaitVectorEnv, steps: int) -> Memory:
     """The memory some control steps on, whatever the body does."""
     memory = env.core.memory
     for _ in range(steps):
         _, memory = env.core.task.act(memory, np.zeros((env.num_envs, 50)))
-    assert isinstance(memory, TrackMemory)
     return memory
 
 
@@ -62,9 +61,9 @@ def test_a_brisk_walker_by_hand(human_reference: str) -> None:
     memory = after(env, 2)  # half way between two frames
     assert (memory.frame[0], memory.between[0]) == (14, 0.5)
     np.testing.assert_allclose(memory.reference_qpos[0, 7:], clip.qpos[14:16, 7:].mean(axis=0))
-    assert task_of(env).phase(memory)[0] == pytest.approx(14.5 / 36)
+    assert task_of(env).player.phase(memory)[0] == pytest.approx(14.5 / 36)
     # A frame to come is as far on as the walker gets in a step.
-    ahead, _ = task_of(env).reference(memory, 2)
+    ahead, _ = task_of(env).player.reference(memory, 2)
     np.testing.assert_allclose(ahead[0, 2:], clip.qpos[17, 2:])
 
 
@@ -73,7 +72,6 @@ def test_velocities_are_those_of_the_way_and_so_is_the_command(human_reference: 
     task, memory, seen = task_of(env), env.core.memory, []
     for _ in range(100):  # more than three times round the loop
         _, memory = task.act(memory, np.zeros((1, 50)))
-        assert isinstance(memory, TrackMemory)
         seen.append((memory.reference_qpos[0], memory.reference_qvel[0], memory.command[0]))
     qpos, qvel, command = map(np.array, zip(*seen, strict=True))
     speed = 0.8 * 1.2 * 1.25 * LEG  # of the clip, stride, cadence and legs
@@ -91,13 +89,13 @@ def test_the_reference_of_other_lengths_is_of_that_body(human_reference: str) ->
     memory = after(env, 3)
     assert memory.reference_qpos[0, 2] == pytest.approx(LEG * clip.qpos[15, 2])
     np.testing.assert_array_equal(memory.reference_qpos[:, 7:], np.tile(clip.qpos[15, 7:], (2, 1)))
-    bodies = task_of(env).reference_bodies(memory)
+    bodies = task_of(env).player.reference_bodies(memory)
     for sim in (0, 1):
         data = mujoco.MjData(model := env.core.physics.batch.get_model(sim))
         data.qpos[:] = memory.reference_qpos[sim]
         mujoco.mj_kinematics(model, data)
         np.testing.assert_allclose(bodies[sim], data.xpos[1:], atol=1e-12)
-    np.testing.assert_array_equal(task_of(env).reference_bodies(memory, np.array([1]))[0], bodies[1])
+    np.testing.assert_array_equal(task_of(env).player.reference_bodies(memory, np.array([1]))[0], bodies[1])
     # The start is the reference, lifted where a sole would be deep in the floor.
     lift = env.core.memory.error[0]
     np.testing.assert_allclose(lift, np.tile(lift[0], (23, 1)), atol=1e-9)
@@ -110,8 +108,10 @@ def test_every_bell_reads_one_on_its_own_reference(human_reference: str) -> None
     task, memory = task_of(env), after(env, 3)
     env.core.physics.reset(np.arange(1), memory.reference_qpos, memory.reference_qvel)
     state = env.core.physics.read()
-    found = task.reward(state, task.advance(memory, state))
-    tracked = {name: value[0] / task.weights[name] for name, value in found.items() if name.startswith("track")}
+    found = task.reward(task.advance(task.view(state, memory)))
+    tracked = {
+        name: value[0] / task.settings.reward_weights[name] for name, value in found.items() if name.startswith("track")
+    }
     assert len(tracked) == 7
     assert tracked == pytest.approx(dict.fromkeys(tracked, 1.0))
 
@@ -121,8 +121,8 @@ def test_a_finite_clip_ends_sooner_at_a_higher_cadence(human_reference: str, tmp
     path = str(save_clip(tmp_path / "once.npz", once))
     for cadence, steps in ((1.0, 36), (1.25, 29), (0.8, 45)):
         env = walkers(path, {"cadence": cadence}, clip=0, frame=0, whole_clips=True)
-        assert not env.core.task.finished(after(env, steps - 1))[0]
-        assert env.core.task.finished(after(env, steps))[0]
+        assert not env.core.task.player.over(after(env, steps - 1))[0]
+        assert env.core.task.player.over(after(env, steps))[0]
 
 
 def rollout(env: GaitVectorEnv, steps: int = 12) -> list[np.ndarray]:

@@ -21,8 +21,10 @@ from gait_envs.registry import make_task
 from gait_envs.rotations import quat_mul, yaw_quat
 from gait_envs.simulation.base import State
 from gait_envs.simulation.batch import BatchSimulation
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import HUMANOID_REWARD, HUMANOID_TRACK_REWARD, HumanoidTrackConfig, TrackConfig
-from gait_envs.tasks.track import ENDS, MASSES, ROOT, ROOT_VELOCITY, TURN, TrackMemory, TrackTask
+from gait_envs.tasks.memory import Memory
+from gait_envs.tasks.rewards import ENDS, MASSES, ROOT, ROOT_VELOCITY, TURN
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = humanoid()
@@ -95,28 +97,26 @@ def test_the_lowest_sole_is_what_touches_first(ankle: float) -> None:
 # -- following a clip ---------------------------------------------------------------------------------------
 
 
-def tracking(reference: str | tuple[str, ...], **config: object) -> tuple[GaitVectorEnv, TrackTask]:
+def tracking(reference: str | tuple[str, ...], **config: object) -> tuple[GaitVectorEnv, Task]:
     env = GaitVectorEnv(1, task="humanoid_track", reference=reference, autoreset_mode="Disabled", **config)
     task = env.core.task
-    assert isinstance(task, TrackTask)
     env.reset(seed=0, options={"clip": 1, "frame": 12})
     return env, task
 
 
-def next_frame(env: GaitVectorEnv, task: TrackTask) -> tuple[np.ndarray, np.ndarray, TrackMemory]:
+def next_frame(env: GaitVectorEnv, task: Task) -> tuple[np.ndarray, np.ndarray, Memory]:
     """The reference after one step, and the memory there."""
     _, memory = task.act(env.core.memory, np.zeros((1, 50)))
-    assert isinstance(memory, TrackMemory)
-    return *task.reference(memory), memory
+    return *task.player.reference(memory), memory
 
 
-def rewards(env: GaitVectorEnv, task: TrackTask, memory: TrackMemory, qpos: np.ndarray, qvel: np.ndarray) -> dict:
+def rewards(env: GaitVectorEnv, task: Task, memory: Memory, qpos: np.ndarray, qvel: np.ndarray) -> dict:
     """Every term, unweighted, of a body put there."""
-    task.reweight(dict.fromkeys(HUMANOID_TRACK_REWARD, 1.0))
+    settings = task.adjusted(task.settings, dict.fromkeys(HUMANOID_TRACK_REWARD, 1.0))
     env.core.physics.reset(np.arange(1), qpos, qvel)
     state: State = env.core.physics.read()
-    found = task.advance(memory, state)
-    return {name: float(value[0]) for name, value in task.reward(state, found).items()}
+    found = task.reward(task.advance(task.view(state, memory, settings)))
+    return {name: float(value[0]) for name, value in found.items()}
 
 
 def test_zero_asks_for_the_next_frame_ahead_of_the_damping(human_reference: str) -> None:
@@ -166,8 +166,8 @@ def test_targets_stay_within_reach() -> None:
     """A servo must ask for more than its joint's range to push where its range ends; not for ever more."""
     task = make_task("humanoid_walk", {})
     far = np.full((1, 50), 5.0)  # five times half the range away from home
-    np.testing.assert_allclose(task.target(far, task.blank_memory(1)), [ROBOT.upper + 0.4])
-    np.testing.assert_allclose(task.target(-far, task.blank_memory(1)), [ROBOT.lower - 0.4])
+    np.testing.assert_allclose(task.actions.target(far, task.blank_memory(1)), [ROBOT.upper + 0.4])
+    np.testing.assert_allclose(task.actions.target(-far, task.blank_memory(1)), [ROBOT.lower - 0.4])
 
 
 def test_every_bell_reads_one_on_the_reference(human_reference: str) -> None:
@@ -243,7 +243,7 @@ def test_the_walking_reward_by_hand() -> None:
     action = np.zeros((2, 1, 50))
     action[1, 0, :4] = 0.5
     state = dataclasses.replace(state, qpos=qpos, qvel=qvel, torque=torque)
-    memory = dataclasses.replace(memory, heading=np.array([0.2]), previous_action=action[0], action=action[1])
+    memory = memory.replace(heading=np.array([0.2]), previous_action=action[0], action=action[1])
     weights = HUMANOID_REWARD
     expected = {
         "tracking_lin_vel": weights["tracking_lin_vel"] * np.exp(-2.0 * 0.2),
@@ -253,7 +253,7 @@ def test_the_walking_reward_by_hand() -> None:
         "cost_of_transport": weights["cost_of_transport"] * 400 / (9.81 * ROBOT.mass * np.hypot(1.0, 0.1)),
         "action_rate": weights["action_rate"] * 4 * 0.25,
     }
-    found = {name: float(value[0]) for name, value in task.reward(state, memory).items()}
+    found = {name: float(value[0]) for name, value in task.reward(task.view(state, memory)).items()}
     assert found == pytest.approx(expected)
 
 

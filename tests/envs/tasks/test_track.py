@@ -19,9 +19,10 @@ from gait_envs.registry import make_task
 from gait_envs.rotations import quat_mul, quat_rotate, yaw_quat
 from gait_envs.simulation.base import State
 from gait_envs.tasks import terms
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import TRACK_REWARD, TrackConfig, build
-from gait_envs.tasks.layouts import observation_layout
-from gait_envs.tasks.track import ENDS, ROOT, TrackMemory, TrackTask
+from gait_envs.tasks.memory import Memory
+from gait_envs.tasks.rewards import ENDS, ROOT
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = wildrobot()
@@ -67,18 +68,15 @@ def tracking(reference: str, n: int = 4, **config: object) -> GaitVectorEnv:
     return GaitVectorEnv(n, task="track", reference=reference, autoreset_mode="Disabled", **config)
 
 
-def task_of(env: Any) -> TrackTask:
-    task = env.unwrapped.core.task
-    assert isinstance(task, TrackTask)
-    return task
+def task_of(env: Any) -> Task:
+    return env.unwrapped.core.task
 
 
-def on_reference(env: GaitVectorEnv) -> tuple[TrackTask, State, TrackMemory]:
+def on_reference(env: GaitVectorEnv) -> tuple[Task, State, Memory]:
     """One step on, with the robots put exactly where the reference has them; the state is as physics sees it."""
     task, physics = task_of(env), env.core.physics
     _, memory = task.act(env.core.memory, np.zeros((env.num_envs, 9)))
-    assert isinstance(memory, TrackMemory)
-    return task, posed(physics, *task.reference(memory)), memory
+    return task, posed(physics, *task.player.reference(memory)), memory
 
 
 def posed(physics: Any, qpos: np.ndarray, qvel: np.ndarray) -> State:
@@ -96,7 +94,6 @@ def test_it_starts_on_the_reference(reference: str) -> None:
         env.step(np.ones((32, 9)))
     _, info = env.reset(seed=0)
     memory, task = env.core.memory, task_of(env)
-    assert isinstance(memory, TrackMemory)
     library = task.library
     assert isinstance(library, MotionLibrary)
     assert set(memory.clip) == {0, 1}
@@ -104,7 +101,7 @@ def test_it_starts_on_the_reference(reference: str) -> None:
     qpos, qvel = library.at(memory.clip, memory.frame)
     np.testing.assert_array_equal(env.core.state.qvel, qvel)
     np.testing.assert_allclose(env.core.state.qpos[:, 7:], np.clip(qpos[:, 7:], ROBOT.lower, ROBOT.upper))
-    np.testing.assert_array_equal(info["command"], task.commands[library.starts[memory.clip] + memory.frame])
+    np.testing.assert_array_equal(info["command"], task.player.commands[library.starts[memory.clip] + memory.frame])
     # The reference's root stands over the robot's.
     np.testing.assert_allclose(memory.reference_qpos[:, :2], env.core.state.qpos[:, :2])
     # Joints drawn beyond their limits are put within them, which is the only error there is.
@@ -145,13 +142,12 @@ def test_loops_go_on_where_they_got_to(reference: str) -> None:
     env = tracking(reference)
     env.reset(seed=0, options={"clip": "procedural_060", "frame": 3})
     task, memory = task_of(env), env.core.memory
-    assert isinstance(memory, TrackMemory)
     assert task.library is not None
     period = task.library.lengths[1] - 1
-    rounds = [dataclasses.replace(memory, frame=memory.frame + i) for i in range(3 * period)]
-    xs = [task.reference(m)[0][0, 0] for m in rounds]
+    rounds = [memory.replace(frame=memory.frame + i) for i in range(3 * period)]
+    xs = [task.player.reference(m)[0][0, 0] for m in rounds]
     np.testing.assert_allclose(np.diff(xs), 0.6 / RATE, atol=1e-9)  # the root goes on across the seam
-    assert not any(task.finished(m).any() for m in rounds)
+    assert not any(task.finished(task.view(env.core.state, m)).any() for m in rounds)
 
 
 def test_steps_count_frames(straight: str) -> None:
@@ -170,11 +166,10 @@ def test_bodies_of_the_reference_are_those_of_its_pose(clips: Callable, turn: fl
     env = tracking(clips(loop=loop), 6)
     env.reset(seed=3)
     task, memory = task_of(env), env.core.memory
-    assert isinstance(memory, TrackMemory)
-    memory = dataclasses.replace(memory, frame=memory.frame + np.array([0, 0, 30, 50, 100, 137]))
-    memory = dataclasses.replace(memory, reference_qpos=task.reference(memory)[0])
+    memory = memory.replace(frame=memory.frame + np.array([0, 0, 30, 50, 100, 137]))
+    memory = memory.replace(reference_qpos=task.player.reference(memory)[0])
     data = mujoco.MjData(ROBOT.model)
-    for row, bodies in enumerate(task.reference_bodies(memory)):
+    for row, bodies in enumerate(task.player.reference_bodies(memory)):
         data.qpos[:] = memory.reference_qpos[row]
         mujoco.mj_kinematics(ROBOT.model, data)
         np.testing.assert_allclose(bodies, data.xpos[ROBOT.pelvis :], atol=1e-9)
@@ -204,9 +199,8 @@ def test_commands_are_the_clips_velocity(clips: Callable) -> None:
     sideways.qpos[:, 1] += 0.2 * np.arange(101) / RATE
     sideways.qpos[:, 3:7] = yaw_quat(np.full(101, np.pi / 2))  # north is ahead now
     task = make_task("track", {"reference": clips(a=line, b=circle, c=sideways)})
-    assert isinstance(task, TrackTask)
     assert task.library is not None
-    a, b, c = np.split(task.commands, task.library.starts[1:])
+    a, b, c = np.split(task.player.commands, task.library.starts[1:])
     np.testing.assert_allclose(a, np.tile([0.5, 0, 0], (101, 1)), atol=1e-9)
     np.testing.assert_allclose(c, np.tile([0.2, 0, 0], (101, 1)), atol=1e-9)
     np.testing.assert_allclose(b[:, 2], 0.8)
@@ -243,14 +237,13 @@ def test_frames_to_come_are_seen_from_the_root(clips: Callable) -> None:
     assert (root, turn) == (("root_error", 9), ("turn_error", 9))
     env.reset(seed=0, options={"frame": 20})
     task, memory = task_of(env), env.core.memory
-    assert isinstance(memory, TrackMemory)
     assert task.library is not None
     clip = task.library.clips[0]
     qpos = np.tile(clip.qpos[20], (2, 1))
     qpos[:, :2] = memory.origin + clip.qpos[20, :2] + [0.03, -0.02]
     qpos[:, 2] += 0.01
     qpos[:, 3:7] = quat_mul(yaw_quat(np.full(2, 0.25)), qpos[:, 3:7])
-    obs = task.observe(posed(env.core.physics, qpos, np.zeros((2, 15))), memory)
+    obs = task.observe(task.view(posed(env.core.physics, qpos, np.zeros((2, 15))), memory))
     at = task.layout.slices()
     for i, ahead in enumerate((1, 5, 10)):
         pose, rate = clip.qpos[20 + ahead], clip.qvel[20 + ahead]
@@ -273,11 +266,10 @@ def test_phase_is_one_turn_a_clip(clips: Callable) -> None:
     assert task.layout.size == 37 + 2
     env.reset(seed=0, options={"frame": 0})
     memory = env.core.memory
-    assert isinstance(memory, TrackMemory)
     for clip, frame, share in ((0, 0, 0), (0, 15, 0.25), (0, 60, 1), (0, 99, 1), (1, 10, 0.25), (1, 90, 0.25)):
-        now = dataclasses.replace(memory, clip=np.full(2, clip), frame=np.full(2, frame))
-        np.testing.assert_allclose(task.phase(now), share)
-        seen = task.observe(env.core.state, now)[:, -2:]
+        now = memory.replace(clip=np.full(2, clip), frame=np.full(2, frame))
+        np.testing.assert_allclose(task.player.phase(now), share)
+        seen = task.observe(task.view(env.core.state, now))[:, -2:]
         np.testing.assert_allclose(seen, [[np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)]] * 2, atol=1e-6)
 
 
@@ -291,7 +283,7 @@ def test_without_a_reference_in_sight_it_is_walking(straight: str) -> None:
     start, command = env.core.state, np.array([0.4, 0, 0])
     begin = {"qpos": start.qpos, "qvel": start.qvel, "command": command}
     np.testing.assert_allclose(
-        walk.reset(seed=0, options=begin)[0], task_of(env).observe(start, env.core.memory), atol=1e-6
+        walk.reset(seed=0, options=begin)[0], task_of(env).observe(task_of(env).view(start, env.core.memory)), atol=1e-6
     )
     for action in np.random.default_rng(0).uniform(-0.3, 0.3, (10, 3, 9)):
         ours, theirs = env.step(action), walk.step(action)
@@ -324,12 +316,11 @@ def test_a_perfect_tracker_is_paid_in_full(reference: str) -> None:
     env.reset(seed=0)
     task, state, memory = on_reference(env)
     assert "track_end_effector" in KERNELS
-    for name, value in task.reward(state, memory).items():
+    for name, value in task.reward(task.view(state, memory)).items():
         np.testing.assert_allclose(value, 2.0, err_msg=name)
-    memory = task.advance(memory, state)
-    assert isinstance(memory, TrackMemory)
+    memory = task.advance(task.view(state, memory)).memory
     np.testing.assert_allclose(memory.error, 0, atol=1e-9)
-    assert not task.fallen(state, memory).any()
+    assert not task.failed(task.view(state, memory)).any()
 
 
 def test_errors_cost_what_their_bells_say(clips: Callable) -> None:
@@ -339,14 +330,14 @@ def test_errors_cost_what_their_bells_say(clips: Callable) -> None:
     # A tenth of a metre forward: only the root is off, for the feet have come along.
     off = right.qpos.copy()
     off[:, 0] += 0.1
-    found = task.reward(posed(env.core.physics, off, right.qvel), memory)
+    found = task.reward(task.view(posed(env.core.physics, off, right.qvel), memory))
     expected = dict.fromkeys(KERNELS, 1.0) | {"track_root": np.exp(-ROOT * 0.01)}
     for name, value in found.items():
         np.testing.assert_allclose(value, expected[name], err_msg=name)
     # Turned on the spot: in the heading frame the feet are where they were.
     off = right.qpos.copy()
     off[:, 3:7] = quat_mul(yaw_quat(np.full(4, 0.3)), off[:, 3:7])
-    found = task.reward(posed(env.core.physics, off, right.qvel), memory)
+    found = task.reward(task.view(posed(env.core.physics, off, right.qvel), memory))
     np.testing.assert_allclose(found["track_end_effector"], 1.0)
     assert (found["track_turn"] < 0.6).all()
     # A leg swung from the hip: the foot moves on a circle about it.
@@ -354,7 +345,7 @@ def test_errors_cost_what_their_bells_say(clips: Callable) -> None:
     off = right.qpos.copy()
     off[:, hip] += 0.1
     state = posed(env.core.physics, off, right.qvel)
-    found = task.reward(state, memory)
+    found = task.reward(task.view(state, memory))
     np.testing.assert_allclose(found["track_pose"], np.exp(-TrackConfig().pose_sharpness * 0.01))
     foot = ROBOT.model.body("left_foot").id - ROBOT.pelvis
     chord = np.linalg.norm(state.body_pos[:, foot] - right.body_pos[:, foot], axis=-1)
@@ -374,7 +365,7 @@ def test_errors_of_a_shifted_robot(straight: str) -> None:
     off = right.qpos.copy()
     off[:, 1] += 0.1
     state = posed(env.core.physics, off, right.qvel)
-    info = task.info(state, task.advance(memory, state))
+    info = task.info(task.view(state, task.advance(task.view(state, memory)).memory))
     np.testing.assert_allclose(info["mpjpe_global"], 100.0)
     np.testing.assert_allclose(info["mpjpe_root"], 0.0, atol=1e-9)
     np.testing.assert_allclose(info["mpjpe_aligned"], 0.0, atol=1e-9)
@@ -388,7 +379,7 @@ def test_errors_of_a_turned_robot_vanish_once_aligned(straight: str) -> None:
     off[:, 3:7] = quat_mul(yaw_quat(np.full(4, 0.3)), off[:, 3:7])
     off[:, 0] += 0.2
     state = posed(env.core.physics, off, right.qvel)
-    info = task.info(state, task.advance(memory, state))
+    info = task.info(task.view(state, task.advance(task.view(state, memory)).memory))
     relative = right.body_pos - right.body_pos[:, :1]
     turned = quat_rotate(yaw_quat(np.array(0.3)), relative)
     expected = np.linalg.norm(turned - relative, axis=-1).mean(axis=-1)
@@ -428,16 +419,14 @@ def test_velocity_error_of_one_that_drifts_away(straight: str) -> None:
     env = tracking(straight, 2, max_distance=10.0)
     env.reset(seed=0, options={"frame": 10})
     task, memory = task_of(env), env.core.memory
-    assert isinstance(memory, TrackMemory)
-    memory = dataclasses.replace(memory, error=np.zeros_like(memory.error))
+    memory = memory.replace(error=np.zeros_like(memory.error))
     for step in range(1, 5):
         _, memory = task.act(memory, np.zeros((2, 9)))
-        assert isinstance(memory, TrackMemory)
-        qpos, qvel = task.reference(memory)
+        qpos, qvel = task.player.reference(memory)
         qpos[:, 1] += 0.2 * step / RATE
         state = posed(env.core.physics, qpos, qvel)
-        memory = task.advance(memory, state)
-        info = task.info(state, memory)
+        memory = task.advance(task.view(state, memory)).memory
+        info = task.info(task.view(state, memory))
         np.testing.assert_allclose(info["velocity_error"], 0.2)
         np.testing.assert_allclose(info["mpjpe_global"], 200 * step / RATE)
 
@@ -453,10 +442,9 @@ def test_too_far_from_the_reference_is_a_failure(straight: str) -> None:
         off = right.qpos.copy()
         off[1, 1] += distance
         state = posed(env.core.physics, off, right.qvel)
-        assert task.fallen(state, task.advance(memory, state)).tolist() == [False, lost]
-        task.max_distance = np.inf
-        assert not task.fallen(state, task.advance(memory, state)).any()
-        task.max_distance = 0.25
+        assert task.failed(task.advance(task.view(state, memory))).tolist() == [False, lost]
+        without = task.adjusted(task.settings, max_distance=np.inf)
+        assert not task.failed(task.advance(task.view(state, memory, without))).any()
 
 
 # Nothing but the end of the clip can end these episodes.
@@ -503,7 +491,7 @@ def test_a_fall_on_the_last_frame_is_a_fall(straight: str) -> None:
 def test_without_a_limit_the_clip_only_commands(straight: str) -> None:
     """Its end ends nothing, its last command stays, and some begin standing."""
     env = tracking(straight, 2, max_distance=np.inf, reference_observation="none", action_base="home")
-    assert task_of(env).free
+    assert env.core.settings.free
     env.reset(seed=0, options={"frame": 58})
     for step in range(1, 6):
         _, _, terminated, truncated, info = env.step(np.zeros((2, 9)))
@@ -527,15 +515,19 @@ def test_the_reference_may_be_let_go_between_two_steps(straight: str) -> None:
     env.reset(seed=0, options={"frame": 50})
     task, before = task_of(env), env.step(np.zeros((2, 9)))[-1]
     assert before["reward_track_pose"].min() > 0.5
-    task.reweight(dict.fromkeys(task.weights, 0.0))
-    task.max_distance = np.inf
+    env.set_settings(dict.fromkeys(task.config.reward_weights, 0.0), np.inf)
     for _ in range(15):
         _, reward, _, truncated, info = env.step(np.zeros((2, 9)))
         assert info.keys() == before.keys()
         assert not truncated.any()
         np.testing.assert_array_equal(reward, 0.0)
     with pytest.raises(ValueError, match=r"unknown reward term \['speed'\]; known are \['tracking_lin_vel'"):
-        task.reweight({"speed": 1.0})
+        env.set_settings({"speed": 1.0})
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"max_distance is {wrong}, allowed is more than 0"):
+            env.set_settings(max_distance=wrong)
+    with pytest.raises(ValueError, match=r"max_distance is 1\.0, allowed is nothing: the task follows no reference"):
+        GaitVectorEnv(1).set_settings(max_distance=1.0)
 
 
 # -- options ----------------------------------------------------------------------------------------------
@@ -544,7 +536,6 @@ def test_the_reference_may_be_let_go_between_two_steps(straight: str) -> None:
 def test_reset_options_choose_clip_and_frame(reference: str) -> None:
     env = tracking(reference)
     memory = env.core.memory
-    assert isinstance(memory, TrackMemory)
     env.reset(options={"command": [0.65, 0, 0]})
     assert memory.clip.tolist() == [1] * 4
     env.reset(options={"command": [[0.65, 0, 0], [0.1, 0, 0], [0.4, 0, 0], [0.9, 0, 0]]})
@@ -611,7 +602,7 @@ def test_a_clip_of_another_robot_is_refused(tmp_path: Path) -> None:
 
 def test_the_default_layout_is_walking_and_one_frame_to_come() -> None:
     task = make_task("track", {})
-    walk = observation_layout(ROBOT, TrackConfig())
+    walk = make_task("walk", {}).layout
     assert list(task.layout)[: len(list(walk))] == list(walk)
     assert task.layout.size == 37 + 9 + 9 + 3 + 3
 

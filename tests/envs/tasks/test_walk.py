@@ -9,21 +9,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
+from helpers.glider import Glider
 
+from gait_envs.core import Core
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import save_clip
 from gait_envs.reference.library import load_clips
+from gait_envs.registry import make_task
 from gait_envs.rotations import quat_from_rotvec, quat_mul, yaw_quat
 from gait_envs.simulation.base import State
+from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import RandomizeConfig, WalkConfig, build
-from gait_envs.tasks.walk import WalkMemory, WalkTask
+from gait_envs.tasks.memory import Memory
+from gait_envs.tasks.rewards import WALKING
+from gait_envs.tasks.view import steered_command
+from gait_envs.tasks.walk import Commands, walk
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = wildrobot()
 
 
-def task(**config: Any) -> WalkTask:
-    return WalkTask(ROBOT, build(WalkConfig, config))
+def task(**config: Any) -> Task:
+    return walk(ROBOT, build(WalkConfig, config))
 
 
 def standing(n: int = 1, rotvec: tuple[float, float, float] = (0, 0, 0), **changes: Any) -> State:
@@ -34,8 +42,8 @@ def standing(n: int = 1, rotvec: tuple[float, float, float] = (0, 0, 0), **chang
     return dataclasses.replace(State(qpos, *rest, ROBOT.body_positions(qpos)), **changes)
 
 
-def remembering(the_task: WalkTask, n: int = 1, **changes: Any) -> WalkMemory:
-    return dataclasses.replace(the_task.blank_memory(n), **changes)
+def remembering(the_task: Task, n: int = 1, **changes: Any) -> Memory:
+    return the_task.blank_memory(n).replace(**changes)
 
 
 def moving(*velocity: float) -> np.ndarray:
@@ -59,7 +67,7 @@ def test_the_observation_by_hand() -> None:
     memory = remembering(
         the_task, command=np.array([[0.4, 0.1, 0.2]]), heading=np.array([np.pi / 2]), filtered=filtered
     )
-    (obs,) = the_task.observe(state, memory)
+    (obs,) = the_task.observe(the_task.view(state, memory))
     rows = {name: obs[s] for name, s in the_task.layout.slices().items()}
     assert obs.shape == (37,)
     np.testing.assert_allclose(rows["joint_position"], 0.25, rtol=1e-6)
@@ -89,7 +97,7 @@ def test_options_of_the_observation() -> None:
     state = standing(qvel=moving(0.2, 0.5, -0.1))
     state.qpos[0, 3:7] = yaw_quat(np.array(np.pi / 2))
     world = task(velocity_frame="world", previous_action="all")
-    (obs,) = world.observe(state, remembering(world))
+    (obs,) = world.observe(world.view(state, remembering(world)))
     assert obs.shape == (39,)
     np.testing.assert_allclose(obs[18:21], [0.2, 0.5, -0.1], rtol=1e-6)
 
@@ -97,7 +105,7 @@ def test_options_of_the_observation() -> None:
 def test_extremes_stay_in_the_box() -> None:
     the_task = task()
     state = standing(qvel=np.full((1, 15), 1e30), gyro=np.full((1, 3), -1e30))
-    (obs,) = the_task.observe(state, remembering(the_task))
+    (obs,) = the_task.observe(the_task.view(state, remembering(the_task)))
     assert np.isfinite(obs).all()
     assert (np.abs(obs) <= the_task.layout.limits).all()
 
@@ -113,12 +121,12 @@ def test_the_heading_is_steered_back() -> None:
     state = standing(4)
     state.qpos[:, 3:7] = yaw_quat(yaw)
     memory = remembering(the_task, 4, heading=due, command=np.tile([0.3, 0.0, 0.1], (4, 1)))
-    steered = the_task.steered_command(state, memory)
+    steered = steered_command(the_task.view(state, memory))
     across = 2 * (3.1 - (-3.1) - 2 * np.pi)
     np.testing.assert_allclose(steered[:, 2], 0.1 + np.array([0, -0.2, -0.5, across]), atol=1e-12)
     np.testing.assert_array_equal(steered[:, :2], memory.command[:, :2])
     free = task(heading_gain=0.0)
-    np.testing.assert_array_equal(free.steered_command(state, memory), memory.command)
+    np.testing.assert_array_equal(steered_command(free.view(state, memory)), memory.command)
 
 
 def test_the_due_heading_turns_at_the_commanded_rate() -> None:
@@ -175,34 +183,50 @@ def test_commands_are_redrawn_when_due() -> None:
     assert [i + 1 for i, c in enumerate(changed) if c] == [6, 11]
 
 
-def test_the_curriculum_opens_with_survival() -> None:
+def test_the_curriculum_opens_with_success() -> None:
     the_task = task(curriculum=True, command_low=(0.1, 0, 0), command_high=(1.1, 0, 0))
     for level, top in ((0.0, 0.4), (0.5, 0.75), (1.0, 1.1)):
-        drawn = [the_task.draw_command(np.random.default_rng(i), level)[0] for i in range(300)]
+        drawn = [Commands(ROBOT, the_task.config).command(np.random.default_rng(i), level)[0] for i in range(300)]
         assert 0.1 <= min(drawn) < 0.12
         assert top - 0.02 < max(drawn) <= top
-    memory = remembering(the_task, 3, level=np.array([0.5, 0.5, 1.0]))
-    the_task.finish(memory, np.array([0, 1, 2]), np.array([True, False, True]))
-    np.testing.assert_allclose(memory.level, [0.6, 0.45, 1.0])
+    memory = remembering(the_task, 4, level=np.array([0.5, 0.5, 1.0, 0.5]), command=np.full((4, 3), 0.2))
+    memory.command[3] = 0.1, 0.1, 0.5  # 0.14 m/s: standing still is no more than 0.15 m/s off
+    the_task.finish(memory, np.arange(4), np.array([True, False, True, True]))
+    np.testing.assert_allclose(memory.level, [0.6, 0.45, 1.0, 0.5])
+
+
+def episodes(mode: str, count: int, speed: float, low: float) -> np.ndarray:
+    """The levels of two bodies that glide at 0.4 m/s (or slower), after some episodes of 20 steps."""
+    config = {"curriculum": True, "command_low": (low, 0, 0), "command_high": (0.5, 0, 0)}
+    backend = Glider(ROBOT, 2)
+    backend.speed[:] = speed
+    core = Core(
+        make_task("walk", config), 2, simulation=backend, max_episode_steps=20, autoreset_mode=AutoresetMode(mode)
+    )
+    core.seed([0, 1])
+    core.reset()
+    done = 0
+    while done < count:
+        result = core.step(np.zeros((2, 9)))
+        assert not result.terminated.any()
+        done += int(result.truncated[0])
+    levels = core.memory.level.copy()
+    core.reset()
+    np.testing.assert_array_equal(core.memory.level, levels)
+    core.seed([0, 1])  # the same seed is the same sequence of episodes, its curriculum included
+    np.testing.assert_array_equal(core.memory.level, 0.0)
+    return levels
 
 
 def test_the_curriculum_counts_each_episode_once() -> None:
-    """In every autoreset mode, a life of falls and time-outs moves the level alike."""
-    levels = {}
+    """In both modes of automatic resets, three episodes at the commanded speed move the level three times."""
     for mode in ("NextStep", "SameStep"):
-        env = GaitVectorEnv(2, curriculum=True, autoreset_mode=mode, max_episode_steps=20)
-        env.reset(seed=0)
-        episodes = 0
-        while episodes < 3:
-            _, _, terminated, truncated, _ = env.step(np.zeros((2, 9)))
-            assert not terminated.any()
-            episodes += truncated[0]
-        levels[mode] = env.core.memory.level.tolist()
-        env.reset()
-        assert env.core.memory.level[0] > 0
-        env.reset(seed=0)  # the same seed is the same life
-        np.testing.assert_array_equal(env.core.memory.level, 0)
-    assert levels["NextStep"] == levels["SameStep"] == pytest.approx([0.3, 0.3])
+        np.testing.assert_allclose(episodes(mode, 3, 0.4, 0.4), 0.3)
+
+
+def test_standing_still_opens_no_curriculum() -> None:
+    """Zero speed, commands from 0 to 0.5 m/s: survived to the end each time, and the level stays where it was."""
+    np.testing.assert_array_equal(episodes("SameStep", 20, 0.0, 0.0), 0.0)
 
 
 # -- actions --------------------------------------------------------------------------------------------
@@ -243,7 +267,7 @@ def test_the_first_target_holds_the_starting_pose() -> None:
     env = GaitVectorEnv(8)
     env.reset(seed=0)
     memory, state = env.core.memory, env.core.state
-    held = env.core.task.target(memory.filtered, memory)
+    held = env.core.task.actions.target(memory.filtered, memory)
     np.testing.assert_allclose(held, state.qpos[:, 7:], atol=1e-12)
     np.testing.assert_array_equal(memory.action, memory.previous_action)
 
@@ -251,8 +275,8 @@ def test_the_first_target_holds_the_starting_pose() -> None:
 # -- rewards --------------------------------------------------------------------------------------------
 
 
-def reward(the_task: WalkTask, state: State, **memory: Any) -> dict[str, float]:
-    return {k: v.item() for k, v in the_task.reward(state, remembering(the_task, **memory)).items()}
+def reward(the_task: Task, state: State, **memory: Any) -> dict[str, float]:
+    return {k: v.item() for k, v in the_task.reward(the_task.view(state, remembering(the_task, **memory))).items()}
 
 
 def test_the_default_reward_by_hand() -> None:
@@ -274,7 +298,7 @@ def test_the_default_reward_by_hand() -> None:
 
 
 def test_every_other_term_by_hand() -> None:
-    weights = dict.fromkeys(WalkTask.reward_terms, 1.0)
+    weights = dict.fromkeys(WALKING, 1.0)
     state = standing(
         rotvec=(0.3, 0, 0),
         qvel=moving(0.3, 0.1, 0.2, 0.4, 0.0, 1.0),
@@ -320,7 +344,7 @@ def test_swings_are_timed_from_lift_to_landing() -> None:
     up, down = np.array([[0.0, 2.9, 0.0, 17.0]]), np.array([[10.0, 10.0, 0.0, 17.0]])
     swings = []
     for force in (down, up, up, up, down, down):
-        memory = the_task.advance(memory, standing(foot_force=force))
+        memory = the_task.advance(the_task.view(standing(foot_force=force), memory)).memory
         swings.append(memory.swing_time[0].tolist())
     assert swings == [[0, 0]] * 4 + [pytest.approx([0.06, 0])] + [[0, 0]]
     env = GaitVectorEnv(2)
@@ -361,14 +385,14 @@ def test_the_reward_is_the_sum_of_its_named_terms() -> None:
 def test_falls(height: float, rotvec: tuple[float, float, float], fallen: bool) -> None:
     the_task, state = task(), standing(rotvec=rotvec)
     state.qpos[0, 2] = height
-    assert the_task.fallen(state, remembering(the_task)).tolist() == [fallen]
+    assert the_task.failed(the_task.view(state, remembering(the_task))).tolist() == [fallen]
 
 
 def test_info_by_hand() -> None:
     the_task = task()
     state = standing(rotvec=(0, 0, np.pi / 2), qvel=moving(-0.1, 0.5, 0, 0, 0, 0.3))
     state.qpos[0, :2] = 1.0, 2.0
-    info = the_task.info(state, remembering(the_task, command=np.array([[0.4, 0.0, 0.1]])))
+    info = the_task.info(the_task.view(state, remembering(the_task, command=np.array([[0.4, 0.0, 0.1]]))))
     found = {k: v.item() for k, v in info.items() if v.ndim == 1}
     assert found == pytest.approx(
         {

@@ -193,7 +193,9 @@ def test_the_final_policy_of_three_phases_sees_and_does_what_a_walker_does() -> 
     assert ours.layout.table() == theirs.layout.table()
     memory = ours.blank_memory(2)
     action = np.random.default_rng(0).uniform(-1, 1, (2, 9))
-    np.testing.assert_array_equal(ours.target(action, memory), theirs.target(action, theirs.blank_memory(2)))
+    np.testing.assert_array_equal(
+        ours.actions.target(action, memory), theirs.actions.target(action, theirs.blank_memory(2))
+    )
 
 
 # -- training -------------------------------------------------------------------------------------------------
@@ -282,13 +284,13 @@ def test_settings_reach_environment_and_style(reference_clip: Path, tmp_path: Pa
     )
     training.model.set_logger(Logger(None, []))
     callback.init_callback(training.model)
-    task = training.base.env.unwrapped.core.task  # type: ignore[attr-defined]
+    core = training.base.env.unwrapped.core  # type: ignore[attr-defined]
     for iteration, pose, style, distance in ((0, 1.0, 0.0, 0.25), (4, 0.6, 0.5, 0.25), (7, 0.0, 1.0, math.inf)):
         training.model.num_timesteps = iteration * training.config.rollout_steps
         callback.on_rollout_start()
-        assert task.weights["track_pose"] == pytest.approx(pose)
+        assert core.settings.reward_weights["track_pose"] == pytest.approx(pose)
         assert training.learners["amp"].wrapper.weight == pytest.approx(style)
-        assert task.max_distance == distance
+        assert core.settings.max_distance == distance
     training.base.close()
 
 

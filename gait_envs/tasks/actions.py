@@ -1,0 +1,88 @@
+"""From an action to what the simulation is asked for: filter, target poses or activations, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gait_envs.control.position import action_holding, low_pass, servo_target
+from gait_envs.models.robot import Robot
+from gait_envs.rotations import Array
+from gait_envs.tasks.config import TaskConfig
+from gait_envs.tasks.layouts import acting_muscles, action_names
+from gait_envs.tasks.memory import Field, Memory
+
+if TYPE_CHECKING:
+    from gait_envs.tasks.base import Start
+
+
+class Actions:
+    """An action moves each joint's target about a base pose; with direct activations, muscles come first."""
+
+    def __init__(
+        self,
+        robot: Robot,
+        config: TaskConfig,
+        *,
+        scale: Array | None = None,
+        base: Callable[[Memory], Array] | None = None,
+    ) -> None:
+        """`scale`: (nu,) rad a unit of action moves the target, None for half a joint's range
+        `base`: the target poses (n, nu) rad of an action of zero, None for the home pose, in which case an episode
+        begins with the action that holds the pose it begins in
+        """
+        self.robot, self.config = robot, config
+        self.names = action_names(robot, config)
+        self.activations = len(acting_muscles(robot, config))  # how many of the numbers are muscles'
+        self.scale = robot.action_scale if scale is None else scale
+        self._base = base
+        controls = self.activations + len(robot.joint_names)
+        lags = config.randomize.latency[1] if config.randomize.enabled else 0
+        shape = (len(self.names),)
+        self.fields = (
+            Field("action", shape, "1", "the latest"),
+            Field("previous_action", shape, "1", "the one before"),
+            Field("filtered", shape, "1", "after the low-pass filter"),
+            Field("delayed", (lags + 1, controls), "rad, 1", "what the simulation is asked for, newest first"),
+            Field("lag", (), "control steps", "until a target acts", int),
+        )
+
+    def begin(self, memory: Memory, ids: np.ndarray, starts: Sequence[Start], lag: np.ndarray) -> None:
+        """No correction of the base, or the action that holds the starting pose; muscles at rest."""
+        joints, muscles = np.stack([start.qpos[7:] for start in starts]), self.activations
+        for rows in (memory.action, memory.previous_action, memory.filtered):
+            rows[ids, :muscles], rows[ids, muscles:] = -1.0, 0.0
+            if self._base is None:
+                hold = action_holding(joints, self.robot.home, self.robot.action_scale)
+                rows[ids, muscles:] = hold[:, self.robot.servos] if muscles else hold
+        memory.delayed[ids, :, :muscles] = 0.0
+        memory.delayed[ids, :, muscles:] = joints[:, None]
+        memory.lag[ids] = lag
+
+    def act(self, memory: Memory, action: np.ndarray) -> tuple[np.ndarray, Memory]:
+        """What the simulation is asked for in this step (n, controls), and the memory with the action (n, actions)."""
+        action = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        filtered = low_pass(action, memory.filtered, self.config.action_filter)
+        delayed = np.concatenate([self.controls(filtered, memory)[:, None, :], memory.delayed[:, :-1]], axis=1)
+        memory = memory.replace(action=action, previous_action=memory.action, filtered=filtered, delayed=delayed)
+        return delayed[np.arange(len(action)), memory.lag], memory
+
+    def controls(self, filtered: Array, memory: Memory) -> Array:
+        """Target poses (n, nu) rad of a filtered action, before them activations (n, m) where it gives these.
+
+        A muscle's -1 is rest and its 1 is full activation: the whole range of an action acts.
+        """
+        if not self.activations:
+            return self.target(filtered, memory)
+        joints = np.zeros((len(filtered), len(self.robot.joint_names)))
+        joints[:, self.robot.servos] = filtered[:, self.activations :]
+        activations = 0.5 * (1.0 + filtered[:, : self.activations])
+        return np.concatenate([activations, self.target(joints, memory)], axis=1)
+
+    def target(self, filtered: Array, memory: Memory) -> Array:
+        """Target poses (n, nu) rad of filtered actions of the joints (n, nu)."""
+        robot = self.robot
+        base = robot.home if self._base is None else self._base(memory)
+        return servo_target(filtered, base, self.scale, robot.target_lower, robot.target_upper)

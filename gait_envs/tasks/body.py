@@ -1,0 +1,125 @@
+"""What every task shows, logs and fails by of the body itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gait_envs.layout import Row
+from gait_envs.models.robot import Robot
+from gait_envs.reference.amp_features import amp_features
+from gait_envs.rotations import Array, quat_yaw
+from gait_envs.simulation.base import MuscleReadings
+from gait_envs.tasks import terms
+from gait_envs.tasks.config import TaskConfig
+from gait_envs.tasks.layouts import held_actions
+from gait_envs.tasks.memory import Field, Memory
+from gait_envs.tasks.part import Observed, Part, Start
+from gait_envs.tasks.rewards import WALKING
+from gait_envs.tasks.view import View, gravity, steered_command, velocity, yaw_rate
+
+
+def command_part(dt: float) -> Part:
+    """The command to obey, the heading that it has turned to by now, and the steps of the episode."""
+
+    def begin(memory: Memory, ids: np.ndarray, starts: Sequence[Start]) -> None:
+        memory.command[ids] = [start.command for start in starts]
+        memory.heading[ids] = quat_yaw(np.stack([start.qpos[3:7] for start in starts]))
+        memory.steps[ids] = 0
+
+    def before(memory: Memory) -> dict[str, Array]:
+        return {"heading": memory.heading + memory.command[:, 2] * dt, "steps": memory.steps + 1}
+
+    return Part(
+        fields=(
+            Field("command", (3,), "m/s, m/s, rad/s", "forward, leftward, yaw rate"),
+            Field("heading", (), "rad", "where the commanded yaw rate has turned to by now"),
+            Field("level", (), "1", "how much of the command range the curriculum has opened, in [0, 1]"),
+            Field("steps", (), "control steps", "since the reset", int),
+        ),
+        begin=begin,
+        before=before,
+    )
+
+
+def body_part(robot: Robot, config: TaskConfig) -> Part:
+    """Joints, root and last action as they are observed, falls, and what is logged of them."""
+    joints, held = len(robot.joint_names), held_actions(robot, config)
+    who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
+    in_world = config.velocity_frame == "world"
+    upright = np.cos(config.max_tilt)
+
+    def fallen(view: View) -> Array:
+        """Too low, too high or tilted over."""
+        height = view.state.qpos[:, 2]
+        return (height < config.min_height) | (height > config.max_height) | (-gravity(view)[:, 2] < upright)
+
+    return Part(
+        observed=(
+            Observed(Row("joint_position", joints, "1", "(q - home) / half range, all servos", 5.0),
+                     lambda v: (v.state.qpos[:, 7:] - robot.home) / robot.action_scale),
+            Observed(Row("joint_velocity", joints, "rad/s", "all servos", 100.0), lambda v: v.state.qvel[:, 6:]),
+            Observed(Row("linear_velocity", 3, "m/s", f"of the root, {config.velocity_frame} frame", 20.0),
+                     lambda v: v.state.qvel[:, :3] if in_world else velocity(v)),
+            Observed(Row("angular_velocity", 3, "rad/s", "gyroscope, body frame", 100.0), lambda v: v.state.gyro),
+            Observed(Row("gravity", 3, "1", "direction of gravity, body frame", 1.0), gravity),
+            Observed(Row("command", 3, "m/s, m/s, rad/s", "forward, leftward, yaw rate (with heading correction)",
+                         10.0), steered_command),
+            Observed(Row("previous_action", len(held), "1", f"filtered, {who}", 1.0),
+                     lambda v: v.memory.filtered[:, held]),
+        ),
+        terms=WALKING,
+        columns=(_of_muscles() if robot.muscles is not None else {}) | _of_root(robot),
+        failures=(fallen,),
+    )  # fmt: skip
+
+
+def _of_root(robot: Robot) -> dict[str, Callable[[View], Array]]:
+    scale = robot.traits.contact_scale
+    return {
+        "x_position": lambda v: v.state.qpos[:, 0].copy(),
+        "y_position": lambda v: v.state.qpos[:, 1].copy(),
+        "x_velocity": lambda v: velocity(v)[:, 0],
+        "y_velocity": lambda v: velocity(v)[:, 1],
+        "yaw_rate": yaw_rate,
+        "command": lambda v: v.memory.command.copy(),
+        "speed_error": lambda v: np.abs(velocity(v)[:, 0] - v.memory.command[:, 0]),
+        "lateral_error": lambda v: np.abs(velocity(v)[:, 1] - v.memory.command[:, 1]),
+        "yaw_rate_error": lambda v: np.abs(yaw_rate(v) - v.memory.command[:, 2]),
+        "amp_obs": lambda v: amp_features(v.state.qpos, v.state.qvel, v.state.foot_force, scale),
+    }
+
+
+def _of_muscles() -> dict[str, Callable[[View], Array]]:
+    def readings(view: View) -> MuscleReadings:
+        if view.state.muscles is None:
+            raise ValueError("the simulation reads no muscles, and the robot has some")
+        return view.state.muscles
+
+    return {
+        "activation_energy": lambda v: readings(v).effort.copy(),
+        "torque_desired": lambda v: readings(v).desired.copy(),
+        "torque_residual": lambda v: readings(v).residual.copy(),
+    }
+
+
+def feet_part(robot: Robot) -> Part:
+    """How long each foot has been, or was, in the air."""
+
+    def begin(memory: Memory, ids: np.ndarray, starts: Sequence[Start]) -> None:
+        memory.air_time[ids] = memory.swing_time[ids] = 0.0
+
+    def after(view: View) -> dict[str, Array]:
+        air = view.memory.air_time
+        loaded = terms.foot_load(view.state.foot_force) > robot.traits.loaded
+        return {"air_time": np.where(loaded, 0.0, air + robot.dt), "swing_time": np.where(loaded, air, 0.0)}
+
+    return Part(
+        fields=(
+            Field("air_time", (2,), "s", "since each foot last bore load; 0 while it does"),
+            Field("swing_time", (2,), "s", "in the air of a foot that has just landed, else 0"),
+        ),
+        begin=begin,
+        after=after,
+    )

@@ -1,0 +1,130 @@
+"""One moment as a task sees it: state, memory and settings, and what is derived from them, each derived once.
+
+A derived quantity is a function of the view with `@derived` on it; whoever asks first computes it, every other reward
+term, observation and column of `info` shares it. Arrays have a row for each sub-environment.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gait_envs.rotations import Array, quat_rotate, quat_rotate_inverse, quat_yaw, wrap_angle, yaw_quat
+from gait_envs.simulation.base import State
+from gait_envs.tasks.memory import Memory
+
+if TYPE_CHECKING:
+    from gait_envs.tasks.base import Task
+
+DOWN = np.array([0.0, 0.0, -1.0])
+STEER = 0.5  # rad/s, the most that the observed yaw rate turns back towards the commanded heading
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a schedule may change between two steps: an input of every step, never a change of the task."""
+
+    reward_weights: Mapping[str, float]  # the reward is the sum of these terms
+    max_distance: float = np.inf  # m, mean over the bodies from where a reference has them; more is a failure
+
+    @property
+    def free(self) -> bool:
+        """Whether there is no limit on the distance: clips then only give commands, and poses to begin in."""
+        return bool(np.isinf(self.max_distance))
+
+
+class View:
+    """State and memory after a step, under these settings."""
+
+    __slots__ = ("cache", "memory", "settings", "state", "task")
+
+    def __init__(self, task: Task, state: State, memory: Memory, settings: Settings) -> None:
+        self.task, self.state, self.memory, self.settings = task, state, memory, settings
+        self.cache: dict[object, Array] = {}
+
+    @property
+    def options(self) -> Any:
+        """The task's configuration; which options it has depends on the task."""
+        return self.task.config
+
+    def __len__(self) -> int:
+        return len(self.state.qpos)
+
+    def quantity(self, name: str) -> Array:
+        """A quantity that a part of the task offers, derived once; raises KeyError where no part does."""
+        if name not in self.cache:
+            self.cache[name] = self.task.quantities[name](self)
+        return self.cache[name]
+
+    def after(self, memory: Memory) -> View:
+        """The same moment with what has been remembered of it; what was derived stays derived.
+
+        So nothing derived may depend on what a part remembers of a step after the simulation (`Part.after`).
+        """
+        view = View(self.task, self.state, memory, self.settings)
+        view.cache = self.cache
+        return view
+
+
+def derived(function: Callable[[View], Array]) -> Callable[[View], Array]:
+    """The function, computed once for each view."""
+
+    @functools.wraps(function)
+    def once(view: View) -> Array:
+        found = view.cache.get(function)
+        if found is None:
+            found = view.cache[function] = function(view)
+        return found
+
+    return once
+
+
+@derived
+def yaw(view: View) -> Array:
+    """The root's heading, (n,) rad in [-π, π]."""
+    return quat_yaw(view.state.qpos[:, 3:7])
+
+
+@derived
+def to_heading(view: View) -> Array:
+    """Quaternions (n, 4) from the world to the heading frame, which yaws with the root and stays upright."""
+    return yaw_quat(-yaw(view))
+
+
+@derived
+def velocity(view: View) -> Array:
+    """The root's velocity in its heading frame, (n, 3) m/s."""
+    return quat_rotate(to_heading(view), view.state.qvel[:, :3])
+
+
+@derived
+def gravity(view: View) -> Array:
+    """Unit vector of gravity in the body frame, (n, 3); upright is (0, 0, -1)."""
+    return quat_rotate_inverse(view.state.qpos[:, 3:7], np.broadcast_to(DOWN, (len(view), 3)))
+
+
+@derived
+def yaw_rate(view: View) -> Array:
+    """Turning rate about the vertical, (n,) rad/s: the body rate's share along -gravity."""
+    return -np.sum(view.state.qvel[:, 3:6] * gravity(view), axis=1)
+
+
+@derived
+def heading_error(view: View) -> Array:
+    """How far the commanded heading lies to the left of the robot's, (n,) rad in [-π, π)."""
+    return wrap_angle(view.memory.heading - yaw(view))
+
+
+def steered_command(view: View) -> Array:
+    """The command with its yaw rate corrected towards the heading it should have by now, (n, 3) m/s, m/s, rad/s.
+
+    A walker that only feels its yaw rate drifts with the sum of its errors; the correction is the usual outer loop
+    (at most `STEER`), and `heading_gain=0` turns it off. Not kept: a command may be redrawn before it is observed.
+    """
+    correction = np.clip(view.task.config.heading_gain * heading_error(view), -STEER, STEER)
+    rate = view.memory.command[:, 2] + correction
+    return np.concatenate([view.memory.command[:, :2], rate[:, None]], axis=1)
