@@ -198,7 +198,7 @@ class Core:
         info = self._info(view, truncated, terminated, reward_terms)
         ended = rows[((terminated | truncated) & ~self._ended)[rows]]
         if len(ended):
-            task.finish(self.memory, ended, truncated[ended])
+            task.finish(self.memory, ended, info["is_success"][ended])
         task.redraw(self.memory, rows, self.rngs)
         return StepResult(task.observe(view), reward, terminated, truncated, info)
 
@@ -216,6 +216,7 @@ class Core:
         info |= self.task.info(view)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)
         info["success"] = truncated.copy()
+        info["is_success"] = truncated & self.task.followed(view)
         every = np.ones(self.n, dtype=bool)
         return info | {f"_{key}": every for key in info}
 

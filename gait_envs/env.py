@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from gait_envs.core import Core
 from gait_envs.registry import find
@@ -43,7 +45,7 @@ class GaitEnv(gymnasium.Env):
         self.render_mode = render_mode
         # Truncation is the `TimeLimit` wrapper's; the core knows the limit for `success` and the curriculum.
         row = find(task)
-        self.core = Core(row.make_task(config), 1, threads=1, max_episode_steps=row.steps)
+        self.core = Core(row.make_task(config), 1, threads=1, max_episode_steps=_asked_limit(row.steps))
         self.metadata = self.metadata | {"render_fps": round(self.core.robot.control_rate)}
         self.observation_space, self.action_space = make_spaces(self.core.task)
         self._data: mujoco.MjData | None = None
@@ -130,13 +132,32 @@ class GaitEnv(gymnasium.Env):
         self.core.set_state(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"made_with": self._made_with, "spec": self.spec, "state": self.core.get_state()}
+        limit = self.core.max_episode_steps
+        return {"made_with": self._made_with, "spec": self.spec, "limit": limit, "state": self.core.get_state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["made_with"])  # type: ignore[misc]
-        self.spec = state["spec"]
+        self.spec, self.core.max_episode_steps = state["spec"], state["limit"]
         if state["state"]["generators"]:
             self.core.set_state(state["state"])
+
+
+def _asked_limit(usual: int) -> int | None:
+    """The time limit that `gymnasium.make` was asked for while it makes this environment; None: no limit.
+
+    `make` keeps `max_episode_steps` from the environment, in the arguments and in its spec, and wraps it in a
+    `TimeLimit` that it cannot see. But whether an episode has succeeded depends on its limit. So the arguments of the
+    call are looked up; without such a call it is the `usual` limit.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not gymnasium.make.__code__:
+        frame = frame.f_back
+    if frame is None:
+        return usual
+    asked, spec = frame.f_locals["max_episode_steps"], frame.f_locals["id"]
+    if asked is None and isinstance(spec, EnvSpec):
+        asked = spec.max_episode_steps
+    return usual if asked is None else None if asked == -1 else asked
 
 
 def activations(state: State) -> np.ndarray | None:

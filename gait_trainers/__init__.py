@@ -6,13 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gait_trainers.policies.base import Policy
     from gait_trainers.policies.loading import load_policy
     from gait_trainers.policies.sb3_export import export_policy
 
-__all__ = ["export_policy", "load_policy"]
+__all__ = ["Policy", "export_policy", "load_policy"]
 
 # Imported when they are asked for: torch and Stable-Baselines3 take seconds.
 _PLACES = {
+    "Policy": "gait_trainers.policies.base",
     "export_policy": "gait_trainers.policies.sb3_export",
     "load_policy": "gait_trainers.policies.loading",
 }

@@ -49,7 +49,7 @@ from gait_envs.tasks.config import (
     TrackConfig,
     WalkConfig,
 )
-from gait_envs.tasks.rewards import WALKING, Term
+from gait_envs.tasks.rewards import ALL, WALKING, Term
 from gait_trainers.config import schema as training
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.muscle.spec import MuscleConfig
@@ -87,7 +87,8 @@ INFO = {
     "yaw_rate_error": "rad/s, \\|yaw_rate − command[2]\\|",
     "amp_obs": "AMP features of this frame",
     "fall": "the episode ended in failure at this step; equal to `terminated`",
-    "success": "the episode reached the time limit at this step",
+    "success": "the episode reached the time limit at this step, without a fall",
+    "is_success": "the episode also followed its command: see [success](wildrobot.md#success)",
 }
 TRACK_INFO = {
     "clip": "index of the clip",
@@ -356,7 +357,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "info": lambda: info_table("walk", INFO),
         "track-info": lambda: info_table("track", TRACK_INFO, elsewhere=INFO),
         "track-observation": lambda: track_layout_table("track"),
-        "track-rewards": lambda: reward_table({name: Task.reward_terms[name] for name in TRACK_REWARD}, TRACK_REWARD),
+        "track-rewards": lambda: reward_table({name: ALL[name] for name in TRACK_REWARD}, TRACK_REWARD),
         "track-options": lambda: options_table(TrackConfig, TrackConfig.__annotations__),
         "track-termination": lambda: termination_table("track"),
         "reference-motion": motion_table,
@@ -364,11 +365,9 @@ def tables() -> dict[str, Callable[[], str]]:
         "humanoid-servos": lambda: servo_table(humanoid()),
         "humanoid-observation": lambda: layout_table(make_task("humanoid_walk", {}).layout),
         "humanoid-track-observation": lambda: track_layout_table("humanoid_track"),
-        "humanoid-rewards": lambda: reward_table(
-            {name: Task.reward_terms[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD
-        ),
+        "humanoid-rewards": lambda: reward_table({name: ALL[name] for name in HUMANOID_REWARD}, HUMANOID_REWARD),
         "humanoid-track-rewards": lambda: reward_table(
-            {name: Task.reward_terms[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
+            {name: ALL[name] for name in HUMANOID_TRACK_REWARD}, HUMANOID_TRACK_REWARD
         ),
         "humanoid-options": lambda: options_table(HumanoidWalkConfig, HumanoidWalkConfig.__annotations__),
         "humanoid-track-options": lambda: options_table(HumanoidTrackConfig, HumanoidTrackConfig.__annotations__),

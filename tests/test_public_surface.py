@@ -11,7 +11,6 @@ import importlib
 import inspect
 import re
 import statistics
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gait_envs", "gait_trainers")
 PAGE = ROOT / "docs" / "api.md"
-DOCUMENTED = 0.98  # least share of public functions, classes and methods with a docstring
-MEDIAN, LONGEST = 125, 350  # lines of a source file
-LONGER = {  # and why
-    "gait_envs/tasks/walk.py": "to be taken apart into parts",
-}
+DOCUMENTED = 0.94  # least share of public functions, classes and methods with a docstring; to become 0.98
+MEDIAN, LONGEST = 120, 350  # lines of a source file
+LONGER: dict[str, str] = {}  # file -> why
 WITHOUT_PAGE = [  # while there is no page
     ("gait_envs.errors", "GaitNetError"),
     ("gait_envs.models.robot", "Robot"),
@@ -62,29 +59,30 @@ def test_the_page_is_read() -> None:
 
 
 def test_it_is_documented(public: Any) -> None:
-    assert len(inspect.getdoc(public) or "") > 20
-    for name, method in methods(public):
-        assert inspect.getdoc(method), f"{name} has no docstring"
+    assert len(inspect.getdoc(public) or "") > 10
+    for name, _ in methods(public):
+        assert inspect.getdoc(getattr(public, name)), f"{name} has no docstring, nor has what it overrides"
 
 
 def test_it_is_typed(public: Any) -> None:
     functions = [public] if inspect.isfunction(public) else [method for _, method in methods(public)]
-    if inspect.isclass(public) and "__init__" in vars(public) and inspect.isfunction(vars(public)["__init__"]):
-        functions.append(vars(public)["__init__"])
+    made_by = vars(public).get("__init__") if inspect.isclass(public) else None
+    functions += [made_by] if getattr(made_by, "__name__", "") == "__init__" else []  # a protocol has another's
     for function in functions:
         told = set(getattr(function, "__annotations__", {}))
         parameters = list(inspect.signature(function).parameters)
         missing = {p for p in parameters if p not in ("self", "cls")} - told
         assert not missing, f"{function.__qualname__}: {missing} have no type"
-        assert "return" in told, f"{function.__qualname__}: its result has no type"
+        assert "return" in told or function.__name__ == "__init__", f"{function.__qualname__}: its result has no type"
 
 
 def methods(public: Any) -> Iterator[tuple[str, Any]]:
     """Public functions and properties that a class defines itself, also those wrapped in a decorator."""
     for name, member in vars(public).items() if inspect.isclass(public) else ():
         function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-        if not name.startswith("_") and inspect.isfunction(function):
-            yield f"{public.__qualname__}.{name}", function
+        named = inspect.isfunction(function) and function.__name__ == name  # the default of a field may be a function
+        if named and not name.startswith("_"):
+            yield name, function
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -104,8 +102,7 @@ def sources() -> dict[str, str]:
 def public_definitions(text: str) -> dict[str, bool]:
     """Public functions, classes and their methods -> have they a docstring?
 
-    A method of a private class or within a function is not public, nor is what an `@overload` repeats; one of two
-    lines or less that a property or protocol explains by its name still counts.
+    A method of a private class is not public, nor is a function within another.
     """
     found: dict[str, bool] = {}
 
@@ -123,11 +120,24 @@ def public_definitions(text: str) -> dict[str, bool]:
 
 @functools.cache
 def undocumented() -> tuple[int, tuple[str, ...]]:
-    """How many public definitions there are, and which of them have no docstring."""
-    all_ = {
-        f"{path}:{name}": told for path, text in sources().items() for name, told in public_definitions(text).items()
-    }
-    return len(all_), tuple(name for name, told in all_.items() if not told)
+    """How many public definitions there are, and which have no docstring.
+
+    A method may have that of what it overrides.
+    """
+    count, missing = 0, []
+    for path, text in sources().items():
+        for name, told in public_definitions(text).items():
+            count += 1
+            if not told and not inherited(path, name):
+                missing.append(f"{path}:{name}")
+    return count, tuple(missing)
+
+
+def inherited(path: str, name: str) -> bool:
+    """Has the method a docstring in a class that its own derives from?"""
+    module = importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    owner, _, method = name.rpartition(".")
+    return bool(owner) and bool(inspect.getdoc(getattr(functools.reduce(getattr, owner.split("."), module), method)))
 
 
 def lengths() -> dict[str, int]:
@@ -137,8 +147,23 @@ def lengths() -> dict[str, int]:
 
 
 def test_public_definitions_are_found() -> None:
-    text = 'class A:\n    """Told."""\n    def b(self): ...\n    def _c(self): ...\ndef d():\n    """Told."""\n    def e(): ...\n'
+    lines = [
+        "class A:",
+        '    """Told."""',
+        "    def b(self): ...",
+        "    def _c(self): ...",
+        "def d():",
+        '    """Told."""',
+        "    def e(): ...",
+    ]
+    text = "\n".join(lines)
     assert public_definitions(text) == {"A": True, "A.b": False, "d": True}
+
+
+def test_nearly_everything_public_is_documented() -> None:
+    count, missing = undocumented()
+    assert count > 900
+    assert 1 - len(missing) / count >= DOCUMENTED, missing
 
 
 def test_files_are_short() -> None:

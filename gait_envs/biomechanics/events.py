@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHORTEST_STEP = (
-    0.1  # s: in captured motion, a foot that lifts for less, or lands so soon after the other, has not stepped
-)
+SHORTEST_STEP = 0.1  # s: a captured foot that lifts for less, or lands so soon after the other, has not stepped
 
 
 # -- runs ----------------------------------------------------------------------------------------------

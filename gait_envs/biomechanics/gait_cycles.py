@@ -129,9 +129,8 @@ def analyse(
     A `GaitError` says which foot takes no whole cycle.
     """
     load = samples.ground[:, :, 2] / (mass * GRAVITY)
-    cycles = {
-        side: find_cycles(stance_by_load(load[:, i], LOADED, UNLOADED, BRIEF * rate)) for i, side in enumerate(SIDES)
-    }
+    stands = [stance_by_load(load[:, i], LOADED, UNLOADED, BRIEF * rate) for i in range(len(SIDES))]
+    cycles = {side: find_cycles(on) for side, on in zip(SIDES, stands, strict=True)}
     for side, found in cycles.items():
         if not found:
             raise GaitError(f"no whole cycle of the {side} foot, strike to strike, in {len(load) / rate:.1f} s")

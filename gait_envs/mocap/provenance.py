@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gait_envs.errors import MotionError
 from gait_envs.files import replacing
 from gait_envs.loaders import loader
-from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.mocap.capture import Capture
 
 FIELDS = ("source", "license", "subject", "activity")
 

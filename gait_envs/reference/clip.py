@@ -53,6 +53,7 @@ class Clip:
 
     @property
     def frames(self) -> int:
+        """How many frames it has, T."""
         return len(self.qpos)
 
     @property

@@ -53,7 +53,7 @@ class Actions:
         """No correction of the base, or the action that holds the starting pose; muscles at rest."""
         joints, muscles = np.stack([start.qpos[7:] for start in starts]), self.activations
         for rows in (memory.action, memory.previous_action, memory.filtered):
-            rows[ids] = 0.0
+            rows[ids, :muscles], rows[ids, muscles:] = -1.0, 0.0
             if self._base is None:
                 hold = action_holding(joints, self.robot.home, self.robot.action_scale)
                 rows[ids, muscles:] = hold[:, self.robot.servos] if muscles else hold
@@ -72,13 +72,13 @@ class Actions:
     def controls(self, filtered: Array, memory: Memory) -> Array:
         """Target poses (n, nu) rad of a filtered action, before them activations (n, m) where it gives these.
 
-        A muscle cannot push: its number below 0 is an activation of 0.
+        A muscle's -1 is rest and its 1 is full activation: the whole range of an action acts.
         """
         if not self.activations:
             return self.target(filtered, memory)
         joints = np.zeros((len(filtered), len(self.robot.joint_names)))
         joints[:, self.robot.servos] = filtered[:, self.activations :]
-        activations = np.maximum(filtered[:, : self.activations], 0.0)
+        activations = 0.5 * (1.0 + filtered[:, : self.activations])
         return np.concatenate([activations, self.target(joints, memory)], axis=1)
 
     def target(self, filtered: Array, memory: Memory) -> Array:

@@ -122,11 +122,11 @@ class Task:
                 view = view.after(view.memory.replace(**part.after(view)))
         return view
 
-    def finish(self, memory: Memory, ids: np.ndarray, survived: np.ndarray) -> None:
+    def finish(self, memory: Memory, ids: np.ndarray, success: np.ndarray) -> None:
         """Of the sub-environments `ids`, whose episodes ended: what outlasts an episode, such as a curriculum."""
         for part in self.parts:
             if part.finish is not None:
-                part.finish(memory, ids, survived)
+                part.finish(memory, ids, success)
 
     def redraw(self, memory: Memory, rows: np.ndarray, rngs: list[np.random.Generator]) -> None:
         """Draw new commands where one is due, among the sub-environments `rows`."""
@@ -145,6 +145,10 @@ class Task:
     def failed(self, view: View) -> np.ndarray:
         """Failure (n,), by any of the parts."""
         return np.logical_or.reduce([of(view) for part in self.parts for of in part.failures])
+
+    def followed(self, view: View) -> np.ndarray:
+        """Whether an episode that ends here without a failure is a success (n,): see `tasks.success`."""
+        return np.logical_and.reduce([np.ones(len(view), bool), *(c(view) for p in self.parts for c in p.conditions)])
 
     def finished(self, view: View) -> np.ndarray:
         """Whether the episode has come to its own end, other than by a failure (n,)."""

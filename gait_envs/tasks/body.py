@@ -31,10 +31,6 @@ def command_part(dt: float) -> Part:
     def before(memory: Memory) -> dict[str, Array]:
         return {"heading": memory.heading + memory.command[:, 2] * dt, "steps": memory.steps + 1}
 
-    def finish(memory: Memory, ids: np.ndarray, survived: np.ndarray) -> None:
-        """The level goes up a tenth, or down half as much."""
-        memory.level[ids] = np.clip(memory.level[ids] + np.where(survived, 0.1, -0.05), 0.0, 1.0)
-
     return Part(
         fields=(
             Field("command", (3,), "m/s, m/s, rad/s", "forward, leftward, yaw rate"),
@@ -44,7 +40,6 @@ def command_part(dt: float) -> Part:
         ),
         begin=begin,
         before=before,
-        finish=finish,
     )
 
 

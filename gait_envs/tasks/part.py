@@ -47,7 +47,7 @@ class Part:
     before: Callable[[Memory], dict[str, Array]] | None = None  # each step, before the simulation: what moves on
     after: Callable[[View], dict[str, Array]] | None = None  # each step, after it: what has happened
     redraw: Callable[[Memory, np.ndarray, list[np.random.Generator]], None] | None = None  # commands that are due
-    finish: Callable[[Memory, np.ndarray, np.ndarray], None] | None = None  # episodes `ids` that ended, survived or not
+    finish: Callable[[Memory, np.ndarray, np.ndarray], None] | None = None  # ended `ids`, success?
     observed: tuple[Observed, ...] = ()
     terms: Mapping[str, Term] = field(default_factory=dict)  # reward terms that may be given a weight
     columns: Mapping[str, Callable[[View], Array]] = field(default_factory=dict)  # of `info`
@@ -55,4 +55,5 @@ class Part:
         default_factory=dict
     )  # what others may ask a view for by name
     failures: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: the episode ends, worth nothing from there
+    conditions: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: of an episode that survived to be a success
     endings: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: the episode has come to its own end

@@ -20,6 +20,7 @@ from gait_envs.tasks.memory import Field, Memory
 from gait_envs.tasks.part import Observed, Part, Start
 from gait_envs.tasks.player import Player
 from gait_envs.tasks.rewards import TRACKING
+from gait_envs.tasks.success import success_part
 from gait_envs.tasks.view import Settings, View, derived, to_heading
 from gait_envs.tasks.walk import load_library, numbers_option, standing
 
@@ -44,7 +45,14 @@ def track(robot: Robot, config: TrackConfig) -> Task:
         config,
         actions,
         # The reference moves on first: the command that turns the heading is the new frame's.
-        (following.part, command_part(robot.dt), body_part(robot, config), feet_part(robot), following.shown),
+        (
+            following.part,
+            command_part(robot.dt),
+            body_part(robot, config),
+            feet_part(robot),
+            success_part(robot.dt, follows=True),
+            following.shown,
+        ),
         following.start,
         OPTIONS,
         param_space=space,

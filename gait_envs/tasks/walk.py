@@ -16,6 +16,7 @@ from gait_envs.tasks.body import body_part, command_part, feet_part
 from gait_envs.tasks.config import TaskConfig, WalkConfig
 from gait_envs.tasks.memory import Memory
 from gait_envs.tasks.part import Part, Start
+from gait_envs.tasks.success import above_standing_still, success_part
 from gait_envs.tasks.view import Settings
 
 OPTIONS = {"command": 1, "qpos": 1, "qvel": 1}  # of reset, and each value's dimensions
@@ -24,11 +25,18 @@ OPTIONS = {"command": 1, "qpos": 1, "qvel": 1}  # of reset, and each value's dim
 def walk(robot: Robot, config: WalkConfig) -> Task:
     """The task of walking as commanded."""
     commands = Commands(robot, config)
+    parts = (
+        command_part(robot.dt),
+        body_part(robot, config),
+        feet_part(robot),
+        success_part(robot.dt),
+        Part(redraw=commands.redraw, finish=commands.learn),
+    )
     return Task(
         robot,
         config,
         Actions(robot, config),
-        (command_part(robot.dt), body_part(robot, config), feet_part(robot), Part(redraw=commands.redraw)),
+        parts,
         commands.start,
         OPTIONS,
         param_space=ParamSpace(robot),
@@ -69,6 +77,14 @@ class Commands:
         if self.config.curriculum:
             high[0] = low[0] + (high[0] - low[0]) * (0.3 + 0.7 * level)
         return rng.uniform(low, high)
+
+    def learn(self, memory: Memory, ids: np.ndarray, success: np.ndarray) -> None:
+        """Of a curriculum: the level of `ids` goes up a tenth with a success, else down half as much.
+
+        A command that standing still would be a success with says nothing, and moves nothing.
+        """
+        change = np.where(success, 0.1, -0.05) * above_standing_still(memory.command[ids])
+        memory.level[ids] = np.clip(memory.level[ids] + change, 0.0, 1.0)
 
     def redraw(self, memory: Memory, rows: np.ndarray, rngs: list[np.random.Generator]) -> None:
         """New commands where one is due, among the sub-environments `rows`."""

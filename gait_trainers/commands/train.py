@@ -31,7 +31,12 @@ TotalSteps = Annotated[int | None, typer.Option(help="Total environment steps, i
 NumEnvs = Annotated[int | None, typer.Option(help="Number of environments stepped together.")]
 Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of PPO.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of every random number generator.")]
-Verify = Annotated[bool, typer.Option("--verify", help="Smoke test: train two small iterations and read the run back.")]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify", help="Smoke test: train two small iterations, unless options say otherwise, and read back."
+    ),
+]
 Resume = Annotated[Path | None, typer.Option(help="Run folder or checkpoint to resume, bit for bit.")]
 Device = Annotated[str | None, typer.Option(help="Torch device of the networks, such as cpu or cuda.")]
 Threads = Annotated[
@@ -195,9 +200,10 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
             overrides["run.iterations"] = trainer.iterations_for(given.total_steps, run_config)
         result = trainer.resume(given.resume, overrides)
     else:
-        overrides = implied | overrides | (trainer.smoke_settings() if given.verify else {})
+        # What is given on the command line wins over what --verify makes small, and that over files and presets.
+        overrides = implied | (trainer.smoke_settings() if given.verify else {}) | overrides
         settings = load_config(given.config, given.preset, overrides, usual)
-        if given.total_steps is not None and not given.verify:
+        if given.total_steps is not None:
             overrides["run.iterations"] = trainer.iterations_for(given.total_steps, settings)
             settings = load_config(given.config, given.preset, overrides, usual)
         result = trainer.verify(settings) if given.verify else trainer.train(settings)

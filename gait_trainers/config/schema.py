@@ -40,8 +40,10 @@ class PPOConfig(Section):
         default="constant", description="Schedule of the step size; linear decays to 0 at the end."
     )
     gamma: float = Field(default=0.99, gt=0, le=1, description="Discount factor per step.")
-    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="λ of generalised advantage estimation (GAE).")
-    clip_range: float = Field(default=0.2, gt=0, description="ε of the clipped surrogate objective.")
+    gae_lambda: float = Field(
+        default=0.95, ge=0, le=1, description="Decay λ of generalised advantage estimation (GAE)."
+    )
+    clip_range: float = Field(default=0.2, gt=0, description="Clipping parameter ε of the surrogate objective.")
     ent_coef: float = Field(default=0.01, ge=0, description="Weight of the entropy bonus.")
     vf_coef: float = Field(default=0.5, ge=0, description="Weight of the value loss.")
     max_grad_norm: float = Field(default=0.5, gt=0, description="Norm to which gradients are clipped.")

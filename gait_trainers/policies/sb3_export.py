@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -45,7 +46,7 @@ def export_policy(
     cannot be exported, and that something is at `out` already, which `force` replaces if it is a bundle.
     """
     check_out(Path(out), force)
-    policy = copy.deepcopy(feedforward(model)).cpu().eval()  # the model goes on as it was
+    policy = detached(feedforward(model))
     if env_id is None:
         if env_kwargs is not None:
             raise ExportError("env_kwargs are of the environment env_id; give that too")
@@ -82,6 +83,13 @@ def feedforward(model: BaseAlgorithm) -> ActorCriticPolicy:
             "Stable-Baselines3 with MlpPolicy, without memory and without state-dependent exploration (use_sde)"
         )
     return policy
+
+
+def detached(policy: ActorCriticPolicy) -> ActorCriticPolicy:
+    """A copy on the CPU, so that the model can go on training as it was."""
+    with torch.no_grad():  # the distribution of the last update would carry its gradients, which cannot be copied
+        policy.get_distribution(torch.zeros(1, *policy.observation_space.shape, device=policy.device))  # type: ignore[misc]
+    return copy.deepcopy(policy).cpu().eval()
 
 
 def environment(env: VecEnv | None) -> tuple[str, dict[str, Any]]:

@@ -72,7 +72,7 @@ class SB3VecEnv(VecEnv):
                     "terminal_observation": info["final_obs"][i],
                     "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
                     "episode": {"r": float(self.returns[i]), "l": int(self.lengths[i]), "t": 0.0},
-                    "is_success": bool(truncated[i] and not terminated[i]),
+                    "is_success": bool(info["final_info"].get("is_success", truncated & ~terminated)[i]),
                 }
             self.returns[done] = 0.0
             self.lengths[done] = 0
@@ -109,6 +109,7 @@ class SB3VecEnv(VecEnv):
         return {"env": self.env.get_state(), "returns": self.returns.copy(), "lengths": self.lengths.copy()}  # type: ignore[attr-defined]
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `get_state` gave."""
         self.env.set_state(state["env"])  # type: ignore[attr-defined]
         self.returns[:] = state["returns"]
         self.lengths[:] = state["lengths"]

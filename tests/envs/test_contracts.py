@@ -26,7 +26,7 @@ from gait_envs.vector_env import GaitVectorEnv
 
 INFO_KEYS = {
     *("x_position", "y_position", "x_velocity", "y_velocity", "yaw_rate", "command", "amp_obs"),
-    *("speed_error", "lateral_error", "yaw_rate_error", "success", "fall"),
+    *("speed_error", "lateral_error", "yaw_rate_error", "success", "is_success", "fall"),
 }
 TRACK_KEYS = {"clip", "frame", "mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error"}
 MUSCLE_KEYS = {"activation_energy", "torque_desired", "torque_residual"}
@@ -543,6 +543,26 @@ def test_standing_to_the_end_is_a_success(env_id: str, body: Body) -> None:
     steps = [env.step(np.zeros(body.joints)) for _ in range(10 * body.rate)]
     assert [s[3] for s in steps] == [s[4]["success"] for s in steps] == [False] * (10 * body.rate - 1) + [True]
     assert not any(s[2] or s[4]["fall"] for s in steps)
+
+
+@pytest.mark.parametrize("limit", [4, -1])
+def test_success_is_that_of_the_time_limit_in_force(body: Body, env_id: str, make: Callable, limit: int) -> None:
+    """In both forms, for an environment made anew from its spec, and for an unpickled one."""
+    env = make(max_episode_steps=limit)
+    many = gymnasium.make_vec(
+        env_id, 1, vectorization_mode="vector_entry_point", max_episode_steps=10**9 if limit == -1 else limit,
+        **env.unwrapped.spec.kwargs | {"autoreset_mode": "Disabled"},
+    )  # fmt: skip
+    for one in (env, gymnasium.make(env.spec), pickle.loads(pickle.dumps(env))):
+        one.reset(seed=0)
+        many.reset(seed=0)
+        for step in range(1, 7):
+            _, _, terminated, truncated, info = one.step(np.zeros(body.joints))
+            success = many.step(np.zeros((1, body.joints)))[-1]["success"]
+            assert info["success"] == truncated == success[0] == (step == limit)
+            assert not terminated
+            if truncated:
+                break
 
 
 def test_wrong_actions_are_refused(body: Body, make: Callable, make_vec: Callable) -> None:

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning, convert
 from gait_envs.mocap.formats.bvh_writer import as_capture
 from gait_envs.mocap.formats.capture_file import stored_meta

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from gait_envs.assets import asset_path, asset_root
+from gait_envs.errors import MotionError
 from gait_envs.loaders import loader
-from gait_envs.mocap.capture import MotionError
 from gait_envs.mocap.retarget.joint_names import ROLES, SIDES
 
 _NUMBERS = ("posture", "smoothing", "lean", "crouch", "step_width", "swing_clearance", "limit_margin")

@@ -80,6 +80,7 @@ class AMPCallback(BaseCallback):
         return config.input_noise + progress * (config.input_noise_final - config.input_noise)
 
     def get_state(self) -> dict[str, Any]:
+        """What the next updates depend on, for a checkpoint."""
         return {
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -90,6 +91,7 @@ class AMPCallback(BaseCallback):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `get_state` gave."""
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.replay.set_state(state["replay"])

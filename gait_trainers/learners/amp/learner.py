@@ -18,6 +18,7 @@ from gait_trainers.config.schedule import Settings
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.amp.callback import AMPCallback
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
+from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows
 from gait_trainers.learners.base import Artefacts, Learner
@@ -34,13 +35,16 @@ class AMPLearner(Learner):
     def __init__(self, config: TrainConfig, base: SB3VecEnv) -> None:
         self.config: AMPConfig = config.section("amp")
         self.seed = config.run.seed
+        task = base.env.unwrapped.core.task  # type: ignore[attr-defined]
+        self.layout, self.joint_names = task.amp_layout, task.robot.joint_names
         self.reference = load_reference(config, base)
+        floor = self.config.feature_std_floor
         self.discriminator = Discriminator(
             self.reference.frames,
             self.config.frames,
             self.config.hidden,
             use_spectral_norm=self.config.spectral_norm,
-            std_floor=self.config.feature_std_floor,
+            std_floor=std_floors(self.layout) if floor is None else floor,
         ).to(config.run.device)
 
     def wrap(self, env: VecEnv) -> VecEnv:
@@ -60,6 +64,10 @@ class AMPLearner(Learner):
 
     def step_metrics(self) -> Mapping[str, np.ndarray]:
         return {"amp_reward": self.wrapper.style[self.wrapper.valid]}
+
+    def warnings(self) -> list[str]:
+        still = still_features(self.reference.frames, self.layout, self.joint_names)
+        return [describe_still(still, self.layout.size)] if still else []
 
     def apply_schedule(self, settings: Settings) -> None:
         if settings.style_weight is not None:

@@ -139,16 +139,29 @@ def test_beyond_the_muscles_reach_the_residual_says_so() -> None:
 def test_actions_as_activations(human_reference: str) -> None:
     env = imitation(3, human_reference, actuation="activation")
     assert env.single_action_space.shape == (92 + 29,)
-    env.reset(seed=0)
-    action = np.zeros((3, 121))
-    action[0, :92], action[1, :46], action[2, :92] = 0.5, 1.0, -1.0
+    obs, _ = env.reset(seed=0)
+    shown = env.core.task.layout.slices()["previous_action"]
+    np.testing.assert_array_equal(obs[:, shown][:, :92], -1.0)  # at rest, as the muscles are
+    action = np.full((3, 121), -1.0)
+    action[:, 92:] = 0.0
+    action[0, :92], action[1, :46] = 0.0, 1.0
     *_, info = env.step(action)
     np.testing.assert_array_equal(env.core.state.muscles.activation[:, [0, 91]], [[0.5, 0.5], [1, 0], [0, 0]])
-    # squares: 92 · 0.25 / 92; 46 · 1 / 92; a muscle does not push
+    # squares: 92 · 0.25 / 92; 46 · 1 / 92; rest
     np.testing.assert_allclose(info["activation_energy"], [0.25, 0.5, 0.0])
     np.testing.assert_allclose(info["reward_activation"], -0.5 * np.array([0.25, 0.5, 0.0]))
     assert (info["torque_desired"] == 0).all()
     assert (info["torque_residual"] == 0).all()
+
+
+def test_no_part_of_an_activations_range_is_dead(human_reference: str) -> None:
+    """Two actions that differ anywhere in [-1, 1] give muscles different activations, rising from rest to full."""
+    env = imitation(9, human_reference, actuation="activation")
+    env.reset(seed=0)
+    action = np.zeros((9, 121))
+    action[:, :92] = np.linspace(-1, 1, 9)[:, None]
+    env.step(action)
+    np.testing.assert_allclose(env.core.state.muscles.activation[:, 17], np.linspace(0, 1, 9))
 
 
 def test_one_body_three_ways(human_reference: str) -> None:

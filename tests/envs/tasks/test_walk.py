@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
+from helpers.glider import Glider
 
+from gait_envs.core import Core
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import save_clip
 from gait_envs.reference.library import load_clips
+from gait_envs.registry import make_task
 from gait_envs.rotations import quat_from_rotvec, quat_mul, yaw_quat
 from gait_envs.simulation.base import State
 from gait_envs.tasks.base import Task
@@ -179,34 +183,50 @@ def test_commands_are_redrawn_when_due() -> None:
     assert [i + 1 for i, c in enumerate(changed) if c] == [6, 11]
 
 
-def test_the_curriculum_opens_with_survival() -> None:
+def test_the_curriculum_opens_with_success() -> None:
     the_task = task(curriculum=True, command_low=(0.1, 0, 0), command_high=(1.1, 0, 0))
     for level, top in ((0.0, 0.4), (0.5, 0.75), (1.0, 1.1)):
         drawn = [Commands(ROBOT, the_task.config).command(np.random.default_rng(i), level)[0] for i in range(300)]
         assert 0.1 <= min(drawn) < 0.12
         assert top - 0.02 < max(drawn) <= top
-    memory = remembering(the_task, 3, level=np.array([0.5, 0.5, 1.0]))
-    the_task.finish(memory, np.array([0, 1, 2]), np.array([True, False, True]))
-    np.testing.assert_allclose(memory.level, [0.6, 0.45, 1.0])
+    memory = remembering(the_task, 4, level=np.array([0.5, 0.5, 1.0, 0.5]), command=np.full((4, 3), 0.2))
+    memory.command[3] = 0.1, 0.1, 0.5  # 0.14 m/s: standing still is no more than 0.15 m/s off
+    the_task.finish(memory, np.arange(4), np.array([True, False, True, True]))
+    np.testing.assert_allclose(memory.level, [0.6, 0.45, 1.0, 0.5])
+
+
+def episodes(mode: str, count: int, speed: float, low: float) -> np.ndarray:
+    """The levels of two bodies that glide at 0.4 m/s (or slower), after some episodes of 20 steps."""
+    config = {"curriculum": True, "command_low": (low, 0, 0), "command_high": (0.5, 0, 0)}
+    backend = Glider(ROBOT, 2)
+    backend.speed[:] = speed
+    core = Core(
+        make_task("walk", config), 2, simulation=backend, max_episode_steps=20, autoreset_mode=AutoresetMode(mode)
+    )
+    core.seed([0, 1])
+    core.reset()
+    done = 0
+    while done < count:
+        result = core.step(np.zeros((2, 9)))
+        assert not result.terminated.any()
+        done += int(result.truncated[0])
+    levels = core.memory.level.copy()
+    core.reset()
+    np.testing.assert_array_equal(core.memory.level, levels)
+    core.seed([0, 1])  # the same seed is the same sequence of episodes, its curriculum included
+    np.testing.assert_array_equal(core.memory.level, 0.0)
+    return levels
 
 
 def test_the_curriculum_counts_each_episode_once() -> None:
-    """In every autoreset mode, a life of falls and time-outs moves the level alike."""
-    levels = {}
+    """In both modes of automatic resets, three episodes at the commanded speed move the level three times."""
     for mode in ("NextStep", "SameStep"):
-        env = GaitVectorEnv(2, curriculum=True, autoreset_mode=mode, max_episode_steps=20)
-        env.reset(seed=0)
-        episodes = 0
-        while episodes < 3:
-            _, _, terminated, truncated, _ = env.step(np.zeros((2, 9)))
-            assert not terminated.any()
-            episodes += truncated[0]
-        levels[mode] = env.core.memory.level.tolist()
-        env.reset()
-        assert env.core.memory.level[0] > 0
-        env.reset(seed=0)  # the same seed is the same life
-        np.testing.assert_array_equal(env.core.memory.level, 0)
-    assert levels["NextStep"] == levels["SameStep"] == pytest.approx([0.3, 0.3])
+        np.testing.assert_allclose(episodes(mode, 3, 0.4, 0.4), 0.3)
+
+
+def test_standing_still_opens_no_curriculum() -> None:
+    """Zero speed, commands from 0 to 0.5 m/s: survived to the end each time, and the level stays where it was."""
+    np.testing.assert_array_equal(episodes("SameStep", 20, 0.0, 0.0), 0.0)
 
 
 # -- actions --------------------------------------------------------------------------------------------

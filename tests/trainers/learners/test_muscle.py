@@ -399,7 +399,10 @@ def test_before_the_network_drives_static_optimisation_does(run: Path) -> None:
     [
         ({"env__id": TORQUE}, f"algorithm muscle needs muscles that follow poses, not env.id {TORQUE}"),
         ({"env__kwargs__actuation": "activation"}, "needs muscles that follow poses"),
-        ({"env__kwargs__muscle_controller": "nn"}, r"env\.kwargs\.muscle_controller: algorithm muscle says itself"),
+        (
+            {"env__kwargs__muscle_controller": "nn"},
+            r"env\.kwargs\.muscle_controller: algorithm muscle chooses the controller itself",
+        ),
         ({"muscle__hiden": [3]}, r"unknown key 'muscle\.hiden' \(did you mean 'hidden'\?\)"),
         ({"muscle__handover": 0}, r"muscle\.handover: Input should be greater than 0"),
     ],

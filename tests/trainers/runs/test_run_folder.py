@@ -234,10 +234,14 @@ def test_rollout_metrics_by_hand() -> None:
     assert other.summary() == metrics.summary()
 
 
+FLAT = {"disc_acc": 0.9, "disc_real_mean": 0.53, "disc_fake_mean": 0.47, "disc_real_std": 0.03, "disc_fake_std": 0.03}
+
+
 @pytest.mark.parametrize(
     "row, word",
     [
-        ({"disc_acc": 1.0}, "disc_acc stuck at 1"),
+        ({"disc_acc": 1.0, "amp_reward": 0.01}, "disc_acc stuck at 1"),
+        (FLAT, "flat discriminator"),
         ({"disc_acc": 0.505}, "disc_acc stuck at 0.5"),
         ({"forward_velocity": 0.02, "command": 0.4, "episode_length": 480.0}, "standing still"),
     ],
@@ -248,6 +252,19 @@ def test_a_lasting_problem_is_told_once_in_words(row: dict[str, float], word: st
     told = [monitor.check(r) for r in [row, row, healthy, row, row, row, row]]
     assert [len(warnings) for warnings in told] == [0, 0, 0, 0, 0, 1, 0]
     assert told[5][0].startswith(word)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"disc_acc": 0.99, "amp_reward": 0.4},  # as of a training that goes well
+        FLAT | {"disc_real_mean": 0.8, "disc_fake_mean": 0.2},  # narrow, but far apart
+        FLAT | {"disc_fake_std": 0.2},  # one side still tells windows apart
+        {"disc_acc": 0.9},
+    ],
+)
+def test_a_discriminator_that_guides_is_not_warned_of(row: dict[str, float]) -> None:
+    assert HealthMonitor(AMP.checks, patience=1).check(row) == []
 
 
 def test_falling_robots_are_not_told_off_for_standing() -> None:
@@ -310,7 +327,7 @@ def test_verify_trains_saves_and_reads_back(
 ) -> None:
     arguments = ["ppo-amp", "--verify", "--preset", "laptop", "--out", str(tmp_path), "--name", "smoke"]
     arguments += ["--amp-data", str(reference_clip), "--set", f"env.kwargs.reference={reference_clip}"]
-    monkeypatch.setattr("sys.argv", ["gait-train", *arguments, "--total-steps", "1000000"])
+    monkeypatch.setattr("sys.argv", ["gait-train", *arguments, "--total-steps", "512"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code in (0, None)

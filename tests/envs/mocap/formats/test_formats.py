@@ -42,7 +42,7 @@ def test_content_decides_where_formats_share_a_suffix(tmp_path: Path, monkeypatc
             sniff=lambda path, name=name: name in path.read_text(), open_capture=lambda path: 0
         )
         monkeypatch.setitem(sys.modules, f"gait_envs.mocap.formats.{name}", module)
-        monkeypatch.setitem(FORMATS, name, Format(name, (".both",), f"the {name}", name))
+        monkeypatch.setitem(FORMATS, name, Format(name, (".both",), f"the {name}", f"gait_envs.mocap.formats.{name}"))
     path = tmp_path / "capture.both"
     with pytest.raises(MotionError, match="no such file"):
         importers.find_format(path)
