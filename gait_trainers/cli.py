@@ -1,247 +1,43 @@
-"""`gait-train`: train, resume, evaluate, record, play, export. Thin: each command calls one function."""
+"""`gait-train`: train, resume, evaluate, record, play, export. Each command has a function in `commands/`."""
 
 from __future__ import annotations
-
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any
 
 import typer
 
 from gait_envs.cli import lazy_group, run
-from gait_envs.tasks.config import TrackConfig
-from gait_trainers.commands.options import ReferenceOption
-from gait_trainers.config.schema import ConfigError, env_options, load_config, parse_assignment, preset_names
 
-IMITATION = "GaitNet/WildRobotImitation-v0"
-MUSCLES = "GaitNet/MuscleHumanoidImitation-v0"
-# Presets of those that need their own.
-IMITATE = {"GaitNet/HumanoidImitation-v0": "imitate_humanoid", MUSCLES: "imitate_humanoid"}
-# Commands that live in their own module; the text is for the list of commands.
-ELSEWHERE = {
+_FOLDER = "gait_trainers.commands"
+# Name: where its function is, and the text for the list of commands.
+COMMANDS = {
+    "ppo-amp": (
+        f"{_FOLDER}.train:ppo_amp",
+        "Train with PPO and an adversarial motion prior, to walk in the style of the reference.",
+    ),
+    "ppo": (f"{_FOLDER}.train:ppo", "Train with PPO on the task reward alone."),
+    "imitate": (f"{_FOLDER}.train:imitate", "Train with PPO to track reference clips frame by frame."),
+    "muscle": (f"{_FOLDER}.train:muscle", "Train a muscle-driven body, and the network that commands its muscles."),
     "evaluate": (
-        "gait_trainers.evaluation.walking:command",
+        f"{_FOLDER}.evaluate:command",
         "Evaluate how well a policy walks at each command, or tracks clips.",
     ),
-    "gait": (
-        "gait_trainers.commands.gait:command",
-        "Analyse the gait of a human body against normative curves.",
-    ),
+    "gait": (f"{_FOLDER}.gait:command", "Analyse the gait of a human body against normative curves."),
     "record": (
-        "gait_trainers.evaluation.record:command",
+        f"{_FOLDER}.record:command",
         "Record a policy that tracks clips, and save its motion as new clips.",
     ),
-    "play": (
-        "gait_trainers.commands.play:command",
-        "Show a policy that walks or tracks a clip, in a window or as a video.",
-    ),
+    "play": (f"{_FOLDER}.play:command", "Show a policy that walks or tracks a clip, in a window or as a video."),
     "export": (
-        "gait_trainers.policies.export:command",
+        f"{_FOLDER}.export:command",
         "Export a policy bundle: policy.onnx, policy.json and checksums.",
     ),
 }
 
-
-app = typer.Typer(
-    cls=lazy_group(ELSEWHERE),
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Train policies that walk or track clips, and evaluate, record, play and export them.",
-)
-
-# -- training ------------------------------------------------------------------------------------------
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="YAML file of settings, applied over the preset.", exists=True, dir_okay=False),
-]
-Preset = Annotated[str | None, typer.Option(help=f"Preset that comes with the package: {', '.join(preset_names())}.")]
-Iterations = Annotated[int | None, typer.Option(help="Number of rollouts, each followed by an update.")]
-TotalSteps = Annotated[int | None, typer.Option(help="Total environment steps, in place of --iterations.")]
-NumEnvs = Annotated[int | None, typer.Option(help="Number of environments stepped together.")]
-Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of PPO.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of every random number generator.")]
-Verify = Annotated[bool, typer.Option("--verify", help="Smoke test: train two small iterations and read the run back.")]
-Resume = Annotated[Path | None, typer.Option(help="Run folder or checkpoint to resume, bit for bit.")]
-Device = Annotated[str | None, typer.Option(help="Torch device of the networks, such as cpu or cuda.")]
-Threads = Annotated[
-    int | None, typer.Option("--torch-threads", help="Threads of torch; more than one slows the physics threads down.")
-]
-Init = Annotated[
-    Path | None, typer.Option(help="Warm start from the networks of this run folder, checkpoint or bundle.")
-]
-Out = Annotated[Path | None, typer.Option(help="Folder in which the run folder is created.")]
-Name = Annotated[str | None, typer.Option(help="Name of the run folder.")]
-Assignments = Annotated[
-    list[str] | None, typer.Option("--set", help="Any setting, as dotted.key=value; may be repeated.")
-]
-Weight = Annotated[float | None, typer.Option("--amp-weight", help="Weight of the style reward.")]
-Followed = Annotated[
-    str | None, typer.Option("--env", help=f"Environment that tracks the clips; {IMITATION} by default.")
-]
-Data = Annotated[
-    str | None, typer.Option("--amp-data", help="Reference motion: a clip, a folder of clips or the name of a set.")
-]
+app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@dataclass(frozen=True)
-class Given:
-    """What was asked for on the command line of a training."""
-
-    config: Path | None
-    preset: str | None
-    named: dict[str, Any]  # settings by dotted key; None: not given
-    assignments: dict[str, Any]  # those of --set, which win
-    total_steps: int | None
-    verify: bool
-    resume: Path | None
-
-    def also(self, **changes: Any) -> Given:
-        """With more of what is named, or something else in place of what was given."""
-        return replace(self, **(changes | {"named": self.named | changes.get("named", {})}))
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        return {key: value for key, value in self.named.items() if value is not None} | self.assignments
-
-
-def given_options(
-    config: ConfigFile = None,
-    preset: Preset = None,
-    iterations: Iterations = None,
-    total_steps: TotalSteps = None,
-    num_envs: NumEnvs = None,
-    lr: Rate = None,
-    seed: Seed = None,
-    verify: Verify = False,
-    resume: Resume = None,
-    device: Device = None,
-    torch_threads: Threads = None,
-    init: Init = None,
-    out: Out = None,
-    name: Name = None,
-    set_: Assignments = None,
-) -> Given:
-    """The options that every training has."""
-    named = {
-        "run.iterations": iterations,
-        "env.num_envs": num_envs,
-        "ppo.learning_rate": lr,
-        "run.seed": seed,
-        "run.device": device,
-        "run.torch_threads": torch_threads,
-        "run.init": init and str(init),
-        "run.out": out and str(out),
-        "run.name": name,
-    }
-    assignments = dict(parse_assignment(text) for text in set_ or ())
-    return Given(config, preset, named, assignments, total_steps, verify, resume)
-
-
-def training_command(function: Callable[..., None]) -> Callable[..., None]:
-    """A training command with `given_options` besides its own; `function` gets them as its first argument."""
-    _, *own = inspect.signature(function, eval_str=True).parameters.values()
-    shared = inspect.signature(given_options, eval_str=True).parameters.values()
-
-    @functools.wraps(function)
-    def command(**values: Any) -> None:
-        mine = {parameter.name: values.pop(parameter.name) for parameter in own}
-        function(given_options(**values), **mine)
-
-    command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined] # what typer reads
-    return command
-
-
-@app.command("ppo-amp")
-@training_command
-def ppo_amp(given: Given, amp_weight: Weight = None, amp_data: Data = None) -> None:
-    """Train with PPO and an adversarial motion prior, to walk in the style of the reference."""
-    # Episodes that start inside the motion start inside the same one.
-    named = {"amp.weight": amp_weight, "amp.data": amp_data, "env.kwargs.reference": amp_data}
-    _train(given.also(named=named), {"algorithm": "ppo-amp"})
-
-
-@app.command("ppo")
-@training_command
-def ppo(given: Given) -> None:
-    """Train with PPO on the task reward alone."""
-    _train(given, {"algorithm": "ppo"})
-
-
-@app.command("imitate")
-@training_command
-def imitate(given: Given, env: Followed = None, reference: ReferenceOption = None) -> None:
-    """Train with PPO to track reference clips frame by frame, with the preset imitate unless another is given."""
-    clips = reference[0] if reference and len(reference) == 1 else reference
-    given = given.also(named={"env.id": env, "env.kwargs.reference": clips})
-    _check_follows(given.overrides.get("env.id"))  # first: the preset knows only options of those that do
-    if given.resume is None and given.preset is None and given.config is None:
-        given = given.also(preset=IMITATE.get(str(given.overrides.get("env.id")), "imitate"))
-    usual = {"env.id": IMITATION, "algorithm": "ppo"}
-    if given.resume is None:
-        _check_follows(load_config(given.config, given.preset, given.overrides, usual).env.id)
-    _train(given, {}, usual)
-
-
-def _check_follows(env_id: Any) -> None:
-    """ConfigError for one of our environments that follows no clips."""
-    options = env_options(str(env_id))
-    if options is not None and not issubclass(options, TrackConfig):
-        raise ConfigError(f"env.id {env_id!r} follows no clips; one that does is {IMITATION!r}")
-
-
-@app.command("muscle")
-@training_command
-def muscle(given: Given, reference: ReferenceOption = None) -> None:
-    """Train a muscle-driven body and the network that turns desired torques into activations, with the preset muscle
-    unless another is given."""
-    clips = reference[0] if reference and len(reference) == 1 else reference
-    given = given.also(named={"env.kwargs.reference": clips})
-    if given.resume is None and given.preset is None and given.config is None:
-        given = given.also(preset="muscle")
-    _train(given, {"algorithm": "muscle"}, {"env.id": MUSCLES})
-
-
-# What may differ when a run is continued: how long, and on what. Anything else would not be the same run.
-RESUMABLE = {"run.iterations", "run.minutes", "run.device", "run.torch_threads"}
-
-
-def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None = None) -> None:
-    """Train or continue; `implied` are the settings that the command itself stands for, `usual` what it begins from."""
-    overrides = given.overrides
-    if given.total_steps is not None and "run.iterations" in overrides:
-        raise ConfigError("--total-steps and --iterations say the same thing twice; give one of them")
-    if given.resume is not None:
-        options = {"--config": given.config, "--preset": given.preset, "--verify": given.verify or None} | overrides
-        fixed = sorted(key for key, value in options.items() if value is not None and key not in RESUMABLE)
-        if fixed:
-            raise ConfigError(
-                f"--resume takes the configuration of the run, so {', '.join(fixed)} cannot be given; "
-                f"only {', '.join(sorted(RESUMABLE))} may change"
-            )
-
-    # torch and Stable-Baselines3 take seconds to import; --help and wrong options should not wait for them.
-    from gait_trainers.rl import train as trainer
-
-    if given.resume is not None:
-        if given.total_steps is not None:
-            run_config = load_config(trainer.open_run(given.resume)[0].config_file)
-            overrides["run.iterations"] = trainer.iterations_for(given.total_steps, run_config)
-        result = trainer.resume(given.resume, overrides)
-    else:
-        overrides = implied | overrides | (trainer.SMOKE if given.verify else {})
-        settings = load_config(given.config, given.preset, overrides, usual)
-        if given.total_steps is not None and not given.verify:
-            overrides["run.iterations"] = trainer.iterations_for(given.total_steps, settings)
-            settings = load_config(given.config, given.preset, overrides, usual)
-        result = trainer.verify(settings) if given.verify else trainer.train(settings)
-    if result.stopped:
-        typer.echo(result.stopped)
-    typer.echo(f"{result.iterations} iterations, {result.steps:,} steps in {result.seconds:.0f} s: {result.run.path}")
+@app.callback()
+def describe() -> None:
+    """Train policies that walk or track clips, and evaluate, record, play and export them."""
 
 
 def main() -> None:

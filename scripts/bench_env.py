@@ -146,7 +146,7 @@ def time_processes(env: Any, actions: np.ndarray) -> float:
 
 def time_training(iterations: int) -> dict[str, float]:
     """Steps a second of whole training iterations (collect, discriminator, update), without the first ones."""
-    from gait_trainers.config.schema import load_config
+    from gait_trainers.config.layers import load_config
     from gait_trainers.rl.train import train
     from gait_trainers.runs.loggers import read_metrics
 

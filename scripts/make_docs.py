@@ -51,6 +51,8 @@ from gait_envs.tasks.config import (
 )
 from gait_envs.tasks.rewards import ALL, WALKING, Term
 from gait_trainers.config import schema as training
+from gait_trainers.learners.amp.spec import AMPConfig
+from gait_trainers.learners.muscle.spec import MuscleConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -375,8 +377,8 @@ def tables() -> dict[str, Callable[[], str]]:
         "config-env": lambda: settings_table(training.EnvConfig, "env"),
         "config-ppo": lambda: settings_table(training.PPOConfig, "ppo"),
         "config-networks": lambda: settings_table(training.NetworkConfig, "networks"),
-        "config-amp": lambda: settings_table(training.AMPConfig, "amp"),
-        "config-muscle": lambda: settings_table(training.MuscleConfig, "muscle"),
+        "config-amp": lambda: settings_table(AMPConfig, "amp"),
+        "config-muscle": lambda: settings_table(MuscleConfig, "muscle"),
         "config-run": lambda: settings_table(training.RunConfig, "run"),
         "config-stop": lambda: settings_table(training.StopWhen, "run.stop_when"),
     }

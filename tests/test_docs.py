@@ -16,7 +16,8 @@ import typer
 
 from gait_envs.tasks.config import TrackConfig
 from gait_trainers.cli import app
-from gait_trainers.config.schema import TrainConfig, nest, parse_assignment, preset_names, validate
+from gait_trainers.config.layers import nest, parse_assignment, preset_names, validate
+from gait_trainers.config.schema import config_type
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "assets" / "SOURCES.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -145,9 +146,9 @@ def test_commands_are_found_in_the_first_place() -> None:
     assert ["ppo-amp", "--preset", "laptop"] in shown
 
 
-def known_keys(model: Any = TrainConfig, prefix: str = "") -> Iterator[str]:
+def known_keys(model: Any = None, prefix: str = "") -> Iterator[str]:
     """Dotted names of every setting."""
-    for name, field in model.model_fields.items():
+    for name, field in (model or config_type()).model_fields.items():
         yield prefix + name
         for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if hasattr(kind, "model_fields"):

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from gait_trainers.cli import app as train_app
-from gait_trainers.config.schema import TrainConfig
+from gait_trainers.config.schema import config_type
 
 pytest.importorskip("mink")
 from gait_envs.mocap.cli import app as data_app
@@ -26,9 +26,9 @@ def commands(program: str) -> dict[str, Any]:
     return {"": group} | {name: group.get_command(context, name) for name in group.list_commands(context)}
 
 
-def documented_keys(model: Any = TrainConfig, prefix: str = "") -> Iterator[tuple[str, str | None]]:
+def documented_keys(model: Any = None, prefix: str = "") -> Iterator[tuple[str, str | None]]:
     """Dotted configuration keys with their descriptions; sections themselves are not keys."""
-    for name, field in model.model_fields.items():
+    for name, field in (model or config_type()).model_fields.items():
         kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
         sections = [kind for kind in kinds if hasattr(kind, "model_fields")]
         if not (sections and sections[0] is field.annotation):

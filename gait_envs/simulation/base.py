@@ -100,7 +100,8 @@ class Simulation(Protocol):
     diverged: np.ndarray  # (n,) bool, became undefined or absurdly fast in the last step
 
     @property
-    def fields(self) -> ModelFields: ...
+    def fields(self) -> ModelFields:
+        """The numbers of the model, each simulation's own."""
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
         """Start `ids` afresh at (k, nq) and (k, nv): no controls, no warm start, sensors at the new state."""

@@ -1,31 +1,23 @@
-"""Training configuration: one validated tree, filled from defaults, a preset, a file and overrides.
+"""The training configuration: sections, defaults, and what is allowed.
 
-The defaults are the values of the WildRobot design document; a preset holds only what it changes. Every layer
-is checked by itself, so an unknown key is reported with the file that holds it.
+The defaults are the values of the WildRobot design document. Sections of learners are declared beside the learners;
+`config_type` joins them to the others.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from functools import reduce
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import functools
+from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
-from gait_envs.errors import GaitNetError
-from gait_trainers.rl.reward_schedule import Schedule, Settings, complete
+from gait_trainers.config.registry import ALGORITHMS, learner_specs, learners_of
+from gait_trainers.config.schedule import KeyFrame, Schedule, Settings, complete
+from gait_trainers.config.section import ConfigError as ConfigError
+from gait_trainers.config.section import Section, Sizes
 
-
-class ConfigError(GaitNetError, ValueError):
-    """A configuration that cannot be used: says which file, which key, and what is allowed."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+if TYPE_CHECKING:
+    from gait_trainers.learners.base import LearnerSpec
 
 
 class EnvConfig(Section):
@@ -48,7 +40,9 @@ class PPOConfig(Section):
         default="constant", description="Schedule of the step size; linear decays to 0 at the end."
     )
     gamma: float = Field(default=0.99, gt=0, le=1, description="Discount factor per step.")
-    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Decay λ of generalised advantage estimation.")
+    gae_lambda: float = Field(
+        default=0.95, ge=0, le=1, description="Decay λ of generalised advantage estimation (GAE)."
+    )
     clip_range: float = Field(default=0.2, gt=0, description="Clipping parameter ε of the surrogate objective.")
     ent_coef: float = Field(default=0.01, ge=0, description="Weight of the entropy bonus.")
     vf_coef: float = Field(default=0.5, ge=0, description="Weight of the value loss.")
@@ -60,9 +54,6 @@ class PPOConfig(Section):
     normalize_reward: bool = Field(
         default=False, description="Divide rewards by the running standard deviation of the discounted return."
     )
-
-
-Sizes = list[Annotated[int, Field(ge=1)]]
 
 
 class NetworkConfig(Section):
@@ -77,87 +68,6 @@ class NetworkConfig(Section):
     log_std_min: float | None = Field(
         default=None, description="Lower bound of the log standard deviation, applied after every update."
     )
-
-
-class AMPConfig(Section):
-    """The discriminator and the style reward."""
-
-    weight: float = Field(default=0.5, ge=0, description="Weight of the style reward: reward = task + weight * style.")
-    data: str | list[str] | None = Field(
-        default=None, description="Reference clips, folders or embedded sets; null uses the environment's reference."
-    )
-    mirror: bool = Field(default=False, description="Also use the mirror image of each clip as reference.")
-    frames: int = Field(default=1, ge=1, le=3, description="Number of consecutive frames in a window.")
-    reward: Literal["clip", "quadratic"] = Field(
-        default="clip", description="How the style reward follows from the score."
-    )
-    hidden: Sizes = Field(default=[1024, 512, 256], description="Hidden layer sizes of the discriminator.")
-    spectral_norm: bool = Field(default=True, description="Apply spectral normalisation to the hidden layers.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="Adam step size of the discriminator.")
-    batch_size: int = Field(
-        default=2048, ge=1, description="Reference windows per minibatch, and as many policy windows."
-    )
-    updates: int = Field(default=3, ge=1, description="Discriminator updates per iteration.")
-    r1_gamma: float = Field(
-        default=5.0, ge=0, description="R1 penalty: gamma/2 * |dD/dx|^2 on normalised reference windows x."
-    )
-    input_noise: float = Field(
-        default=0.02, ge=0, description="Standard deviation of the noise on normalised inputs in training."
-    )
-    input_noise_final: float | None = Field(
-        default=None,
-        ge=0,
-        description="Value of input_noise after input_noise_decay iterations; null keeps it constant.",
-    )
-    input_noise_decay: int = Field(
-        default=0, ge=0, description="Iterations over which the noise changes linearly to input_noise_final."
-    )
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=0.5, description="Label smoothing s: targets become 1 - s and s."
-    )
-    accuracy_ceiling: float = Field(
-        default=1.0, gt=0.5, le=1, description="Updates are skipped while disc_acc is above this."
-    )
-    feature_std_floor: float = Field(
-        default=1e-4, gt=0, description="Lower bound of the standard deviation a feature is divided by."
-    )
-    replay_size: int = Field(
-        default=100_000, ge=0, description="Capacity of the replay buffer of policy windows; 0 disables it."
-    )
-    replay_ratio: float = Field(
-        default=0.5, ge=0, le=1, description="Share of policy windows drawn from the replay buffer."
-    )
-
-
-class MuscleConfig(Section):
-    """The network that turns desired torques into activations, and its training beside the policy."""
-
-    controller: Literal["nn", "qp"] = Field(
-        default="nn",
-        description="Muscle controller: nn, the network after static optimisation; qp, static optimisation alone.",
-    )
-    handover: float = Field(default=0.1, gt=0, description="The network takes control once muscle_gap is at most this.")
-    handover_iterations: int = Field(
-        default=20, ge=1, description="Iterations over which the network takes over the simulations, one by one."
-    )
-    hidden: Sizes = Field(default=[1024, 512, 512], description="Hidden layer sizes of the network.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam step size of the muscle network.")
-    lr_schedule: Literal["constant", "linear"] = Field(
-        default="linear", description="Schedule of the step size; linear decays to 0 at the end."
-    )
-    batch_size: int = Field(default=128, ge=1, description="Number of tuples per minibatch.")
-    updates: int = Field(default=64, ge=1, description="Network updates per iteration.")
-    effort: float = Field(
-        default=0.01, ge=0, description="Weight of effort: loss = |torque error / 100 N·m|^2 + effort * |a|^2."
-    )
-    swapped: float = Field(
-        default=0.5, ge=0, le=1, description="Share of tuples trained with the desired torque of another tuple."
-    )
-    buffer_size: int = Field(
-        default=40_000, ge=100, description="Capacity of the tuple buffer; 1.3 kB per tuple, also in checkpoints."
-    )
-    held_out: float = Field(default=0.1, gt=0, le=0.5, description="Share of environments held out for validation.")
-    policy_frozen: bool = Field(default=False, description="Freeze the policy and train the network alone.")
 
 
 class StopWhen(Section):
@@ -201,36 +111,36 @@ class RunConfig(Section):
     )
 
 
-class KeyFrame(Section):
-    """What is rewarded from an iteration on; what is left out stays as it was."""
-
-    iteration: int = Field(ge=0, description="Iteration of the key frame, counted from 0, in ascending order.")
-    reward_weights: dict[str, FiniteFloat] = Field(
-        default_factory=dict, description="Reward weights that change, by term; terms left out keep their weight."
-    )
-    style_weight: FiniteFloat | None = Field(
-        default=None, ge=0, description="Weight of the style reward; null keeps it."
-    )
-    max_distance: float | None = Field(
-        default=None,
-        gt=0,
-        description="Maximum mean distance from the reference, in m; .inf disables the limit, null keeps it.",
-    )
-
-
 class TrainConfig(Section):
-    algorithm: Literal["ppo-amp", "ppo", "muscle"] = Field(
+    """The whole tree. `load_config` and `validate` make it, with a section for every learner that is installed."""
+
+    algorithm: str = Field(
         default="ppo-amp", description="What learns: PPO alone, or PPO beside a discriminator or a muscle network."
+    )
+    learners: list[str] = Field(
+        default_factory=list, description="Learners beside those of the algorithm, by name, in order."
     )
     env: EnvConfig = Field(default_factory=EnvConfig)
     ppo: PPOConfig = Field(default_factory=PPOConfig)
     networks: NetworkConfig = Field(default_factory=NetworkConfig)
-    amp: AMPConfig = Field(default_factory=AMPConfig)
-    muscle: MuscleConfig = Field(default_factory=MuscleConfig)
     run: RunConfig = Field(default_factory=RunConfig)
     schedule: list[KeyFrame] = Field(
         default_factory=list, description="Key frames between which values are interpolated linearly in the iteration."
     )
+
+    @field_validator("algorithm")
+    @classmethod
+    def _algorithm_is_known(cls, name: str) -> str:
+        if name not in ALGORITHMS:
+            raise ValueError(f"unknown algorithm; known are {', '.join(ALGORITHMS)}")
+        return name
+
+    @field_validator("learners")
+    @classmethod
+    def _learners_are_known(cls, names: list[str]) -> list[str]:
+        if unknown := [name for name in names if name not in learner_specs()]:
+            raise ValueError(f"unknown learner {', '.join(unknown)}; known are {', '.join(learner_specs())}")
+        return names
 
     @model_validator(mode="after")
     def _minibatches_divide_a_rollout(self) -> TrainConfig:
@@ -242,13 +152,23 @@ class TrainConfig(Section):
         return self
 
     @property
+    def specs(self) -> list[LearnerSpec]:
+        """What learns beside PPO, in order."""
+        return learners_of(self.algorithm, self.learners)
+
+    def section(self, name: str) -> Any:
+        """The section of a learner."""
+        return getattr(self, name)
+
+    @property
     def rollout_steps(self) -> int:
         """Environment steps in one iteration."""
         return self.env.num_envs * self.ppo.n_steps
 
     @property
     def policy_frozen(self) -> bool:
-        return self.algorithm == "muscle" and self.muscle.policy_frozen
+        """Whether a learner asks for a policy that stays as it is."""
+        return any(spec.freezes_policy(self.section(spec.name)) for spec in self.specs)
 
     @property
     def batch_size(self) -> int:
@@ -259,57 +179,23 @@ class TrainConfig(Section):
         return self.run.iterations * self.rollout_steps
 
 
-def preset_names() -> list[str]:
-    folder = resources.files("gait_trainers.config") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+@functools.cache
+def config_type() -> type[TrainConfig]:
+    """`TrainConfig` with the sections of all learners, so that an unknown section stays an error."""
+    sections: dict[str, Any] = {}
+    for name, spec in learner_specs().items():
+        if name in TrainConfig.model_fields:
+            raise ConfigError(f"learner {name!r}: the configuration has a section of this name already")
+        sections[name] = (spec.section, Field(default_factory=spec.section))
+    return create_model("TrainConfig", __base__=TrainConfig, **sections)
 
 
-def load_config(
-    file: str | Path | None = None,
-    preset: str | None = None,
-    overrides: dict[str, Any] | None = None,
-    usual: dict[str, Any] | None = None,
-) -> TrainConfig:
-    """Defaults, then `usual`, `preset`, `file` and `overrides` ({"ppo.gamma": 0.98, …}); the later wins."""
-    layers = [(f"usual {key}={value!r}", nest(key, value)) for key, value in (usual or {}).items()]
-    if preset is not None:
-        layers.append((f"preset {preset!r}", _read_preset(preset)))
-    if file is not None:
-        layers.append((str(file), _read_yaml(Path(file).read_text(), str(file))))
-    layers += [(f"override {key}={value!r}", nest(key, value)) for key, value in (overrides or {}).items()]
-    for source, layer in layers:
-        _check_layer(layer, source)
-    tree: dict[str, Any] = reduce(merge, (layer for _, layer in layers), {})
-    env_id = tree.get("env", {}).get("id", EnvConfig().id)
-    for source, layer in layers:
-        _check_env_options(layer.get("env", {}).get("kwargs", {}), env_id, source)
-    source = str(file) if file is not None else f"preset {preset!r}" if preset is not None else "configuration"
-    return validate(tree, source)
+def env_options(env_id: str) -> Any:
+    """The dataclass of an environment's options, so that a wrong one is found before anything is built."""
+    from gait_envs.registry import find_id
 
-
-def validate(tree: dict[str, Any], source: str) -> TrainConfig:
-    """The whole configuration, or ConfigError naming `source`, the dotted key and what is allowed there."""
-    try:
-        config = TrainConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
-    try:
-        task = task_config(config)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{source}: env.kwargs: {error}") from None
-    if config.algorithm == "muscle" and task is not None:
-        if getattr(task, "actuation", "none") != "muscle":
-            raise ConfigError(f"{source}: algorithm muscle needs muscles that follow poses, not env.id {config.env.id}")
-        if task.muscle_controller != "qp":
-            raise ConfigError(
-                f"{source}: env.kwargs.muscle_controller: algorithm muscle chooses the controller itself, see "
-                "muscle.controller; to go on with a network, begin from its run or bundle with run.init"
-            )
-    try:
-        full_schedule(config)
-    except ValueError as error:
-        raise ConfigError(f"{source}: {error}") from None
-    return config
+    row = find_id(env_id)
+    return None if row is None else row.options_type()  # an id from elsewhere checks its own
 
 
 def task_config(config: TrainConfig) -> Any:
@@ -321,115 +207,10 @@ def task_config(config: TrainConfig) -> Any:
 def full_schedule(config: TrainConfig) -> Schedule:
     """The configured key frames with nothing left out; ValueError says what cannot be scheduled."""
     task = task_config(config)
+    weights = [spec.style_weight(config.section(spec.name)) for spec in config.specs]
     start = Settings(
         reward_weights=dict(getattr(task, "reward_weights", {})),
-        style_weight=config.amp.weight if config.algorithm == "ppo-amp" else None,
+        style_weight=next((weight for weight in weights if weight is not None), None),
         max_distance=getattr(task, "max_distance", None),
     )
     return complete(config.schedule, start)
-
-
-def env_options(env_id: str) -> Any:
-    """The dataclass of an environment's options, so that a wrong one is found before anything is built."""
-    from gait_envs.registry import find_id
-
-    row = find_id(env_id)
-    return None if row is None else row.options_type()  # an id from elsewhere checks its own
-
-
-def dump_yaml(config: TrainConfig) -> str:
-    return yaml.safe_dump(config.model_dump(), sort_keys=False)
-
-
-def nest(dotted: str, value: Any) -> dict[str, Any]:
-    """nest("ppo.gamma", 0.98) == {"ppo": {"gamma": 0.98}}"""
-    tree = value
-    for part in reversed(dotted.split(".")):
-        tree = {part: tree}
-    return tree
-
-
-def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `top` laid over it; mappings are merged, everything else is replaced."""
-    merged = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """ "ppo.gamma=0.98" -> ("ppo.gamma", 0.98); the value is read as YAML."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {text!r}: expected dotted.key=value, for instance ppo.gamma=0.98")
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {text!r}: {value!r} is not a YAML value") from None
-
-
-def _read_preset(name: str) -> dict[str, Any]:
-    if name not in preset_names():
-        raise ConfigError(f"unknown preset {name!r}; available: {', '.join(preset_names())}")
-    return _read_yaml(
-        (resources.files("gait_trainers.config") / "presets" / f"{name}.yaml").read_text(), f"preset {name}"
-    )
-
-
-def _read_yaml(text: str, source: str) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{source}: expected a mapping of sections, found {type(tree).__name__}")
-    return tree
-
-
-def _check_layer(layer: dict[str, Any], source: str) -> None:
-    """Raise unless each key and value of `layer` is possible by itself."""
-    try:
-        TrainConfig.model_validate(layer)
-    except ValidationError as error:
-        # What concerns the whole (loc is empty) is judged on the merged tree, where all layers have spoken.
-        problems = [problem for problem in error.errors() if problem["loc"]]
-        if problems:
-            raise ConfigError("\n".join(_explain(problem, source) for problem in problems)) from None
-
-
-def _check_env_options(kwargs: dict[str, Any], env_id: str, source: str) -> None:
-    options = env_options(env_id)
-    allowed = [] if options is None else [field.name for field in dataclasses.fields(options)]
-    for key in kwargs:
-        if allowed and key not in allowed:
-            raise ConfigError(f"{source}: {_unknown(f'env.kwargs.{key}', allowed)}")
-
-
-def _unknown(key: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown key {key!r}{hint}; allowed here: {', '.join(allowed)}"
-
-
-def _explain(problem: Any, source: str) -> str:
-    path = [str(part) for part in problem["loc"]]
-    key = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        return f"{source}: {_unknown(key, _fields_at(path[:-1]))}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{source}: {key}: {message}, got {problem['input']!r}" if key else f"{source}: {message}"
-
-
-def _fields_at(path: list[str]) -> list[str]:
-    """Names of the fields of the section at `path`."""
-    model: Any = TrainConfig
-    for part in path:
-        if part.isdigit():  # an item of a list, which is what the list is of
-            continue
-        annotation = model.model_fields[part].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        model = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
-    return list(model.model_fields)

@@ -26,6 +26,8 @@ DRIFT_TIME = 10.0  # s over which drifts are quoted
 MIN_DRIFT_TIME = 2.0  # s an episode must last for that; a fall within the first steps is no drift
 COLLAPSE_TILT = np.radians(30.0)  # a fall with less tilt than this is a collapse, not a topple
 MIN_STEP = 0.01  # m, step lengths below this on average have no meaningful symmetry
+MAX_SPEED_ERROR = 0.15  # m/s, of a walk that followed its command
+MAX_HEADING_DRIFT = 15.0  # degrees in 10 s, likewise
 FALL_CAUSES = ("forward", "backward", "left", "right", "low", "diverged")
 
 
@@ -120,6 +122,14 @@ def _drift_duration(valid: Mask, dt: float) -> Array:
     """(n,) s from the first frame to the last; NaN for episodes too short to speak of drift."""
     duration = _last_frame(valid) * dt
     return np.where(duration >= MIN_DRIFT_TIME, duration, np.nan)
+
+
+def followed(success: Mask, speed_error: Array, heading_drift: Array) -> Mask:
+    """(n,) `is_success`: episodes that survived, within `MAX_SPEED_ERROR` m/s and `MAX_HEADING_DRIFT` ° in 10 s.
+
+    What could not be measured, as the drift of an episode under 2 s, was not followed.
+    """
+    return success & (speed_error <= MAX_SPEED_ERROR) & (heading_drift <= MAX_HEADING_DRIFT)
 
 
 # -- contact -------------------------------------------------------------------------------------------

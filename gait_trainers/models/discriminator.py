@@ -33,7 +33,7 @@ class Discriminator(nn.Module):
         hidden: Sequence[int] = (1024, 512, 256),
         *,
         use_spectral_norm: bool = True,
-        std_floor: float = 1e-4,
+        std_floor: float | np.ndarray = 1e-4,
         generator: torch.Generator | None = None,
     ):
         """reference_frames: (T, d) features that give the statistics; frames: frames in a window."""
@@ -50,6 +50,7 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def normalize(self, windows: Tensor) -> Tensor:
+        """Windows (m, frames · d) in units of the reference's deviation."""
         return (windows - self.mean) / self.std
 
     def score(self, normalized: Tensor) -> Tensor:
@@ -93,8 +94,8 @@ def accuracy(real_score: Tensor, fake_score: Tensor) -> float:
     return 0.5 * ((real_score > 0.5).float().mean() + (fake_score < 0.5).float().mean()).item()
 
 
-def feature_statistics(frames: np.ndarray, std_floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each feature, (T, d) -> (d,), (d,); no deviation under `std_floor`."""
+def feature_statistics(frames: np.ndarray, std_floor: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature, (T, d) -> (d,), (d,); none under `std_floor`, which may be (d,)."""
     frames = np.asarray(frames, dtype=np.float64)
     std = np.maximum(frames.std(axis=0), std_floor)
     return frames.mean(axis=0).astype(np.float32), std.astype(np.float32)

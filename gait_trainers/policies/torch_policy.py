@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from gait_trainers.config.schema import TrainConfig
-from gait_trainers.models.discriminator import Discriminator
-from gait_trainers.policies.bundle import Policy, Style, deployment_kwargs
-from gait_trainers.runs.run_folder import ObsNormalizer, load_checkpoint, load_policy, network_file, open_run
+from gait_envs.loaders import FOLDER, loader
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, Style
+from gait_trainers.policies.environment import deployment_kwargs
+from gait_trainers.runs.checkpoint import load_artefacts, read_networks
+from gait_trainers.runs.normalizer import ObsNormalizer
+from gait_trainers.runs.run_folder import open_run
 
 
 class PolicyNetwork(nn.Module):
@@ -47,35 +50,46 @@ class PolicyNetwork(nn.Module):
         return mean.clamp(-1.0, 1.0), mean, self.policy.log_std.exp().expand_as(mean)
 
 
-def torch_policy(
-    name: str, network: PolicyNetwork, env_id: str, env_kwargs: dict[str, Any], style: Style | None = None
-) -> Policy:
-    """A policy that acts with torch, for instance one that is still being trained."""
+def torch_network(network: PolicyNetwork) -> Feedforward:
+    """As what a policy acts with, on whatever device it lies."""
 
     def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.no_grad():
             _, mean, std = network(torch.from_numpy(obs).to(network.mean.device))
         return mean.cpu().numpy(), std.cpu().numpy()
 
-    return Policy(name, forward, env_id, deployment_kwargs(env_kwargs), style, env_kwargs.get("reference"))
+    return Feedforward(forward)
 
 
-def policy_from_run(path: str | Path) -> Policy:
+def trainer_network(policy: ActorCriticPolicy, normalizer: ObsNormalizer) -> Feedforward:
+    """The distribution as Stable-Baselines3 itself computes it, which `PolicyNetwork` has to equal."""
+
+    def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.no_grad():
+            normal: Any = policy.get_distribution(torch.from_numpy(normalizer(obs)).to(policy.device)).distribution
+        return normal.mean.cpu().numpy(), normal.stddev.cpu().numpy()
+
+    return Feedforward(forward)
+
+
+def torch_policy(
+    name: str, network: PolicyNetwork, env_id: str, env_kwargs: Mapping[str, Any], style: Style | None = None
+) -> GaussianPolicy:
+    """A policy that acts with torch, for instance one that is still being trained."""
+    return GaussianPolicy(
+        name, torch_network(network), env_id, deployment_kwargs(env_kwargs), style, env_kwargs.get("reference")
+    )
+
+
+@loader("run folder", FOLDER, ".pt")
+def policy_from_run(path: str | Path) -> GaussianPolicy:
     """The policy of a run's latest checkpoint, or of a checkpoint, with its discriminator if it has one."""
-    policy, normalizer, config = load_policy(path)
-    discriminator = load_discriminator(path, config)
-    style = None if discriminator is None else Style(config.amp.frames, _scorer(discriminator))
+    policy, normalizer, config = read_networks(path)
+    left = load_artefacts(path)
+    scorers = [Style(x.frames, _scorer(x.scorer)) for x in left if x.scorer is not None]
+    options = config.env.kwargs | {key: value for x in left for key, value in x.env_options.items()}
     network = PolicyNetwork(policy, normalizer)
-    return torch_policy(_run_name(path), network, config.env.id, config.env.kwargs | _muscle_kwargs(path), style)
-
-
-def _muscle_kwargs(path: str | Path) -> dict[str, Any]:
-    """The environment options by which a run's network moves the body; none where it does not yet, or there is none."""
-    _, file = open_run(path)
-    muscle = None if file is None else load_checkpoint(file).get("muscle")
-    if file is None or muscle is None or not muscle["drives"]:
-        return {}
-    return {"muscle_controller": "nn", "muscle_network": str(network_file(file).resolve())}
+    return torch_policy(_run_name(path), network, config.env.id, options, scorers[0] if scorers else None)
 
 
 def _run_name(path: str | Path) -> str:
@@ -83,24 +97,9 @@ def _run_name(path: str | Path) -> str:
     return run.path.resolve().name + (f"/{file.stem}" if Path(path).is_file() and file else "")
 
 
-def _scorer(discriminator: nn.Module) -> Any:
+def _scorer(discriminator: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
     def score(windows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             return discriminator(torch.from_numpy(np.asarray(windows, dtype=np.float32))).numpy()
 
     return score
-
-
-def load_discriminator(path: str | Path, config: TrainConfig) -> Discriminator | None:
-    """The discriminator in a run's checkpoint, ready to score; None where none was trained."""
-    _, file = open_run(path)
-    amp = None if file is None else load_checkpoint(file)["amp"]
-    if amp is None:
-        return None
-    saved = amp["callback"]["discriminator"]
-    size = len(saved["mean"]) // config.amp.frames
-    discriminator = Discriminator(
-        np.zeros((1, size)), config.amp.frames, config.amp.hidden, use_spectral_norm=config.amp.spectral_norm
-    )
-    discriminator.load_state_dict(saved)
-    return discriminator.eval()

@@ -18,8 +18,11 @@ from gait_envs.files import replacing
 from gait_envs.render import Offscreen
 from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity
 from gait_trainers.evaluation.rollout import record
-from gait_trainers.evaluation.walking import COLUMNS, Command, load_policy, show_command, table_rows
-from gait_trainers.policies.bundle import Policy, make_env
+from gait_trainers.evaluation.walking import Command, show_command
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import make_env
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.reports.evaluation_tables import WALKING, table_rows
 from gait_trainers.runs.loggers import read_metrics
 
 matplotlib.use("Agg")
@@ -271,7 +274,7 @@ def _training_line(metrics: Path) -> str:
 
 
 def _table(result: Mapping[str, Any]) -> str:
-    headings = ["command m/s", *(heading.replace("-\n", "").replace("\n", " ") for heading, _, _ in COLUMNS), "falls"]
+    headings = ["command m/s", *(heading.replace("-\n", "").replace("\n", " ") for heading, _, _ in WALKING), "falls"]
     row = "<tr>{}</tr>".format
     head = row("".join(f"<th>{html.escape(heading)}</th>" for heading in headings))
     body = "".join(row("".join(f"<td>{html.escape(cell)}</td>" for cell in cells)) for cells in table_rows(result))

@@ -1,22 +1,20 @@
-"""The callbacks that keep a run, its metrics, checkpoints, warnings and end, and that change what it rewards."""
+"""The callbacks that keep a run, its metrics, checkpoints, warnings and end."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from gait_trainers.config.schema import TrainConfig
-from gait_trainers.learners.amp.callback import AMPCallback
-from gait_trainers.learners.muscle.callback import MuscleCallback
-from gait_trainers.rl.reward_schedule import Schedule, at
+from gait_trainers.learners.base import Learner
 from gait_trainers.rl.sb3_vec import SB3VecEnv
-from gait_trainers.runs.checkpoint import capture
+from gait_trainers.runs.checkpoint import capture, save_checkpoint
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
-from gait_trainers.runs.run_folder import Run, network_file
+from gait_trainers.runs.run_folder import Run
 
 Say = Callable[..., None]
 
@@ -34,16 +32,15 @@ class RunCallback(BaseCallback):
         run: Run,
         config: TrainConfig,
         base: SB3VecEnv,
-        amp: AMPCallback | None,
-        muscle: MuscleCallback | None,
+        learners: Mapping[str, Learner],
         say: Say = print,
         until: Callable[[int], str | None] = lambda _: None,
     ):
         super().__init__()
-        self.run, self.config, self.base, self.amp, self.muscle = run, config, base, amp, muscle
+        self.run, self.config, self.base, self.learners = run, config, base, learners
         self.say, self.until = say, until
         self.metrics = RolloutMetrics(base.num_envs)
-        self.health = HealthMonitor()
+        self.health = HealthMonitor([check for spec in config.specs for check in spec.checks])
         self.iteration = 0  # iterations that are done
         self.elapsed = 0.0  # s of training, earlier parts of a resumed run included
         self.stopped: str | None = None  # why training ended before its last iteration
@@ -72,9 +69,9 @@ class RunCallback(BaseCallback):
         norm = self.model.get_vec_normalize_env()
         reward = self.locals["rewards"] if norm is None else norm.get_original_reward()
         self.metrics.add_step(reward, done, timed_out, info)
-        if self.amp is not None:
-            wrapper = self.amp.wrapper
-            self.metrics.add_mean("amp_reward", wrapper.style[wrapper.valid])
+        for group, learner in self.learners.items():
+            for name, values in learner.step_metrics().items():
+                self.metrics.add_mean(f"{group}/{name}", values)
         self._rollout_end = time.perf_counter()  # before the others train, at the end of the rollout
         return True
 
@@ -87,11 +84,11 @@ class RunCallback(BaseCallback):
         if self._saved_at == self.model.num_timesteps:
             return
         self._saved_at = self.model.num_timesteps
-        if self.muscle is not None:  # first, so that no checkpoint is without it
-            self.muscle.save_network(network_file(self.run.checkpoint_file(self._saved_at)))
-        state = capture(self.model, self.amp, self.muscle, self.metrics, self.health)
+        for learner in self.learners.values():  # first, so that no checkpoint is without its files
+            learner.save_files(self.run.checkpoint_file(self._saved_at))
+        state = capture(self.model, self.learners, self.metrics, self.health)
         state["elapsed"] = self.elapsed
-        self.run.save_checkpoint(state, self.model.num_timesteps, self.config.run.keep_checkpoints)
+        save_checkpoint(self.run, state, self._saved_at, self.config.run.keep_checkpoints)
 
     def _end_iteration(self) -> None:
         self._keep_std_above_floor()
@@ -133,8 +130,8 @@ class RunCallback(BaseCallback):
         self.logger.record("time/steps", self.model.num_timesteps)
         self.logger.record("time/elapsed", self.elapsed)
         for name, value in self.metrics.summary().items():
-            group = "rewards" if name.startswith("reward_") else "amp" if name.startswith("amp_") else "walk"
-            self.logger.record(f"{group}/{name}", value)
+            group = "" if "/" in name else "rewards/" if name.startswith("reward_") else "walk/"
+            self.logger.record(f"{group}{name}", value)
         row = {
             key.rsplit("/", 1)[-1]: float(value)
             for key, value in self.logger.name_to_value.items()
@@ -147,28 +144,3 @@ class RunCallback(BaseCallback):
         floor = self.config.networks.log_std_min
         if floor is not None:
             self.model.policy.log_std.data.clamp_(min=floor)  # type: ignore[union-attr, operator]
-
-
-class ScheduleCallback(BaseCallback):
-    """Before each rollout: sets what the schedule says of its iteration.
-
-    Stands after `RunCallback`, which closes the iteration before: what is recorded here belongs to the next.
-    """
-
-    model: PPO
-
-    def __init__(self, schedule: Schedule, rollout_steps: int, base: SB3VecEnv, amp: AMPCallback | None):
-        super().__init__()
-        self.schedule, self.rollout_steps, self.base, self.amp = schedule, rollout_steps, base, amp
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_start(self) -> None:
-        settings = at(self.schedule, self.model.num_timesteps // self.rollout_steps)
-        if settings.reward_weights or settings.max_distance is not None:
-            self.base.env.unwrapped.set_settings(settings.reward_weights, settings.max_distance)  # type: ignore[attr-defined]
-        if self.amp is not None and settings.style_weight is not None:
-            self.amp.wrapper.weight = settings.style_weight
-        for name, value in settings.metrics().items():
-            self.logger.record(f"schedule/{name}", value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,8 @@ from stable_baselines3 import PPO
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.evaluation.gait_metrics import WARMUP
-from gait_trainers.learners.muscle.callback import MuscleCallback
-from gait_trainers.policies.bundle import deployment_kwargs
+from gait_trainers.learners.base import Learner
+from gait_trainers.policies.environment import deployment_kwargs
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 SEED = 1_000_003  # of the evaluation's episodes: the same ones each time, and none that training begins with
@@ -57,9 +57,9 @@ class WalkGoal:
         config: TrainConfig,
         model: PPO,
         make_env: Callable[..., SB3VecEnv],
-        muscle: MuscleCallback | None = None,
+        learners: Iterable[Learner] = (),
     ):
-        self.goal, self.model, self.muscle = config.run.stop_when, model, muscle
+        self.goal, self.model, self.learners = config.run.stop_when, model, list(learners)
         self.env: SB3VecEnv | None = None
         if self.goal is not None:
             # As a trained policy is evaluated: from the usual start, without what only training needs.
@@ -71,8 +71,8 @@ class WalkGoal:
         goal = self.goal
         if goal is None or self.env is None or iteration % goal.every:
             return None
-        if self.muscle is not None and self.muscle.share == 1.0:
-            self.muscle.drive(self.env.env.unwrapped.core.physics)  # type: ignore[attr-defined]
+        for learner in self.learners:
+            learner.prepare_evaluation(self.env)
         found = check_walk(self.model, self.env, goal.command, give_up=goal.success_rate)
         self.model.logger.record("walk/check_success_rate", found.success_rate)
         self.model.logger.record("walk/check_speed_error", found.speed_error)

@@ -1,86 +1,41 @@
-"""Training in phases: what is rewarded, and how strictly, as a function of the iteration alone.
-
-A configuration lists key frames. Between two of them every number is linear in the iteration; before the first
-and after the last it is constant.
-"""
+"""Applies a schedule of rewards to a training: see `gait_trainers.config.schedule` for what it says."""
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
+from gait_trainers.config.schedule import Schedule, at
+from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 if TYPE_CHECKING:
-    from gait_trainers.config.schema import KeyFrame
-
-Number = TypeVar("Number", float, float | None)
+    from gait_trainers.learners.base import Learner
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What may change between iterations; None where there is nothing that it could change."""
+class ScheduleCallback(BaseCallback):
+    """Before each rollout: sets what the schedule says of its iteration.
 
-    reward_weights: Mapping[str, float]  # every term of the environment's, in its order
-    style_weight: float | None  # of the style reward; None without a discriminator
-    max_distance: float | None  # m; None without a reference to follow, infinite without a limit
-
-    def metrics(self) -> dict[str, float]:
-        """Name to value, for the log; an infinite distance, which no plot can show, is left out."""
-        values = {f"weight_{term}": weight for term, weight in self.reward_weights.items()}
-        others = {"style_weight": self.style_weight, "max_distance": self.max_distance}
-        return values | {key: value for key, value in others.items() if value is not None and math.isfinite(value)}
-
-
-Schedule = Sequence[tuple[int, Settings]]  # iterations, rising, and what holds at each
-
-
-def complete(frames: Sequence[KeyFrame], start: Settings) -> Schedule:
-    """Key frames with nothing left out: each keeps the values of the one before, the first those of `start`.
-
-    ValueError names the key that cannot be used and what may be given.
+    Stands after `RunCallback`, which closes the iteration before: what is recorded here belongs to the next.
     """
-    schedule: list[tuple[int, Settings]] = []
-    for number, frame in enumerate(frames):
-        where = f"schedule.{number}"
-        if schedule and frame.iteration <= schedule[-1][0]:
-            raise ValueError(f"{where}.iteration: {frame.iteration} is not after {schedule[-1][0]}, the one before")
-        for term in frame.reward_weights:
-            if term not in start.reward_weights:
-                raise ValueError(
-                    f"{where}.reward_weights: {term!r} is not in env.kwargs.reward_weights, which has "
-                    f"{', '.join(start.reward_weights) or 'none'}; give it a weight of 0 there"
-                )
-        if frame.style_weight is not None and start.style_weight is None:
-            raise ValueError(f"{where}.style_weight: needs algorithm ppo-amp")
-        if frame.max_distance is not None and start.max_distance is None:
-            raise ValueError(f"{where}.max_distance: needs an environment that follows a reference")
-        start = Settings(
-            {**start.reward_weights, **frame.reward_weights},
-            start.style_weight if frame.style_weight is None else frame.style_weight,
-            start.max_distance if frame.max_distance is None else frame.max_distance,
-        )
-        schedule.append((frame.iteration, start))
-    return schedule
 
+    model: PPO
 
-def at(schedule: Schedule, iteration: int) -> Settings:
-    """What holds while the rollout of an iteration, counted from 0, is collected and learnt from."""
-    after = bisect_right([frame for frame, _ in schedule], iteration)
-    if after == 0 or after == len(schedule):
-        return schedule[max(after - 1, 0)][1]
-    (first, here), (last, there) = schedule[after - 1 : after + 1]
-    share = (iteration - first) / (last - first)
-    return Settings(
-        {term: _between(weight, there.reward_weights[term], share) for term, weight in here.reward_weights.items()},
-        _between(here.style_weight, there.style_weight, share),
-        _between(here.max_distance, there.max_distance, share),
-    )
+    def __init__(self, schedule: Schedule, rollout_steps: int, base: SB3VecEnv, learners: Iterable[Learner] = ()):
+        super().__init__()
+        self.schedule, self.rollout_steps, self.base = schedule, rollout_steps, base
+        self.learners = list(learners)
 
+    def _on_step(self) -> bool:
+        return True
 
-def _between(a: Number, b: Number, share: float) -> Number:
-    """a + share·(b - a); there is no way from or to the infinite, so that a stays until b's turn comes."""
-    if a is None or b is None or not math.isfinite(b - a):
-        return a
-    return a + share * (b - a)
+    def _on_rollout_start(self) -> None:
+        settings = at(self.schedule, self.model.num_timesteps // self.rollout_steps)
+        if settings.reward_weights or settings.max_distance is not None:
+            self.base.env.unwrapped.set_settings(settings.reward_weights, settings.max_distance)  # type: ignore[attr-defined]
+        for learner in self.learners:
+            learner.apply_schedule(settings)
+        for name, value in settings.metrics().items():
+            self.logger.record(f"schedule/{name}", value)

@@ -109,6 +109,7 @@ class SB3VecEnv(VecEnv):
         return {"env": self.env.get_state(), "returns": self.returns.copy(), "lengths": self.lengths.copy()}  # type: ignore[attr-defined]
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `get_state` gave."""
         self.env.set_state(state["env"])  # type: ignore[attr-defined]
         self.returns[:] = state["returns"]
         self.lengths[:] = state["lengths"]

@@ -1,28 +1,40 @@
-"""The whole state of a training between two iterations, and how to put it back, bit for bit."""
+"""Checkpoints: the whole state of a training between two iterations, and how to put it back, bit for bit.
+
+A file holds {"format_version", "state"}; `capture` says what the state is. It is read with torch's
+`weights_only=True`: tensors, containers and plain scalars, never code.
+"""
 
 from __future__ import annotations
 
+import io
 import random
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.policies import ActorCriticPolicy
 
-from gait_trainers.learners.amp.callback import AMPCallback
-from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
-from gait_trainers.learners.muscle.callback import MuscleCallback
+from gait_envs.files import write_durably
+from gait_envs.loaders import loader
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.learners.base import Artefacts, Learner
+from gait_trainers.models.actor_critic import build_policy
 from gait_trainers.rl.sb3_vec import SB3VecEnv
+from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
+from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer, set_vec_normalize_state, vec_normalize_state
+from gait_trainers.runs.run_folder import Run, RunError, open_run, remove_checkpoint, steps_of
+
+FORMAT_VERSION = 2
 
 
 def capture(
     model: PPO,
-    amp: AMPCallback | None,
-    muscle: MuscleCallback | None,
+    learners: Mapping[str, Learner],
     metrics: RolloutMetrics,
     health: HealthMonitor,
 ) -> dict[str, Any]:
@@ -36,8 +48,7 @@ def capture(
         "optimizer": model.policy.optimizer.state_dict(),
         "vec_normalize": vec_normalize_state(model.get_vec_normalize_env()),
         "env": _base(model).get_state(),
-        "amp": None if amp is None else {"callback": amp.get_state(), "wrapper": amp.wrapper.get_state()},
-        "muscle": None if muscle is None else muscle.get_state(),
+        "learners": {name: learner.get_state() for name, learner in learners.items()},
         "metrics": metrics.get_state(),
         "health": health.get_state(),
         "sb3": {
@@ -61,8 +72,7 @@ def capture(
 def restore(
     state: Mapping[str, Any],
     model: PPO,
-    amp: AMPCallback | None,
-    muscle: MuscleCallback | None,
+    learners: Mapping[str, Learner],
     metrics: RolloutMetrics,
     health: HealthMonitor,
 ) -> None:
@@ -71,11 +81,10 @@ def restore(
     model.policy.optimizer.load_state_dict(state["optimizer"])
     set_vec_normalize_state(model.get_vec_normalize_env(), state["vec_normalize"])
     _base(model).set_state(state["env"])
-    if amp is not None:
-        amp.set_state(state["amp"]["callback"])
-        amp.wrapper.set_state(state["amp"]["wrapper"])
-    if muscle is not None:
-        muscle.set_state(state["muscle"])
+    for name, learner in learners.items():
+        if name not in state["learners"]:
+            raise ValueError(f"it holds no state of learner {name!r}")
+        learner.set_state(state["learners"][name])
     metrics.set_state(state["metrics"])
     health.set_state(state["health"])
 
@@ -103,37 +112,90 @@ def _base(model: PPO) -> SB3VecEnv:
     return env.unwrapped
 
 
-def vec_normalize_state(norm: VecNormalize | None) -> dict[str, Any] | None:
-    """Statistics of observations and returns; None where nothing is normalised."""
-    if norm is None:
-        return None
-    obs = _obs_statistics(norm)
-    return {
-        "mean": obs.mean,
-        "var": obs.var,
-        "count": float(obs.count),
-        "clip_obs": norm.clip_obs,
-        "epsilon": norm.epsilon,
-        "returns": norm.returns,
-        "return_mean": float(norm.ret_rms.mean),
-        "return_var": float(norm.ret_rms.var),
-        "return_count": float(norm.ret_rms.count),
-    }
+def save_checkpoint(run: Run, state: Mapping[str, Any], steps: int, keep: int) -> Path:
+    """Write the state after `steps` environment steps; only the last `keep` checkpoints stay."""
+    file = run.checkpoint_file(steps)
+    buffer = io.BytesIO()
+    torch.save({"format_version": FORMAT_VERSION, "state": to_tensors(state)}, buffer)
+    write_durably(file, buffer.getvalue())
+    for old in run.checkpoints()[:-keep]:
+        remove_checkpoint(old)
+    return file
 
 
-def set_vec_normalize_state(norm: VecNormalize | None, state: Mapping[str, Any] | None) -> None:
-    """Go on with the statistics of `vec_normalize_state`."""
-    if norm is None or state is None:
-        return
-    obs = _obs_statistics(norm)
-    obs.mean, obs.var, obs.count = state["mean"].copy(), state["var"].copy(), state["count"]
-    norm.returns = state["returns"].copy()
-    norm.ret_rms.mean, norm.ret_rms.var = np.array(state["return_mean"]), np.array(state["return_var"])
-    norm.ret_rms.count = state["return_count"]
+@loader("checkpoint", ".pt")
+def load_checkpoint(file: Path) -> dict[str, Any]:
+    """The training state in a checkpoint; RunError names the file and an earlier one if it is damaged."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        found = content["format_version"]
+        state = from_tensors(content["state"])
+    except Exception as error:  # torch raises many kinds for a damaged file
+        others = Run(file.parent.parent).checkpoints()
+        earlier = [other for other in others if (steps_of(other) or 0) < (steps_of(file) or 0)]
+        advice = f"continue from an earlier one with --resume {earlier[-1]}" if earlier else "there is no earlier one"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"{file} cannot be read as a checkpoint ({reason}); {advice}") from error
+    if found == 1:
+        return from_version_1(state)
+    if found != FORMAT_VERSION:
+        raise RunError(f"{file} has format version {found}, this version reads 1 and {FORMAT_VERSION}")
+    return state
 
 
-def _obs_statistics(norm: VecNormalize) -> RunningMeanStd:
-    statistics = getattr(norm, "obs_rms", None)  # SB3 makes none where observations stay as they are
-    if statistics is None:
-        statistics = norm.obs_rms = RunningMeanStd(shape=norm.observation_space.shape)  # type: ignore[arg-type, assignment]
-    return statistics  # type: ignore[return-value]
+def from_version_1(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of a checkpoint of format version 1, which knew two learners and kept each under a key of its own."""
+    learners = {name: state[name] for name in ("amp", "muscle") if state.get(name) is not None}
+    return {key: value for key, value in state.items() if key not in ("amp", "muscle")} | {"learners": learners}
+
+
+def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:
+    """Policy, observation normaliser and configuration of a run's last checkpoint, or of a given one."""
+    run, file = open_run(run_or_checkpoint)
+    if file is None:
+        raise RunError(f"{run.path} has no checkpoint yet")
+    state = load_checkpoint(file)
+    config = load_config(run.config_file)
+    policy = build_policy(config.networks, **state["spaces"])
+    policy.load_state_dict(state["policy"])
+    policy.set_training_mode(False)
+    norm = state["vec_normalize"] if config.ppo.normalize_obs else None
+    return policy, obs_normalizer(norm, state["spaces"]["obs_size"]), config
+
+
+def load_artefacts(run_or_checkpoint: str | Path) -> list[Artefacts]:
+    """What the learners of a run left in its last checkpoint, or in a given one, for acting and export."""
+    run, file = open_run(run_or_checkpoint)
+    if file is None:
+        raise RunError(f"{run.path} has no checkpoint yet")
+    config, states = load_config(run.config_file), load_checkpoint(file)["learners"]
+    return [
+        spec.left_by(config.section(spec.name), states[spec.name], file) for spec in config.specs if spec.name in states
+    ]
+
+
+# Checkpoints are read with weights_only=True: tensors, containers and plain scalars. An array is kept as a
+# tensor with a tag, so that it comes back as an array.
+_ARRAY = "__ndarray__"
+
+
+def to_tensors(tree: Any) -> Any:
+    if isinstance(tree, np.ndarray):
+        return {_ARRAY: torch.from_numpy(np.array(tree, order="C"))}
+    if isinstance(tree, np.generic):
+        return tree.item()
+    if isinstance(tree, Mapping):
+        return {key: to_tensors(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(to_tensors(value) for value in tree)
+    return tree
+
+
+def from_tensors(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        if set(tree) == {_ARRAY}:
+            return tree[_ARRAY].numpy()
+        return {key: from_tensors(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(from_tensors(value) for value in tree)
+    return tree

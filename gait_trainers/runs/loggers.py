@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from gait_envs.files import replacing
-
 import csv
-import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
+
+from gait_envs.files import replacing
+from gait_envs.loaders import loader
+from gait_trainers.learners.base import Column
 
 
 def column(key: str) -> str:
@@ -56,6 +57,7 @@ class MetricsCSV(KVWriter):
             writer.writerows(self.rows)
 
 
+@loader("metrics", ".csv")
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """Rows of a metrics.csv; a last row cut off by a kill is left out."""
     with open(path, newline="") as file:
@@ -77,7 +79,9 @@ class ProgressDisplay(KVWriter):
 
     LINE_EVERY = 5.0  # s
 
-    def __init__(self, iterations: int, done: int = 0):
+    def __init__(self, iterations: int, done: int = 0, columns: Sequence[Column] = ()):
+        """columns: those of learners, beside our own."""
+        self.columns = columns
         self.console = Console(file=sys.stderr)
         self.iterations = iterations
         self.progress: Progress | None = None
@@ -97,12 +101,12 @@ class ProgressDisplay(KVWriter):
         row = {column(key): value for key, value in key_values.items()}
         iteration = int(row.get("iteration", 0))
         if self.progress is not None:
-            self.progress.update(self.task, completed=iteration, description=describe(row))
+            self.progress.update(self.task, completed=iteration, description=describe(row, self.columns))
             return
         now = time.monotonic()
         if now - self._last_line >= self.LINE_EVERY or iteration >= self.iterations:
             self._last_line = now
-            self.say(f"{iteration}/{self.iterations} {row.get('elapsed', 0.0):.0f} s: {describe(row)}")
+            self.say(f"{iteration}/{self.iterations} {row.get('elapsed', 0.0):.0f} s: {describe(row, self.columns)}")
 
     def say(self, text: str, style: str | None = None) -> None:
         """A line above the bar."""
@@ -114,20 +118,19 @@ class ProgressDisplay(KVWriter):
             self.progress = None
 
 
-def describe(row: Mapping[str, Any]) -> str:
-    """One line: how well it walks, how it is judged, how fast it learns."""
-    parts = [
-        ("success {:.0%}", "success_rate"),
-        ("speed {:.2f}", "forward_velocity"),
-        ("of {:.2f} m/s", "command"),
-        ("reward {:.0f}", "episode_reward"),
-        ("style {:.2f}", "amp_reward"),
-        ("disc {:.2f}", "disc_acc"),
-        ("torque missed {:.0%}", "muscle_residual"),
-        ("of at least {:.0%}", "qp_residual"),
-        ("{:,.0f} steps/s", "steps_per_second"),
-    ]
-    return " ".join(text.format(float(row[key])) for text, key in parts if key in row)
+WALKS = (
+    Column("success_rate", "success {:.0%}"),
+    Column("forward_velocity", "speed {:.2f}"),
+    Column("command", "of {:.2f} m/s"),
+    Column("episode_reward", "reward {:.0f}"),
+)
+SPEED = Column("steps_per_second", "{:,.0f} steps/s")
+
+
+def describe(row: Mapping[str, Any], columns: Sequence[Column] = ()) -> str:
+    """One line: how well it walks, what learners say (`columns`), how fast it learns."""
+    shown = (*WALKS, *columns, SPEED)
+    return " ".join(text.format(float(row[key])) for key, text in shown if key in row)
 
 
 def _plain(value: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from gait_trainers.learners.base import Check
 
 # Per-step columns of `info` that are averaged over a rollout, and the names they are reported under.
 STEP_METRICS = {
@@ -50,7 +52,7 @@ class RolloutMetrics:
         self._counts[name] += len(values)
 
     def summary(self) -> dict[str, float]:
-        """The iteration's means, then start anew. Episode figures are over the most recent episodes."""
+        """The iteration's means, then start again. Episode figures are over the most recent episodes."""
         means = {name: self._sums[name] / self._counts[name] for name in self._sums if self._counts[name]}
         self._sums.clear()
         self._counts.clear()
@@ -76,14 +78,6 @@ class RolloutMetrics:
         self.episodes.extend((float(r), int(length), bool(ok)) for r, length, ok in state["episodes"])
 
 
-class Check(NamedTuple):
-    """A state of affairs that is fine for a while and a problem when it lasts."""
-
-    name: str
-    holds: Callable[[Mapping[str, float]], bool]
-    advice: str
-
-
 def _standing_still(row: Mapping[str, float]) -> bool:
     needed = ("forward_velocity", "command", "episode_length")
     if any(key not in row for key in needed):
@@ -93,18 +87,6 @@ def _standing_still(row: Mapping[str, float]) -> bool:
 
 
 CHECKS = (
-    Check(
-        "disc_acc stuck at 1",
-        lambda row: row.get("disc_acc", 0.5) > 0.98,
-        "the discriminator tells every window apart and the style reward no longer guides; raise "
-        "amp.r1_gamma or amp.input_noise, lower amp.learning_rate or amp.updates, or use a reference "
-        "recorded in simulation",
-    ),
-    Check(
-        "disc_acc stuck at 0.5",
-        lambda row: "disc_acc" in row and abs(row["disc_acc"] - 0.5) < 0.02,
-        "the discriminator learns nothing; raise amp.learning_rate or amp.updates, or lower amp.r1_gamma",
-    ),
     Check(
         "standing still",
         _standing_still,
@@ -117,13 +99,16 @@ CHECKS = (
 class HealthMonitor:
     """Says once, in words, when a healthy range has been left for `patience` iterations in a row."""
 
-    def __init__(self, patience: int = 30):
+    def __init__(self, checks: Sequence[Check] = (), patience: int = 30):
+        """checks: those of learners, beside our own."""
         self.patience = patience
-        self.counts = {check.name: 0 for check in CHECKS}
+        self.checks = (*checks, *CHECKS)
+        self.counts = {check.name: 0 for check in self.checks}
 
     def check(self, row: Mapping[str, float]) -> list[str]:
+        """Warnings that are due after an iteration with these metrics."""
         warnings = []
-        for check in CHECKS:
+        for check in self.checks:
             self.counts[check.name] = self.counts[check.name] + 1 if check.holds(row) else 0
             if self.counts[check.name] == self.patience:
                 warnings.append(f"{check.name} for {self.patience} iterations: {check.advice}")
@@ -133,4 +118,5 @@ class HealthMonitor:
         return dict(self.counts)
 
     def set_state(self, state: Mapping[str, int]) -> None:
-        self.counts.update(state)
+        """Continue counting; checks that are not known here, of another version, are forgotten."""
+        self.counts.update({name: count for name, count in state.items() if name in self.counts})

@@ -1,41 +1,28 @@
-"""Run folders: what a run is made of on disk, and how it is read back.
+"""Run folders: what a run is made of on disk.
 
 runs/<name>/config.yaml       the whole configuration
             provenance.json   versions, command, machine, commit
             metrics.csv       a row per iteration
             tb/               TensorBoard
             checkpoints/step_<steps>.pt
-                        step_<steps>.npz of algorithm muscle: the muscles' network of then
+                        step_<steps>.<…>  files of learners, such as .npz: the muscles' network
 """
 
 from __future__ import annotations
 
-from gait_envs.files import write_durably
-from gait_envs.errors import GaitNetError
-
 import datetime
-import io
 import json
-import os
-import platform
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from stable_baselines3.common.policies import ActorCriticPolicy
-
-from gait_trainers.config.schema import TrainConfig, dump_yaml, load_config
-from gait_trainers.models.actor_critic import build_policy
-
-FORMAT_VERSION = 1
-_PACKAGES = ("gaitnet", "gymnasium", "mujoco", "numpy", "stable-baselines3", "torch")
+from gait_envs.errors import GaitNetError
+from gait_envs.files import write_durably
+from gait_trainers.config.layers import dump_yaml
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.runs.provenance import provenance
 
 
 class RunError(GaitNetError, RuntimeError):
@@ -66,18 +53,8 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Oldest first. A checkpoint appears whole or not at all, so the last one is the one to use."""
-        files = [file for file in (self.path / "checkpoints").glob("step_*.pt") if _steps(file) is not None]
-        return sorted(files, key=lambda file: _steps(file) or 0)
-
-    def save_checkpoint(self, state: Mapping[str, Any], steps: int, keep: int) -> Path:
-        """Write the state after `steps` environment steps; only the last `keep` checkpoints stay."""
-        file = self.checkpoint_file(steps)
-        buffer = io.BytesIO()
-        torch.save({"format_version": FORMAT_VERSION, "state": to_tensors(state)}, buffer)
-        write_durably(file, buffer.getvalue())
-        for old in self.checkpoints()[:-keep]:
-            _remove(old)
-        return file
+        files = [file for file in (self.path / "checkpoints").glob("step_*.pt") if steps_of(file) is not None]
+        return sorted(files, key=lambda file: steps_of(file) or 0)
 
     def checkpoint_file(self, steps: int) -> Path:
         return self.path / "checkpoints" / f"step_{steps:012d}.pt"
@@ -90,10 +67,10 @@ class Run:
         write_durably(self.config_file, dump_yaml(config).encode())
 
     def drop_checkpoints_after(self, steps: int) -> None:
-        """Remove the checkpoints of a future that will be lived again."""
+        """Remove the checkpoints of a continuation that will be run again from here."""
         for file in self.checkpoints():
-            if (_steps(file) or 0) > steps:
-                _remove(file)
+            if (steps_of(file) or 0) > steps:
+                remove_checkpoint(file)
 
 
 def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None) -> Run:
@@ -110,11 +87,6 @@ def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None) -> Ru
     return run
 
 
-def network_file(checkpoint: Path) -> Path:
-    """Where the muscles' network of a checkpoint lies, if it has one."""
-    return checkpoint.with_suffix(".npz")
-
-
 def open_run(path: str | Path) -> tuple[Run, Path | None]:
     """The run of a folder or of one of its checkpoints, and the checkpoint to start from (none: none yet)."""
     path = Path(path)
@@ -127,129 +99,14 @@ def open_run(path: str | Path) -> tuple[Run, Path | None]:
     return run, checkpoints[-1] if checkpoints else None
 
 
-def load_checkpoint(file: Path) -> dict[str, Any]:
-    """The training state in a checkpoint; RunError names the file and an earlier one if it is damaged."""
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-        found = content["format_version"]
-        state = from_tensors(content["state"])
-    except Exception as error:  # torch raises many kinds for a damaged file
-        others = Run(file.parent.parent).checkpoints()
-        earlier = [other for other in others if (_steps(other) or 0) < (_steps(file) or 0)]
-        advice = f"continue from an earlier one with --resume {earlier[-1]}" if earlier else "there is no earlier one"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"{file} cannot be read as a checkpoint ({reason}); {advice}") from error
-    if found != FORMAT_VERSION:
-        raise RunError(f"{file} has format version {found}, this version reads {FORMAT_VERSION}")
-    return state
+def remove_checkpoint(file: Path) -> None:
+    """Remove a checkpoint, and then the files of learners beside it."""
+    file.unlink()
+    for beside in file.parent.glob(f"{file.stem}.*"):
+        beside.unlink()
 
 
-@dataclass(frozen=True)
-class ObsNormalizer:
-    """The running statistics of a run's observations, as they were at a checkpoint."""
-
-    mean: np.ndarray  # (d,) float64
-    var: np.ndarray  # (d,) float64
-    clip: float
-    epsilon: float
-
-    def __call__(self, obs: np.ndarray) -> np.ndarray:
-        """(n, d) -> (n, d) float32; the arithmetic of SB3's VecNormalize."""
-        scaled = (obs - self.mean) / np.sqrt(self.var + self.epsilon)
-        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
-
-
-def load_policy(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:
-    """Policy, observation normaliser and configuration of a run's last checkpoint, or of a given one."""
-    run, file = open_run(run_or_checkpoint)
-    if file is None:
-        raise RunError(f"{run.path} has no checkpoint yet")
-    state = load_checkpoint(file)
-    config = load_config(run.config_file)
-    policy = build_policy(config.networks, **state["spaces"])
-    policy.load_state_dict(state["policy"])
-    policy.set_training_mode(False)
-    norm = state["vec_normalize"] if config.ppo.normalize_obs else None
-    return policy, obs_normalizer(norm, state["spaces"]["obs_size"]), config
-
-
-def obs_normalizer(norm: Mapping[str, Any] | None, size: int) -> ObsNormalizer:
-    """From the statistics that a checkpoint holds; None leaves observations of this size as they are."""
-    if norm is None:
-        return ObsNormalizer(np.zeros(size), np.ones(size), clip=np.inf, epsilon=0.0)
-    return ObsNormalizer(norm["mean"], norm["var"], norm["clip_obs"], norm["epsilon"])
-
-
-def provenance(seed: int) -> dict[str, Any]:
-    """Where a run came from."""
-    return {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "seed": seed,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "commit": _git_commit(),
-        "versions": {name: _version(name) for name in _PACKAGES},
-    }
-
-
-# Checkpoints are read with weights_only=True: tensors, containers and plain scalars. An array is kept as a
-# tensor with a tag, so that it comes back as an array.
-_ARRAY = "__ndarray__"
-
-
-def to_tensors(tree: Any) -> Any:
-    if isinstance(tree, np.ndarray):
-        return {_ARRAY: torch.from_numpy(np.array(tree, order="C"))}
-    if isinstance(tree, np.generic):
-        return tree.item()
-    if isinstance(tree, Mapping):
-        return {key: to_tensors(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(to_tensors(value) for value in tree)
-    return tree
-
-
-def from_tensors(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        if set(tree) == {_ARRAY}:
-            return tree[_ARRAY].numpy()
-        return {key: from_tensors(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(from_tensors(value) for value in tree)
-    return tree
-
-
-def _remove(checkpoint: Path) -> None:
-    checkpoint.unlink()
-    network_file(checkpoint).unlink(missing_ok=True)
-
-
-def _steps(file: Path) -> int | None:
+def steps_of(file: Path) -> int | None:
+    """Environment steps that a checkpoint was written after; None for another file."""
     match = re.fullmatch(r"step_(\d+)\.pt", file.name)
     return int(match[1]) if match else None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """The commit of the source tree this package runs from, with a + if it has been changed."""
-    folder = Path(__file__).resolve().parent
-
-    def git(*args: str) -> str:
-        done = subprocess.run(["git", "-C", str(folder), *args], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        if git("ls-files", "--error-unmatch", __file__) == "":
-            return None
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -32,7 +32,7 @@ def test_every_row_is_registered_as_it_says() -> None:
 
 
 def test_presets_of_the_table_exist_and_are_for_their_environment() -> None:
-    from gait_trainers.config.schema import load_config
+    from gait_trainers.config.layers import load_config
 
     for row in registry.OWN:
         if row.preset is not None:

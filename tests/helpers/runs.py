@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.loggers import read_metrics
-from gait_trainers.runs.run_folder import Run, load_checkpoint
+from gait_trainers.runs.run_folder import Run
 
 
 def differences(a: object, b: object, where: str = "") -> list[str]:

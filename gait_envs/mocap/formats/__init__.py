@@ -17,12 +17,14 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from gait_envs.errors import MotionError
+from gait_envs.loaders import loader
 from gait_envs.mocap.capture import Capture, SkeletonMotion
 
 ENTRY_POINTS = "gaitnet.motion_formats"
@@ -62,12 +64,15 @@ def register_format(format: Format) -> None:
     Raises `MotionError` if another format has its name, or if a suffix is not lower case with a point.
     """
     known = FORMATS.get(format.name)
-    if known is not None and known != format:
+    if known == format:
+        return
+    if known is not None:
         raise MotionError(f"format {format.name!r} is known already: {known.description} ({known.module})")
     wrong = [suffix for suffix in format.suffixes if not suffix.startswith(".") or suffix != suffix.lower()]
     if wrong or not format.suffixes:
         raise MotionError(f"format {format.name!r}: suffixes {format.suffixes}; expected such as ('.bvh',), lower case")
     FORMATS[format.name] = format
+    _enrol(format)
 
 
 def all_formats() -> Mapping[str, Format]:
@@ -159,3 +164,12 @@ def _named(path: Path, name: str) -> Format:
         return all_formats()[name]
     except KeyError:
         raise MotionError(f"{path}: unknown format {name!r}; known: {known_formats()}") from None
+
+
+def _enrol(format: Format) -> None:
+    """Among the loaders of files from outside."""
+    loader(f"capture {format.name}", *format.suffixes)(partial(open_capture, format=format.name))
+
+
+for _format in FORMATS.values():
+    _enrol(_format)

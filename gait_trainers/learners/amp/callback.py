@@ -10,8 +10,8 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from gait_trainers.config.schema import AMPConfig
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
+from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows
 from gait_trainers.learners.replay import ReplayBuffer, mix
 from gait_trainers.models.discriminator import accuracy, discriminator_losses
@@ -80,6 +80,7 @@ class AMPCallback(BaseCallback):
         return config.input_noise + progress * (config.input_noise_final - config.input_noise)
 
     def get_state(self) -> dict[str, Any]:
+        """What the next updates depend on, for a checkpoint."""
         return {
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -90,6 +91,7 @@ class AMPCallback(BaseCallback):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `get_state` gave."""
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.replay.set_state(state["replay"])

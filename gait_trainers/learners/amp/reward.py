@@ -75,9 +75,11 @@ class AMPRewardWrapper(VecEnvWrapper):
         return windows.astype(np.float32, copy=False)
 
     def get_state(self) -> dict[str, Any]:
+        """What the next steps depend on, for a checkpoint."""
         return self.stack.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `get_state` gave."""
         self.stack.set_state(state)
 
     def _score(self, windows: np.ndarray) -> np.ndarray:

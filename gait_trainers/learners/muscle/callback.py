@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gait_envs.control.muscle_network import save_muscle_network
 from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
-from gait_trainers.config.schema import MuscleConfig
+from gait_trainers.learners.muscle.spec import MuscleConfig
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.learners.replay import ReplayBuffer
 from gait_trainers.models.muscle_nn import MuscleNN, muscle_losses

@@ -7,7 +7,8 @@ from helpers.still_clips import IMITATION
 from typer.testing import CliRunner
 
 from gait_trainers.cli import app
-from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import ConfigError
 from gait_trainers.rl import train as trainer
 
 
@@ -53,6 +54,16 @@ def test_imitate_takes_its_own_preset(asked):
     assert (two.env.kwargs["reference"], two.algorithm, two.env.num_envs) == (["a", "b"], "ppo-amp", 8)
 
 
+def test_what_is_given_wins_over_what_verify_makes_small(asked):
+    run_cli("ppo", "--verify", "--preset", "laptop")
+    run_cli("ppo", "--verify", "--num-envs", "8", "--iterations", "5", "--set", "ppo.n_steps=4")
+    run_cli("ppo", "--verify", "--total-steps", "1000")
+    small, given, steps = asked
+    assert (small.env.num_envs, small.run.iterations, small.ppo.n_steps) == (16, 2, 16)
+    assert (given.env.num_envs, given.run.iterations, given.ppo.n_steps, given.ppo.minibatches) == (8, 5, 4, 4)
+    assert (steps.env.num_envs, steps.run.iterations) == (16, 4)  # of 256 steps each
+
+
 def test_a_body_of_ones_choice_follows(asked, tmp_path):
     """Named by the command or by a file; who needs a preset of their own gets it."""
     humanoid = "GaitNet/HumanoidImitation-v0"
@@ -93,7 +104,7 @@ def test_a_file_takes_the_presets_place(asked, tmp_path, said, algorithm):
     run_cli("imitate", "--config", file)
     (config,) = asked
     assert (config.env.id, config.algorithm, config.env.kwargs) == (IMITATION, algorithm, {"max_distance": 0.4})
-    assert config.networks == TrainConfig().networks  # nothing of the preset
+    assert config.networks == load_config().networks  # nothing of the preset
 
 
 def test_options_of_walking_are_not_for_imitation(asked):

@@ -8,15 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gait_trainers.config.schema import (
-    ConfigError,
-    TrainConfig,
-    dump_yaml,
-    load_config,
-    merge,
-    parse_assignment,
-    preset_names,
-)
+from gait_trainers.config.layers import dump_yaml, load_config, merge, parse_assignment, preset_names
+from gait_trainers.config.schema import ConfigError
 
 
 def preset_text(name: str) -> str:
@@ -31,7 +24,7 @@ def leaves(tree: dict, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], obje
 
 
 def test_paper_preset_is_the_defaults() -> None:
-    assert load_config(preset="paper") == TrainConfig()
+    assert load_config(preset="paper") == load_config()
 
 
 def test_paper_preset_holds_the_design_documents_values() -> None:
@@ -49,7 +42,7 @@ def test_paper_preset_holds_the_design_documents_values() -> None:
 
 @pytest.mark.parametrize("name", [name for name in preset_names() if name != "paper"])
 def test_a_preset_holds_only_what_it_changes_each_with_its_reason(name: str) -> None:
-    defaults = leaves(TrainConfig().model_dump())
+    defaults = leaves(load_config().model_dump())
     for path, value in leaves(yaml.safe_load(preset_text(name))).items():
         assert defaults.get(path) != value, f"{name}: {'.'.join(path)} is the default already"
     assert unexplained(preset_text(name)) == []

@@ -109,6 +109,13 @@ def test_heading_drift_counts_whole_turns_and_stops_at_the_last_valid_frame():
     np.testing.assert_allclose(drift, np.degrees([0.5, 0.2]))
 
 
+def test_followed_asks_for_all_three_and_what_is_unknown_is_not_followed():
+    success = np.array([True, True, True, True, False])
+    speed = np.array([0.15, 0.151, 0.0, 0.0, 0.0])
+    drift = np.array([15.0, 0.0, 15.1, np.nan, 0.0])
+    assert gm.followed(success, speed, drift).tolist() == [True, False, False, False, False]
+
+
 def test_a_fall_within_two_seconds_is_no_drift():
     yaw, valid = np.linspace(0, 1.0, 501)[:, None], np.ones((501, 1), bool)
     valid[90:] = False

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from helpers.scripted_env import ScriptedEnv
 from stable_baselines3 import PPO
 
-from gait_trainers.config.schema import AMPConfig
+from gait_envs.layout import Layout, Row
+from gait_envs.models.robot import Robot, humanoid, wildrobot
+from gait_envs.reference.amp_features import amp_layout, clip_features
+from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_trainers.learners.amp import callback as callback_module
 from gait_trainers.learners.amp.callback import AMPCallback
 from gait_trainers.learners.amp.reward import AMPRewardWrapper, clip_reward, quadratic_reward
+from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
+from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows, WindowStack, clip_windows
 from gait_trainers.learners.replay import ReplayBuffer, mix
-from gait_trainers.models.discriminator import Discriminator, accuracy, discriminator_losses
+from gait_trainers.models.discriminator import Discriminator, accuracy, discriminator_losses, feature_statistics
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 # -- windows ----------------------------------------------------------------------------------------------
@@ -118,6 +125,44 @@ def test_spectral_norm_bounds_each_hidden_layer() -> None:
 
 def test_accuracy_counts_both_sides() -> None:
     assert accuracy(torch.tensor([0.6, 0.4]), torch.tensor([0.1, 0.2, 0.3, 0.9])) == pytest.approx(0.5 * (0.5 + 0.75))
+
+
+# -- scale of features ---------------------------------------------------------------------------------------
+
+
+LAYOUT = Layout((Row("joint_position", 2, "rad", ""), Row("joint_velocity", 2, "rad/s", ""), Row("height", 1, "m", "")))
+
+
+def test_floors_fit_the_unit_and_what_is_still_is_named() -> None:
+    assert std_floors(LAYOUT).tolist() == [0.02, 0.02, 0.2, 0.2, 0.005]
+    frames = np.array([[0.0, 1.0, -1.0, 7.0, 0.90], [0.1, 1.0, 1.0, 7.0, 0.91]])  # deviations 0.05, 0, 1, 0, 0.005
+    mean, std = feature_statistics(frames, std_floors(LAYOUT))
+    assert std == pytest.approx([0.05, 0.02, 1.0, 0.2, 0.005])
+    assert mean == pytest.approx([0.05, 1.0, 0.0, 7.0, 0.905])
+    still = still_features(frames, LAYOUT, ("hip", "knee"))
+    assert still == {"joint_position": ["knee"], "joint_velocity": ["knee"]}
+    assert describe_still(still, 5).startswith("the reference holds 2 of 5 style features still")
+    assert describe_still(still, 5).endswith("joint_position of knee; joint_velocity of knee")
+    with pytest.raises(ValueError, match="units N; floors are known for rad,"):
+        std_floors(Layout((Row("load", 1, "N", ""),)))
+
+
+@pytest.mark.parametrize("robot, count", [(wildrobot, 0), (humanoid, 36)])
+def test_every_embedded_reference_is_scaled_by_what_its_units_bear(robot: Callable[[], Robot], count: int) -> None:
+    body = robot()
+    layout = amp_layout(len(body.joint_names), body.traits.contact_scale)
+    clips = load_clips(EMBEDDED_SETS[body.name])
+    frames = np.concatenate([clip_features(clip, body.traits.contact_scale) for clip in clips])
+    still = still_features(frames, layout, body.joint_names)
+    assert sum(map(len, still.values())) == count
+    deviation = frames.astype(float).std(axis=0)
+    _, std = feature_statistics(frames, std_floors(layout))
+    if not count:  # nothing is changed where everything varies
+        np.testing.assert_array_equal(std, deviation.astype(np.float32))
+    # A hundredth of a radian, and a tenth of a radian a second, in what the reference holds still is hardly seen.
+    for unit, small in (("rad", 0.01), ("rad/s", 0.1)):
+        of_unit = np.repeat([row.unit == unit for row in layout], [row.size for row in layout])
+        assert (small / std[of_unit]).max() <= 0.5
 
 
 # -- reward ---------------------------------------------------------------------------------------------------

@@ -17,16 +17,20 @@ from gait_envs.control.muscle_network import load_muscle_network, save_muscle_ne
 from gait_envs.control.static_optimization import share_torque
 from gait_envs.models.robot import muscle_humanoid
 from gait_envs.simulation.muscles import Refresh
-from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
-from gait_trainers.evaluation.walking import load_policy
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.models.muscle_nn import Bounded, MuscleNN, muscle_losses
-from gait_trainers.policies.bundle import BundleError, load_bundle, make_env
+from gait_trainers.policies.bundle import BundleError, load_bundle
+from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.export import export
-from gait_trainers.rl.train import Training, build, resume, train
-from gait_trainers.runs.checkpoint import vec_normalize_state
-from gait_trainers.runs.run_folder import Run, load_checkpoint
-from gait_trainers.runs.warm_start import _widened, begin_from
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.rl.build import Training, build
+from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.warm_start import _widened, begin_from
+from gait_trainers.runs.checkpoint import load_checkpoint
+from gait_trainers.runs.normalizer import vec_normalize_state
+from gait_trainers.runs.run_folder import Run
 
 MUSCLES = muscle_humanoid().muscles
 assert MUSCLES is not None
@@ -179,7 +183,7 @@ def test_continued_equals_uninterrupted(run: Path, tmp_path: Path, iteration: in
     assert len(list((copy.path / "checkpoints").iterdir())) == 2 * (iteration + 1)  # each with its network
     resume(copy.path)
     expected, found = final_state(run), final_state(copy.path)
-    assert expected["muscle"]["drives"]
+    assert expected["learners"]["muscle"]["drives"]
     assert differences(expected, found) == []
     assert metrics(copy.path) == metrics(run)
 
@@ -199,7 +203,7 @@ def test_the_figures_of_a_run(run: Path) -> None:
 
 def test_the_network_learns_and_only_what_is_not_held_out(human_reference: str, tmp_path: Path) -> None:
     training = build(settings(tmp_path, "x", human_reference, muscle__updates=150, muscle__hidden=[64]))
-    base, muscle = training.base, training.muscle
+    base, muscle = training.base, training.learners["muscle"].callback
     assert muscle is not None
     rng = np.random.default_rng(0)
     base.seed(0)
@@ -228,13 +232,13 @@ def test_the_network_learns_and_only_what_is_not_held_out(human_reference: str, 
 def test_a_network_that_is_not_good_enough_does_not_drive(human_reference: str, tmp_path: Path) -> None:
     for own in ({"muscle__handover": 1e-3}, {"muscle__controller": "qp"}):
         training = build(settings(tmp_path, "x", human_reference, **own))
-        assert training.muscle is not None
+        muscle = training.learners["muscle"].callback
         training.base.reset()
         training.base.step(np.zeros((4, 50), np.float32))
-        training.muscle._on_step()
-        training.muscle.update()
-        assert training.muscle.share == 0.0
-        assert list(training.muscle.physics.controllers) == ["qp"]
+        muscle._on_step()
+        muscle.update()
+        assert muscle.share == 0.0
+        assert list(muscle.physics.controllers) == ["qp"]
         training.base.close()
 
 
@@ -244,7 +248,7 @@ def test_a_frozen_policy_stays_while_its_network_learns(torque_run: Path, human_
     first, last = (load_checkpoint(out.checkpoints()[i]) for i in (0, -1))
     assert differences(first["policy"], last["policy"]) == []
     assert differences(first["vec_normalize"]["mean"], last["vec_normalize"]["mean"]) == []
-    assert differences(first["muscle"]["network"], last["muscle"]["network"])
+    assert differences(first["learners"]["muscle"]["network"], last["learners"]["muscle"]["network"])
 
 
 # -- beginning from others -------------------------------------------------------------------------------------
@@ -254,7 +258,7 @@ def begun(config: TrainConfig) -> tuple[Training, dict]:
     """A training that has begun with other networks, and what it notes of them."""
     training = build(config)
     assert config.run.init is not None
-    note = begin_from(config.run.init, config, training.model, training.muscle)
+    note = begin_from(config.run.init, config, training.model, training.learners)
     training.base.close()
     return training, note
 
@@ -317,7 +321,10 @@ def test_begins_with_the_networks_of_a_bundle(bundle: Path, run: Path, human_ref
     for key in ("mean", "var"):
         np.testing.assert_allclose(normalizers[key], source["vec_normalize"][key], rtol=1e-5, atol=1e-12)
     assert normalizers["count"] == 5 * 32
-    assert differences(source["muscle"]["network"], training.muscle.network.state_dict()) == []
+    assert (
+        differences(source["learners"]["muscle"]["network"], training.learners["muscle"].callback.network.state_dict())
+        == []
+    )
     assert note["taken"] == ["policy", "normalizer", "muscle network"]
 
 
@@ -372,7 +379,7 @@ def test_a_bundle_carries_the_network_that_moves_the_body(bundle: Path, run: Pat
     assert from_run.env_kwargs["muscle_network"] == str(own.resolve())
     assert (moved / "muscle_nn.npz").read_bytes() == own.read_bytes()
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
-    trained = load_checkpoint(Run(run).checkpoints()[-1])["muscle"]["network"]
+    trained = load_checkpoint(Run(run).checkpoints()[-1])["learners"]["muscle"]["network"]
     weight, _ = env.core.physics.controllers["nn"].network.layers[0]
     np.testing.assert_array_equal(weight, trained["layers.0.weight"].numpy().T)
     (moved / "muscle_nn.npz").write_bytes(b"spoilt")
@@ -392,7 +399,10 @@ def test_before_the_network_drives_static_optimisation_does(run: Path) -> None:
     [
         ({"env__id": TORQUE}, f"algorithm muscle needs muscles that follow poses, not env.id {TORQUE}"),
         ({"env__kwargs__actuation": "activation"}, "needs muscles that follow poses"),
-        ({"env__kwargs__muscle_controller": "nn"}, r"env\.kwargs\.muscle_controller: algorithm muscle says itself"),
+        (
+            {"env__kwargs__muscle_controller": "nn"},
+            r"env\.kwargs\.muscle_controller: algorithm muscle chooses the controller itself",
+        ),
         ({"muscle__hiden": [3]}, r"unknown key 'muscle\.hiden' \(did you mean 'hidden'\?\)"),
         ({"muscle__handover": 0}, r"muscle\.handover: Input should be greater than 0"),
     ],

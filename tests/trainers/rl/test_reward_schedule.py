@@ -14,12 +14,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from stable_baselines3.common.logger import Logger
 
-from gait_trainers.config.schema import ConfigError, KeyFrame, TrainConfig, dump_yaml, full_schedule, load_config
-from gait_trainers.rl.callbacks import ScheduleCallback
-from gait_trainers.rl.reward_schedule import Settings, at, complete
-from gait_trainers.rl.train import build, resume, train
+from gait_trainers.config.layers import dump_yaml, load_config
+from gait_trainers.config.schedule import KeyFrame, Settings, at, complete
+from gait_trainers.config.schema import ConfigError, TrainConfig, full_schedule
+from gait_trainers.rl.build import build
+from gait_trainers.rl.reward_schedule import ScheduleCallback
+from gait_trainers.rl.train import resume, train
+from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.loggers import read_metrics
-from gait_trainers.runs.run_folder import Run, load_checkpoint
+from gait_trainers.runs.run_folder import Run
 
 START = Settings({"pose": 1.0, "speed": 0.0, "torque": -0.1}, style_weight=0.5, max_distance=0.25)
 
@@ -276,9 +279,8 @@ def test_the_schedule_does_change_what_is_learnt(whole: Path, reference_clip: Pa
 
 def test_settings_reach_environment_and_style(reference_clip: Path, tmp_path: Path) -> None:
     training = build(phased(tmp_path, reference_clip, "parts"))
-    assert training.amp is not None
     callback = ScheduleCallback(
-        full_schedule(training.config), training.config.rollout_steps, training.base, training.amp
+        full_schedule(training.config), training.config.rollout_steps, training.base, training.learners.values()
     )
     training.model.set_logger(Logger(None, []))
     callback.init_callback(training.model)
@@ -287,7 +289,7 @@ def test_settings_reach_environment_and_style(reference_clip: Path, tmp_path: Pa
         training.model.num_timesteps = iteration * training.config.rollout_steps
         callback.on_rollout_start()
         assert core.settings.reward_weights["track_pose"] == pytest.approx(pose)
-        assert training.amp.wrapper.weight == pytest.approx(style)
+        assert training.learners["amp"].wrapper.weight == pytest.approx(style)
         assert core.settings.max_distance == distance
     training.base.close()
 

@@ -8,16 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-
 from helpers.runs import differences, final_state, metrics
 
-from gait_trainers.config.schema import load_config
-from gait_trainers.runs.loggers import read_metrics
-from gait_trainers.runs.run_folder import Run, load_checkpoint
+from gait_trainers.config.layers import load_config
 from gait_trainers.rl.train import resume, train
+from gait_trainers.runs.loggers import read_metrics
+from gait_trainers.runs.run_folder import Run
 
 SETTINGS = {
     "env.num_envs": 8,

@@ -13,21 +13,15 @@ import pytest
 import torch
 
 from gait_trainers import cli
-from gait_trainers.runs import run_folder as runs
-from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
-from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import ConfigError, TrainConfig
+from gait_trainers.learners.amp.spec import SPEC as AMP
+from gait_trainers.rl.build import build
+from gait_trainers.rl.train import resume, train
+from gait_trainers.runs.checkpoint import from_tensors, load_checkpoint, read_networks, save_checkpoint, to_tensors
 from gait_trainers.runs.loggers import MetricsCSV, describe, read_metrics
-from gait_trainers.runs.run_folder import (
-    Run,
-    RunError,
-    create_run,
-    from_tensors,
-    load_checkpoint,
-    load_policy,
-    open_run,
-    to_tensors,
-)
-from gait_trainers.rl.train import build, resume, train
+from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
+from gait_trainers.runs.run_folder import Run, RunError, create_run, open_run
 
 TINY = {
     "env.num_envs": 4,
@@ -69,7 +63,7 @@ def test_what_cannot_be_built_leaves_no_folder(tmp_path: Path) -> None:
 def test_only_the_last_checkpoints_stay_and_the_latest_is_found(tmp_path: Path) -> None:
     run = create_run(tiny(tmp_path))
     for steps in (0, 900, 1000, 20_000):
-        run.save_checkpoint({"steps": steps}, steps, keep=2)
+        save_checkpoint(run, {"steps": steps}, steps, keep=2)
     assert [load_checkpoint(file)["steps"] for file in run.checkpoints()] == [1000, 20_000]
     assert open_run(run.path)[1] == run.checkpoints()[-1]
     assert open_run(run.checkpoints()[0]) == (run, run.checkpoints()[0])
@@ -77,23 +71,23 @@ def test_only_the_last_checkpoints_stay_and_the_latest_is_found(tmp_path: Path) 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create_run(tiny(tmp_path))
-    run.save_checkpoint({"steps": 1}, 1, keep=3)
+    save_checkpoint(run, {"steps": 1}, 1, keep=3)
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.os, "replace", die)
+        patch.setattr(os, "replace", die)
         with pytest.raises(KeyboardInterrupt):
-            run.save_checkpoint({"steps": 2}, 2, keep=3)
+            save_checkpoint(run, {"steps": 2}, 2, keep=3)
     assert [file.name for file in (run.path / "checkpoints").iterdir()] == ["step_000000000001.pt"]
 
 
 @pytest.mark.parametrize("keep", [0, 100, 0.5, -1])
 def test_a_damaged_checkpoint_is_named_with_the_one_to_use(tmp_path: Path, keep: float) -> None:
     run = create_run(tiny(tmp_path))
-    first = run.save_checkpoint({"data": np.arange(1000.0)}, 100, keep=3)
-    last = run.save_checkpoint({"data": np.arange(1000.0)}, 200, keep=3)
+    first = save_checkpoint(run, {"data": np.arange(1000.0)}, 100, keep=3)
+    last = save_checkpoint(run, {"data": np.arange(1000.0)}, 200, keep=3)
     size = last.stat().st_size
     os.truncate(last, int(size * keep) if isinstance(keep, float) else keep % size)
     with pytest.raises(RunError) as caught:
@@ -125,7 +119,7 @@ def test_state_survives_the_file_exactly(tmp_path: Path) -> None:
         "tensor": torch.arange(3),
     }
     run = create_run(tiny(tmp_path))
-    found = load_checkpoint(run.save_checkpoint(state, 0, keep=1))
+    found = load_checkpoint(save_checkpoint(run, state, 0, keep=1))
     for expected, array in zip(state["arrays"], found["arrays"], strict=True):
         assert (array.dtype, array.shape) == (expected.dtype, expected.shape)
         assert np.array_equal(array, expected)
@@ -148,7 +142,7 @@ def test_loaded_policy_acts_like_the_trained_one(tmp_path: Path) -> None:
     config = tiny(tmp_path)
     train(config)
     run, file = open_run(tmp_path / "tiny")
-    policy, normalize, loaded = load_policy(run.path)
+    policy, normalize, loaded = read_networks(run.path)
     assert loaded == config
 
     training = build(config)
@@ -240,25 +234,42 @@ def test_rollout_metrics_by_hand() -> None:
     assert other.summary() == metrics.summary()
 
 
+FLAT = {"disc_acc": 0.9, "disc_real_mean": 0.53, "disc_fake_mean": 0.47, "disc_real_std": 0.03, "disc_fake_std": 0.03}
+
+
 @pytest.mark.parametrize(
     "row, word",
     [
-        ({"disc_acc": 1.0}, "disc_acc stuck at 1"),
+        ({"disc_acc": 1.0, "amp_reward": 0.01}, "disc_acc stuck at 1"),
+        (FLAT, "flat discriminator"),
         ({"disc_acc": 0.505}, "disc_acc stuck at 0.5"),
         ({"forward_velocity": 0.02, "command": 0.4, "episode_length": 480.0}, "standing still"),
     ],
 )
 def test_a_lasting_problem_is_told_once_in_words(row: dict[str, float], word: str) -> None:
     healthy = {"disc_acc": 0.7, "forward_velocity": 0.38, "command": 0.4, "episode_length": 480.0}
-    monitor = HealthMonitor(patience=3)
+    monitor = HealthMonitor(AMP.checks, patience=3)
     told = [monitor.check(r) for r in [row, row, healthy, row, row, row, row]]
     assert [len(warnings) for warnings in told] == [0, 0, 0, 0, 0, 1, 0]
     assert told[5][0].startswith(word)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"disc_acc": 0.99, "amp_reward": 0.4},  # as of a training that goes well
+        FLAT | {"disc_real_mean": 0.8, "disc_fake_mean": 0.2},  # narrow, but far apart
+        FLAT | {"disc_fake_std": 0.2},  # one side still tells windows apart
+        {"disc_acc": 0.9},
+    ],
+)
+def test_a_discriminator_that_guides_is_not_warned_of(row: dict[str, float]) -> None:
+    assert HealthMonitor(AMP.checks, patience=1).check(row) == []
+
+
 def test_falling_robots_are_not_told_off_for_standing() -> None:
     row = {"forward_velocity": 0.02, "command": 0.4, "episode_length": 40.0}
-    assert not any(HealthMonitor(patience=1).check(row))
+    assert not any(HealthMonitor(AMP.checks, patience=1).check(row))
 
 
 def test_csv_grows_columns_and_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:
@@ -282,7 +293,8 @@ def test_csv_grows_columns_and_forgets_what_came_after_a_checkpoint(tmp_path: Pa
 
 def test_progress_line_leaves_out_what_is_not_known() -> None:
     assert describe({"forward_velocity": 0.314, "command": 0.4}) == "speed 0.31 of 0.40 m/s"
-    assert "disc 0.70" in describe({"disc_acc": 0.7, "success_rate": 0.5})
+    assert "disc 0.70" in describe({"disc_acc": 0.7, "success_rate": 0.5}, AMP.columns)
+    assert "disc" not in describe({"disc_acc": 0.7, "success_rate": 0.5})
 
 
 # -- command line ---------------------------------------------------------------------------------------------
@@ -315,7 +327,7 @@ def test_verify_trains_saves_and_reads_back(
 ) -> None:
     arguments = ["ppo-amp", "--verify", "--preset", "laptop", "--out", str(tmp_path), "--name", "smoke"]
     arguments += ["--amp-data", str(reference_clip), "--set", f"env.kwargs.reference={reference_clip}"]
-    monkeypatch.setattr("sys.argv", ["gait-train", *arguments, "--total-steps", "1000000"])
+    monkeypatch.setattr("sys.argv", ["gait-train", *arguments, "--total-steps", "512"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code in (0, None)

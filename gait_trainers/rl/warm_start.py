@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 
-from gait_envs.control.muscle_network import load_muscle_network
-from gait_trainers.policies.bundle import MANIFEST, NETWORK, EnvironmentOptionError, Policy, PolicyError, check_task
-from gait_trainers.config.schema import ConfigError, TrainConfig, load_config
-from gait_trainers.evaluation.walking import load_policy
-from gait_trainers.learners.muscle.callback import MuscleCallback
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import ConfigError, TrainConfig
+from gait_trainers.learners.base import Learner, WarmStart
+from gait_trainers.policies.base import GaussianPolicy, PolicyError
+from gait_trainers.policies.bundle import MANIFEST, NETWORK
+from gait_trainers.policies.environment import EnvironmentOptionError, check_task
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.policies.torch_policy import PolicyNetwork
-from gait_trainers.runs.run_folder import RunError, load_checkpoint, network_file, obs_normalizer, open_run
-from gait_trainers.runs.checkpoint import set_vec_normalize_state, vec_normalize_state
+from gait_trainers.runs.checkpoint import load_checkpoint
+from gait_trainers.runs.normalizer import obs_normalizer, set_vec_normalize_state, vec_normalize_state
+from gait_trainers.runs.run_folder import RunError, open_run
 
 EPSILON = 1e-8  # that SB3's VecNormalize adds to a variance, and a bundle's deviations contain
 TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun from, in units of the action range
@@ -27,14 +30,15 @@ TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun fr
 class Source(NamedTuple):
     """What a run or a bundle holds to begin from."""
 
-    policy: Policy
+    policy: GaussianPolicy
     weights: Mapping[str, torch.Tensor]  # of the policy; a bundle has no value network
     normalize: Mapping[str, Any] | None  # mean, var and count of the observations, and more; None: not normalised
-    muscle_network: Path | None
+    checkpoint: Path | None  # of a run
+    learners: Mapping[str, Any]  # their states in it, by name
     steps: int  # that it was trained for
 
 
-def begin_from(path: str, config: TrainConfig, model: PPO, muscle: MuscleCallback | None) -> dict[str, Any]:
+def begin_from(path: str, config: TrainConfig, model: PPO, learners: Mapping[str, Learner]) -> dict[str, Any]:
     """Give a training that has not begun the networks and normalisers of a run, a checkpoint or a bundle.
 
     Returns what was taken, for the provenance. ConfigError where it does not fit.
@@ -46,13 +50,12 @@ def begin_from(path: str, config: TrainConfig, model: PPO, muscle: MuscleCallbac
     except (PolicyError, RunError, EnvironmentOptionError, OSError) as error:
         raise ConfigError(f"run.init: {error}") from None
     taken = _take_policy(source, path, config, model)
-    if muscle is not None and source.muscle_network is not None:
+    for name, learner in learners.items():
+        own = WarmStart(source.checkpoint, source.learners.get(name), source.policy.env_kwargs)
         try:
-            found = load_muscle_network(source.muscle_network, muscle.physics.muscles)
-            muscle.network.set_layers(found.layers)
+            taken += learner.warm_start(own)
         except ValueError as error:
-            raise ConfigError(f"run.init: {source.muscle_network}: {error}") from None
-        taken.append("muscle network")
+            raise ConfigError(f"run.init: {error}") from None
     return {"path": path, "steps": source.steps, "environment": source.policy.env_id, "taken": taken}
 
 
@@ -65,12 +68,11 @@ def _read(path: str) -> Source:
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
     state, config = load_checkpoint(file), load_config(run.config_file)
-    network = network_file(file) if state.get("muscle") is not None else None
     normalize = state["vec_normalize"] if config.ppo.normalize_obs else None
-    return Source(policy, state["policy"], normalize, network, state["sb3"]["num_timesteps"])
+    return Source(policy, state["policy"], normalize, file, state["learners"], state["sb3"]["num_timesteps"])
 
 
-def _read_bundle(folder: Path, policy: Policy) -> Source:
+def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     import onnx
 
     graph = onnx.load(folder / NETWORK).graph
@@ -80,7 +82,8 @@ def _read_bundle(folder: Path, policy: Policy) -> Source:
         for name, value in arrays.items()
         if name.startswith("policy.")
     }
-    _, std = policy.forward(np.zeros((1, len(arrays["mean"])), np.float32))
+    start = np.zeros((1, len(arrays["mean"])), np.float32)
+    _, std, _ = policy.network(start, policy.initial_state(1), np.ones(1, dtype=bool))
     weights["log_std"] = torch.from_numpy(np.log(std[0]))
     training = json.loads((folder / MANIFEST).read_text())["training"]
     normalize = None
@@ -88,8 +91,7 @@ def _read_bundle(folder: Path, policy: Policy) -> Source:
         mean = arrays["mean"].astype(float) + arrays["remainder"]
         var = np.maximum(arrays["std"].astype(float) ** 2 - EPSILON, 0.0)
         normalize = {"mean": mean, "var": var, "count": float(training["steps"])}
-    network = policy.env_kwargs.get("muscle_network")
-    return Source(policy, weights, normalize, network and Path(network), training["steps"])
+    return Source(policy, weights, normalize, None, {}, training["steps"])
 
 
 def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> list[str]:
@@ -120,7 +122,7 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
     return [name for name, there in names.items() if there]
 
 
-def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> None:
+def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: PPO) -> None:
     """ConfigError unless the training now acts as the policy it begins from; an activation may be another one."""
     norm = vec_normalize_state(model.get_vec_normalize_env()) if config.ppo.normalize_obs else None
     size = model.observation_space.shape[0]  # type: ignore[index]
@@ -131,7 +133,8 @@ def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> N
     with torch.no_grad():
         network = PolicyNetwork(model.policy, normalizer).to(device)  # type: ignore[arg-type]
         _, mean, _ = network(torch.from_numpy(obs).to(device))
-    difference = float(np.abs(mean.cpu().numpy() - policy.forward(obs)[0]).max())
+    theirs, _, _ = policy.network(obs, policy.initial_state(len(obs)), np.ones(len(obs), dtype=bool))
+    difference = float(np.abs(mean.cpu().numpy() - theirs).max())
     if not difference <= TOLERANCE:
         raise ConfigError(
             f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "

@@ -1,0 +1,103 @@
+"""AMP as a learner: the discriminator of the configured reference, its reward wrapper and its callback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from gait_envs.models.mirror import mirror_of
+from gait_envs.reference.amp_features import clip_features
+from gait_envs.reference.clip import Clip, check_fits
+from gait_envs.reference.library import EMBEDDED_SETS, load_clips
+from gait_envs.reference.mirror import mirror
+from gait_trainers.config.schedule import Settings
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.learners.amp.callback import AMPCallback
+from gait_trainers.learners.amp.reward import AMPRewardWrapper
+from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
+from gait_trainers.learners.amp.spec import AMPConfig
+from gait_trainers.learners.amp.windows import ReferenceWindows
+from gait_trainers.learners.base import Artefacts, Learner
+from gait_trainers.models.discriminator import Discriminator
+from gait_trainers.rl.sb3_vec import SB3VecEnv
+
+
+class AMPLearner(Learner):
+    """Rewards the style of motion by a discriminator that is trained between rollout and update."""
+
+    callback: AMPCallback
+    wrapper: AMPRewardWrapper
+
+    def __init__(self, config: TrainConfig, base: SB3VecEnv) -> None:
+        self.config: AMPConfig = config.section("amp")
+        self.seed = config.run.seed
+        task = base.env.unwrapped.core.task  # type: ignore[attr-defined]
+        self.layout, self.joint_names = task.amp_layout, task.robot.joint_names
+        self.reference = load_reference(config, base)
+        floor = self.config.feature_std_floor
+        self.discriminator = Discriminator(
+            self.reference.frames,
+            self.config.frames,
+            self.config.hidden,
+            use_spectral_norm=self.config.spectral_norm,
+            std_floor=std_floors(self.layout) if floor is None else floor,
+        ).to(config.run.device)
+
+    def wrap(self, env: VecEnv) -> VecEnv:
+        amp = self.config
+        self.wrapper = AMPRewardWrapper(
+            env, self.discriminator, frames=amp.frames, weight=amp.weight, reward=amp.reward
+        )
+        self.callback = AMPCallback(self.wrapper, self.reference, amp, seed=self.seed)
+        return self.wrapper
+
+    def get_state(self) -> dict[str, Any]:
+        return {"callback": self.callback.get_state(), "wrapper": self.wrapper.get_state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.callback.set_state(state["callback"])
+        self.wrapper.set_state(state["wrapper"])
+
+    def step_metrics(self) -> Mapping[str, np.ndarray]:
+        return {"amp_reward": self.wrapper.style[self.wrapper.valid]}
+
+    def warnings(self) -> list[str]:
+        still = still_features(self.reference.frames, self.layout, self.joint_names)
+        return [describe_still(still, self.layout.size)] if still else []
+
+    def apply_schedule(self, settings: Settings) -> None:
+        if settings.style_weight is not None:
+            self.wrapper.weight = settings.style_weight
+
+
+def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
+    """The clips that count as real, with their mirror images where the configuration says so."""
+    amp: AMPConfig = config.section("amp")
+    robot = base.env.unwrapped.core.robot  # type: ignore[attr-defined]
+    source = amp.data or config.env.kwargs.get("reference") or EMBEDDED_SETS[robot.name]
+    clips = list(load_clips(source))
+    for clip in clips:
+        check_fits(clip, robot.joint_names, robot.control_rate)
+    return clips + [mirror(clip, mirror_of(robot)) for clip in clips] if amp.mirror else clips
+
+
+def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
+    """Windows of the clips that the discriminator takes for real."""
+    scale = base.env.unwrapped.core.robot.traits.contact_scale  # type: ignore[attr-defined]
+    clips = reference_clips(config, base)
+    return ReferenceWindows([clip_features(clip, scale) for clip in clips], config.section("amp").frames)
+
+
+def artefacts(section: AMPConfig, state: Mapping[str, Any], checkpoint: Path) -> Artefacts:
+    """The discriminator in a checkpoint, ready to score."""
+    saved = state["callback"]["discriminator"]
+    size = len(saved["mean"]) // section.frames
+    discriminator = Discriminator(
+        np.zeros((1, size)), section.frames, section.hidden, use_spectral_norm=section.spectral_norm
+    )
+    discriminator.load_state_dict(saved)
+    return Artefacts(scorer=discriminator.eval(), frames=section.frames)

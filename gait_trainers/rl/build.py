@@ -1,0 +1,81 @@
+"""The pieces of a training: environments, learners and PPO, seeded and joined as a configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import gymnasium
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+import gait_envs  # noqa: F401 - registers the environments
+from gait_trainers.config.schema import ConfigError, TrainConfig
+from gait_trainers.learners.base import Learner
+from gait_trainers.rl.ppo import build_model
+from gait_trainers.rl.sb3_vec import SB3VecEnv
+
+
+@dataclass
+class Training:
+    """The joined pieces of a training that has not begun."""
+
+    config: TrainConfig
+    base: SB3VecEnv
+    learners: Mapping[str, Learner]  # by name, in order
+    model: PPO
+
+
+def build(config: TrainConfig) -> Training:
+    """Everything that `config` names; ConfigError where something cannot be made."""
+    check_device(config.run.device)
+    torch.set_num_threads(config.run.torch_threads)
+    torch.manual_seed(config.run.seed)
+    base = make_vec_env(config)
+    learners = build_learners(config, base)
+    env: VecEnv = base
+    for learner in learners.values():
+        env = learner.wrap(env)
+    if config.ppo.normalize_obs or config.ppo.normalize_reward:
+        env = VecNormalize(
+            env,
+            norm_obs=config.ppo.normalize_obs,
+            norm_reward=config.ppo.normalize_reward,
+            gamma=config.ppo.gamma,
+            training=not config.policy_frozen,
+        )
+    return Training(config, base, learners, build_model(config, env))
+
+
+def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
+    """The configured environments, or `num_envs` of them, behind SB3's interface."""
+    try:
+        env = gymnasium.make_vec(
+            config.env.id,
+            num_envs=num_envs or config.env.num_envs,
+            vectorization_mode="vector_entry_point",
+            autoreset_mode=AutoresetMode.SAME_STEP,
+            threads=config.env.threads,
+            **config.env.kwargs,
+        )
+    except (TypeError, ValueError, gymnasium.error.Error) as error:
+        raise ConfigError(f"env.id {config.env.id!r} cannot be made with env.kwargs: {error}") from error
+    return SB3VecEnv(env)
+
+
+def build_learners(config: TrainConfig, base: SB3VecEnv) -> dict[str, Learner]:
+    """What learns beside PPO, by name."""
+    try:
+        return {spec.name: spec.build(config, base) for spec in config.specs}
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def check_device(name: str) -> None:
+    """Raise unless torch can compute there; SB3 would fall back to the CPU without a word."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"run.device: {name!r} cannot be used: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,1 @@
+"""Run folders: what is kept of a training, and how it is read back."""
