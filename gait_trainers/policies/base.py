@@ -106,6 +106,7 @@ class Feedforward:
     forward: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # (n, d) float32 -> mean, std (n, nu)
 
     def initial_state(self, n: int) -> State:
+        """The empty state."""
         return ()
 
     def __call__(self, obs: Array, state: State, starts: Mask) -> tuple[Array, Array, State]:
@@ -127,11 +128,13 @@ class GaussianPolicy:
     noise: float = 1.0  # times the network's own deviation, in draws
 
     def initial_state(self, n: int) -> State:
+        """What the network remembers before the first observation of `n` episodes."""
         return self.network.initial_state(n)
 
     def act(
         self, obs: Array, state: State, starts: Mask, *, deterministic: bool = True, rng: Generator | None = None
     ) -> tuple[Array, State]:
+        """Actions (n, nu) float32 in [-1, 1] and the next state, as `Policy.act` says."""
         mean, std, state = self.network(np.asarray(obs, dtype=np.float32), state, np.asarray(starts, dtype=bool))
         if not deterministic:
             rng = np.random.default_rng() if rng is None else rng

@@ -40,6 +40,7 @@ class Format:
     module: str  # its full dotted name
 
     def load(self) -> ModuleType:
+        """The module that reads it; imported when it is first asked for."""
         return importlib.import_module(self.module)
 
 
