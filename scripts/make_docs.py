@@ -93,6 +93,7 @@ INFO = {
 TRACK_INFO = {
     "clip": "index of the clip",
     "frame": "frame of the reference that corresponds to this state",
+    "time_left": "s, until the last tracked frame of the clip; infinite for a clip that loops",
     "mpjpe_global": "mm, mean distance of the bodies from the reference (MPJPE), world frame",
     "mpjpe_root": "mm, the same with the roots aligned",
     "mpjpe_aligned": "mm, the same after Procrustes alignment (translation, rotation, scale)",

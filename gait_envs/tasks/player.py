@@ -103,9 +103,15 @@ class Player:
 
     def over(self, memory: Memory) -> np.ndarray:
         """Whether the last frame of a clip that does not loop is reached, (n,)."""
-        # At a cadence of its own a walker sees that many times as far ahead.
-        at = memory.frame + memory.between + self.margin * (memory.walker[:, 1] - 1.0)
-        return ~self.clips.loops[memory.clip] & (at >= self.last_frames[memory.clip])
+        return self.left(memory) <= 0
+
+    def left(self, memory: Memory) -> np.ndarray:
+        """Control steps until then, (n,); infinite for a clip that loops."""
+        # At a cadence of its own a walker sees that many times as far ahead, and comes that many frames a step nearer.
+        cadence = memory.walker[:, 1]
+        at = memory.frame + memory.between + self.margin * (cadence - 1.0)
+        left = (self.last_frames[memory.clip] - at) / cadence
+        return np.where(self.clips.loops[memory.clip], np.inf, left)
 
     def _row(self, memory: Memory) -> np.ndarray:
         """The table row (n,) of the frame that is nearest."""

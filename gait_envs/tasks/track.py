@@ -88,7 +88,8 @@ class Following:
             endings=(lambda v: self.player.over(v.memory) & (not v.settings.free),),
         )
         # Behind what is shown of the body itself; an episode begins after the actions have.
-        self.shown = Part(begin=self.begin, observed=self._observed(), terms=TRACKING, columns=COLUMNS)
+        columns = {**COLUMNS, "time_left": lambda v: self.player.left(v.memory) * robot.dt}
+        self.shown = Part(begin=self.begin, observed=self._observed(), terms=TRACKING, columns=columns)
 
     # -- episodes -------------------------------------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""The training configuration: its schema, its layers, and the presets."""
+"""Settings: `section` and `schema` say what there is, `layers` where values come from, `registry` which learners."""

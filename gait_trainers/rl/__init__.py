@@ -1,1 +1,5 @@
-"""Reinforcement learning on Stable-Baselines3: building a training and running it."""
+"""Reinforcement learning on Stable-Baselines3, in two layers.
+
+`sb3_vec` and `reward_schedule` are what learners build on. `build`, `ppo`, `warm_start`, `callbacks`, `early_stop` and
+`train` stand above them: they join the pieces of a training and run it.
+"""

@@ -39,7 +39,7 @@ class RunCallback(BaseCallback):
         super().__init__()
         self.run, self.config, self.base, self.learners = run, config, base, learners
         self.say, self.until = say, until
-        self.metrics = RolloutMetrics(base.num_envs)
+        self.metrics = RolloutMetrics(base.num_envs, dt=1.0 / base.env.metadata["render_fps"])
         self.health = HealthMonitor([check for spec in config.specs for check in spec.checks])
         self.iteration = 0  # iterations that are done
         self.elapsed = 0.0  # s of training, earlier parts of a resumed run included

@@ -1,1 +1,1 @@
-"""Run folders: what is kept of a training, and how it is read back."""
+"""Runs on disk: folders, checkpoints, provenance, metrics and where they are shown."""

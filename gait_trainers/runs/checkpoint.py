@@ -144,9 +144,15 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
 
 
 def from_version_1(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of a checkpoint of format version 1, which knew two learners and kept each under a key of its own."""
+    """The state of a checkpoint of format version 1, in today's layout.
+
+    Version 1 knew two learners, and kept each under a key of its own. Of an episode it kept whether it survived, not
+    whether it followed.
+    """
+    kept = {key: value for key, value in state.items() if key not in ("amp", "muscle")}
     learners = {name: state[name] for name in ("amp", "muscle") if state.get(name) is not None}
-    return {key: value for key, value in state.items() if key not in ("amp", "muscle")} | {"learners": learners}
+    episodes = [(*episode, None) for episode in state["metrics"]["episodes"]]
+    return kept | {"learners": learners, "metrics": state["metrics"] | {"episodes": episodes}}
 
 
 def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:

@@ -20,7 +20,7 @@ from gait_trainers.learners.base import Column
 
 
 def column(key: str) -> str:
-    """Tags are grouped for TensorBoard ("amp/disc_acc"); everywhere else the last part is the name."""
+    """Tags are grouped for TensorBoard ("walk/success_rate"); everywhere else the last part is the name."""
     return key.rsplit("/", 1)[-1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,14 +21,41 @@ STEP_METRICS = {
 }
 
 
+LEAST = 1.0  # s of a clip that an episode must have had to follow, for its end to count as success or failure
+
+
+class Episode(NamedTuple):
+    """One that is over."""
+
+    reward: float  # sum of the rewards that PPO saw
+    length: int  # control steps
+    survived: bool | None  # `success`; None: it does not count
+    followed: bool | None  # `is_success`; None: it does not count, or the environment does not say
+
+
+def fair_episodes(info: Mapping[str, Any], steps: np.ndarray, dt: float) -> np.ndarray:
+    """Which episodes that end now, after `steps` (n,) of `dt` s, had enough to follow when they began, (n,) bool.
+
+    Reference state initialisation begins episodes anywhere in a clip. One that begins a frame before its end reaches
+    that whatever the policy does, and says nothing of it. Counted are those that began with a second or more of the
+    clip ahead of them, or in its first half. Without a clip that ends, all are.
+    """
+    if "time_left" not in info:
+        return np.ones(len(steps), dtype=bool)
+    ahead, behind = info["time_left"] + steps * dt, (info["frame"] - steps) * dt  # s, at their beginning
+    return (ahead >= LEAST) | (ahead >= behind)
+
+
 class RolloutMetrics:
     """Accumulates what n environments report, a step at a time; `summary` closes an iteration."""
 
-    def __init__(self, num_envs: int, recent: int = 256):
+    def __init__(self, num_envs: int, recent: int = 256, dt: float = 0.02):
+        """dt: s a control step."""
+        self.dt = dt
         self.returns = np.zeros(num_envs)  # total reward so far in the running episodes
         self.lengths = np.zeros(num_envs, dtype=np.int64)
-        # (return, length, reached the time limit) of the latest episodes
-        self.episodes: deque[tuple[float, int, bool]] = deque(maxlen=recent)
+        # Of the latest episodes; None: it does not count, or the environment does not say.
+        self.episodes: deque[Episode] = deque(maxlen=recent)
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, int] = defaultdict(int)
 
@@ -41,8 +68,13 @@ class RolloutMetrics:
                 self.add_mean(STEP_METRICS.get(key, key), value)
         if "command" in info:
             self.add_mean("command", info["command"][:, 0])
-        for i in np.flatnonzero(done):
-            self.episodes.append((float(self.returns[i]), int(self.lengths[i]), bool(timed_out[i])))
+        if done.any():
+            fair, followed = fair_episodes(info, self.lengths, self.dt), info.get("is_success")
+            for i in np.flatnonzero(done):
+                judged = (bool(timed_out[i]), None if followed is None else bool(followed[i]))
+                self.episodes.append(
+                    Episode(float(self.returns[i]), int(self.lengths[i]), *(judged if fair[i] else (None, None)))
+                )
         self.returns[done] = 0.0
         self.lengths[done] = 0
 
@@ -57,10 +89,13 @@ class RolloutMetrics:
         self._sums.clear()
         self._counts.clear()
         if self.episodes:
-            returns, lengths, timed_out = map(np.array, zip(*self.episodes, strict=True))
-            means["episode_reward"] = float(returns.mean())
-            means["episode_length"] = float(lengths.mean())
-            means["success_rate"] = float(timed_out.mean())
+            returns, lengths, survived, followed = zip(*self.episodes, strict=True)
+            means["episode_reward"] = float(np.mean(returns))
+            means["episode_length"] = float(np.mean(lengths))
+            for name, judged in (("success_rate", survived), ("is_success_rate", followed)):
+                counted = [yes for yes in judged if yes is not None]
+                if counted:
+                    means[name] = float(np.mean(counted))
         return means
 
     def get_state(self) -> dict[str, Any]:
@@ -68,14 +103,14 @@ class RolloutMetrics:
         return {
             "returns": self.returns.copy(),
             "lengths": self.lengths.copy(),
-            "episodes": list(self.episodes),
+            "episodes": [tuple(episode) for episode in self.episodes],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self.returns[:] = state["returns"]
         self.lengths[:] = state["lengths"]
         self.episodes.clear()
-        self.episodes.extend((float(r), int(length), bool(ok)) for r, length, ok in state["episodes"])
+        self.episodes.extend(Episode(*episode) for episode in state["episodes"])
 
 
 def _standing_still(row: Mapping[str, float]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.runs import differences, final_state, metrics
 
 from gait_trainers.config.layers import load_config
 from gait_trainers.rl.train import resume, train
+from gait_trainers.runs.checkpoint import load_checkpoint, to_tensors
 from gait_trainers.runs.loggers import read_metrics
-from gait_trainers.runs.run_folder import Run
+from gait_trainers.runs.run_folder import Run, RunError
 
 SETTINGS = {
     "env.num_envs": 8,
@@ -82,6 +85,30 @@ def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Path, reference_
     assert differences(expected, found) == []
     assert metrics(run.path) == metrics(uninterrupted)
     assert [row["iteration"] for row in metrics(run.path)] == [str(i) for i in range(1, 31)]
+
+
+def test_a_checkpoint_of_version_1_is_continued_as_it_would_have_been(uninterrupted: Path, tmp_path: Path) -> None:
+    """The layout of before learners had a place of their own, made from a checkpoint of today."""
+    run = Run(Path(shutil.copytree(uninterrupted, tmp_path / "old")))
+    run.drop_checkpoints_after(28 * 8 * 16)
+    (*_, file) = run.checkpoints()
+    now = load_checkpoint(file)
+    old = {key: value for key, value in now.items() if key != "learners"} | {
+        "amp": now["learners"]["amp"],
+        "muscle": None,
+    }
+    old["metrics"] = old["metrics"] | {"episodes": [episode[:3] for episode in now["metrics"]["episodes"]]}
+    torch.save({"format_version": 1, "state": to_tensors(old)}, file)
+    for version in (0, 3):
+        torch.save({"format_version": version, "state": {}}, tmp_path / "other.pt")
+        with pytest.raises(RunError, match=f"format version {version}, this version reads 1 and 2"):
+            load_checkpoint(tmp_path / "other.pt")
+    assert load_checkpoint(file)["learners"].keys() == {"amp"}
+    resume(run.path)
+    expected, found = final_state(uninterrupted), final_state(run.path)
+    for state in (expected, found):
+        state.pop("metrics")  # recent episodes do not say whether they followed
+    assert differences(expected, found) == []
 
 
 def test_an_evaluation_on_the_way_changes_nothing(uninterrupted: Path, reference_clip: Path, tmp_path: Path) -> None:

@@ -237,6 +237,32 @@ def test_rollout_metrics_by_hand() -> None:
 FLAT = {"disc_acc": 0.9, "disc_real_mean": 0.53, "disc_fake_mean": 0.47, "disc_real_std": 0.03, "disc_fake_std": 0.03}
 
 
+def test_the_end_of_a_clip_counts_only_for_those_that_had_to_get_there() -> None:
+    """Five episodes that end at once, after 1, 40, 30, 10 and 500 steps of 0.02 s."""
+    metrics = RolloutMetrics(5, dt=0.02)
+    metrics.lengths[:] = [0, 39, 29, 9, 499]  # before the last step
+    info = {
+        "frame": np.array([200, 200, 100, 20, 700]),
+        # Ahead at the beginning: 0.02 s of 4; 1 s of 4.2; 0.6 s of 2; 0.3 s of a short clip of 0.5; a loop.
+        "time_left": np.array([0.0, 0.2, 0.0, 0.1, np.inf]),
+        "is_success": np.array([True, False, True, True, False]),
+    }
+    survived = np.array([True, False, True, True, True])
+    metrics.add_step(np.zeros(5), np.ones(5, bool), survived, info)
+    assert [episode.survived for episode in metrics.episodes] == [None, False, None, True, True]
+    row = metrics.summary()
+    assert (row["success_rate"], row["is_success_rate"]) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert row["episode_length"] == np.mean([1, 40, 30, 10, 500])
+    again = RolloutMetrics(5)
+    again.set_state(from_tensors(to_tensors(metrics.get_state())))
+    assert again.summary() == {key: row[key] for key in again.summary()} != {}
+    uncounted = RolloutMetrics(1)
+    uncounted.add_step(
+        np.zeros(1), np.ones(1, bool), np.ones(1, bool), {"frame": np.array([99]), "time_left": np.zeros(1)}
+    )
+    assert "success_rate" not in uncounted.summary()
+
+
 @pytest.mark.parametrize(
     "row, word",
     [
