@@ -46,8 +46,12 @@ class Core:
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
         simulation: Simulation | None = None,
+        masks: bool = True,
     ) -> None:
-        """`simulation`: n simulations of the task's robot; None: the task's own, on `threads` threads."""
+        """`simulation`: n simulations of the task's robot; None: the task's own, on `threads` threads
+        `masks`: does `info` also hold Gymnasium's "_key" masks, as that of a vector environment must?
+        """
+        self.masks = masks
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
         self.physics: Simulation = simulation or task.make_simulation(n, threads)
@@ -216,9 +220,11 @@ class Core:
         info |= self.task.info(view)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)
         info["success"] = truncated.copy()
-        info["is_success"] = truncated & self.task.followed(view)
-        every = np.ones(self.n, dtype=bool)
-        return info | {f"_{key}": every for key in info}
+        info["is_success"] = truncated & self.task.followed(view) if truncated.any() else truncated.copy()
+        if self.masks:
+            every = np.ones(self.n, dtype=bool)
+            info |= {f"_{key}": every for key in info}
+        return info
 
     # -- continuation -----------------------------------------------------------------------------------
 
