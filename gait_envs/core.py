@@ -196,12 +196,14 @@ class Core:
         # Term by term: NumPy's own sum over terms rounds one row otherwise than many.
         reward = sum(reward_terms.values(), np.zeros(self.n))
         terminated = task.failed(view) | diverged
-        self.finished = truncated = task.finished(view) & ~terminated
+        alive = ~terminated
+        self.finished = truncated = task.finished(view) & alive
         if self.max_episode_steps is not None:
-            truncated = truncated | ((view.memory.steps >= self.max_episode_steps) & ~terminated)
+            truncated = truncated | ((view.memory.steps >= self.max_episode_steps) & alive)
         info = self._info(view, truncated, terminated, reward_terms)
-        ended = rows[((terminated | truncated) & ~self._ended)[rows]]
-        if len(ended):
+        done = terminated | truncated
+        if done.any():
+            ended = rows[(done & ~self._ended)[rows]]
             task.finish(self.memory, ended, info["is_success"][ended])
         task.redraw(self.memory, rows, self.rngs)
         return StepResult(task.observe(view), reward, terminated, truncated, info)
