@@ -40,6 +40,10 @@ class Memory:
             raise ValueError(f"the memory has no {', '.join(sorted(unknown))}; it has {', '.join(self.__dict__)}")
         return Memory(arrays)
 
+    def take(self, ids: np.ndarray) -> Memory:
+        """The rows `ids` alone, copied."""
+        return Memory({name: value[ids] for name, value in self.__dict__.items()})
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array by name: for saving."""
         return dict(self.__dict__)
