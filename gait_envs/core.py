@@ -46,8 +46,12 @@ class Core:
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
         simulation: Simulation | None = None,
+        masks: bool = True,
     ) -> None:
-        """`simulation`: n simulations of the task's robot; None: the task's own, on `threads` threads."""
+        """`simulation`: n simulations of the task's robot; None: the task's own, on `threads` threads
+        `masks`: does `info` also hold Gymnasium's "_key" masks, as that of a vector environment must?
+        """
+        self.masks = masks
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
         self.physics: Simulation = simulation or task.make_simulation(n, threads)
@@ -151,28 +155,34 @@ class Core:
                 "final_info": result.info,
                 "_final_info": done,
             }
-            obs, info = self.reset(ids)
-            # Rows that go on keep the info of their step; rows that ended show their new beginning.
-            merged = {k: _where(done, info[k], v) for k, v in result.info.items() if not k.startswith("_")}
-            masks = {k: v for k, v in result.info.items() if k.startswith("_")}
-            return result._replace(obs=np.where(done[:, None], obs, result.obs), info=merged | masks | final)
+            obs, info = self._begin_anew(ids, result)
+            return result._replace(obs=obs, info=info | final)
         return result
 
     def _step_and_reset(self, action: np.ndarray, due: np.ndarray) -> StepResult:
-        """NEXT_STEP: the finished episodes begin anew (reward 0) while the others step."""
-        going = np.flatnonzero(~due)
-        result = self._advance(action, going)
-        done = (result.terminated | result.truncated) & ~due
-        obs, info = self.reset(np.flatnonzero(due))
-        merged = {k: _where(due, info[k], v) if not k.startswith("_") else v for k, v in result.info.items()}
-        self._ended = done
+        """NEXT_STEP: the finished episodes give way to new ones (reward 0) while the others step."""
+        result = self._advance(action, np.flatnonzero(~due))
+        obs, info = self._begin_anew(np.flatnonzero(due), result)
+        self._ended = (result.terminated | result.truncated) & ~due
         return StepResult(
-            np.where(due[:, None], obs, result.obs),
-            np.where(due, 0.0, result.reward),
-            result.terminated & ~due,
-            result.truncated & ~due,
-            merged,
+            obs, np.where(due, 0.0, result.reward), result.terminated & ~due, result.truncated & ~due, info
         )
+
+    def _begin_anew(self, ids: np.ndarray, result: StepResult) -> tuple[np.ndarray, Info]:
+        """Begin episodes in `ids`; observation and info of the step with their rows, which alone are computed again.
+
+        Rows that go on keep the info of their step; rows that ended show their new beginning.
+        """
+        self._begin(ids, {})
+        view = self.task.view(self.state.take(ids), self.memory.take(ids), self.settings)
+        fresh = self._info(view, np.zeros(len(ids), dtype=bool))
+        obs, info = result.obs.copy(), dict(result.info)
+        obs[ids] = self.task.observe(view)
+        for key, rows in fresh.items():
+            if not key.startswith("_"):
+                info[key] = info[key].copy()
+                info[key][ids] = rows
+        return obs, info
 
     def _advance(self, action: np.ndarray, ids: np.ndarray | None) -> StepResult:
         """The step itself, for the rows `ids` (None: all); other rows of the result mean nothing."""
@@ -192,12 +202,14 @@ class Core:
         # Term by term: NumPy's own sum over terms rounds one row otherwise than many.
         reward = sum(reward_terms.values(), np.zeros(self.n))
         terminated = task.failed(view) | diverged
-        self.finished = truncated = task.finished(view) & ~terminated
+        alive = ~terminated
+        self.finished = truncated = task.finished(view) & alive
         if self.max_episode_steps is not None:
-            truncated = truncated | ((view.memory.steps >= self.max_episode_steps) & ~terminated)
+            truncated = truncated | ((view.memory.steps >= self.max_episode_steps) & alive)
         info = self._info(view, truncated, terminated, reward_terms)
-        ended = rows[((terminated | truncated) & ~self._ended)[rows]]
-        if len(ended):
+        done = terminated | truncated
+        if done.any():
+            ended = rows[(done & ~self._ended)[rows]]
             task.finish(self.memory, ended, info["is_success"][ended])
         task.redraw(self.memory, rows, self.rngs)
         return StepResult(task.observe(view), reward, terminated, truncated, info)
@@ -210,15 +222,17 @@ class Core:
         reward_terms: Mapping[str, np.ndarray] | None = None,
     ) -> Info:
         """Constant keys and shapes: at a reset the rewards are zero."""
-        zero = np.zeros(self.n)
+        zero = np.zeros(len(view))
         names = view.settings.reward_weights
         info = {f"reward_{k}": reward_terms[k] if reward_terms else zero for k in names}
         info |= self.task.info(view)
-        info["fall"] = terminated.copy() if terminated is not None else np.zeros(self.n, dtype=bool)
+        info["fall"] = terminated.copy() if terminated is not None else np.zeros(len(view), dtype=bool)
         info["success"] = truncated.copy()
-        info["is_success"] = truncated & self.task.followed(view)
-        every = np.ones(self.n, dtype=bool)
-        return info | {f"_{key}": every for key in info}
+        info["is_success"] = truncated & self.task.followed(view) if truncated.any() else truncated.copy()
+        if self.masks:
+            every = np.ones(len(view), dtype=bool)
+            info |= {f"_{key}": every for key in info}
+        return info
 
     # -- continuation -----------------------------------------------------------------------------------
 
@@ -261,8 +275,3 @@ def _dimensions(key: str, value: Any) -> int:
         return np.ndim(value)
     except ValueError:  # rows of different lengths
         raise ValueError(f"options[{key!r}] is {value!r}: neither one value nor a row for each") from None
-
-
-def _where(mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a where the mask (n,), else b; a and b are (n, ...)."""
-    return np.where(mask.reshape(-1, *[1] * (b.ndim - 1)), a, b)

@@ -45,7 +45,7 @@ class GaitEnv(gymnasium.Env):
         self.render_mode = render_mode
         # Truncation is the `TimeLimit` wrapper's; the core knows the limit for `success` and the curriculum.
         row = find(task)
-        self.core = Core(row.make_task(config), 1, threads=1, max_episode_steps=_asked_limit(row.steps))
+        self.core = Core(row.make_task(config), 1, threads=1, max_episode_steps=_asked_limit(row.steps), masks=False)
         self.metadata = self.metadata | {"render_fps": round(self.core.robot.control_rate)}
         self.observation_space, self.action_space = make_spaces(self.core.task)
         self._data: mujoco.MjData | None = None
@@ -166,6 +166,5 @@ def activations(state: State) -> np.ndarray | None:
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:
-    """The only sub-environment's info: rows unwrapped to Python numbers, masks dropped."""
-    rows = {key: value[0] for key, value in info.items() if not key.startswith("_")}
-    return {key: row.item() if np.ndim(row) == 0 else row for key, row in rows.items()}
+    """The only sub-environment's info: numbers (1,) as Python's, rows (1, k) as (k,)."""
+    return {key: value.item() if value.ndim == 1 else value[0] for key, value in info.items()}

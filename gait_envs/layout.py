@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ class Layout(tuple[Row, ...]):
     @property
     def limits(self) -> np.ndarray:
         """The largest absolute value of each number, (size,) float32."""
-        return np.repeat([row.limit for row in self], [row.size for row in self]).astype(np.float32)
+        return _limits(self)
 
     def pack(self, values: Mapping[str, Any]) -> np.ndarray:
         """Concatenate `values` (each (n, size)) in this order, within the limits, as float32 (n, size)."""
@@ -46,10 +47,18 @@ class Layout(tuple[Row, ...]):
         for row, part in zip(self, parts, strict=True):
             if part.shape[-1] != row.size:
                 raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
-        limits = self.limits
-        return np.clip(np.concatenate(parts, axis=-1), -limits, limits).astype(np.float32)
+        limits = _limits(self)
+        return np.minimum(np.maximum(np.concatenate(parts, axis=-1), -limits), limits).astype(np.float32)
 
     def table(self) -> list[dict[str, Any]]:
         """Rows as plain dicts with their index range, for docs and exported bundles."""
         slices = self.slices()
         return [{"index": [slices[r.name].start, slices[r.name].stop], **r._asdict()} for r in self]
+
+
+@functools.lru_cache(maxsize=64)
+def _limits(rows: tuple[Row, ...]) -> np.ndarray:
+    """See `Layout.limits`; not to be written to."""
+    limits = np.repeat([row.limit for row in rows], [row.size for row in rows]).astype(np.float32)
+    limits.flags.writeable = False
+    return limits

@@ -54,6 +54,10 @@ class State:
             {k: np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), b, a) for k, (a, b) in pairs.items()},
         )
 
+    def take(self, ids: np.ndarray) -> State:
+        """The rows `ids` alone."""
+        return State.of({name: value[ids] for name, value in self.arrays().items()})
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array by name, those of the muscles among them: for saving."""
         own = {name: getattr(self, name) for name in PLAIN}

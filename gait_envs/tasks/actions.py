@@ -63,11 +63,13 @@ class Actions:
 
     def act(self, memory: Memory, action: np.ndarray) -> tuple[np.ndarray, Memory]:
         """What the simulation is asked for in this step (n, controls), and the memory with the action (n, actions)."""
-        action = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        action = np.minimum(np.maximum(np.asarray(action, dtype=np.float64), -1.0), 1.0)
         filtered = low_pass(action, memory.filtered, self.config.action_filter)
-        delayed = np.concatenate([self.controls(filtered, memory)[:, None, :], memory.delayed[:, :-1]], axis=1)
+        controls = self.controls(filtered, memory)[:, None, :]
+        lags = memory.delayed.shape[1] - 1
+        delayed = np.concatenate([controls, memory.delayed[:, :-1]], axis=1) if lags else controls
         memory = memory.replace(action=action, previous_action=memory.action, filtered=filtered, delayed=delayed)
-        return delayed[np.arange(len(action)), memory.lag], memory
+        return delayed[np.arange(len(action)), memory.lag] if lags else delayed[:, 0], memory
 
     def controls(self, filtered: Array, memory: Memory) -> Array:
         """Target poses (n, nu) rad of a filtered action, before them activations (n, m) where it gives these.

@@ -6,6 +6,7 @@ only. See docs/contracts/task.md.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,10 @@ class Task:
         self.quantities = {name: of for part in self.parts for name, of in part.quantities.items()}
         self.columns = {name: of for part in self.parts for name, of in part.columns.items()}
         self._observed = tuple(row for part in self.parts for row in part.observed)
+        self._failures = [of for part in self.parts for of in part.failures]
+        self._endings = [of for part in self.parts for of in part.endings]
+        self._before = [part.before for part in self.parts if part.before is not None]
+        self._after = [part.after for part in self.parts if part.after is not None]
         self.layout = Layout(row for row, _ in self._observed)
         self.amp_layout = amp_layout(len(robot.joint_names), robot.traits.contact_scale)
         self.settings = self.adjusted(Settings({}), config.reward_weights, config.distance_limit)
@@ -110,16 +115,14 @@ class Task:
 
     def act(self, memory: Memory, action: np.ndarray) -> tuple[np.ndarray, Memory]:
         """What the simulation is asked for in this step (n, controls), and the memory with the action in it."""
-        for part in self.parts:
-            if part.before is not None:
-                memory = memory.replace(**part.before(memory))
+        for before in self._before:
+            memory = memory.replace(**before(memory))
         return self.actions.act(memory, action)
 
     def advance(self, view: View) -> View:
         """The moment with what is remembered of it."""
-        for part in self.parts:
-            if part.after is not None:
-                view = view.after(view.memory.replace(**part.after(view)))
+        for after in self._after:
+            view = view.after(view.memory.replace(**after(view)))
         return view
 
     def finish(self, memory: Memory, ids: np.ndarray, success: np.ndarray) -> None:
@@ -144,16 +147,16 @@ class Task:
 
     def failed(self, view: View) -> np.ndarray:
         """Failure (n,), by any of the parts."""
-        return np.logical_or.reduce([of(view) for part in self.parts for of in part.failures])
+        return functools.reduce(np.logical_or, [of(view) for of in self._failures])
 
     def followed(self, view: View) -> np.ndarray:
         """Whether an episode that ends here without a failure is a success (n,): see `tasks.success`."""
-        return np.logical_and.reduce([np.ones(len(view), bool), *(c(view) for p in self.parts for c in p.conditions)])
+        conditions = [of(view) for part in self.parts for of in part.conditions]
+        return functools.reduce(np.logical_and, conditions, np.ones(len(view), dtype=bool))
 
     def finished(self, view: View) -> np.ndarray:
         """Whether the episode has come to its own end, other than by a failure (n,)."""
-        ends = [of(view) for part in self.parts for of in part.endings]
-        return np.logical_or.reduce(ends) if ends else np.zeros(len(view), dtype=bool)
+        return functools.reduce(np.logical_or, [of(view) for of in self._endings], np.zeros(len(view), dtype=bool))
 
     def info(self, view: View) -> dict[str, np.ndarray]:
         """What one may want to log; constant keys and shapes."""

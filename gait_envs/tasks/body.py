@@ -17,7 +17,7 @@ from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.memory import Field, Memory
 from gait_envs.tasks.part import Observed, Part, Start
 from gait_envs.tasks.rewards import WALKING
-from gait_envs.tasks.view import View, gravity, steered_command, velocity, yaw_rate
+from gait_envs.tasks.view import View, gravity, half_turn, steered_command, velocity, yaw_rate
 
 
 def command_part(dt: float) -> Part:
@@ -87,7 +87,7 @@ def _of_root(robot: Robot) -> dict[str, Callable[[View], Array]]:
         "speed_error": lambda v: np.abs(velocity(v)[:, 0] - v.memory.command[:, 0]),
         "lateral_error": lambda v: np.abs(velocity(v)[:, 1] - v.memory.command[:, 1]),
         "yaw_rate_error": lambda v: np.abs(yaw_rate(v) - v.memory.command[:, 2]),
-        "amp_obs": lambda v: amp_features(v.state.qpos, v.state.qvel, v.state.foot_force, scale),
+        "amp_obs": lambda v: amp_features(v.state.qpos, v.state.qvel, v.state.foot_force, scale, half_turn(v)),
     }
 
 

@@ -24,7 +24,7 @@ def action_names(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
 
 
 def held_actions(robot: Robot, config: TaskConfig) -> np.ndarray:
-    """Which numbers of the last action are observed."""
+    """Which numbers of the last action are observed, (k,)."""
     shown = (*robot.traits.legs, *acting_muscles(robot, config))
     seen = lambda name: config.previous_action == "all" or any(part in name for part in shown)  # noqa: E731
     return np.array([i for i, name in enumerate(action_names(robot, config)) if seen(name)])

@@ -34,10 +34,15 @@ class Memory:
 
     def replace(self, **changes: np.ndarray) -> Memory:
         """The same but for these arrays; raises ValueError for a name that is not there."""
-        unknown = changes.keys() - self.__dict__.keys()
-        if unknown:
+        arrays = self.__dict__ | changes
+        if len(arrays) > len(self.__dict__):
+            unknown = changes.keys() - self.__dict__.keys()
             raise ValueError(f"the memory has no {', '.join(sorted(unknown))}; it has {', '.join(self.__dict__)}")
-        return Memory(self.__dict__ | changes)
+        return Memory(arrays)
+
+    def take(self, ids: np.ndarray) -> Memory:
+        """The rows `ids` alone, copied."""
+        return Memory({name: value[ids] for name, value in self.__dict__.items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array by name: for saving."""

@@ -36,7 +36,8 @@ def success_part(dt: float, *, follows: bool = False) -> Part:
     def after(view: View) -> dict[str, Array]:
         memory = view.memory
         miss = velocity(view)[:, :2] - memory.command[:, :2]
-        before = np.where((memory.steps == warmup + 1)[:, None], 0.0, memory.velocity_miss)
+        first = memory.steps == warmup + 1
+        before = np.where(first[:, None], 0.0, memory.velocity_miss) if first.any() else memory.velocity_miss
         error = heading_error(view)
         return {
             "velocity_miss": before + miss,

@@ -47,8 +47,7 @@ def cost_of_transport(torque: Array, rate: Array, velocity: Array, weight: float
 
 def foot_load(foot_force: Array) -> Array:
     """Load on each foot, (n, 2) N, of the loads on toe and heel, (n, 4) N."""
-    xp = array_namespace(foot_force)
-    return xp.stack([foot_force[..., 0] + foot_force[..., 1], foot_force[..., 2] + foot_force[..., 3]], axis=-1)
+    return foot_force[..., ::2] + foot_force[..., 1::2]
 
 
 def scuff(foot_force: Array, planned: Array, threshold: float) -> Array:

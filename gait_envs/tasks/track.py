@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gait_envs.models.robot import Robot
-from gait_envs.rotations import Array, heading_frame, quat_conj, quat_mul, quat_rotate, quat_to_rotvec
+from gait_envs.rotations import Array, heading_frame, quat_conj, quat_mul, quat_to_rotvec
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks import terms
 from gait_envs.tasks.actions import Actions
@@ -21,7 +21,7 @@ from gait_envs.tasks.part import Observed, Part, Start
 from gait_envs.tasks.player import Player
 from gait_envs.tasks.rewards import TRACKING
 from gait_envs.tasks.success import success_part
-from gait_envs.tasks.view import Settings, View, derived, to_heading
+from gait_envs.tasks.view import Settings, View, derived, in_heading_frame
 from gait_envs.tasks.walk import load_library, numbers_option, standing
 
 OPTIONS = {"clip": 0, "frame": 0, "command": 1}  # a clip by its name or number, its frame; or the clip nearest a speed
@@ -175,7 +175,7 @@ class Following:
         relative = view.state.body_pos[:, self._ends] - view.state.body_pos[:, :1]
         bodies = view.quantity("reference_bodies")
         desired = bodies[:, self._ends] - bodies[:, :1]
-        ours = quat_rotate(to_heading(view)[:, None], relative)
+        ours = in_heading_frame(view, relative)
         return ours - heading_frame(view.memory.reference_qpos[:, None, 3:7], desired)
 
     # -- what is observed -----------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ class Following:
 
     def _way(self, view: View) -> Array:
         here = view.state.qpos[:, :3]
-        frames = [quat_rotate(to_heading(view), qpos[:, :3] - here) for qpos, _ in view.quantity("future")]
+        frames = [in_heading_frame(view, qpos[:, :3] - here) for qpos, _ in view.quantity("future")]
         return np.concatenate(frames, axis=1)
 
     def _turn(self, view: View) -> Array:

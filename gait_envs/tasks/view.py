@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gait_envs.rotations import Array, quat_rotate, quat_rotate_inverse, quat_yaw, wrap_angle, yaw_quat
+from gait_envs.rotations import Array, gravity_direction, quat_yaw, rotate_about_z, wrap_angle
 from gait_envs.simulation.base import State
 from gait_envs.tasks.memory import Memory
 
 if TYPE_CHECKING:
     from gait_envs.tasks.base import Task
 
-DOWN = np.array([0.0, 0.0, -1.0])
 STEER = 0.5  # rad/s, the most that the observed yaw rate turns back towards the commanded heading
 
 
@@ -90,27 +89,33 @@ def yaw(view: View) -> Array:
 
 
 @derived
-def to_heading(view: View) -> Array:
-    """Quaternions (n, 4) from the world to the heading frame, which yaws with the root and stays upright."""
-    return yaw_quat(-yaw(view))
+def half_turn(view: View) -> tuple[Array, Array]:
+    """Cosine and sine (n,) of half the angle about z from the world to the heading frame."""
+    return np.cos(half := -yaw(view) / 2), np.sin(half)
+
+
+def in_heading_frame(view: View, vectors: Array) -> Array:
+    """World vectors (n, 3) or (n, k, 3) in the frame that yaws with the root and stays upright."""
+    cos, sin = half_turn(view)
+    return rotate_about_z((cos, sin) if vectors.ndim == 2 else (cos[:, None], sin[:, None]), vectors)
 
 
 @derived
 def velocity(view: View) -> Array:
     """The root's velocity in its heading frame, (n, 3) m/s."""
-    return quat_rotate(to_heading(view), view.state.qvel[:, :3])
+    return in_heading_frame(view, view.state.qvel[:, :3])
 
 
 @derived
 def gravity(view: View) -> Array:
     """Unit vector of gravity in the body frame, (n, 3); upright is (0, 0, -1)."""
-    return quat_rotate_inverse(view.state.qpos[:, 3:7], np.broadcast_to(DOWN, (len(view), 3)))
+    return gravity_direction(view.state.qpos[:, 3:7])
 
 
 @derived
 def yaw_rate(view: View) -> Array:
     """Turning rate about the vertical, (n,) rad/s: the body rate's share along -gravity."""
-    return -np.sum(view.state.qvel[:, 3:6] * gravity(view), axis=1)
+    return -(view.state.qvel[:, 3:6] * gravity(view)).sum(axis=1)
 
 
 @derived
@@ -125,6 +130,7 @@ def steered_command(view: View) -> Array:
     A walker that only feels its yaw rate drifts with the sum of its errors; the correction is the usual outer loop
     (at most `STEER`), and `heading_gain=0` turns it off. Not kept: a command may be redrawn before it is observed.
     """
-    correction = np.clip(view.task.config.heading_gain * heading_error(view), -STEER, STEER)
-    rate = view.memory.command[:, 2] + correction
-    return np.concatenate([view.memory.command[:, :2], rate[:, None]], axis=1)
+    correction = np.minimum(np.maximum(view.task.config.heading_gain * heading_error(view), -STEER), STEER)
+    command = view.memory.command.copy()
+    command[:, 2] += correction
+    return command

@@ -101,3 +101,18 @@ def test_assets_are_found_and_missing_ones_name_their_neighbours() -> None:
         asset_path("wildrobot/scenes.xml")
     with pytest.raises(FileNotFoundError, match=r"no asset 'robots/a.xml'.*holds .*wildrobot"):
         asset_path("robots/a.xml")
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
+def test_only_the_rows_that_begin_anew_are_observed_again(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = GaitVectorEnv(5, autoreset_mode=mode)
+    env.reset(seed=0)
+    task, sizes = env.core.task, []
+    observe = task.observe
+    monkeypatch.setattr(task, "observe", lambda view: sizes.append(len(view)) or observe(view))
+    fall_over(env, 1)
+    fall_over(env, 3)
+    for _ in range(2):
+        obs, *_ = env.step(np.zeros((5, 9)))
+    assert sizes == ([5, 2, 5] if mode == "SameStep" else [5, 5, 2])
+    np.testing.assert_allclose(obs[:, 26], -1, atol=0.01)  # all stand
