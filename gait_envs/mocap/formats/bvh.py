@@ -22,6 +22,7 @@ from gait_envs.mocap.formats.text import MAX_JOINTS, MAX_NUMBER, TextFile, frame
 
 _CHANNELS = {f"{axis}{kind}": (kind, axis) for axis in AXES for kind in ("position", "rotation")}
 _MAX_CHANNELS = len(_CHANNELS)  # of one joint
+_KEYS = {"ROOT", "JOINT", "END", "OFFSET", "CHANNELS", "MOTION", "{", "}"}
 _LONGEST, _SHORTEST = 10.0, 1e-6  # s a frame
 
 
@@ -34,22 +35,60 @@ class _Node:
     channels: list[tuple[str, str]] = field(default_factory=list)  # ("position" | "rotation", axis)
 
 
-class _Lines:
-    """The file's non-blank lines as words, with their numbers; the last one can be put back."""
+class _Statements:
+    """The hierarchy's statements, each a list of words with the number of its line.
+
+    White space is free there: a statement may go over several lines, and several may share one.
+    """
 
     def __init__(self, file: TextFile):
         self.file = file
-        self.rest = ((number, line.split()) for number, line in file.lines() if not line.isspace())
+        lines = ((number, line.replace("{", " { ").replace("}", " } ").split()) for number, line in file.lines())
+        self.rest = ((number, words) for number, words in lines if words)
         self.waiting: list[tuple[int, list[str]]] = []
 
-    def next(self, expected: str) -> tuple[int, list[str]]:
+    def line(self, expected: str) -> tuple[int, list[str]]:
+        """The next line, or what is left of one."""
         line = self.waiting.pop() if self.waiting else next(self.rest, None)
         if line is None:
             raise MotionError(f"{self.file.path}: the file ends where {expected} is expected")
         return line
 
     def push_back(self, number: int, words: list[str]) -> None:
-        self.waiting.append((number, words))
+        if words:
+            self.waiting.append((number, words))
+
+    def next(self, expected: str) -> tuple[int, list[str]]:
+        """The next statement: a keyword or brace with what belongs to it, or a line that begins with neither."""
+        number, words = self.line(expected)
+        key = words[0].upper()
+        if key in ("{", "}", "HIERARCHY", "MOTION"):
+            end = 1
+        elif key in ("ROOT", "JOINT", "END"):
+            if len(words) == 1:
+                words = words + self.line("a name")[1]
+            end = words.index("{") if "{" in words else len(words)
+        elif key in ("OFFSET", "CHANNELS"):
+            end = self._complete(words := list(words))
+        else:
+            end = len(words)
+        self.push_back(number, words[end:])
+        return number, words[:end]
+
+    def _complete(self, words: list[str]) -> int:
+        """Add lines to the words of an OFFSET or CHANNELS until it has its numbers or names; returns where it ends."""
+        while True:
+            end = next((i for i, word in enumerate(words) if i and word.upper() in _KEYS), len(words))
+            needed = 4
+            if words[0].upper() == "CHANNELS":
+                count = words[1] if len(words) > 1 else "0"
+                needed = 2 + min(int(count), _MAX_CHANNELS) if count.isdecimal() and len(count) < 4 else 2
+            if end >= needed or end < len(words):
+                return end
+            try:
+                words += self.line("more")[1]
+            except MotionError:
+                return end
 
 
 def open_capture(path: str | os.PathLike[str]) -> Capture:
@@ -59,7 +98,7 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
     naming the file and the line.
     """
     file = TextFile(path)
-    lines = _Lines(file)
+    lines = _Statements(file)
     nodes = _read_hierarchy(lines)
     head, frames, fps = _read_motion_header(lines)
     width = sum(len(node.channels) for node in nodes)
@@ -79,7 +118,7 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
     return Capture(skeleton, fps, frames, blocks, name=file.path.stem, notes=tuple(notes))
 
 
-def _read_hierarchy(lines: _Lines) -> list[_Node]:
+def _read_hierarchy(lines: _Statements) -> list[_Node]:
     number, words = lines.next("HIERARCHY")
     if words[0].upper() != "HIERARCHY":
         raise lines.file.error(number, f"expected HIERARCHY, found {words[0][:40]!r}")
@@ -119,11 +158,8 @@ def _read_hierarchy(lines: _Lines) -> list[_Node]:
             raise lines.file.error(number, f"expected {allowed}, found {words[0][:40]!r}")
 
 
-def _open_node(lines: _Lines, number: int, words: list[str], nodes: list[_Node], open_nodes: list[int]) -> None:
+def _open_node(lines: _Statements, number: int, words: list[str], nodes: list[_Node], open_nodes: list[int]) -> None:
     """Append the node that `words` begins (ROOT name, JOINT name, End Site) and step into its block."""
-    if words[-1] == "{":  # the brace on the same line
-        lines.push_back(number, ["{"])
-        words = words[:-1]
     key = words[0].upper()
     if key == "ROOT" and nodes:
         raise lines.file.error(number, f"a second ROOT; {nodes[0].name!r} is the first (line {nodes[0].line})")
@@ -142,7 +178,7 @@ def _open_node(lines: _Lines, number: int, words: list[str], nodes: list[_Node],
     nodes.append(_Node(name, parent, number))
 
 
-def _channels(lines: _Lines, number: int, words: list[str]) -> list[tuple[str, str]]:
+def _channels(lines: _Statements, number: int, words: list[str]) -> list[tuple[str, str]]:
     if len(words) < 2 or not words[1].isdecimal():
         raise lines.file.error(number, "CHANNELS needs a count and as many names")
     names = words[2:]
@@ -156,17 +192,19 @@ def _channels(lines: _Lines, number: int, words: list[str]) -> list[tuple[str, s
     return [_CHANNELS[name.lower()] for name in names]
 
 
-def _read_motion_header(lines: _Lines) -> tuple[int, int, float]:
+def _read_motion_header(lines: _Statements) -> tuple[int, int, float]:
     """Line of the last header line, frame count and frames a second: `Frames: n` and `Frame Time: s`."""
-    number, words = lines.next("Frames:")
-    text = " ".join(words)
+    number, words = lines.line("Frames:")
+    head = next((i for i, word in enumerate(words) if i and word.lower() == "frame"), len(words))
+    lines.push_back(number, words[head:])  # both on one line
+    text = " ".join(words[:head])
     key, _, value = text.partition(":")
     if key.strip().lower() != "frames" or not value.strip().isdecimal():
         raise lines.file.error(number, f"expected 'Frames: <count>', found {text[:40]!r}")
     frames = lines.file.count(number, value.strip(), "Frames")
     if frames == 0:
         raise lines.file.error(number, "Frames is 0; a motion needs at least one")
-    number, words = lines.next("Frame Time:")
+    number, words = lines.line("Frame Time:")
     text = " ".join(words)
     key, _, value = text.partition(":")
     if " ".join(key.lower().split()) != "frame time" or len(value.split()) != 1:

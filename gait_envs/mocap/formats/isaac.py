@@ -27,7 +27,7 @@ def sniff(path: Path) -> bool:
     return _TURNS in (archive_keys(path) or ())
 
 
-def open_capture(path: str | os.PathLike[str], gaps: bool = False) -> Capture:
+def open_capture(path: str | os.PathLike[str], gaps: bool = False, fps: float | None = None) -> Capture:
     """Open the motion. NaN is an error unless there may be `gaps`; `MotionError` names the file and the key."""
     archive = Archive(path)
     names = archive.names(_NAMES)
@@ -37,7 +37,7 @@ def open_capture(path: str | os.PathLike[str], gaps: bool = False) -> Capture:
     offsets = archive.array(_OFFSETS, (len(names), 3))
     frames = archive.frames(_TURNS, (len(names), 4))
     archive.member(_PLACE, (frames, 3))
-    fps = archive.rate("fps")
+    rate = archive.rate("fps", given=fps)
     leaves = [j for j, name in enumerate(names) if name in _TIPS and j not in parents]
     skeleton = Skeleton(
         (*names, *(f"{names[j]}_end" for j in leaves)),
@@ -58,4 +58,4 @@ def open_capture(path: str | os.PathLike[str], gaps: bool = False) -> Capture:
             yield rotations, translations
             first += count
 
-    return Capture(skeleton, fps, frames, blocks, name=archive.path.stem, unit=1.0, up="+z")
+    return Capture(skeleton, rate, frames, blocks, name=archive.path.stem, unit=1.0, up="+z")

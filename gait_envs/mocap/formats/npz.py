@@ -80,17 +80,30 @@ class Archive:
 
     def number(self, key: str) -> float:
         """A single number."""
-        header = self.member(key, (None,) * len(self._shape(key)))
+        header = self.member(key, (None,) * len(self.shape(key)))
         if math.prod(header.shape) != 1:
             raise self.error(key, f"its shape is {header.shape}, expected one number")
         return float(self.array(key, header.shape).reshape(()))
 
-    def rate(self, *keys: str) -> float:
-        """Frames a second under the first of these keys that there is."""
-        key = next((key for key in keys if key in self.keys), keys[0])
-        fps = self.number(key)
+    def rate(self, *keys: str, given: float | None = None) -> float:
+        """Frames a second as `given`, else under the first of these keys that there is."""
+        if given is not None:
+            if not 0 < given <= MAX_FPS:
+                raise MotionError(f"{self.path}: fps is {given:g}; expected a positive number up to {MAX_FPS:g}")
+            return float(given)
+        hint = "say the captured frames a second with --captured-fps (in Python, fps)"
+        key = next((key for key in keys if key in self.keys), None)
+        if key is None:
+            held = ", ".join(self.keys) or "nothing"
+            raise MotionError(f"{self.path}: missing {' or '.join(keys)}; it holds {held}; {hint}")
+        try:
+            fps = self.number(key)
+        except MotionError as error:
+            raise MotionError(f"{error}; {hint}") from error
         if not 0 < fps <= MAX_FPS:
-            raise self.error(key, f"it is {fps:g} frames a second; expected a positive number up to {MAX_FPS:g}")
+            raise self.error(
+                key, f"it is {fps:g} frames a second; expected a positive number up to {MAX_FPS:g}; {hint}"
+            )
         return fps
 
     def text(self, key: str) -> str:
@@ -125,7 +138,8 @@ class Archive:
                 yield check_finite(block.astype(np.float64), f"{self.path}: {key}", start, gaps)
             stream.finish()
 
-    def _shape(self, key: str) -> tuple[int, ...]:
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Of a member, as its header says."""
         with _Stream(self, key) as stream:
             return stream.header.shape
 

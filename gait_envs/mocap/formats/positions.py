@@ -52,7 +52,7 @@ def _open_npz(path: Path, fps: float | None, gaps: bool) -> Capture:
     if "parents" in archive.keys:
         parents = check_tree(archive.array("parents", (len(names),)), len(names), f"{path}: parents")
     frames = archive.frames("positions", (len(names), 3))
-    rate = _check_rate(path, fps) if fps is not None else archive.rate("fps")
+    rate = archive.rate("fps", given=fps)
 
     def positions(size: int) -> Iterator[np.ndarray]:
         return archive.blocks("positions", size, gaps)

@@ -79,49 +79,82 @@ def _fingers() -> tuple[tuple[str, str | None, tuple[float, ...] | None], ...]:
 
 # Numbers a frame -> the model, and its joints in the order of the file.
 _MODELS = {
+    66: ("SMPL's body", _TRUNK_AND_LEGS),
     72: ("SMPL", _TRUNK_AND_LEGS + _HANDS),
     156: ("SMPL-H", _TRUNK_AND_LEGS + _fingers()),
     165: ("SMPL-X", _TRUNK_AND_LEGS + _FACE + _fingers()),
 }
 _POSES, _PHC_POSES = "poses", "pose_aa"
-_PLACE = {_POSES: "trans", _PHC_POSES: "root_trans_offset"}
+# Where the turns are: one table, or several that follow one another; those after the second may be missing.
+_LAYOUTS = (
+    (_PHC_POSES,),
+    (_POSES,),
+    ("root_orient", "pose_body", "pose_jaw", "pose_eye", "pose_hand"),
+    ("global_orient", "body_pose"),
+)
+_PLACES = ("root_trans_offset", "trans", "transl")
 _RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
 _SHAPES = ("betas", "beta")
 
 
 def sniff(path: Path) -> bool:
     """Whether an `.npz` has the poses of SMPL, or is named after one of its rates."""
-    return bool({_POSES, _PHC_POSES, *_RATES[:2]} & set(archive_keys(path) or ()))
+    keys = set(archive_keys(path) or ())
+    return bool(set(_RATES[:2]) & keys) or any(set(layout[:2]) <= keys for layout in _LAYOUTS)
 
 
-def open_capture(path: str | os.PathLike[str], gaps: bool = False) -> Capture:
-    """Open an SMPL motion: z up, metres, a frame `trans` (3) and 72, 156 or 165 numbers of axis times angle.
+def open_capture(path: str | os.PathLike[str], gaps: bool = False, fps: float | None = None) -> Capture:
+    """Open an SMPL motion: z up, metres, each frame a place (3) and the joints' turns, axis times angle.
 
-    NaN is an error unless there may be `gaps`. Raises `MotionError` naming the file and the key.
+    The turns are one table `poses` or `pose_aa`, (frames, 66, 72, 156 or 165) or (frames, joints, 3), or several that
+    follow one another (`root_orient` and `pose_body`, with hands and face or without; `global_orient` and `body_pose`).
+    `fps` is the rate whatever the file says. NaN is an error unless there may be `gaps`. A `MotionError` names the file
+    and the key.
     """
     archive = Archive(path)
-    key = _PHC_POSES if _PHC_POSES in archive.keys else _POSES
-    frames = archive.frames(key, ("72, 156 or 165",))
-    width = archive.member(key, (None, None)).shape[1]
+    keys = next(
+        (
+            tuple(key for key in layout if key in archive.keys)
+            for layout in _LAYOUTS
+            if set(layout[:2]) <= set(archive.keys)
+        ),
+        (_POSES,),
+    )
+    shapes = [_table(archive, key) for key in keys]
+    frames, width = shapes[0][0], sum(columns for _, columns in shapes)
     if width not in _MODELS:
         known = ", ".join(f"{width} ({name})" for width, (name, _) in _MODELS.items())
-        raise archive.error(key, f"its rows have {width} numbers; known: {known}")
-    archive.member(_PLACE[key], (frames, 3))
-    fps = archive.rate(*_RATES)
+        raise archive.error(" and ".join(keys), f"its rows have {width} numbers; known: {known}")
+    for key, (count, _) in zip(keys, shapes, strict=True):
+        if count != frames:
+            raise archive.error(key, f"it has {count} frames, {keys[0]} has {frames}")
+    place_key = next((key for key in _PLACES if key in archive.keys), "trans")
+    archive.member(place_key, (frames, 3))
+    rate = archive.rate(*_RATES, given=fps)
     model, joints = _MODELS[width]
 
     def blocks(size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        tables = (archive.blocks(name, size, gaps) for name in (key, _PLACE[key]))
-        for turns, place in zip(*tables, strict=True):
-            rotations = quat_from_rotvec(turns.reshape(len(turns), -1, 3))
+        tables = (archive.blocks(name, size, gaps) for name in (*keys, place_key))
+        for *parts, place in zip(*tables, strict=True):
+            turns = np.concatenate([part.reshape(len(part), -1, 3) for part in parts], axis=1)
+            rotations = quat_from_rotvec(turns)
             translations = np.broadcast_to(skeleton.offsets, (len(turns), *skeleton.offsets.shape)).copy()
             translations[:, 0] = place
             yield rotations, translations
 
     skeleton = _skeleton(joints)
     return Capture(
-        skeleton, fps, frames, blocks, name=archive.path.stem, notes=tuple(_notes(archive, model)), unit=1.0, up="+z"
+        skeleton, rate, frames, blocks, name=archive.path.stem, notes=tuple(_notes(archive, model)), unit=1.0, up="+z"
     )
+
+
+def _table(archive: Archive, key: str) -> tuple[int, int]:
+    """Frames and numbers a frame of a table of turns."""
+    shape = archive.shape(key)
+    if len(shape) == 3 and shape[2] == 3:
+        archive.frames(key, (shape[1], 3))
+        return shape[0], 3 * shape[1]
+    return archive.frames(key, ("66, 72, 156 or 165",)), shape[1]
 
 
 def _skeleton(joints: tuple[tuple[str, str | None, tuple[float, ...] | None], ...]) -> Skeleton:
@@ -146,5 +179,5 @@ def _notes(archive: Archive, model: str) -> Iterator[str]:
         f"{model} on a generic skeleton of {STATURE:.2f} m"
         + (f"; {' and '.join(ignored)} not used" if ignored else "")
     )  # fmt: skip
-    if _POSES in archive.keys and _PHC_POSES not in archive.keys:
+    if _PHC_POSES not in archive.keys:
         yield "trans is taken as the pelvis's place; the body model would move it by a constant"

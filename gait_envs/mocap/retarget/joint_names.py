@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Skeleton
+from gait_envs.mocap.retarget.leg_chains import SIDES, find_legs
 
-SIDES = ("left", "right")
 # Names of a part on one side, likeliest first.
 _SIDED = {
     "hip": ("upleg", "upperleg", "thigh", "hip", "femur"),
@@ -43,6 +43,13 @@ def match_joints(skeleton: Skeleton, overrides: Mapping[str, str] | None = None)
 
     Hips, knees and ankles are needed: without one of them a `LegsNotFoundError` says what the skeleton has.
     """
+    return find_joints(skeleton, overrides)[0]
+
+
+def find_joints(
+    skeleton: Skeleton, overrides: Mapping[str, str] | None = None
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """`match_joints`, and a note where names did not tell the legs and the shape of the skeleton did."""
     overrides = overrides or {}
     unknown = [role for role in overrides if role not in ROLES]
     if unknown:
@@ -54,17 +61,26 @@ def match_joints(skeleton: Skeleton, overrides: Mapping[str, str] | None = None)
         free = [node for node in nodes if node not in found.values()]
         if role not in found and free:
             found[role] = free[0]
+    notes: tuple[str, ...] = ()
+    needed = [f"{side}_{part}" for side in SIDES for part in _NEEDED]
+    if any(role not in found for role in needed) and not set(overrides) & {*needed, "left_toe", "right_toe"}:
+        legs = find_legs(skeleton)
+        if legs:
+            guessed = set(legs.values())
+            found = {role: node for role, node in found.items() if node not in guessed} | legs
+            listed = ", ".join(f"{role} {skeleton.names[node]}" for role, node in legs.items())
+            notes = (f"the legs were told by the shape of the skeleton, not by names: {listed}; if wrong, use --map",)
     for side in SIDES:  # a rig without toes: the foot's own end
         tips = skeleton.children(found[f"{side}_ankle"]) if f"{side}_ankle" in found else []
         if tips and f"{side}_toe" not in found:
             found[f"{side}_toe"] = tips[0]
-    missing = [f"{side}_{part}" for side in SIDES for part in _NEEDED if f"{side}_{part}" not in found]
+    missing = [role for role in needed if role not in found]
     if missing:
         raise LegsNotFoundError(
             f"no joint found for {', '.join(missing)}; name them with --map, a YAML of role: joint. "
             f"The skeleton has {', '.join(skeleton.names)}"
         )
-    return found
+    return found, notes
 
 
 def _candidates(role: str) -> list[str]:
@@ -77,12 +93,16 @@ def _candidates(role: str) -> list[str]:
 
 
 def _plain_names(names: tuple[str, ...]) -> dict[str, int]:
-    """Lower-case letters and digits of every name, without the rig's prefix (mixamorig:, Character1_)."""
-    heads = [re.split(r"[:_ ]", name)[0] for name in names]
-    prefixes = {head for head in heads if heads.count(head) >= 5 and head.lower() not in ("l", "r", *SIDES)}
-    prefixed = [(name[len(head) + 1 :], i) for i, (name, head) in enumerate(zip(names, heads, strict=True))
-                if head in prefixes]  # fmt: skip
+    """Lower-case letters and digits of every name, without the rig's prefix (mixamorig:, Character1_, CC_Base_)."""
+    short = [(name, i) for i, name in enumerate(names)]
+    all_names: list[tuple[str, int]] = []
+    while short:  # a prefix may have parts: CC_Base_L_Thigh
+        all_names = [*short, *all_names]
+        heads = [re.split(r"[:_ ]", name)[0] for name, _ in short]
+        prefixes = {head for head in heads if heads.count(head) >= 5 and head.lower() not in ("l", "r", *SIDES)}
+        short = [(name[len(head) + 1 :], i) for (name, i), head in zip(short, heads, strict=True)
+                 if head in prefixes and len(name) > len(head) + 1]  # fmt: skip
     plain: dict[str, int] = {}
-    for name, node in [*prefixed, *((name, i) for i, name in enumerate(names))]:
+    for name, node in all_names:
         plain.setdefault(re.sub(r"[^a-z0-9]", "", name.lower()), node)
     return plain

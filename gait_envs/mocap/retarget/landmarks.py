@@ -16,7 +16,7 @@ from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UNITS, unit_metres, upright
 from gait_envs.mocap.capture import SkeletonMotion, forward_kinematics
 from gait_envs.mocap.cleaning.signal import derivative, resample, trend
-from gait_envs.mocap.retarget.joint_names import SIDES, match_joints
+from gait_envs.mocap.retarget.joint_names import SIDES, find_joints
 from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, quat_to_matrix, wrap_angle, yaw_quat
 
 _ADULT_LEG = 0.82  # m, hip joint to ankle of a 1.70 m adult
@@ -67,7 +67,7 @@ def extract_landmarks(
 
     Unit and vertical axis are as given, else as the file says, else detected.
     """
-    roles = match_joints(motion.skeleton, joint_map)
+    roles, told = find_joints(motion.skeleton, joint_map)
     position, rotation = forward_kinematics(motion)
     points = {role: position[:, node] for role, node in roles.items()}
     dropped = _rest_frames(points)
@@ -92,7 +92,7 @@ def extract_landmarks(
     ankles = [rotation[dropped:, roles[f"{side}_ankle"]] for side in SIDES]
     _check_sides(landmarks)
     landmarks, more = _complete_feet(landmarks, ankles, turn)
-    return replace(landmarks, notes=(*motion.notes, *notes, *more))
+    return replace(landmarks, notes=(*motion.notes, *told, *notes, *more))
 
 
 def _complete_feet(

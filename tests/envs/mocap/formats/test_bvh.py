@@ -157,6 +157,49 @@ def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> N
     assert message in str(error.value)
 
 
+HEAD, ROWS = SMALL.partition("MOTION\n")[0], SMALL.partition("Frame Time")[2].partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(HEAD.split()) + "\n" + SMALL.removeprefix(HEAD),
+        " ".join(HEAD.split()) + " MOTION Frames: 3 Frame Time: 0.0333333\n" + ROWS,
+        "\n\n".join(HEAD.split()) + "\n" + SMALL.removeprefix(HEAD),
+        HEAD.replace("\n", " ").replace(" {", "{").replace("Site{", "Site {")
+        + "MOTION\nFrames: 3\nFrame Time: .0333333\n"
+        + ROWS,
+        HEAD.replace("  }\n}\n", "}}") + SMALL.removeprefix(HEAD),
+    ],
+    ids=["one line", "the header on it too", "a word a line", "braces glued", "braces together"],
+)
+def test_white_space_is_free_in_the_hierarchy(tmp_path: Path, text: str) -> None:
+    assert text != SMALL
+    expected, motion = read_capture(write(tmp_path, SMALL)), read_capture(write(tmp_path, text))
+    assert motion.skeleton.names == expected.skeleton.names
+    for mine, theirs in ((motion, expected), (motion.skeleton, expected.skeleton)):
+        for key in ("rotations", "translations", "parents", "offsets"):
+            if hasattr(mine, key):
+                np.testing.assert_array_equal(getattr(mine, key), getattr(theirs, key))
+    assert motion.fps == expected.fps
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([" ", "\n", "\t ", " \r\n"]), min_size=60, max_size=60))
+def test_any_wrapping_of_the_words_reads_the_same(tmp_path: Path, gaps: list[str]) -> None:
+    wrapped = "".join(word + gap for word, gap in zip(HEAD.split(), itertools.cycle(gaps), strict=False))
+    motion = read_capture(write(tmp_path, f"{wrapped}\n{SMALL.removeprefix(HEAD)}"))
+    expected = read_capture(write(tmp_path, SMALL))
+    np.testing.assert_array_equal(forward_kinematics(motion)[0], forward_kinematics(expected)[0])
+    assert motion.skeleton.names == expected.skeleton.names
+
+
+def test_a_fault_in_a_wrapped_hierarchy_names_the_line_it_begins_in(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL.replace("OFFSET 0 -40 0", "OFFSET 0\n-40"))
+    with pytest.raises(MotionError, match=r"line 8: OFFSET needs 3 numbers, found 2"):
+        open_capture(path)
+
+
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(MotionError, match=r"nowhere\.bvh: no such file"):
         read_capture(tmp_path / "nowhere.bvh")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gait_envs.mocap.capture import MotionError, forward_kinematics
-from gait_envs.mocap.formats import find_format, open_capture, read_capture
+from gait_envs.mocap.formats import find_format, open_capture, open_with_gaps, read_capture
 from gait_envs.mocap.formats.smpl import STATURE
 from gait_envs.mocap.retarget.joint_names import match_joints
 from gait_envs.mocap.retarget.pipeline import retarget
@@ -45,13 +45,65 @@ def test_stands_and_bends_by_hand(tmp_path: Path) -> None:
     assert place["left_foot"][0, 1] < place["left_ankle"][0, 1]  # toes ahead, which is -y
 
 
-@pytest.mark.parametrize(("width", "joints"), [(72, 24), (156, 52), (165, 55)])
+def in_layout(layout: str, poses: np.ndarray) -> dict[str, np.ndarray]:
+    """The same turns (T, 72) as other tools write them."""
+    return {
+        "three axes": {"poses": poses.reshape(len(poses), -1, 3)},
+        "body alone": {"poses": poses[:, :66]},
+        "root and body": {"root_orient": poses[:, :3], "pose_body": poses[:, 3:66]},
+        "root, body and hands": {
+            "pose_hand": np.zeros((len(poses), 90)),
+            "pose_body": poses[:, 3:66],
+            "root_orient": poses[:, :3],
+        },
+        "global and body": {"global_orient": poses[:, :3], "body_pose": poses[:, 3:]},
+        "global and body joints": {"global_orient": poses[:, None, :3], "body_pose": poses[:, 3:].reshape(-1, 23, 3)},
+    }[layout]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["three axes", "body alone", "root and body", "root, body and hands", "global and body", "global and body joints"],
+)
+@pytest.mark.parametrize("place", ["trans", "transl"])
+def test_other_layouts_move_the_body_alike(tmp_path: Path, layout: str, place: str) -> None:
+    arrays = smpl_arrays(seconds=0.3)
+    expected = read_capture(save(tmp_path / "whole.npz", arrays))
+    changed = {"poses": None, "trans": None, place: arrays["trans"]} | in_layout(layout, arrays["poses"])
+    path = save(tmp_path / "other.npz", arrays, **changed)
+    assert find_format(path).name == "smpl"
+    motion = read_capture(path)
+    whole, other = forward_kinematics(expected)[0], forward_kinematics(motion)[0]
+    for name in expected.skeleton.names[:22]:
+        np.testing.assert_array_equal(other[:, motion.skeleton.index(name)], whole[:, expected.skeleton.index(name)])
+
+
+def test_tables_must_have_as_many_frames(tmp_path: Path) -> None:
+    arrays = smpl_arrays(seconds=0.1)
+    parts = in_layout("root and body", arrays["poses"])
+    path = save(tmp_path / "a.npz", arrays, **{"poses": None} | parts | {"pose_body": parts["pose_body"][1:]})
+    frames = len(arrays["poses"])
+    with pytest.raises(MotionError, match=rf"a\.npz: pose_body: it has {frames - 1} frames, root_orient has {frames}"):
+        open_capture(path)
+
+
+@pytest.mark.parametrize("rate", [None, np.array(0.0), np.array("thirty"), np.array([30.0, 60.0])])
+def test_the_rate_may_be_given(tmp_path: Path, rate: np.ndarray | None) -> None:
+    path = save(tmp_path / "a.npz", smpl_arrays(seconds=0.3), mocap_framerate=rate)
+    assert open_with_gaps(path, fps=15.0).fps == 15.0
+    with pytest.raises(MotionError, match=r"say the captured frames a second with --captured-fps"):
+        open_with_gaps(path)
+    with pytest.raises(MotionError, match="fps is -1; expected a positive number"):
+        open_with_gaps(path, fps=-1.0)
+
+
+@pytest.mark.parametrize(("width", "joints"), [(66, 22), (72, 24), (156, 52), (165, 55)])
 def test_models_by_width(tmp_path: Path, width: int, joints: int) -> None:
     arrays = smpl_arrays(seconds=0.2, width=width)
     skeleton = open_capture(save(tmp_path / "a.npz", arrays)).skeleton
     assert len(set(skeleton.names)) == joints == width // 3
     assert (skeleton.parents[1:] < np.arange(1, joints)).all()
-    assert skeleton.parents[:24][[4, 7, 10, 12, 16]].tolist() == [1, 4, 7, 9, 13]
+    assert skeleton.parents[:22][[4, 7, 10, 12, 16]].tolist() == [1, 4, 7, 9, 13]
     for name in skeleton.names:
         if name.startswith("left"):
             left, right = (skeleton.offsets[skeleton.index(n)] for n in (name, name.replace("left", "right")))
@@ -105,8 +157,11 @@ def test_a_walk_needs_no_joint_map(tmp_path: Path) -> None:
     [
         ({"trans": None}, "missing trans; it holds poses, betas"),
         ({"mocap_framerate": None}, "missing mocap_framerate"),
-        ({"poses": np.zeros((6, 75))}, "poses: its rows have 75 numbers; known: 72 (SMPL), 156 (SMPL-H), 165"),
-        ({"poses": np.zeros((6, 24, 3))}, "poses: its shape is (6, 24, 3), expected (frames, 72, 156 or 165)"),
+        (
+            {"poses": np.zeros((6, 75))},
+            "poses: its rows have 75 numbers; known: 66 (SMPL's body), 72 (SMPL), 156 (SMPL-H)",
+        ),
+        ({"poses": np.zeros((6, 24, 4))}, "poses: its shape is (6, 24, 4), expected (frames, 66, 72, 156 or 165)"),
         ({"poses": np.zeros((0, 72))}, "poses: it has no frame"),
         ({"poses": np.array([["a"] * 72])}, "poses: it holds <U1, expected numbers"),
         ({"poses": np.full((6, 72), None)}, "poses: it holds pickled Python objects, which are never read"),
