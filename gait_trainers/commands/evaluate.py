@@ -11,7 +11,17 @@ import typer
 from rich.console import Console
 
 from gait_trainers.commands.checks import parse_env_set, refuse_others
-from gait_trainers.commands.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.commands.options import (
+    ClipsOption,
+    CommandsOption,
+    EnvOption,
+    EnvSetOption,
+    PhysicsThreads,
+    PolicyArgument,
+    ReferenceOption,
+    SeedOption,
+    StochasticOption,
+)
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import GRID, evaluate, parse_command
 from gait_trainers.policies.environment import follows_clips
@@ -23,19 +33,23 @@ def command(
     policy: PolicyArgument,
     episodes: Annotated[
         int | None,
-        typer.Option(min=1, help="In all, shared out over commands or clips.", show_default="100, or each clip once"),
+        typer.Option(
+            min=1,
+            help="Number of episodes, shared out evenly over the commands or clips.",
+            show_default="100, or each clip once",
+        ),
     ] = None,
-    command: Annotated[
-        list[str] | None, typer.Option(help="VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated.")
-    ] = None,
-    sweep: Annotated[bool, typer.Option(help="Forward at 0.1, 0.2 … 1.0 m/s, trained for or not.")] = False,
+    command: CommandsOption = None,
+    sweep: Annotated[
+        bool, typer.Option(help="Walk forward at 0.1, 0.2 … 1.0 m/s, whether trained for or not.")
+    ] = False,
     reference: ReferenceOption = None,
-    clip: Annotated[list[str] | None, typer.Option(help="Only this clip of the reference; may be repeated.")] = None,
+    clip: ClipsOption = None,
     stochastic: StochasticOption = False,
-    both: Annotated[bool, typer.Option(help="Deterministic, then stochastic.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first episode; the others count on.")] = 0,
+    both: Annotated[bool, typer.Option(help="Evaluate deterministically, then stochastically.")] = False,
+    seed: SeedOption = 0,
     env: EnvOption = None,
-    env_set: Annotated[list[str] | None, typer.Option(help="Environment option key=value; may be repeated.")] = None,
+    env_set: EnvSetOption = None,
     threads: PhysicsThreads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")] = False,
 ) -> None:
