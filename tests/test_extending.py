@@ -52,7 +52,11 @@ def examples() -> list[Path]:
 
 def test_examples_are_under_100_lines_and_on_the_page() -> None:
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    assert {path.stem for path in examples()} == {*ENVIRONMENTS, "my_learner", "my_format"}  # these have tests elsewhere
+    assert {path.stem for path in examples()} == {
+        *ENVIRONMENTS,
+        "my_learner",
+        "my_format",
+    }  # these have tests elsewhere
     for path in examples():
         assert len(path.read_text(encoding="utf-8").splitlines()) < 100, path.name
         assert f"`{path.name}`" in page

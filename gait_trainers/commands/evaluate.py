@@ -11,7 +11,17 @@ import typer
 from rich.console import Console
 
 from gait_trainers.commands.checks import parse_env_set, refuse_others
-from gait_trainers.commands.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.commands.options import (
+    ClipsOption,
+    CommandsOption,
+    EnvOption,
+    EnvSetOption,
+    PhysicsThreads,
+    PolicyArgument,
+    ReferenceOption,
+    SeedOption,
+    StochasticOption,
+)
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import GRID, evaluate, parse_command
 from gait_trainers.policies.environment import follows_clips
@@ -25,23 +35,21 @@ def command(
         int | None,
         typer.Option(
             min=1,
-            help="Total number of episodes, shared out over commands or clips.",
+            help="Number of episodes, shared out evenly over the commands or clips.",
             show_default="100, or each clip once",
         ),
     ] = None,
-    command: Annotated[
-        list[str] | None, typer.Option(help="Command VX or VX,VY,YAW_RATE, in m/s and rad/s; may be repeated.")
-    ] = None,
-    sweep: Annotated[bool, typer.Option(help="Evaluate at forward speeds of 0.1, 0.2 … 1.0 m/s.")] = False,
+    command: CommandsOption = None,
+    sweep: Annotated[
+        bool, typer.Option(help="Walk forward at 0.1, 0.2 … 1.0 m/s, whether trained for or not.")
+    ] = False,
     reference: ReferenceOption = None,
-    clip: Annotated[
-        list[str] | None, typer.Option(help="Clip of the reference to evaluate, by name; may be repeated.")
-    ] = None,
+    clip: ClipsOption = None,
     stochastic: StochasticOption = False,
-    both: Annotated[bool, typer.Option(help="Evaluate deterministic, then stochastic actions.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; later episodes count up from it.")] = 0,
+    both: Annotated[bool, typer.Option(help="Evaluate deterministically, then stochastically.")] = False,
+    seed: SeedOption = 0,
     env: EnvOption = None,
-    env_set: Annotated[list[str] | None, typer.Option(help="Environment option as key=value; may be repeated.")] = None,
+    env_set: EnvSetOption = None,
     threads: PhysicsThreads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on one line.")] = False,
 ) -> None:

@@ -14,7 +14,16 @@ from gait_envs.biomechanics.normative import read_normative
 from gait_envs.files import check_writable, replacing
 from gait_envs.loaders import loader
 from gait_trainers.commands.checks import parse_env_set, refuse_others
-from gait_trainers.commands.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption
+from gait_trainers.commands.options import (
+    ClipsOption,
+    CommandsOption,
+    EnvOption,
+    EnvSetOption,
+    PhysicsThreads,
+    PolicyArgument,
+    ReferenceOption,
+    SeedOption,
+)
 from gait_trainers.evaluation.clinical import SECONDS, SETTLE, figures, walk
 from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.policies.loading import load_policy
@@ -55,33 +64,28 @@ def page_path(out: Path, name: str, count: int) -> Path:
 def command(
     policy: PolicyArgument,
     reference: ReferenceOption = None,
-    clip: Annotated[
-        list[str] | None, typer.Option(help="Clip of the reference to analyse, by name; may be repeated.")
-    ] = None,
-    command: Annotated[
-        list[str] | None, typer.Option(help="Command VX or VX,VY,YAW_RATE, in m/s and rad/s; may be repeated.")
-    ] = None,
+    clip: ClipsOption = None,
+    command: CommandsOption = None,
     normative: Annotated[
-        Path | None, typer.Option(help="Folder of normative tables, as described in docs/gait_analysis.md.")
+        Path | None, typer.Option(help="Folder of normative data, as docs/gait_analysis.md describes it.")
     ] = None,
     params: Annotated[
-        str | None, typer.Option(help='Walker parameters, such as {"force": {"left_soleus": 0.5}}, or a YAML file.')
+        str | None,
+        typer.Option(help='Parameters of the walker, such as {"force": {"left_soleus": 0.5}}, or a YAML file of them.'),
     ] = None,
     compare_params: Annotated[
-        str | None, typer.Option(help="Parameters of a second walker, compared with the first.")
+        str | None, typer.Option(help="Parameters of a second walker, to compare with the first.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Length of each analysed walk, in seconds.")] = SECONDS,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Length of each walk, in seconds.")] = SECONDS,
     settle: Annotated[
-        float, typer.Option(min=0.0, help="Seconds at the start of each walk that are not analysed.")
+        float, typer.Option(min=0.0, help="Leave out this many seconds at the start of each walk.")
     ] = SETTLE,
     env: EnvOption = None,
-    env_set: Annotated[list[str] | None, typer.Option(help="Environment option as key=value; may be repeated.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first walk; later walks count up from it.")] = 0,
+    env_set: EnvSetOption = None,
+    seed: SeedOption = 0,
     threads: PhysicsThreads = 0,
-    out: Annotated[Path | None, typer.Option(help="Page of curves to write for each walk: .png, .svg or .pdf.")] = None,
-    as_json: Annotated[
-        Path | None, typer.Option("--json", help="JSON file to write, with every figure and curve.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw each walk's curves to this .png, .svg or .pdf.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write every figure and curve to this file.")] = None,
 ) -> None:
     """Analyse gait: joint angles, moments, ground reaction forces and muscle timing against normative curves."""
     if out is not None and out.suffix not in PAGES:
@@ -115,7 +119,7 @@ def command(
         labelled = [(label, result) for (label, _), result in zip(conditions, together, strict=True)]
         for label, result in labelled:
             which = f", {label}" if len(labelled) > 1 else ""
-            print_walk(result, f"{loaded.name} along {result.name}{which}, against people", console)
+            print_walk(result, f"{loaded.name} along {result.name}{which}, against normative data", console)
         print_figures(labelled, console)
         if out is not None:
             from gait_trainers.reports.gait_page import draw_page  # matplotlib takes a second

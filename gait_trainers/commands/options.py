@@ -7,17 +7,35 @@ from typing import Annotated
 
 import typer
 
-PolicyArgument = Annotated[Path, typer.Argument(help="Policy to load: a bundle, a run folder or a checkpoint file.")]
-EnvOption = Annotated[str | None, typer.Option("--env", help="Environment to act in, in place of the policy's own.")]
+PolicyArgument = Annotated[
+    Path, typer.Argument(help="A bundle folder, a run folder (its latest checkpoint) or a checkpoint file.")
+]
+EnvOption = Annotated[str | None, typer.Option("--env", help="Act in this environment instead of the policy's own.")]
 ReferenceOption = Annotated[
     list[str] | None,
     typer.Option(
         "--reference",
-        help="Reference clips: a file, folder, packed set, embedded set or part of a split (split.json#train); "
+        help="The clips to follow: a file, folder, packed set, embedded set or part of a split (split.json#train); "
         "may be repeated.",
     ),
 ]
-StochasticOption = Annotated[bool, typer.Option("--stochastic", help="Sample actions instead of taking their mean.")]
+StochasticOption = Annotated[
+    bool, typer.Option("--stochastic", help="Sample the actions instead of taking their mean.")
+]
 PhysicsThreads = Annotated[
-    int, typer.Option("--threads", min=0, help="Number of physics threads; 0 uses one per core.")
+    int, typer.Option("--threads", min=0, help="Number of physics threads; 0 means one for each core.")
+]
+ClipsOption = Annotated[
+    list[str] | None, typer.Option("--clip", help="Follow only this clip of the reference; may be repeated.")
+]
+CommandsOption = Annotated[
+    list[str] | None,
+    typer.Option("--command", help="Command to walk to, VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated."),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the first episode; the following ones count up from it.")
+]
+EnvSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--env-set", help="Set an option of the environment, as key=value; may be repeated."),
 ]

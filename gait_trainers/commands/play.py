@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gait_trainers.commands.checks import refuse_others
-from gait_trainers.commands.options import EnvOption, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.commands.options import EnvOption, PolicyArgument, ReferenceOption, SeedOption, StochasticOption
 from gait_trainers.evaluation.walking import parse_command
 from gait_trainers.policies.environment import follows_clips
 from gait_trainers.policies.loading import load_policy
@@ -18,23 +18,21 @@ from gait_trainers.reports.window import watch, watch_clip
 
 def command(
     policy: PolicyArgument,
-    video: Annotated[Path | None, typer.Option(help="Video to write, .mp4 or .gif, in place of a window.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Film to this .mp4 or .gif instead of opening a window.")] = None,
     command: Annotated[
-        str | None, typer.Option(help="Command VX or VX,VY,YAW_RATE, in m/s and rad/s.", show_default="0.4")
+        str | None, typer.Option(help="Command to walk to, VX or VX,VY,YAW_RATE in m/s and rad/s.", show_default="0.4")
     ] = None,
     reference: ReferenceOption = None,
     clip: Annotated[
-        str | None, typer.Option(help="Clip of the reference to track, by name.", show_default="its first")
+        str | None, typer.Option(help="The clip of the reference to follow.", show_default="its first")
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Length of the episode, in seconds.", show_default="10, or the whole clip"),
+        typer.Option(min=0.1, help="Length of the walk, in seconds.", show_default="10, or the whole clip"),
     ] = None,
     camera: Annotated[str, typer.Option(help="Camera of the video: track or side.")] = "track",
-    width: Annotated[
-        int, typer.Option(min=160, max=1280, help="Width of the video in pixels; its height is three quarters of that.")
-    ] = 640,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the episode.")] = 0,
+    width: Annotated[int, typer.Option(min=160, max=1280, help="Width of the video in pixels; it is 4:3.")] = 640,
+    seed: SeedOption = 0,
     stochastic: StochasticOption = False,
     env: EnvOption = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, SeedOption, StochasticOption
 from gait_trainers.evaluation.record import NOISE, RecordError, check_out, record_clips, write_recordings
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.reports.evaluation_tables import print_recorded, show_reference
@@ -16,20 +16,25 @@ from gait_trainers.reports.evaluation_tables import print_recorded, show_referen
 
 def command(
     policy: PolicyArgument,
-    out: Annotated[Path, typer.Option(help="Folder to write the recorded clips to.")],
+    out: Annotated[Path, typer.Option(help="The folder to write the clips to.")],
     reference: ReferenceOption = None,
     stochastic: StochasticOption = False,
     noise: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="Factor on the policy's own action noise, with --stochastic.", show_default=f"{NOISE:g}"
+            min=0.0,
+            help="Noise of sampled actions, in multiples of the policy's own; needs --stochastic.",
+            show_default=f"{NOISE:g}",
         ),
     ] = None,
     tries: Annotated[
-        int, typer.Option(min=1, help="Episodes per clip; without --stochastic, those of a finite clip are identical.")
+        int,
+        typer.Option(
+            min=1, help="Episodes for each clip; without --stochastic, those of a clip that does not loop are alike."
+        ),
     ] = 1,
-    keep: Annotated[int, typer.Option(min=1, help="Number of recordings kept per clip, those closest to it.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; later episodes count up from it.")] = 0,
+    keep: Annotated[int, typer.Option(min=1, help="Number of recordings to keep of each clip, the closest first.")] = 1,
+    seed: SeedOption = 0,
     threads: PhysicsThreads = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace recordings that already exist.")] = False,
 ) -> None:

@@ -41,10 +41,10 @@ class Walk:
     name: str
     params: Mapping[str, Any]
     seconds: float  # until the fall, if it fell
-    fall: str  # its cause, one of `recording.CAUSES`; "" without one
+    fall: str  # its cause, one of `rollout.CAUSES`; "" without one
     gait: Gait
-    bands: dict[str, Band]  # people's curves at this walk's speed
-    on_times: dict[str, np.ndarray]  # (51,) bool, when people's muscles are on
+    bands: dict[str, Band]  # normative curves at this walk's speed
+    on_times: dict[str, np.ndarray]  # (51,) bool, when the muscles are normally on
     remark: str = ""  # why there are no bands
 
     @property
@@ -131,7 +131,7 @@ def walk(
 
 
 def _bands(speed: float, leg: float, tables: Tables | None) -> tuple[dict[str, Band], str]:
-    """People's curves at a speed, or none and why."""
+    """Normative curves at a speed, or none and why."""
     try:
         return bands_at(speed, leg, tables), ""
     except SpeedError as error:

@@ -1,4 +1,4 @@
-"""One page of a walk's curves over the gait cycle, each against people's."""
+"""One page of a walk's curves over the gait cycle, each against normative data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = 5
 
 
 def draw_page(conditions: Sequence[tuple[str, Walk]], policy: str, path: Path) -> None:
-    """A panel a curve: mean and one standard deviation over the cycles, and people's band, at `path`, or not at all."""
+    """A panel for each curve: mean ± standard deviation over the cycles, and the normative band; whole, or none."""
     walks = [result for _, result in conditions]
     names = list(walks[0].gait.curves)
     lines = -(-len(names) // COLUMNS)
@@ -48,9 +48,8 @@ def _title(conditions: Sequence[tuple[str, Walk]], policy: str) -> str:
         f"{label} at {result.gait.speed:.2f} m/s ({colour})"
         for (label, result), colour in zip(conditions, ("blue", "orange"), strict=False)
     ]
-    return (
-        f"{policy} along {conditions[0][1].name}: {', '.join(who)}; {conditions[0][1].remark or 'people ± SD in grey'}"
-    )
+    first = conditions[0][1]
+    return f"{policy} along {first.name}: {', '.join(who)}; {first.remark or 'normative data ± SD in grey'}"
 
 
 def _draw_curve(axis: Any, name: str, conditions: Sequence[tuple[str, Walk]]) -> None:
@@ -64,7 +63,7 @@ def _draw_curve(axis: Any, name: str, conditions: Sequence[tuple[str, Walk]]) ->
         axis.fill_between(PERCENT, mean - sd, mean + sd, color=colour, alpha=0.2, lw=0)
         axis.plot(PERCENT, mean, color=colour)
         axis.axvline(100 * result.gait.foot_off, color=colour, lw=0.7, ls=":")
-    if on is not None:  # a bar where people's muscle is on
+    if on is not None:  # a bar where the muscle is normally on
         top = axis.get_ylim()[1]
         axis.fill_between(PERCENT, 0.97 * top, top, where=on, color=INK, lw=0, step="mid")
     axis.axhline(0.0, color=FAINT, lw=0.8, zorder=0)

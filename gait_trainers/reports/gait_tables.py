@@ -1,4 +1,4 @@
-"""Tables of a walk in the gait laboratory: its curves and muscles against people's, and what a clinic reads off."""
+"""Tables of gait analysis: a walk's curves and muscles against normative data, and what a clinic reads off them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gait_trainers.reports.tables import UNKNOWN, figure_cells, figure_table
 COMPARED = (  # heading, key, format
     ("correlation", "correlation", "{:.2f}"),
     ("difference\nRMS", "rms", "{:.2f}"),
-    ("in people's\nSD", "rms_sd", "{:.2f}"),
+    ("in normative\nSD", "rms_sd", "{:.2f}"),
 )
 TIMED = (
-    ("while\npeople's is on", "share", "{:.0%}"),
+    ("in normative\non-times", "share", "{:.0%}"),
     ("without\ntiming", "expected", "{:.0%}"),
     ("overlap", "overlap", "{:.2f}"),
 )
@@ -38,7 +38,7 @@ READ = {  # figure -> words and format
 
 
 def print_walk(result: Walk, title: str, console: Console) -> None:
-    """Each curve against people's, and the muscles' timing where there is any."""
+    """Each curve against normative data, and the muscles' timing where there is any."""
     gait, unknown = result.gait, {"rms": None, "rms_sd": None}
     rows = []
     for name, match in result.matches.items():
