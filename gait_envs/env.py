@@ -55,7 +55,11 @@ class GaitEnv(gymnasium.Env):
 
     @property
     def model(self) -> mujoco.MjModel:
-        """The robot's own; a walker's parameters are in `core.physics.own_model(0)`."""
+        """This environment's own: an edit acts here from the next step on, and nowhere else.
+
+        Not where simulations have fields of their own, with `randomize` or a walker's parameters; these are in
+        `core.physics.own_model(0)`.
+        """
         return self.core.robot.model
 
     @property

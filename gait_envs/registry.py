@@ -46,11 +46,11 @@ class Environment:
         return _found(self.options)
 
     def make_task(self, config: Mapping[str, Any]) -> Task:
-        """Its task with these options; raises TypeError for an unknown key."""
+        """Its task with these options, on a copy of its body; raises TypeError for an unknown key."""
         from gait_envs.tasks.config import build
 
         options = build(self.options_type(), config, f"the {self.task} task")
-        return _found(self.make)(_found(self.robot)(options), options)
+        return _found(self.make)(_found(self.robot)(options).copy(), options)
 
 
 _ROBOT, _HUMAN = "gait_envs.models.robot:for_wildrobot", "gait_envs.models.robot:for_human"

@@ -62,7 +62,7 @@ class GaitVectorEnv(VectorEnv):
 
     @property
     def model(self) -> Any:
-        """The `MjModel` that all sub-environments share."""
+        """The `MjModel` that all sub-environments share; an edit acts as in the scalar form."""
         return self.core.robot.model
 
     @property

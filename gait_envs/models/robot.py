@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import os
 from dataclasses import dataclass
@@ -67,6 +68,10 @@ class Robot:
     def control_rate(self) -> float:
         """Control steps a second."""
         return 1.0 / self.dt
+
+    def copy(self) -> Robot:
+        """The same robot with a model of its own, which may be edited without touching any other's."""
+        return dataclasses.replace(self, model=copy.copy(self.model))
 
     def body_positions(self, qpos: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
         """Origins (T, bodies, 3) of the robot's bodies, the root first, in poses (T, nq): forward kinematics.

@@ -27,6 +27,9 @@ class BatchSimulation:
         # Many simulations share an `MjData` a thread, which stays in the processor's cache; one alone keeps its
         # own, so that `get_data` shows all of it.
         self.batch = Batch(robot.model, n, threads, persistent=n == 1)
+        # The batch steps a copy of the model. This has it read the robot's own, so that an edit acts from the next step
+        # on; until simulations get fields of their own, of which the copy is the base.
+        self.batch.set_models(robot.model)
         self.fields = OwnFields(self.batch, robot.model)
         bind = self.batch.bind
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")

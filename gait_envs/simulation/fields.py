@@ -28,6 +28,8 @@ class OwnFields:
 
     def own(self, name: str) -> np.ndarray:
         """The live values (n, ...), to be written to; each simulation's own from now on."""
+        if not self._own:
+            self._batch.set_models(None)  # a batch has either a caller's model or fields of its own
         if name not in self._own:
             self._own[name] = self._batch.expand(name)
         return self._own[name]

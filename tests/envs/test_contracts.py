@@ -545,6 +545,28 @@ def test_standing_to_the_end_is_a_success(env_id: str, body: Body) -> None:
     assert not any(s[2] or s[4]["fall"] for s in steps)
 
 
+@pytest.mark.parametrize("env_id", ["GaitNet/Humanoid-v0", "GaitNet/WildRobot-v0"])
+def test_an_edit_of_the_model_acts_in_its_environment_alone(env_id: str, body: Body) -> None:
+    def height(env: gymnasium.Env) -> float:
+        """After a tenth of a second from a metre above the floor, m."""
+        env.reset(seed=0)
+        robot = env.unwrapped.core.robot
+        qpos = robot.home_qpos.copy()
+        qpos[2] += 1.0
+        env.unwrapped.core.physics.reset(np.arange(1), qpos[None], np.zeros((1, robot.model.nv)))
+        for _ in range(round(0.1 / robot.dt)):
+            env.unwrapped.core.physics.step(robot.home[None])
+        return float(env.unwrapped.data.qpos[2] - qpos[2])
+
+    before = gymnasium.make(env_id)
+    falls = height(before)
+    assert falls == pytest.approx(-0.5 * 9.81 * 0.1**2, rel=0.1)
+    edited = gymnasium.make(env_id)
+    edited.unwrapped.model.opt.gravity[:] = 0.0
+    assert height(edited) == pytest.approx(0.0, abs=1e-3)
+    assert height(before) == height(gymnasium.make(env_id)) == falls
+
+
 @pytest.mark.parametrize("limit", [4, -1])
 def test_success_is_that_of_the_time_limit_in_force(body: Body, env_id: str, make: Callable, limit: int) -> None:
     """In both forms, for an environment made anew from its spec, and for an unpickled one."""
