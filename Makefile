@@ -13,7 +13,7 @@ help:
 	@echo "make test         the tests (under 5 minutes)"
 	@echo "make test-slow    the tests that take minutes"
 	@echo "make wheel-test   build wheel and sdist, try the wheel in an empty environment"
-	@echo "make lint         ruff and mypy"
+	@echo "make lint         ruff, mypy, and the rules of who imports whom"
 	@echo "make format       rewrite with ruff"
 	@echo "make docs         tables of the documentation, from the layouts that the code uses"
 	@echo "make bench        steps a second, beside bare MuJoCo and process-based vector environments"
@@ -43,6 +43,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -55,5 +56,5 @@ bench: .venv/installed
 	$(BIN)/python scripts/bench_env.py --train
 
 clean:
-	rm -rf .venv build dist out *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis MUJOCO_LOG.TXT
+	rm -rf .venv build dist out *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .hypothesis MUJOCO_LOG.TXT
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

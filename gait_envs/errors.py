@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class GaitNetError(Exception):
     """Something given to GaitNet cannot be used: says what, where, and what is allowed."""
+
+
+class MotionError(GaitNetError, ValueError):
+    """A capture, a set of clips, a joint map or a retarget description that cannot be used; names the file."""

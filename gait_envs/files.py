@@ -91,5 +91,7 @@ def _beside(path: Path) -> Path:
 
 def _name(error: OSError, temporary: Path, path: Path) -> None:
     """Let an error about the temporary name, or about a full disk, which names no file, be about `path`."""
+    if error.errno is None:
+        return  # raised by hand; its own words are all that it has to say
     if error.filename is None or str(error.filename).startswith(str(temporary)):
         error.filename, error.filename2 = str(path), None

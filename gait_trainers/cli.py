@@ -17,17 +17,17 @@ COMMANDS = {
     "imitate": (f"{_FOLDER}.train:imitate", "Train with PPO to track reference clips frame by frame."),
     "muscle": (f"{_FOLDER}.train:muscle", "Train a muscle-driven body, and the network that commands its muscles."),
     "evaluate": (
-        "gait_trainers.evaluation.walking:command",
+        f"{_FOLDER}.evaluate:command",
         "Evaluate how well a policy walks at each command, or tracks clips.",
     ),
     "gait": (f"{_FOLDER}.gait:command", "Analyse the gait of a human body against normative curves."),
     "record": (
-        "gait_trainers.evaluation.record:command",
+        f"{_FOLDER}.record:command",
         "Record a policy that tracks clips, and save its motion as new clips.",
     ),
     "play": (f"{_FOLDER}.play:command", "Show a policy that walks or tracks a clip, in a window or as a video."),
     "export": (
-        "gait_trainers.policies.export:command",
+        f"{_FOLDER}.export:command",
         "Export a policy bundle: policy.onnx, policy.json and checksums.",
     ),
 }

@@ -8,11 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from gait_envs.assets import asset_path
-from gait_trainers.commands.play import make_video
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import TrainConfig
-from gait_trainers.evaluation.walking import evaluate, load_policy, print_table
+from gait_trainers.evaluation.walking import evaluate
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.reports.evaluation_tables import print_table
 from gait_trainers.reports.training import write_report
+from gait_trainers.reports.video import make_video
 from gait_trainers.rl.train import train
 
 BUNDLED = "policies/wildrobot_walk"

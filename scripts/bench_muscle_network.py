@@ -23,8 +23,8 @@ from gait_envs.control.muscle_control import make_muscle_controller
 from gait_envs.core import Core
 from gait_envs.simulation.muscles import MuscleSimulation, Refresh
 from gait_trainers.evaluation.tracking import open_reference, plan_whole, spread_phases
-from gait_trainers.evaluation.walking import load_policy
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, split_rows
+from gait_trainers.policies.loading import load_policy
 
 PHASES = 4  # episodes a clip
 STEPS = 120  # control steps, 4 s
@@ -46,8 +46,11 @@ def walk(path: str) -> tuple[np.ndarray, list[Refresh], MuscleSimulation]:
     core.seed(list(range(len(clips))))
     obs, _ = core.reset(options={"clip": plan.clip, "frame": plan.frame})
     rng, alive, kept = np.random.default_rng(0), np.ones(len(clips), bool), []
+    state, starts = policy.initial_state(len(clips)), np.ones(len(clips), bool)
     for step in range(STEPS):
-        obs, _, fell, over, _ = core.step(policy.act(obs))
+        action, state = policy.act(obs, state, starts)
+        obs, _, fell, over, _ = core.step(action)
+        starts = fell | over
         alive &= ~(fell | over)
         rows, ids = gather(core.physics.last, rng.integers(len(core.physics.last), size=len(clips)), task.robot.muscles)
         if step >= SETTLE:

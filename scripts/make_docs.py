@@ -88,7 +88,7 @@ INFO = {
     "amp_obs": "AMP features of this frame",
     "fall": "the episode ended in failure at this step; equal to `terminated`",
     "success": "the episode reached the time limit at this step, without a fall",
-    "is_success": "and it followed the command: see [success](#success)",
+    "is_success": "the episode also followed its command: see [success](wildrobot.md#success)",
 }
 TRACK_INFO = {
     "clip": "index of the clip",

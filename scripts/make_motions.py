@@ -25,8 +25,8 @@ from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
 from gait_trainers.config.layers import load_config
 from gait_trainers.evaluation.record import Recorded, record_clips, write_recordings
-from gait_trainers.evaluation.walking import load_policy
-from gait_trainers.policies.bundle import Policy
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume, train
 
 SPEEDS = np.round(np.arange(0.2, 0.81, 0.1), 2)  # m/s; beyond, these servos cannot follow the drawing

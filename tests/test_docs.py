@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -91,6 +92,26 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in [re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings], target
+
+
+NAMED_FILE = re.compile(r"`((?:[\w.-]+/)+(?:[\w*-]+\.\w+)?)`")
+MADE_BY_RUNS = ("runs/", "checkpoints/", "tb/", "clips/", "set/", "unfit/", "policies/mine")  # not part of the project
+
+
+@each_page
+def test_named_files_and_folders_exist(page: Path) -> None:
+    """Paths in backticks, from the root or from a room: `gait_envs/core.py`, `retarget/ik.py`, `presets/`."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for named in NAMED_FILE.findall(text):
+        if not named.startswith(MADE_BY_RUNS):
+            assert any(ROOT.glob(named)) or path_ends(named), f"{page.name} names {named}"
+
+
+@functools.cache
+def path_ends(named: str) -> bool:
+    """Whether a file or folder of a package, of the tests or of the assets has a path that ends so."""
+    rooms = ("gait_envs", "gait_trainers", "tests", "assets", "examples")
+    return any(any((ROOT / room).glob(f"**/{named}")) for room in rooms)
 
 
 @each_page

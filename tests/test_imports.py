@@ -1,10 +1,9 @@
-"""The house keeps its order: who may import what."""
+"""What import-linter cannot say about imports and rooms; the rest is in pyproject.toml, and run by `make lint`."""
 
 from __future__ import annotations
 
 import ast
 import functools
-import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,58 +11,33 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# Data flows from lower to higher numbers; nothing imports against it.
-LAYERS = {
-    "assets": 0,
-    "files": 0,
-    "cli": 0,
-    "rotations": 0,
-    "layout": 0,
-    "models": 1,
-    "physics": 2,
-    "render": 2,
-    "control": 3,
-    "muscle_physics": 3,
-    "instruments": 3,
-    "parameters": 3,
-    "motion": 3,
-    "tasks": 4,
-    "randomize": 5,
-    "core": 6,
-    "env": 7,
-    "vector_env": 8,
-}
-MUJOCO = {
-    *("models.muscles", "models.robot", "models.segments", "models.servo", "physics", "render", "instruments"),
-    *("motion.body", "motion.human_fit", "motion.ik", "motion.quality"),
-}
-# Modules that only `gait-data` needs may use its extra's libraries; the environments do without.
-DATA = {"cli"} | {
-    f"motion.{name}"
-    for name in (
-        "clean", "cli", "description", "feet", "filters", "ik", "landmarks", "quality", "report", "retarget",
-        "set_report", "sway", "strikes",
-    )
-}  # fmt: skip
-WITHIN = {"render": {"imageio_ffmpeg"}}  # imported by the one function that is for the extras
-# What runs an exported policy needs neither torch nor Stable-Baselines3 until it is given a run.
-LIGHT = (
-    *("config", "cli", "bundle", "recording", "evaluate", "gait_metrics", "metrics", "play", "report", "schedule"),
-    *("amp.windows", "gait", "gait_page", "gait_walks", "options", "record", "tables", "tracking"),
+PACKAGES = {"envs": "gait_envs", "trainers": "gait_trainers"}  # folder of tests -> the package that it mirrors
+MOST_MODULES = 16  # in one folder
+HEAVY = {"torch", "stable_baselines3", "sb3_contrib"}
+# Where learning is. Everything else acts, evaluates and reports, and loads no learning library until it is given a run.
+LEARNING = tuple(
+    f"gait_trainers.{room}" for room in ("learners", "models", "policies.export", "policies.torch_policy", "rl", "runs")
 )
-HEAVY = ("torch", "stable_baselines3", "sb3_contrib")
+# These read run folders, and so load torch with other modules, but do not ask for it themselves.
+READ_RUNS = ("gait_trainers.reports.training", "gait_trainers.reports.gait_page", "gait_trainers.demo")
+# Modules of `gait_envs` that may use the extras: the tools of motion capture, and what only a command line imports.
+WITH_EXTRAS = ("gait_envs.cli", "gait_envs.mocap")
+IN_FUNCTIONS = {"gait_envs.render": {"imageio_ffmpeg"}}  # imported by the one function that is for the extras
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Name within the package (`tasks.walk`) to file."""
-    folder = ROOT / package
-    names = {".".join(p.relative_to(folder).with_suffix("").parts): p for p in sorted(folder.rglob("*.py"))}
-    return {name.removesuffix("__init__").removesuffix("."): path for name, path in names.items()}
+    """Full name (`gait_envs.tasks.walk`) to file."""
+    paths = sorted((ROOT / package).rglob("*.py"))
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
+
+
+ENVS, TRAINERS = modules("gait_envs"), modules("gait_trainers")
+LIGHT = [name for name in TRAINERS if not name.startswith(LEARNING)]
 
 
 @functools.cache
-def imports(path: Path, *, nested: bool = True) -> set[str]:
-    """Absolute names of imported modules; those inside functions too if `nested`, never those for types only."""
+def libraries(path: Path, *, nested: bool = True) -> set[str]:
+    """Names of imported packages; those inside functions too if `nested`, never those for types only."""
     tree = ast.parse(path.read_text())
     typing_only = {
         id(node)
@@ -73,74 +47,60 @@ def imports(path: Path, *, nested: bool = True) -> set[str]:
     }
     found: set[str] = set()
     for node in ast.walk(tree) if nested else tree.body:
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.Import) and id(node) not in typing_only:
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and id(node) not in typing_only:
             assert node.level == 0, f"{path}: relative import"
             assert node.module is not None
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            found.add(node.module.split(".")[0])
     return found
 
 
-def top(names: set[str]) -> set[str]:
-    """The packages that the names belong to."""
-    return {name.split(".")[0] for name in names}
-
-
-ENVS = modules("gait_envs")
-TRAINERS = modules("gait_trainers")
-
-
-def internal(path: Path) -> set[str]:
-    """Modules of `gait_envs` that a file imports."""
-    return {name for name in ENVS if name and f"gait_envs.{name}" in imports(path)}
+def python(code: str, *words: str) -> str:
+    """Standard output of a fresh interpreter."""
+    command = [sys.executable, "-c", code, *words]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_the_walk_over_modules_sees_them() -> None:
-    assert {"", "core", "tasks.walk", "motion.clip"} <= set(ENVS)
-    assert {"tasks.config", "physics"} <= internal(ENVS["tasks.walk"])
+    assert {"gait_envs", "gait_envs.core", "gait_envs.tasks.walk", "gait_envs.reference.clip"} <= set(ENVS)
+    assert libraries(ENVS["gait_envs.tasks.walk"]) >= {"gait_envs", "numpy"}
+    render = ENVS["gait_envs.render"]
+    assert libraries(render) - libraries(render, nested=False) >= {"imageio_ffmpeg"}
 
 
-@pytest.mark.parametrize("name", [name for name in ENVS if name])
-def test_nothing_imports_against_the_arrow(name: str) -> None:
-    layer = LAYERS[name.split(".")[0]]  # a new module must be given its place above
-    against = [other for other in internal(ENVS[name]) if LAYERS[other.split(".")[0]] > layer]
-    assert not against
-
-
-def test_there_is_no_cycle() -> None:
-    graph = {name: internal(path) for name, path in ENVS.items()}
-    list(graphlib.TopologicalSorter(graph).static_order())
-
-
-def test_mujoco_stays_where_physics_and_pictures_are() -> None:
-    users = {name for name, path in ENVS.items() if top(imports(path)) & {"mujoco", "mink"}}
-    assert users <= MUJOCO
-
-
-def test_environments_know_no_learning_library() -> None:
-    for name, path in ENVS.items():
-        assert not top(imports(path)) & {*HEAVY, "gait_trainers"}, name
+def test_packages_import_neither_scripts_nor_tests_and_nothing_relatively() -> None:
+    for path in [*ENVS.values(), *TRAINERS.values()]:
+        assert not libraries(path) & {"scripts", "tests", "conftest", "helpers"}, path
 
 
 def test_environments_need_three_libraries() -> None:
     allowed = {"gait_envs", "gymnasium", "mujoco", "numpy", *sys.stdlib_module_names}
     for name, path in ENVS.items():
-        if name not in DATA and not name.startswith(("motion.importers", "motion.commands")):
-            assert top(imports(path)) <= allowed | WITHIN.get(name, set()), name
-            assert top(imports(path, nested=False)) <= allowed, name
+        if not name.startswith(WITH_EXTRAS):
+            assert libraries(path) <= allowed | IN_FUNCTIONS.get(name, set()), name
+            assert libraries(path, nested=False) <= allowed, name
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_running_a_policy_needs_no_torch(name: str) -> None:
-    assert not top(imports(TRAINERS[name], nested=False)) & set(HEAVY)
+def test_running_a_policy_asks_for_no_torch(name: str) -> None:
+    assert not libraries(TRAINERS[name], nested=False) & HEAVY
 
 
-def test_nothing_imports_scripts_or_tests() -> None:
-    for path in [*ENVS.values(), *TRAINERS.values()]:
-        assert not top(imports(path)) & {"scripts", "tests", "conftest"}, path
+IMPORT_ALL = """
+import importlib, sys
+heavy, *names = (word.split(",") for word in sys.argv[1:])
+for (name,) in names:
+    importlib.import_module(name)
+    loaded = set(heavy) & set(sys.modules)
+    assert not loaded, f"{name} loads {loaded}"
+"""
+
+
+def test_running_a_policy_loads_no_torch() -> None:
+    python(IMPORT_ALL, ",".join(sorted(HEAVY)), *(name for name in LIGHT if name not in READ_RUNS))
 
 
 RUN_BARE = """
@@ -168,6 +128,21 @@ print("ran", *gait_envs.IDS)
 
 
 def test_environments_run_without_the_extras() -> None:
-    result = subprocess.run([sys.executable, "-c", RUN_BARE], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("ran GaitNet/WildRobot-v0")
+    assert python(RUN_BARE).startswith("ran GaitNet/WildRobot-v0")
+
+
+@pytest.mark.parametrize("package", PACKAGES.values())
+def test_every_folder_can_be_taken_in_at_one_look(package: str) -> None:
+    for folder in {path.parent for path in modules(package).values()}:
+        names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(names) <= MOST_MODULES, f"{folder} holds {len(names)} modules"
+        assert (folder / "__init__.py").exists(), f"{folder} is no package"
+
+
+def test_tests_mirror_the_packages() -> None:
+    tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(tests) > 50
+    for path in tests:
+        top, *rooms = path.parent.parts or ("",)
+        if top:  # directly in tests/ is what concerns both packages
+            assert (ROOT / PACKAGES[top]).joinpath(*rooms).is_dir(), f"tests/{path} mirrors no room"

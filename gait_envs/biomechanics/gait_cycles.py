@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gait_envs.biomechanics.clinical_angles import clinical_angles
+from gait_envs.biomechanics.events import stance_by_load
 from gait_envs.constants import GRAVITY
 from gait_envs.errors import GaitNetError
 from gait_envs.simulation.instruments import Samples
@@ -93,36 +94,11 @@ class Gait:
 # -- cycles --------------------------------------------------------------------------------------------
 
 
-def standing(load: np.ndarray, rate: float) -> np.ndarray:
-    """Whether a foot with this load (T,), in weights, at `rate` Hz stands, (T,) bool.
-
-    It lands where the load rises above `LOADED` and stands until it falls below `UNLOADED`; what is too brief for a
-    stance or a swing is neither.
-    """
-    rises, falls = load > LOADED, load < UNLOADED
-    decided = np.where(rises, 1, np.where(falls, 0, -1))
-    decided[:1] = np.maximum(decided[:1], 0)  # until it is decided, in the air
-    last = np.maximum.accumulate(np.where(decided >= 0, np.arange(len(load)), 0))
-    on = decided[last] == 1
-    for value in (False, True):  # first bridge the gaps, then drop the touches
-        for start, stop in _runs(on == value):
-            inside = start > 0 and stop < len(on)
-            if inside and stop - start < BRIEF * rate:
-                on[start:stop] = not value
-    return on
-
-
 def find_cycles(on: np.ndarray) -> list[Cycle]:
     """The whole cycles of a foot that stands where `on` (T,) is true."""
     change = np.diff(on.astype(np.int8))
     strikes, offs = np.flatnonzero(change == 1) + 1, np.flatnonzero(change == -1) + 1
     return [Cycle(int(a), int(offs[offs > a][0]), int(b)) for a, b in pairwise(strikes)]
-
-
-def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """First index and one past the last of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def over_cycle(values: np.ndarray, cycle: Cycle) -> np.ndarray:
@@ -153,7 +129,8 @@ def analyse(
     A `GaitError` says which foot takes no whole cycle.
     """
     load = samples.ground[:, :, 2] / (mass * GRAVITY)
-    cycles = {side: find_cycles(standing(load[:, i], rate)) for i, side in enumerate(SIDES)}
+    stands = [stance_by_load(load[:, i], LOADED, UNLOADED, BRIEF * rate) for i in range(len(SIDES))]
+    cycles = {side: find_cycles(on) for side, on in zip(SIDES, stands, strict=True)}
     for side, found in cycles.items():
         if not found:
             raise GaitError(f"no whole cycle of the {side} foot, strike to strike, in {len(load) / rate:.1f} s")

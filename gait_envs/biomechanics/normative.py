@@ -17,6 +17,7 @@ import numpy as np
 from gait_envs.biomechanics.gait_cycles import MOMENTS, PERCENT, POWERS
 from gait_envs.biomechanics.published_gait import Figures, between_groups, figures_at, groups_of_speed
 from gait_envs.constants import GRAVITY
+from gait_envs.loaders import FOLDER, loader
 from gait_envs.reference.clip import ClipError
 
 COLUMNS = ("variable", "percent_cycle", "speed", "mean_minus_1sd", "mean", "mean_plus_1sd")
@@ -96,6 +97,7 @@ def bands_at(speed: float, leg: float, tables: Tables | None) -> dict[str, Band]
     return embedded_bands(figures_at(speed, leg)) | (tables.at(speed, leg) if tables else {})
 
 
+@loader("normative data", FOLDER)
 def read_normative(folder: str | Path) -> Tables:
     """The tables of a folder, in it or below it; a `NormativeError` says what is missing or malformed."""
     folder = Path(folder)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gait_envs.files import replacing
+from gait_envs.loaders import loader
 from gait_envs.models.muscles import Muscles
 
 FORMAT = "gaitnet muscle network 1"
@@ -78,6 +79,7 @@ def save_muscle_network(path: str | os.PathLike[str], layers: Layers, muscles: M
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
+@loader("muscle network", ".npz")
 def load_muscle_network(path: str | os.PathLike[str], muscles: Muscles) -> MuscleNetwork:
     """Read a network made for these muscles; raises ValueError that names the file and what is wrong with it."""
     try:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture
 from gait_envs.rotations import quat_conj, quat_mul, quat_rotate
 
 UNITS = {"mm": 0.001, "cm": 0.01, "inch": 0.0254, "cmu": 0.0254 / 0.45, "m": 1.0}  # m a unit

@@ -8,14 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.errors import GaitNetError
+from gait_envs.errors import MotionError as MotionError  # also known from here
 from gait_envs.rotations import quat_mul, quat_rotate
 
 BLOCK = 4096  # frames read at a time
-
-
-class MotionError(GaitNetError, ValueError):
-    """A capture, joint map or robot description that cannot be used; names the file and what is allowed."""
 
 
 @dataclass(frozen=True)

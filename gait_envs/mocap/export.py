@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UPRIGHT, upright
-from gait_envs.mocap.capture import MotionError, Skeleton, SkeletonMotion
+from gait_envs.mocap.capture import Skeleton, SkeletonMotion
 from gait_envs.mocap.cleaning.clean import resample_motion, resampled_frames
 from gait_envs.mocap.cleaning.signal import continuous_signs
 from gait_envs.mocap.formats import read_capture

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.cleaning.convert import Cleaning, Look, convert, look
 from gait_envs.mocap.formats import find_format
 from gait_envs.mocap.formats.bvh_writer import write_bvh
@@ -33,7 +34,7 @@ TARGETS = ("npz", "bvh")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ImportSettings:
     """What decides how captures are imported."""
 
     cleaning: Cleaning = field(default_factory=Cleaning)
@@ -58,38 +59,38 @@ class Imported:
     capture: Capture | None = None  # the converted one
 
 
-def import_files(jobs: Sequence[Job], plan: Plan, out: Path) -> Iterator[Imported]:
+def import_files(jobs: Sequence[Job], settings: ImportSettings, out: Path) -> Iterator[Imported]:
     """Import every capture that `out` does not hold yet; one that cannot be used stops no other.
 
     A `MotionError` if one of the captures would be overwritten.
     """
-    check_targets((job.capture, target) for job in jobs for target in _targets(job, plan, out))
+    check_targets((job.capture, target) for job in jobs for target in _targets(job, settings, out))
     for job in jobs:
-        path = out / f"{job.name}.{plan.to}"
+        path = out / f"{job.name}.{settings.to}"
         try:
-            yield _kept(job, plan, path) or import_file(job, plan, path)
+            yield _kept(job, settings, path) or import_file(job, settings, path)
         except (MotionError, OSError) as error:
             yield Imported(job, error=str(error))
         except Exception as error:  # a fault of ours must not cost the other captures
             yield Imported(job, error=crash(job.capture, error))
 
 
-def _targets(job: Job, plan: Plan, out: Path) -> list[Path]:
-    path = out / f"{job.name}.{plan.to}"
-    return [path, path.with_suffix(".json")] if plan.to == "bvh" else [path]
+def _targets(job: Job, settings: ImportSettings, out: Path) -> list[Path]:
+    path = out / f"{job.name}.{settings.to}"
+    return [path, path.with_suffix(".json")] if settings.to == "bvh" else [path]
 
 
-def import_file(job: Job, plan: Plan, path: Path) -> Imported:
+def import_file(job: Job, settings: ImportSettings, path: Path) -> Imported:
     """Read, clean and write one capture."""
-    format = plan.reading.format or find_format(job.capture).name
-    capture = open_job(job, replace(plan.reading, format=format), plan.cleaning.repair)
+    format = settings.reading.format or find_format(job.capture).name
+    capture = open_job(job, replace(settings.reading, format=format), settings.cleaning.repair)
     with naming(job.capture):
-        seen = look(capture, plan.cleaning)
-        out = convert(capture, plan.cleaning, seen)
+        seen = look(capture, settings.cleaning)
+        out = convert(capture, settings.cleaning, seen)
         out = replace(out, history=(*capture.history, f"imported from {format}: {job.shown}",
                                     *out.history[len(capture.history) :]))  # fmt: skip
-        more = {"capture": job.shown, "plan": fingerprint(job, plan)}
-        if plan.to == "npz":
+        more = {"capture": job.shown, "plan": fingerprint(job, settings)}
+        if settings.to == "npz":
             write_capture(path, out, more)
         else:
             write_bvh(path, out)
@@ -97,25 +98,25 @@ def import_file(job: Job, plan: Plan, path: Path) -> Imported:
     return Imported(job, path, format=format, seen=seen, capture=out)
 
 
-def fingerprint(job: Job, plan: Plan) -> str:
+def fingerprint(job: Job, settings: ImportSettings) -> str:
     """Of all that decides the result but the capture's content."""
-    return digest(FORMAT_VERSION, asdict(plan), dict(job.origin))
+    return digest(FORMAT_VERSION, asdict(settings), dict(job.origin))
 
 
-def check_folder(jobs: Sequence[Job], plan: Plan, out: Path, accepted: bool) -> None:
+def check_folder(jobs: Sequence[Job], settings: ImportSettings, out: Path, accepted: bool) -> None:
     """Refuse before any work to write over a capture, or to put several licences together unless that was `accepted`.
 
     What earlier runs left in `out` counts.
     """
-    check_targets((job.capture, target) for job in jobs for target in _targets(job, plan, out))
-    made = {f"{job.name}.{plan.to}": job.origin.get("license", UNKNOWN) for job in jobs}
+    check_targets((job.capture, target) for job in jobs for target in _targets(job, settings, out))
+    made = {f"{job.name}.{settings.to}": job.origin.get("license", UNKNOWN) for job in jobs}
     there = {path.name: carried_meta(path) for to in TARGETS for path in sorted(out.glob(f"*.{to}"))}
     old = {name: meta["origin"].get("license", UNKNOWN) for name, meta in there.items() if "plan" in meta}
     check_licenses(old | made, accepted)
 
 
-def _kept(job: Job, plan: Plan, path: Path) -> Imported | None:
+def _kept(job: Job, settings: ImportSettings, path: Path) -> Imported | None:
     """What an earlier run made of the capture, if by the same plan and after the capture last changed."""
-    if made_since(job, path) and carried_meta(path).get("plan") == fingerprint(job, plan):
+    if made_since(job, path) and carried_meta(path).get("plan") == fingerprint(job, settings):
         return Imported(job, path, kept=True)
     return None

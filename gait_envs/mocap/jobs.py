@@ -15,12 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gait_envs.mocap.capture import Capture, MotionError, Recorded
-from gait_envs.mocap.formats import FORMATS, find_format, known_formats, open_with_gaps
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture, Recorded
+from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_with_gaps
 from gait_envs.mocap.formats.capture_file import stored_meta
 from gait_envs.mocap.provenance import ProvenanceTable, is_sidecar, read_sidecar
-
-_SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Reading:
     asf: str | None = None  # skeleton of .amc files; None: the one beside each
 
     def __post_init__(self) -> None:
-        if self.format is not None and self.format not in FORMATS:
-            raise MotionError(f"format {self.format!r}: expected one of {', '.join(FORMATS)}")
+        if self.format is not None and self.format not in all_formats():
+            raise MotionError(f"format {self.format!r}: expected one of {', '.join(all_formats())}")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise MotionError(f"captured fps is {self.fps:g}; expected a positive number")
         if self.asf is not None and not Path(self.asf).is_file():
@@ -61,7 +60,8 @@ def find_captures(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Job], l
     passed: list[Path] = []
     for given in map(Path, paths):
         if given.is_dir():
-            files = sorted(p for p in given.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+            suffixes = {suffix for format in all_formats().values() for suffix in format.suffixes}
+            files = sorted(p for p in given.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
             captures = {file for file in files if _is_capture(file)}
             passed += [file for file in files if file not in captures and not is_sidecar(file)]
             if not captures:

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gait_envs.errors import MotionError
 from gait_envs.files import replacing
-from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.loaders import loader
+from gait_envs.mocap.capture import Capture
 
 FIELDS = ("source", "license", "subject", "activity")
 
@@ -48,6 +50,7 @@ class ProvenanceTable:
                 if path not in full and not (path.name in names and path.name in self.by_name)]  # fmt: skip
 
 
+@loader("provenance", ".csv")
 def read_table(path: str | os.PathLike[str]) -> ProvenanceTable:
     """Read a table; a fault is a `MotionError` that names the file, the line and the columns allowed."""
     path = Path(path)
@@ -104,6 +107,7 @@ def check_meta(meta: Any) -> dict[str, Any]:
     return meta
 
 
+@loader("provenance of a BVH", ".bvh")
 def read_sidecar(path: Path) -> dict[str, Any]:
     """What lies beside a BVH that we wrote; empty for other files, and where there is nothing of this form."""
     if path.suffix.lower() != ".bvh":

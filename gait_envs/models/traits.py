@@ -19,7 +19,7 @@ class Traits:
     legs: tuple[str, ...]  # parts of the joint names whose last action `previous_action="legs"` shows
     legs_in_words: str
     loaded: float  # N, a foot that bears more is in stance
-    contact_scale: float  # N, the force at which a contact reads tanh(1) = 0.76 among the style features
+    contact_scale: float  # N, the force at which a contact reads tanh(1) = 0.76 among the AMP features
     height_width: float  # m, of the kernel around the target height
     reach: float = 0.0  # rad, how far beyond a joint's range its servo's target may lie
     # What can be stretched: its name -> the axis along it, and its bodies (without their side).

@@ -17,7 +17,7 @@ CONTACT_SCALE = 10.0  # N, the force at which WildRobot's contacts read tanh(1) 
 
 
 def amp_layout(joints: int, contact_scale: float = CONTACT_SCALE) -> Layout:
-    """The table of the style features of a body with this many joints."""
+    """The table of the AMP features of a body with this many joints."""
     sides = "left toe, left heel, right toe, right heel"
     return Layout(
         (
@@ -42,7 +42,7 @@ AMP_LAYOUT = amp_layout(9)  # WildRobot's
 def amp_features(
     qpos: np.ndarray, qvel: np.ndarray, foot_force: np.ndarray, contact_scale: float = CONTACT_SCALE
 ) -> np.ndarray:
-    """Style features of states with k joints: (n, 7 + k), (n, 6 + k), (n, 4) N in, (n, 11 + 2 k) float32 out.
+    """AMP features of states with k joints: (n, 7 + k), (n, 6 + k), (n, 4) N in, (n, 11 + 2 k) float32 out.
 
     Directions are in the heading frame, so that turning the whole motion changes nothing; speed is left
     out on purpose (only its direction is in), so that one style serves every commanded speed.
@@ -58,7 +58,7 @@ def amp_features(
 
 
 def clip_features(clip: Clip, contact_scale: float = CONTACT_SCALE) -> np.ndarray:
-    """Style features of every frame of a clip, (T, 11 + 2 joints) float32."""
+    """AMP features of every frame of a clip, (T, 11 + 2 joints) float32."""
     if clip.contacts is None:
         raise ValueError(f"clip {clip.name!r} has no contacts; record it in simulation (see docs/amp.md)")
     return amp_features(clip.qpos, clip.qvel, clip.contacts, contact_scale)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.loaders import FOLDER, loader
 from gait_envs.reference.clip import Clip, ClipError
 
 UNFIT = "unfit"  # folder, within the set's, of the clips that were set aside
@@ -37,6 +38,7 @@ class Entry:
     recipe: str = ""  # fingerprint of what it was made by
 
 
+@loader("clip header", ".npz")
 def read_entry(path: Path, folder: Path) -> Entry:
     """What a clip file says of itself, without reading its frames; a file that says nothing is a `ClipError`."""
     try:
@@ -76,6 +78,7 @@ def _entry(name: str, file: str, meta: Mapping[str, Any], **facts: str) -> Entry
     return Entry(name, "unfit" if faults else "fit", faults, file, quality=meta.get("quality"), **facts, **told)
 
 
+@loader("set page", FOLDER)
 def failures(folder: Path) -> list[Entry]:
     """The captures that gave no clip when the set was made, as `set.json` has them."""
     try:

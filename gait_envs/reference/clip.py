@@ -14,6 +14,7 @@ import numpy as np
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing
+from gait_envs.loaders import loader
 from gait_envs.rotations import quat_conj, quat_mul, quat_to_rotvec
 
 FORMAT_VERSION = 1
@@ -115,6 +116,7 @@ def save_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
     return path
 
 
+@loader("clip", ".npz")
 def load_clip(path: str | os.PathLike[str]) -> Clip:
     """Read a clip; every fault is a `ClipError` that names the file and the key."""
     path = Path(path)

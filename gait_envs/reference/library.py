@@ -197,7 +197,8 @@ def weights_from_failures(failures: np.ndarray, floor: float = 0.1) -> np.ndarra
     """Draw probabilities (clips,) in proportion to how often each clip was failed, as PHC mines hard motions.
 
     A share `floor` of the draws is spread evenly, so that no clip is forgotten; without a failure, all of them are.
-    Luo et al. 2023, "Perpetual Humanoid Control for Real-time Simulated Avatars".
+    Luo et al. 2023, "Perpetual Humanoid Control for Real-time Simulated Avatars". Failure-driven resampling in training
+    will call it between rollouts; until then nothing here does.
     """
     failures = np.asarray(failures, dtype=np.float64)
     if failures.ndim != 1 or not len(failures) or not (np.isfinite(failures) & (failures >= 0)).all():

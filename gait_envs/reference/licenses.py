@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.reference.packed import some
 
 UNKNOWN = "unknown"

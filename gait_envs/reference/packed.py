@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.loaders import FOLDER, loader
 from gait_envs.reference.clip import Clip, ClipError
 
 HEADER, INDEX = "packed.json", "clips.jsonl"
@@ -126,6 +127,7 @@ def _read_rows(table: Any, start: int, length: int) -> np.ndarray:
     return rows.reshape(length, width)
 
 
+@loader("packed set", FOLDER)
 def load_packed(folder: str | os.PathLike[str]) -> PackedClips:
     """Map a packed set, read-only. What is wrong with it is a `ClipError` that names the file and the key."""
     folder = Path(folder)

@@ -1,7 +1,8 @@
 """The humanoid's pose as 101 numbers without a jump: rotations as two rows of their matrix, hinges as angles.
 
 Forward GaitNet learns in these. Its order is kept; its vertical axis is not: z is up here, so 6 and 7 hold
-the root's horizontal displacement since the frame before, in the world, and 8 its height.
+the root's horizontal displacement since the frame before, in the world, and 8 its height. The network that makes
+references from a walker's parameters (RefNN) will be trained on these and have its output turned into `qpos` here.
 """
 
 from __future__ import annotations

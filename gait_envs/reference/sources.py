@@ -14,7 +14,7 @@ from gait_envs.reference.clip import Clip, ClipError, load_clip
 from gait_envs.reference.packed import HEADER, PackedClips, load_packed, positions
 from gait_envs.reference.split import read_part
 
-Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+ClipSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class LazyClips(Sequence[Clip]):
@@ -42,7 +42,7 @@ class LazyClips(Sequence[Clip]):
         return LazyClips(names, [self._readers[i] for i in at], self._where)
 
 
-def open_clips(source: Source) -> PackedClips | LazyClips:
+def open_clips(source: ClipSource) -> PackedClips | LazyClips:
     """Clips of a `.npz` file, a folder of them (sorted by name), a packed set, an embedded set's name, a part of a
     split (`split.json#train`), or a list of these; read only when they are asked for."""
     if not isinstance(source, str | os.PathLike):
@@ -75,7 +75,7 @@ def _chain(sets: Sequence[PackedClips | LazyClips]) -> PackedClips | LazyClips:
     return LazyClips(names, [partial(clips.__getitem__, i) for clips in sets for i in range(len(clips))], "the clips")
 
 
-def load_clips(source: Source) -> Sequence[Clip]:
+def load_clips(source: ClipSource) -> Sequence[Clip]:
     """Clips of any source that `open_clips` takes, in memory; those of one packed set stay views of its map."""
     clips = open_clips(source)
     return clips if isinstance(clips, PackedClips) else list(clips)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.files import replacing
+from gait_envs.loaders import loader
 from gait_envs.reference.clip import ClipError
 from gait_envs.reference.licenses import UNKNOWN
 
@@ -78,6 +79,7 @@ def save_split(
     return path
 
 
+@loader("split", ".json")
 def read_part(path: Path, part: str) -> tuple[Path, list[str]]:
     """The set that a split is of, and the names of one part's clips."""
     try:

@@ -1,4 +1,7 @@
-"""Libraries over sets of any size: only some of the clips are in memory at a time."""
+"""Libraries over sets of any size: only some of the clips are in memory at a time.
+
+Tracking environments will draw from one where their reference is larger than memory; until then nothing here uses it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Domain randomisation: each episode its own masses, friction, servos, latency and pushes."""
+"""Domain randomisation: masses, friction, servo gains, latency and pushes, drawn for every episode."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gait_envs.simulation.base import Simulation
 
 @dataclass(frozen=True)
 class RandomizeConfig:
-    """Ranges drawn anew for each episode; the switch that turns all of them on is `enabled`."""
+    """Ranges drawn for each episode; `enabled` turns all of them on."""
 
     enabled: bool = False
     mass: tuple[float, float] = (0.9, 1.1)  # factor on every body's mass and inertia
     friction: tuple[float, float] = (0.6, 1.2)  # factor on the soles' sliding friction
-    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv, each servo its own; on a muscle's forces
+    servo_gain: tuple[float, float] = (0.85, 1.15)  # factor on kp and kv of each servo, and on muscle forces
     latency: tuple[int, int] = (0, 1)  # control steps (20 ms at 50 Hz) between an action and its effect
     push_interval: float = 4.0  # s between pushes; 0 turns them off
-    push_speed: float = 0.3  # m/s, the largest change of the root's horizontal velocity
+    push_speed: float = 0.3  # m/s, maximum change of the root's horizontal velocity
 
     def __post_init__(self) -> None:
         for key in ("mass", "friction", "servo_gain", "latency"):

@@ -6,7 +6,6 @@ tracked in simulation and keeps what the physics made of it.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,30 +155,3 @@ def _periodic_velocities(qpos: np.ndarray, rate: float) -> np.ndarray:
     stride[:2] = qpos[-1, :2] - qpos[0, :2]
     padded = np.concatenate([qpos[-2:-1] - stride, qpos, qpos[1:2] + stride])
     return velocities(padded, rate)[1:-1]
-
-
-def mirror(clip: Clip) -> Clip:
-    """The same motion seen in a mirror: left and right swapped, sideways quantities negated.
-
-    Servos share one sign convention on both sides, so legs swap as they are; only the waist changes sign.
-    """
-    swap = [_other_side(name, clip.joint_names) for name in clip.joint_names]
-    sign = np.array([-1.0 if name == "waist_yaw" else 1.0 for name in clip.joint_names])
-    root = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0, -1.0])  # y; quaternion's x and z
-    rates = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])  # y; roll and yaw rates
-    return dataclasses.replace(
-        clip,
-        qpos=np.concatenate([clip.qpos[:, :7] * root, (clip.qpos[:, 7:] * sign)[:, swap]], axis=1),
-        qvel=np.concatenate([clip.qvel[:, :6] * rates, (clip.qvel[:, 6:] * sign)[:, swap]], axis=1),
-        contacts=None if clip.contacts is None else clip.contacts[:, [2, 3, 0, 1]],
-        torque=None if clip.torque is None else (clip.torque * sign)[:, swap],
-        name=f"{clip.name}_mirrored",
-    )
-
-
-def _other_side(name: str, joint_names: tuple[str, ...]) -> int:
-    pairs = {"left_": "right_", "right_": "left_"}
-    for here, there in pairs.items():
-        if name.startswith(here):
-            return joint_names.index(there + name.removeprefix(here))
-    return joint_names.index(name)

@@ -82,7 +82,11 @@ class WalkFit:
         return out
 
     def solve(self) -> WalkFit:
-        """Move the unknowns to where no step makes the cost smaller; returns itself."""
+        """Move the unknowns to where no step makes the cost smaller, by Levenberg-Marquardt; returns itself.
+
+        Its own loop and not `scipy.optimize.least_squares`: that ended at 2 to 11 % more cost at 0.6 and 0.8 m/s, for
+        1.2 to 1.8 times the time, whose methods decompose the whole matrix of slopes (8685 x 348), not its square.
+        """
         damping, here = 1e-3, self._residuals(self.values)
         for _ in range(_ROUNDS):
             squares = sum(slopes.T @ slopes for _, slopes in here)

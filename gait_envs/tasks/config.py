@@ -26,18 +26,18 @@ ACTION_BASES = ("reference", "home")
 class TaskConfig:
     """What walking to a command and following a clip have in common."""
 
-    heading_gain: float = 1.0  # 1/s; the observed yaw rate also turns back towards the commanded heading
-    velocity_frame: str = "heading"  # of the observed root velocity: "heading" or "world"
+    heading_gain: float = 1.0  # 1/s; gain of the heading correction in the observed yaw rate
+    velocity_frame: str = "heading"  # frame of the observed root velocity: "heading" or "world"
     previous_action: str = "legs"  # "legs": waist, hips, knees (37 numbers in all); "all": 39
     action_filter: float = 0.7  # share of the new action in the low-pass filter
     reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_REWARD))
     tracking_sharpness: float = 4.0  # s/m in exp(-k·|v - command|)
     target_height: float = 0.45  # m
     min_height: float = 0.2  # m; the root below this is a fall
-    max_height: float = 0.7  # m; above this it has been thrown
+    max_height: float = 0.7  # m; the root above this is a failure too
     max_tilt: float = 1.0  # rad between the root's axis and the vertical; more is a fall
-    reset_noise: float = 0.05  # rad and, ten times it, rad/s about the home pose, of episodes that start in it
-    reference: str | tuple[str, ...] | None = None  # clips to start from: a set's name, a file or a folder
+    reset_noise: float = 0.05  # rad (and ten times it in rad/s); noise of the initial home pose
+    reference: str | tuple[str, ...] | None = None  # clips to start from: the name of a set, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
     randomize: RandomizeConfig = field(default_factory=RandomizeConfig)  # or a bool, or a mapping of its keys
 
@@ -88,7 +88,7 @@ class WalkConfig(TaskConfig):
     # Commands: forward and leftward velocity m/s in the heading frame, yaw rate rad/s.
     command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
     command_high: tuple[float, float, float] = (0.8, 0.0, 0.0)
-    command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one an episode
+    command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one per episode
     curriculum: bool = False  # widen the forward range from its low end as commands are followed (`is_success`)
 
     def __post_init__(self) -> None:
@@ -109,18 +109,18 @@ class TrackConfig(TaskConfig):
 
     reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(TRACK_REWARD))
     reference: str | tuple[str, ...] | None = EMBEDDED  # clips to follow: a set's name, a file or a folder
-    rsi_probability: float = 1.0  # share that start on a random frame; others on the first, or `free`, standing
-    reference_observation: str = "future"  # frames to come ("future"), the clip's phase ("phase") or "none"
-    future_frames: tuple[int, ...] = (1,)  # which frames to come are observed, counted from the current one
+    rsi_probability: float = 1.0  # share that start on a random frame; others on the first, or standing
+    reference_observation: str = "future"  # "future" frames, the "phase" of the clip, or "none"
+    future_frames: tuple[int, ...] = (1,)  # which future frames are observed, counted from the current one
     # Where the last frames to come have been seen, a state looks like no other, and a value bootstrapped from it
     # rests on nothing: training diverges by it. So an episode ends there, unless it is to be measured.
-    whole_clips: bool = False  # go on to a clip's last frame, not only as far as its frames to come reach
-    action_base: str = "reference"  # what an action of zero asks for: the next frame, or the "home" pose
-    feed_forward: bool = False  # also ask for the torques that the clip needs, where it knows them
-    pose_sharpness: float = 3.0  # 1/rad², k of the kernel of the joint angles' squared distance, summed over the joints
-    rate_sharpness: float = 0.01  # s²/rad², k of the joint rates'
-    action_gain: float = 0.5  # share of a joint's half range that a full action moves its target by
-    max_distance: float = 0.25  # m, mean over the bodies from where they should be; more ends the episode, inf: never
+    whole_clips: bool = False  # continue to a clip's last frame, beyond its last complete observation
+    action_base: str = "reference"  # target pose of a zero action: the next frame, or the "home" pose
+    feed_forward: bool = False  # shift targets by the torques that a clip requires, where it contains them
+    pose_sharpness: float = 3.0  # 1/rad², k of the pose kernel; squared errors are summed over the joints
+    rate_sharpness: float = 0.01  # s²/rad², k of the kernel of the joint velocities
+    action_gain: float = 0.5  # share of a joint's half range by which an action of 1 moves its target
+    max_distance: float = 0.25  # m, mean distance of the bodies from the reference that ends an episode; inf: none
 
     @property
     def distance_limit(self) -> float | None:
@@ -151,7 +151,7 @@ class Actuation:
     actuation: str = "torque"  # "torque": servos; "muscle": pose to muscles; "activation": actions are activations
     muscle_controller: str = "qp"  # from a desired torque to activations: "qp" or "nn"
     muscle_network: str | None = None  # of "nn": file of its weights; None: the bundled muscle_nn.npz
-    params: Mapping[str, Any] = field(default_factory=dict)  # of the walker where reset gives none: see `parameters`
+    params: Mapping[str, Any] = field(default_factory=dict)  # walker parameters if reset gives none: see `parameters`
 
     @property
     def drive(self) -> Drive:
@@ -180,7 +180,7 @@ class HumanoidWalkConfig(Actuation, WalkConfig):
     tracking_sharpness: float = 2.0  # s/m in exp(-k·|v - command|)
     target_height: float = 0.9  # m
     min_height: float = 0.6  # m; the root below this is a fall
-    max_height: float = 1.3  # m; above this it has been thrown
+    max_height: float = 1.3  # m; the root above this is a failure too
     command_low: tuple[float, float, float] = (0.5, 0.0, 0.0)
     command_high: tuple[float, float, float] = (1.5, 0.0, 0.0)
 
@@ -195,12 +195,12 @@ class HumanoidTrackConfig(Actuation, TrackConfig):
     tracking_sharpness: float = 2.0  # s/m in exp(-k·|v - command|)
     target_height: float = 0.9  # m
     min_height: float = 0.6  # m; the root below this is a fall
-    max_height: float = 1.3  # m; above this it has been thrown
+    max_height: float = 1.3  # m; the root above this is a failure too
     reference: str | tuple[str, ...] | None = EMBEDDED_SETS["humanoid"]
-    pose_sharpness: float = 2.0  # 1/rad², k of the kernel of the joint angles' squared distance, summed over the joints
-    rate_sharpness: float = 0.05  # s²/rad², k of the joint rates'
-    action_gain: float = 0.3  # share of a joint's half range that a full action moves its target by
-    feed_forward: bool = True  # also ask for the torques that the clip needs, where it knows them
+    pose_sharpness: float = 2.0  # 1/rad², k of the pose kernel; squared errors are summed over the joints
+    rate_sharpness: float = 0.05  # s²/rad², k of the kernel of the joint velocities
+    action_gain: float = 0.3  # share of a joint's half range by which an action of 1 moves its target
+    feed_forward: bool = True  # shift targets by the torques that a clip requires, where it contains them
 
 
 @dataclass(frozen=True)

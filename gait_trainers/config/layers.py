@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from gait_envs.loaders import loader
 from gait_trainers.config.schema import EnvConfig, TrainConfig, config_type, env_options, full_schedule, task_config
 from gait_trainers.config.section import ConfigError, Section
 
@@ -25,6 +26,7 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+@loader("configuration", ".yaml")
 def load_config(
     file: str | Path | None = None,
     preset: str | None = None,

@@ -25,9 +25,10 @@ from gait_envs.biomechanics.published_gait import SpeedError
 from gait_envs.core import Core
 from gait_envs.simulation.instruments import Instruments
 from gait_trainers.evaluation.rollout import EvaluationError, json_options, record_episodes
-from gait_trainers.evaluation.tracking import follows_clips, open_reference
+from gait_trainers.evaluation.tracking import open_reference
 from gait_trainers.evaluation.walking import Command, parse_command, show_command
-from gait_trainers.policies.bundle import Policy, deployment_kwargs, make_env
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import deployment_kwargs, follows_clips, make_env
 
 SECONDS, SETTLE = 20.0, 3.0  # s of a walk, and of its beginning that is left out
 UNITS = {"moment": "N·m/kg", "power": "W/kg", "vertical": "weights", "aft": "weights"}  # by the end of a curve's name

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gait_envs.biomechanics.events import stance, stance_times, steps, touchdowns
 from gait_envs.constants import GRAVITY
 from gait_envs.rotations import heading_frame, quat_rotate, quat_rotate_inverse, quat_yaw
 
@@ -25,6 +26,8 @@ DRIFT_TIME = 10.0  # s over which drifts are quoted
 MIN_DRIFT_TIME = 2.0  # s an episode must last for that; a fall within the first steps is no drift
 COLLAPSE_TILT = np.radians(30.0)  # a fall with less tilt than this is a collapse, not a topple
 MIN_STEP = 0.01  # m, step lengths below this on average have no meaningful symmetry
+MAX_SPEED_ERROR = 0.15  # m/s, of a walk that followed its command
+MAX_HEADING_DRIFT = 15.0  # degrees in 10 s, likewise
 FALL_CAUSES = ("forward", "backward", "left", "right", "low", "diverged")
 
 
@@ -121,19 +124,15 @@ def _drift_duration(valid: Mask, dt: float) -> Array:
     return np.where(duration >= MIN_DRIFT_TIME, duration, np.nan)
 
 
-# -- contact -------------------------------------------------------------------------------------------
+def followed(success: Mask, speed_error: Array, heading_drift: Array) -> Mask:
+    """(n,) `is_success`: episodes that survived, within `MAX_SPEED_ERROR` m/s and `MAX_HEADING_DRIFT` ° in 10 s.
 
-
-def stance(foot_force: Array, threshold: float, valid: Mask) -> Mask:
-    """(T, n, 2) a foot stands when its toe and heel together carry more than `threshold` newtons.
-
-    The majority of three frames decides, so that one bouncing frame is not a step.
+    What could not be measured, as the drift of an episode under 2 s, was not followed.
     """
-    loaded = foot_force.reshape(*foot_force.shape[:-1], 2, 2).sum(-1) > threshold
-    before, after = loaded.copy(), loaded.copy()  # the first and last frame of an episode repeat themselves
-    before[1:] = loaded[:-1]
-    after[:-1] = np.where(valid[1:, :, None], loaded[1:], loaded[:-1])
-    return (before & loaded) | (loaded & after) | (before & after)
+    return success & (speed_error <= MAX_SPEED_ERROR) & (heading_drift <= MAX_HEADING_DRIFT)
+
+
+# -- contact -------------------------------------------------------------------------------------------
 
 
 def support_shares(contact: Mask, valid: Mask) -> dict[str, Array]:
@@ -164,70 +163,6 @@ def foot_slip(contact: Mask, foot_vel: Array, valid: Mask) -> Array:
     count = standing.sum((0, 2))
     total = np.where(standing, speed, 0.0).sum((0, 2))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-# -- steps ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Events:
-    """A flat list of measured quantities, each with its episode and side (0 left, 1 right)."""
-
-    episode: NDArray[np.intp]  # (k,)
-    side: NDArray[np.intp]  # (k,)
-    values: Array  # (k, …)
-
-    def mean(self, episodes: int) -> Array:
-        """(n,) mean of one-dimensional values per episode, NaN where there is none."""
-        return _mean_by(self.episode, self.values, episodes, at_least=1)
-
-    def asymmetry(self, episodes: int) -> Array:
-        """(n,) |L − R| over the mean of |L| and |R|, 0 … 2; NaN with fewer than two events a side."""
-        left, right = (
-            _mean_by(self.episode[self.side == s], self.values[self.side == s], episodes, at_least=2) for s in (0, 1)
-        )
-        middle = (np.abs(left) + np.abs(right)) / 2
-        measurable = middle > 0
-        return np.where(measurable, np.abs(left - right) / np.where(measurable, middle, 1.0), np.nan)
-
-
-def _mean_by(key: NDArray[np.intp], values: Array, size: int, at_least: int) -> Array:
-    count = np.bincount(key, minlength=size)
-    total = np.bincount(key, weights=values, minlength=size)
-    return np.where(count >= at_least, total / np.maximum(count, 1), np.nan)
-
-
-def touchdowns(contact: Mask, valid: Mask) -> Mask:
-    """(T, n, 2) the first frame of each stance that begins inside the measured frames."""
-    begins = np.zeros_like(contact)
-    begins[1:] = contact[1:] & ~contact[:-1] & (valid[1:] & valid[:-1])[..., None]
-    return begins
-
-
-def steps(contact: Mask, valid: Mask, foot_pos: Array, yaw: Array, dt: float) -> tuple[Events, Events]:
-    """Step times (s) and step lengths (m) at every touchdown that follows the other foot's.
-
-    A step is named after the foot that lands; its length is how far ahead of the other foot it lands,
-    along the heading at that moment. foot_pos (T, n, 2, 3), yaw (T, n).
-    """
-    episode, frame, side = np.nonzero(touchdowns(contact, valid).swapaxes(0, 1))
-    other = (episode[1:] == episode[:-1]) & (side[1:] != side[:-1]) & (frame[1:] > frame[:-1])
-    time = (frame[1:] - frame[:-1])[other] * dt
-    episode, frame, side = episode[1:][other], frame[1:][other], side[1:][other]
-    ahead = foot_pos[frame, episode, side] - foot_pos[frame, episode, 1 - side]
-    heading = yaw[frame, episode]
-    length = np.cos(heading) * ahead[:, 0] + np.sin(heading) * ahead[:, 1]
-    return Events(episode, side, time), Events(episode, side, length)
-
-
-def stance_times(contact: Mask, valid: Mask, dt: float) -> Events:
-    """Durations (s) of the stances that begin and end inside the measured frames."""
-    change = np.zeros(contact.shape, np.int8)
-    change[1:] = np.diff(contact.astype(np.int8), axis=0) * (valid[1:] & valid[:-1])[..., None]
-    episode, side, frame = np.nonzero(change.transpose(1, 2, 0))
-    begins = change[frame, episode, side] > 0
-    whole = begins[:-1] & ~begins[1:] & (episode[1:] == episode[:-1]) & (side[1:] == side[:-1])
-    return Events(episode[:-1][whole], side[:-1][whole], (frame[1:] - frame[:-1])[whole] * dt)
 
 
 # -- effort and falls ----------------------------------------------------------------------------------

@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import typer
-from rich.console import Console
 
 from gait_envs.constants import GRAVITY
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder
 from gait_envs.models.robot import Robot
 from gait_envs.reference.clip import Clip, save_clip
-from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
 from gait_trainers.evaluation.gait_metrics import Rollout, episode_metrics, masked_mean
 from gait_trainers.evaluation.tracking import (
     ERRORS,
-    SHOWN,
     Plan,
     Reference,
     follow,
     open_reference,
     plan_whole,
-    show_reference,
     tracked,
 )
-from gait_trainers.evaluation.walking import load_policy
-from gait_trainers.policies.bundle import Policy
-from gait_trainers.reports.tables import figure_cells, figure_table
+from gait_trainers.policies.base import GaussianPolicy, Policy
 
 METRICS = "metrics.json"
 SETTLE, KEPT = 100, 300  # frames of an episode along a looping clip: left out at its start, kept after that
@@ -87,12 +81,12 @@ def record_clips(
     if twice:
         raise RecordError(f"the reference has several clips named {', '.join(twice)}; record them one after the other")
     plan = plan_tries(opened, tries if stochastic else 1, tries, seed)
-    louder = dataclasses.replace(policy, forward=lambda obs: _louder(*policy.forward(obs), noise))
+    acting = louder(policy, noise) if stochastic else policy
     by = policy.name + (f" with {noise:g} times its noise" if stochastic else "")
     best: dict[int, list[tuple[float, Clip, dict[str, Any]]]] = {clip: [] for clip in range(len(library.clips))}
     success = np.zeros(len(plan.clip))
     for rows in plan.batches():
-        found = follow(louder, task, plan, rows, stochastic=stochastic, threads=threads)
+        found = follow(acting, task, plan, rows, stochastic=stochastic, threads=threads)
         success[rows] = found.ends["success"]
         errors = {name: masked_mean(found.columns[name], tracked(found)) for name in ERRORS}
         gait = episode_metrics(found.rollout)
@@ -126,8 +120,13 @@ def plan_tries(reference: Reference, finite: int, looping: int, seed: int) -> Pl
     return plan._replace(frame=np.where(library.loops[clips], draws, plan.frame))
 
 
-def _louder(mean: np.ndarray, std: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    return mean, noise * std
+def louder(policy: Policy, noise: float) -> Policy:
+    """A policy whose draws deviate `noise` times as much as its own."""
+    if noise == 1.0:
+        return policy
+    if not isinstance(policy, GaussianPolicy):
+        raise RecordError(f"{policy.name}: its noise is not known to be normal, and cannot be {noise:g} times as much")
+    return dataclasses.replace(policy, noise=noise * policy.noise)
 
 
 def recorded_clip(rollout: Rollout, i: int, frames: slice, source: Clip, robot: Robot, by: str) -> Clip:
@@ -191,7 +190,7 @@ def check_out(out: Path, reference: Sequence[str | Path], force: bool) -> None:
                 )
             if not force:
                 raise RecordError(f"--out {out} holds recordings already; choose another, or replace them with --force")
-        _try_folder(out.resolve().with_name(f".{out.name}.tmp"))
+        _try_folder(out.resolve().with_name(f".{out.name}.{os.getpid()}.tmp"))  # as `replacing_folder` will
     except OSError as error:
         raise RecordError(f"--out {out} cannot be written: {error.strerror}") from error
 
@@ -214,76 +213,3 @@ def write_recordings(out: Path, clips: Sequence[Clip], figures: Sequence[Mapping
         for clip in clips:
             save_clip(temporary / f"{clip.name}.npz", clip)
         (temporary / METRICS).write_text(json.dumps(list(figures), indent=1) + "\n", encoding="utf-8")
-
-
-# -- command line --------------------------------------------------------------------------------------
-
-COLUMNS = (  # heading, key, format
-    ("off\nmm", "mpjpe_global", "{:.0f}"),
-    ("speed\nm/s", "forward_velocity", "{:.2f}"),
-    ("slip\nm/s", "foot_slip", "{:.3f}"),
-    ("load\ncarried", "load_carried", "{:.0%}"),
-    ("torque\nN·m", "torque_rms", "{:.2f}"),
-    ("at its\nlimit", "torque_saturated", "{:.1%}"),
-)
-
-
-def print_recorded(recorded: Recorded, title: str, console: Console) -> None:
-    """A row a clip that was followed, the hardest ones where they are many, and one for all."""
-    names, caption = list(recorded.success), ""
-    if len(names) > SHOWN:
-        names = sorted(names, key=recorded.success.__getitem__)[:SHOWN]
-        caption = f"the {SHOWN} hardest of {len(recorded.success)} clips; {METRICS} has all that were kept"
-    headings = ("clip", "tracked", "kept", *(heading for heading, _, _ in COLUMNS))
-    rows = [
-        [name, *_cells([recorded.success[name]], [found for found in recorded.figures if found["from"] == name])]
-        for name in names
-    ]
-    rows.append(["all", *_cells(list(recorded.success.values()), recorded.figures)])
-    console.print(figure_table(title, headings, rows, ("clip",), caption))
-
-
-def _cells(success: Sequence[float], figures: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Share tracked, recordings kept, and the means of what could be measured of them."""
-    known = {key: [row[key] for row in figures if row[key] is not None] for _, key, _ in COLUMNS}
-    means = {key: np.mean(values) if values else None for key, values in known.items()}
-    return [f"{np.mean(success):.0%}", str(len(figures)), *figure_cells(means, COLUMNS)]
-
-
-def command(
-    policy: PolicyArgument,
-    out: Annotated[Path, typer.Option(help="Folder to write the recorded clips to.")],
-    reference: ReferenceOption = None,
-    stochastic: StochasticOption = False,
-    noise: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, help="Factor on the policy's own action noise, with --stochastic.", show_default=f"{NOISE:g}"
-        ),
-    ] = None,
-    tries: Annotated[
-        int, typer.Option(min=1, help="Episodes per clip; without --stochastic, those of a finite clip are identical.")
-    ] = 1,
-    keep: Annotated[int, typer.Option(min=1, help="Number of recordings kept per clip, those closest to it.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; later episodes count up from it.")] = 0,
-    threads: PhysicsThreads = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace recordings that already exist.")] = False,
-) -> None:
-    """Record a policy that tracks clips, and save its motion as new, physically feasible clips."""
-    if noise is not None and not stochastic:
-        raise RecordError("--noise is of sampled actions; give --stochastic too")
-    loaded = load_policy(policy)
-    followed = reference or loaded.reference or ()
-    check_out(out, [followed] if isinstance(followed, str) else followed, force)
-    noise = NOISE if noise is None else noise
-    recorded = record_clips(
-        loaded, reference, tries=tries, keep=keep, stochastic=stochastic, noise=noise, seed=seed, threads=threads
-    )
-    title = f"{loaded.name} along {show_reference(recorded.reference)}, " + (
-        f"{noise:g} times its noise" if stochastic else "deterministic"
-    )
-    print_recorded(recorded, title, Console())
-    if not recorded.clips:
-        raise RecordError("no clip was tracked to its end; nothing was written")
-    write_recordings(out, recorded.clips, recorded.figures)
-    typer.echo(f"{len(recorded.clips)} clips in {out}")

@@ -14,7 +14,8 @@ from gait_envs.simulation.base import State
 from gait_envs.tasks.base import Task
 from gait_trainers.evaluation.gait_metrics import FALL_CAUSES, Rollout, fall_cause
 from gait_trainers.learners.amp.windows import WindowStack
-from gait_trainers.policies.bundle import Policy, PolicyError, deployment_kwargs, make_env
+from gait_trainers.policies.base import Policy, PolicyError
+from gait_trainers.policies.environment import deployment_kwargs, make_env
 
 STATE_FIELDS = ("qpos", "qvel", "foot_force", "foot_pos", "foot_vel", "torque")  # what is recorded of each state
 CAUSES = (*FALL_CAUSES, "strayed")  # strayed: upright, but too far from where the clip is
@@ -85,9 +86,12 @@ def record_episodes(
     keep = lambda info: {k: info[k] for k in columns} | {k: getattr(core.memory, k) for k in remembered}  # noqa: E731
     states, kept, valid, alive = [core.state], [keep(info)], [np.ones(n, bool)], np.ones(n, bool)
     command = core.memory.command.copy()
+    state, starts = policy.initial_state(n), np.ones(n, bool)
     success, cause = np.zeros(n, bool), np.full(n, "", dtype=f"<U{max(map(len, CAUSES))}")
     while alive.any():
-        obs, _, fell, over, info = core.step(policy.act(obs, deterministic=not stochastic, rng=rng))
+        action, state = policy.act(obs, state, starts, deterministic=not stochastic, rng=rng)
+        obs, _, fell, over, info = core.step(action)
+        starts = fell | over
         states.append(core.state)
         kept.append(keep(info))
         valid.append(alive)
@@ -124,12 +128,17 @@ def _activations(states: Sequence[State]) -> np.ndarray | None:
 
 
 def summary(table: Mapping[str, np.ndarray], rows: np.ndarray, causes: Sequence[str] = FALL_CAUSES) -> dict[str, Any]:
-    """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls."""
+    """Figures of the episodes in `rows` (n,) mask: means of what could be measured, counts of falls.
+
+    `success_rate` is the share that survived, `is_success_rate` of those that also followed their command or clip.
+    """
     cause = table["cause"][rows]
-    means = {name: _mean(values[rows]) for name, values in table.items() if name not in ("success", "cause", "steps")}
+    other = ("success", "is_success", "cause", "steps")
+    means = {name: _mean(values[rows]) for name, values in table.items() if name not in other}
     return {
         "episodes": int(rows.sum()),
         "success_rate": float(table["success"][rows].mean()),
+        "is_success_rate": float(table["is_success"][rows].mean()),
         **means,
         "falls": {name: int((cause == name).sum()) for name in causes},
     }
@@ -181,11 +190,11 @@ class _StyleMeter:
 def _check_fit(policy: Policy, task: Task) -> None:
     layout, moved = task.layout, len(task.action_names)
     try:
-        mean, _ = policy.forward(np.zeros((1, layout.size), np.float32))
+        action, _ = policy.act(np.zeros((1, layout.size), np.float32), policy.initial_state(1), np.ones(1, bool))
     except Exception as error:  # onnxruntime and torch raise their own kinds
         rows = ", ".join(f"{row.name} {row.size}" for row in layout)
         raise PolicyError(
             f"{policy.name}: cannot act on the environment's {layout.size} observations ({rows}): {error}"
         ) from error
-    if mean.shape != (1, moved):
-        raise PolicyError(f"{policy.name}: gives {mean.shape[1:]} actions, the environment takes {moved}")
+    if action.shape != (1, moved):
+        raise PolicyError(f"{policy.name}: gives {action.shape[1:]} actions, the environment takes {moved}")

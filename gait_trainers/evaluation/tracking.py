@@ -7,13 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 
 from gait_envs.core import Core
 from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_envs.tasks.base import Task
-from gait_envs.tasks.config import TrackConfig
-from gait_trainers.config.schema import env_options
 from gait_trainers.evaluation.gait_metrics import Rollout, masked_mean
 from gait_trainers.evaluation.rollout import (
     BATCH,
@@ -24,18 +21,11 @@ from gait_trainers.evaluation.rollout import (
     record_episodes,
     summary,
 )
-from gait_trainers.policies.bundle import EnvironmentOptionError, Policy, deployment_kwargs, make_env
-from gait_trainers.reports.tables import figure_cells, figure_table, show_falls
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import EnvironmentOptionError, deployment_kwargs, follows_clips, make_env
 
 ERRORS = ("mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error")  # mm, mm, mm, m/s, of a frame's info
 FRAMES = 250_000  # of all episodes simulated together; like BATCH, bounds the memory
-SHOWN = 40  # clips in a table; of more, the hardest
-
-
-def follows_clips(env_id: str) -> bool:
-    """Whether the environment's task is to follow clips, not to obey commands."""
-    options = env_options(env_id)
-    return options is not None and issubclass(options, TrackConfig)
 
 
 class Reference(NamedTuple):
@@ -78,11 +68,6 @@ def _check_own(name: str, reference: str | Sequence[str]) -> None:
         load_clips(reference)
     except (ValueError, OSError) as error:
         raise EvaluationError(f"{name}: what it was trained on cannot be read; give --reference: {error}") from error
-
-
-def show_reference(reference: str | Sequence[str]) -> str:
-    """Where clips come from, for a title."""
-    return reference if isinstance(reference, str) else ", ".join(reference)
 
 
 def shortened(reference: Reference, seconds: float | None) -> Reference:
@@ -180,8 +165,9 @@ def evaluate_tracking(
 
     An episode begins on the clip's first frame, or, where several follow a looping clip, at phases spread evenly over
     its cycle; it succeeds where it reaches its end without a fall and without straying beyond `max_distance`, the
-    bodies' mean distance. Errors are means over the frames of an episode, then
-    over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded `seed + i`.
+    bodies' mean distance, so that `is_success_rate` equals `success_rate`. Errors are means over the frames of an
+    episode, then over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded
+    `seed + i`.
     """
     opened = open_reference(policy, reference, env_kwargs)
     task, library = opened.task, opened.task.library
@@ -198,7 +184,8 @@ def evaluate_tracking(
         found = follow(policy, task, plan, rows, stochastic=stochastic, threads=threads)
         ends, mask = found.ends, tracked(found)
         errors = {name: masked_mean(found.columns[name], mask) for name in ERRORS}
-        parts.append(ends | errors | {"progress": ends["steps"] / plan.steps[rows]})
+        progress = ends["steps"] / plan.steps[rows]
+        parts.append(ends | errors | {"is_success": ends["success"], "progress": progress})
     back = np.argsort(np.concatenate(batches))  # from the order of simulation to the plan's
     table = {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
     per_clip = [
@@ -222,39 +209,3 @@ def evaluate_tracking(
         **summary(table, np.ones(count, bool), CAUSES),
         "per_clip": per_clip,
     }
-
-
-# -- table ---------------------------------------------------------------------------------------------
-
-COLUMNS = (  # heading, key, format
-    ("length\ns", "seconds", "{:.1f}"),
-    ("speed\nm/s", "speed", "{:.2f}"),
-    ("success", "success_rate", "{:.0%}"),
-    ("reached", "progress", "{:.0%}"),
-    ("global\nmm", "mpjpe_global", "{:.1f}"),
-    ("root-rel.\nmm", "mpjpe_root", "{:.1f}"),
-    ("aligned\nmm", "mpjpe_aligned", "{:.1f}"),
-    ("velocity\nm/s", "velocity_error", "{:.3f}"),
-    ("acceleration\nrad/s²", "acceleration_error", "{:.0f}"),
-)
-
-
-def print_tracking(result: Mapping[str, Any], console: Console) -> None:
-    """A row a clip, the hardest ones where they are many, and one for all."""
-    rows = result["per_clip"]
-    left_out = len(rows) - SHOWN
-    if left_out > 0:
-        rows = sorted(rows, key=lambda row: (row["success_rate"], row["progress"], -(row["mpjpe_global"] or 0.0)))[
-            :SHOWN
-        ]
-    title = f"{result['policy']} along {show_reference(result['reference'])}: "
-    title += f"{result['episodes']} episodes, {result['mode']}"
-    limit = result["max_distance"]
-    caption = "failure: a fall" + (f", or bodies {limit:g} m off the clip on average" if limit else "")
-    if left_out > 0:
-        caption += f"; the {SHOWN} hardest of {len(result['per_clip'])} clips, --json has all"
-    headings = ("clip", *(heading for heading, _, _ in COLUMNS), "failures")
-    cells = [[row["clip"], *figure_cells(row, COLUMNS), show_falls(row["falls"])] for row in rows]
-    last = {"seconds": None, "speed": None, **result}  # lengths and speeds have no mean that says anything
-    cells.append(["all", *figure_cells(last, COLUMNS), show_falls(result["falls"])])
-    console.print(figure_table(title, headings, cells, ("clip", "failures"), caption))

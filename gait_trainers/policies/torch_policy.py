@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from gait_trainers.policies.bundle import Policy, Style, deployment_kwargs
+from gait_envs.loaders import FOLDER, loader
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, Style
+from gait_trainers.policies.environment import deployment_kwargs
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.normalizer import ObsNormalizer
 from gait_trainers.runs.run_folder import open_run
@@ -47,20 +50,39 @@ class PolicyNetwork(nn.Module):
         return mean.clamp(-1.0, 1.0), mean, self.policy.log_std.exp().expand_as(mean)
 
 
-def torch_policy(
-    name: str, network: PolicyNetwork, env_id: str, env_kwargs: dict[str, Any], style: Style | None = None
-) -> Policy:
-    """A policy that acts with torch, for instance one that is still being trained."""
+def torch_network(network: PolicyNetwork) -> Feedforward:
+    """As what a policy acts with, on whatever device it lies."""
 
     def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.no_grad():
             _, mean, std = network(torch.from_numpy(obs).to(network.mean.device))
         return mean.cpu().numpy(), std.cpu().numpy()
 
-    return Policy(name, forward, env_id, deployment_kwargs(env_kwargs), style, env_kwargs.get("reference"))
+    return Feedforward(forward)
 
 
-def policy_from_run(path: str | Path) -> Policy:
+def trainer_network(policy: ActorCriticPolicy, normalizer: ObsNormalizer) -> Feedforward:
+    """The distribution as Stable-Baselines3 itself computes it, which `PolicyNetwork` has to equal."""
+
+    def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.no_grad():
+            normal: Any = policy.get_distribution(torch.from_numpy(normalizer(obs)).to(policy.device)).distribution
+        return normal.mean.cpu().numpy(), normal.stddev.cpu().numpy()
+
+    return Feedforward(forward)
+
+
+def torch_policy(
+    name: str, network: PolicyNetwork, env_id: str, env_kwargs: Mapping[str, Any], style: Style | None = None
+) -> GaussianPolicy:
+    """A policy that acts with torch, for instance one that is still being trained."""
+    return GaussianPolicy(
+        name, torch_network(network), env_id, deployment_kwargs(env_kwargs), style, env_kwargs.get("reference")
+    )
+
+
+@loader("run folder", FOLDER, ".pt")
+def policy_from_run(path: str | Path) -> GaussianPolicy:
     """The policy of a run's latest checkpoint, or of a checkpoint, with its discriminator if it has one."""
     policy, normalizer, config = read_networks(path)
     left = load_artefacts(path)
@@ -75,7 +97,7 @@ def _run_name(path: str | Path) -> str:
     return run.path.resolve().name + (f"/{file.stem}" if Path(path).is_file() and file else "")
 
 
-def _scorer(discriminator: nn.Module) -> Any:
+def _scorer(discriminator: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
     def score(windows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             return discriminator(torch.from_numpy(np.asarray(windows, dtype=np.float32))).numpy()

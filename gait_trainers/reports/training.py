@@ -12,13 +12,17 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from gait_envs.biomechanics.events import runs, stance, touchdowns
 from gait_envs.constants import GRAVITY
 from gait_envs.files import replacing
 from gait_envs.render import Offscreen
-from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity, stance, touchdowns
+from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity
 from gait_trainers.evaluation.rollout import record
-from gait_trainers.evaluation.walking import COLUMNS, Command, load_policy, show_command, table_rows
-from gait_trainers.policies.bundle import Policy, make_env
+from gait_trainers.evaluation.walking import Command, show_command
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import make_env
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.reports.evaluation_tables import WALKING, table_rows
 from gait_trainers.runs.loggers import read_metrics
 
 matplotlib.use("Agg")
@@ -158,8 +162,8 @@ def plot_gait(rollout: Rollout, joints: Sequence[str]) -> Any:
         )
         axes[0].set_title("feet on the ground")
         for row, (colour, side) in enumerate(((LEFT, "left"), (RIGHT, "right"))):
-            for start, length in runs(contact[:, row]):
-                axes[0].broken_barh([(time[start], length * rollout.dt)], (0.6 - 0.5 * row, 0.4), color=colour)
+            for start, stop in runs(contact[:, row]):
+                axes[0].broken_barh([(time[start], (stop - start) * rollout.dt)], (0.6 - 0.5 * row, 0.4), color=colour)
             axes[0].text(
                 1.005, 0.8 - 0.5 * row, side, color=colour, va="center", transform=axes[0].get_yaxis_transform()
             )
@@ -212,12 +216,6 @@ def shown_frames(rollout: Rollout) -> np.ndarray:
     length, wanted = int(rollout.valid[:, 0].sum()), round(GAIT_SECONDS / rollout.dt)
     start = max(0, min(round(4.0 / rollout.dt), length - wanted))
     return np.arange(start, min(length, start + wanted))
-
-
-def runs(on: np.ndarray) -> list[tuple[int, int]]:
-    """(start, length) of every run of true values: [0, 1, 1, 0, 1] -> [(1, 2), (4, 1)]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
-    return [(int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def joint_names(policy: Policy) -> list[str]:
@@ -276,7 +274,7 @@ def _training_line(metrics: Path) -> str:
 
 
 def _table(result: Mapping[str, Any]) -> str:
-    headings = ["command m/s", *(heading.replace("-\n", "").replace("\n", " ") for heading, _, _ in COLUMNS), "falls"]
+    headings = ["command m/s", *(heading.replace("-\n", "").replace("\n", " ") for heading, _, _ in WALKING), "falls"]
     row = "<tr>{}</tr>".format
     head = row("".join(f"<th>{html.escape(heading)}</th>" for heading in headings))
     body = "".join(row("".join(f"<td>{html.escape(cell)}</td>" for cell in cells)) for cells in table_rows(result))

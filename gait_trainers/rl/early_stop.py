@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.evaluation.gait_metrics import WARMUP
 from gait_trainers.learners.base import Learner
-from gait_trainers.policies.bundle import deployment_kwargs
+from gait_trainers.policies.environment import deployment_kwargs
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 SEED = 1_000_003  # of the evaluation's episodes: the same ones each time, and none that training begins with

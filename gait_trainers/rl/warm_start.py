@@ -13,9 +13,11 @@ from stable_baselines3 import PPO
 
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
-from gait_trainers.evaluation.walking import load_policy
 from gait_trainers.learners.base import Learner, WarmStart
-from gait_trainers.policies.bundle import MANIFEST, NETWORK, EnvironmentOptionError, Policy, PolicyError, check_task
+from gait_trainers.policies.base import GaussianPolicy, PolicyError
+from gait_trainers.policies.bundle import MANIFEST, NETWORK
+from gait_trainers.policies.environment import EnvironmentOptionError, check_task
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.policies.torch_policy import PolicyNetwork
 from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.normalizer import obs_normalizer, set_vec_normalize_state, vec_normalize_state
@@ -28,7 +30,7 @@ TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun fr
 class Source(NamedTuple):
     """What a run or a bundle holds to begin from."""
 
-    policy: Policy
+    policy: GaussianPolicy
     weights: Mapping[str, torch.Tensor]  # of the policy; a bundle has no value network
     normalize: Mapping[str, Any] | None  # mean, var and count of the observations, and more; None: not normalised
     checkpoint: Path | None  # of a run
@@ -70,7 +72,7 @@ def _read(path: str) -> Source:
     return Source(policy, state["policy"], normalize, file, state["learners"], state["sb3"]["num_timesteps"])
 
 
-def _read_bundle(folder: Path, policy: Policy) -> Source:
+def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     import onnx
 
     graph = onnx.load(folder / NETWORK).graph
@@ -80,7 +82,8 @@ def _read_bundle(folder: Path, policy: Policy) -> Source:
         for name, value in arrays.items()
         if name.startswith("policy.")
     }
-    _, std = policy.forward(np.zeros((1, len(arrays["mean"])), np.float32))
+    start = np.zeros((1, len(arrays["mean"])), np.float32)
+    _, std, _ = policy.network(start, policy.initial_state(1), np.ones(1, dtype=bool))
     weights["log_std"] = torch.from_numpy(np.log(std[0]))
     training = json.loads((folder / MANIFEST).read_text())["training"]
     normalize = None
@@ -119,7 +122,7 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
     return [name for name, there in names.items() if there]
 
 
-def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> None:
+def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: PPO) -> None:
     """ConfigError unless the training now acts as the policy it begins from; an activation may be another one."""
     norm = vec_normalize_state(model.get_vec_normalize_env()) if config.ppo.normalize_obs else None
     size = model.observation_space.shape[0]  # type: ignore[index]
@@ -130,7 +133,8 @@ def _check_same(policy: Policy, path: str, config: TrainConfig, model: PPO) -> N
     with torch.no_grad():
         network = PolicyNetwork(model.policy, normalizer).to(device)  # type: ignore[arg-type]
         _, mean, _ = network(torch.from_numpy(obs).to(device))
-    difference = float(np.abs(mean.cpu().numpy() - policy.forward(obs)[0]).max())
+    theirs, _, _ = policy.network(obs, policy.initial_state(len(obs)), np.ones(len(obs), dtype=bool))
+    difference = float(np.abs(mean.cpu().numpy() - theirs).max())
     if not difference <= TOLERANCE:
         raise ConfigError(
             f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "

@@ -19,6 +19,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gait_envs.files import write_durably
+from gait_envs.loaders import loader
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
@@ -122,6 +123,7 @@ def save_checkpoint(run: Run, state: Mapping[str, Any], steps: int, keep: int) -
     return file
 
 
+@loader("checkpoint", ".pt")
 def load_checkpoint(file: Path) -> dict[str, Any]:
     """The training state in a checkpoint; RunError names the file and an earlier one if it is damaged."""
     try:

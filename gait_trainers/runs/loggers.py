@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
 from gait_envs.files import replacing
+from gait_envs.loaders import loader
 from gait_trainers.learners.base import Column
 
 
@@ -56,6 +57,7 @@ class MetricsCSV(KVWriter):
             writer.writerows(self.rows)
 
 
+@loader("metrics", ".csv")
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """Rows of a metrics.csv; a last row cut off by a kill is left out."""
     with open(path, newline="") as file:

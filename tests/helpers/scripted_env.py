@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 class ScriptedEnv(VectorEnv):
     """Environment i ends its episodes after `lengths[i]` steps, by falling where `falls[i]`, else by time.
 
-    At step t of its episode e, environment i observes (i, t), shows the style features (i, e, t) and has earned
+    At step t of its episode e, environment i observes (i, t), shows the AMP features (i, e, t) and has earned
     the reward t + 10 i for the step that led there.
     """
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import Clip, save_clip, velocities
-from gait_trainers.policies.bundle import Policy
+from gait_trainers.policies.base import Feedforward, GaussianPolicy
 
 ROBOT = wildrobot()
 WALK, IMITATION = "GaitNet/WildRobot-v0", "GaitNet/WildRobotImitation-v0"
@@ -33,11 +33,11 @@ def write(folder: Path, *clips: Clip) -> str:
     return str(folder)
 
 
-def idle(std: float = 0.0, env_id: str = IMITATION, joints: int = 9, **env_kwargs: object) -> Policy:
+def idle(std: float = 0.0, env_id: str = IMITATION, joints: int = 9, **env_kwargs: object) -> GaussianPolicy:
     """Corrects nothing: an action of zero asks for the reference's own pose."""
 
     def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         zero = np.zeros((len(obs), joints), np.float32)
         return zero, np.full_like(zero, std)
 
-    return Policy("idle", forward, env_id, env_kwargs)
+    return GaussianPolicy("idle", Feedforward(forward), env_id, env_kwargs)

@@ -14,12 +14,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.signal import continuous_signs
 from gait_envs.rotations import normalize, quat_slerp
 
 ORDER = 4  # of each of the two passes
-_FORGOTTEN = 1e-14  # what is left of a disturbance at a window's edge after `low_pass_margin` frames
+_FORGOTTEN = 1e-14  # what is left of a disturbance at a window's edge after `butterworth_margin` frames
 
 
 # -- low-pass ---------------------------------------------------------------------------------------------
@@ -31,12 +31,12 @@ def check_cutoff(cutoff: float, fps: float) -> None:
         raise MotionError(f"low-pass {cutoff:g} Hz: expected more than 0 and less than half the rate, {0.5 * fps:g} Hz")
 
 
-def low_pass_name(cutoff: float) -> str:
+def butterworth_name(cutoff: float) -> str:
     """What the history says of it."""
     return f"low-pass {cutoff:g} Hz, {ORDER}th order Butterworth, zero phase"
 
 
-def low_pass(
+def butterworth(
     rotations: np.ndarray, translations: np.ndarray, cutoff: float, fps: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both without what is quicker than `cutoff` (Hz), and without delay.
@@ -66,11 +66,11 @@ def _filtfilt(values: np.ndarray, cutoff: float, fps: float) -> np.ndarray:
     if len(values) < 2 or values.size == 0:
         return values.copy()
     sos = butter(ORDER, cutoff, fs=fps, output="sos")
-    pad = min(low_pass_margin(cutoff, fps), len(values) - 1)
+    pad = min(butterworth_margin(cutoff, fps), len(values) - 1)
     return sosfiltfilt(sos, values, axis=0, padlen=pad)
 
 
-def low_pass_margin(cutoff: float, fps: float) -> int:
+def butterworth_margin(cutoff: float, fps: float) -> int:
     """Frames after which the filter has forgotten where a window was cut: its slowest pole has died away."""
     check_cutoff(cutoff, fps)
     poles = butter(ORDER, cutoff, fs=fps, output="zpk")[1]

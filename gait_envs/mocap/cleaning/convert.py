@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import in_axes, unit_metres, upright
-from gait_envs.mocap.capture import BLOCK, Capture, MotionError, Recorded, SkeletonMotion
+from gait_envs.mocap.capture import BLOCK, Capture, Recorded, SkeletonMotion
 from gait_envs.mocap.cleaning.clean import (
+    butterworth,
+    butterworth_margin,
+    butterworth_name,
     check_cutoff,
-    low_pass,
-    low_pass_margin,
-    low_pass_name,
     resample_motion,
     resampled_frames,
 )
@@ -131,7 +132,7 @@ def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | Non
     notes = [*seen.notes]
     out = _filtered(_repaired(out, cleaning), cleaning)
     if cleaning.low_pass is not None:
-        history.append(low_pass_name(cleaning.low_pass))
+        history.append(butterworth_name(cleaning.low_pass))
         notes += strikes.notes(f"low-pass {cleaning.low_pass:g} Hz")
     if cleaning.fps is not None and cleaning.fps != capture.fps:
         history.append(f"resampled from {capture.fps:g} to {cleaning.fps:g} Hz (rotations slerp, translations linear)")
@@ -207,12 +208,12 @@ def _filtered(capture: Capture, cleaning: Cleaning, strikes: Strikes | None = No
 
     def smooth(window: Window) -> Frames:
         raw = window.rotations, window.translations
-        out = low_pass(*raw, cutoff, capture.fps)
+        out = butterworth(*raw, cutoff, capture.fps)
         if strikes is not None:
             strikes.add(capture.skeleton, capture.fps, raw, out, window.first, window.start, window.stop)
         return out
 
-    return windowed(capture, low_pass_margin(cutoff, capture.fps), smooth)
+    return windowed(capture, butterworth_margin(cutoff, capture.fps), smooth)
 
 
 def _resampled(capture: Capture, fps: float) -> Capture:

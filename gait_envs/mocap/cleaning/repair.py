@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gait_envs.mocap.capture import MotionError, Skeleton
-from gait_envs.mocap.cleaning.signal import runs
+from gait_envs.biomechanics.events import runs
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Skeleton
 from gait_envs.rotations import quat_slerp
 
 LONGEST = 0.1  # s

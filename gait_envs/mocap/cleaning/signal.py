@@ -69,19 +69,3 @@ def envelope(values: np.ndarray, frames: int) -> np.ndarray:
     window = np.hanning(2 * frames + 3)[1:-1]
     highest = np.pad(maximum_filter1d(values, 2 * frames + 1, mode="nearest"), frames, mode="edge")
     return np.convolve(highest, window / window.sum(), mode="valid")
-
-
-def debounce(mask: np.ndarray, frames: int) -> np.ndarray:
-    """Boolean (T,) without runs shorter than `frames`, gaps closed first; runs at the ends are kept."""
-    out = mask.copy()
-    for value in (False, True):
-        for start, stop in runs(out == value):
-            if stop - start < frames and start > 0 and stop < len(out):
-                out[start:stop] = not value
-    return out
-
-
-def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Half-open intervals [start, stop) in which a boolean (T,) is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

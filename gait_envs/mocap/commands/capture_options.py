@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gait_envs.mocap.commands.printing import warn
-from gait_envs.mocap.formats import FORMATS, known_formats
+from gait_envs.mocap.formats import all_formats, known_formats
 from gait_envs.mocap.jobs import Job, find_captures, with_origins
 from gait_envs.mocap.provenance import read_table
 from gait_envs.mocap.retarget.joint_names import ROLES
@@ -21,7 +21,9 @@ Captures = Annotated[
     list[Path],
     typer.Argument(metavar="FILE_OR_FOLDER...", help=f"Captures, or folders of captures: {known_formats()}."),
 ]
-Format = Annotated[str | None, typer.Option(help=f"Format of the captures: {', '.join(FORMATS)}; detected by default.")]
+Format = Annotated[
+    str | None, typer.Option(help=f"Format of the captures: {', '.join(all_formats())}; detected by default.")
+]
 CapturedFps = Annotated[
     float | None, typer.Option(help="Captured frames per second; by default the file's, or 120 for .amc.")
 ]

@@ -14,14 +14,16 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from gait_envs.biomechanics.contact_estimate import with_contacts
+from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UNITS, in_axes
-from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.cleaning.convert import Cleaning, look
 from gait_envs.mocap.commands.clip_options import find_set
 from gait_envs.mocap.commands.printing import err_console, plain, say, warn
+from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled
-from gait_envs.mocap.formats import FORMATS, find_format, known_formats, open_capture
+from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_capture
+from gait_envs.mocap.formats.bvh_verify import verify_bvh
 from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, write_bvh
 from gait_envs.mocap.jobs import check_targets
 from gait_envs.mocap.retarget.target_body import load_body
@@ -68,6 +70,9 @@ def export_command(
     subject: Annotated[str | None, typer.Option(help="Subject who moves, stored in the clip.")] = None,
     activity: Annotated[str | None, typer.Option(help="Activity that is performed, stored in the clip.")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Mark the clip as a loop: its end leads to its start.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the hierarchy of each BVH back with bvhio, and fail if it differs.")
+    ] = False,
 ) -> None:
     """Write motions as BVH for animation tools, or convert an edited BVH back to a clip.
 
@@ -77,7 +82,7 @@ def export_command(
     """
     if to not in _SUFFIXES:
         raise MotionError(f"--to {to}: expected one of {', '.join(_SUFFIXES)}")
-    of_bvh = {"decimals": decimals, "order": order, "up": up, "unit": unit}
+    of_bvh = {"decimals": decimals, "order": order, "up": up, "unit": unit, "verify": verify or None}
     facts = {"source": source, "license": license, "subject": subject, "activity": activity, "loop": loop or None}
     for name, value in (of_bvh if to == "clip" else facts | {"fps": fps}).items():
         if value is not None:
@@ -95,6 +100,8 @@ def export_command(
             try:
                 for note in write(job, progress):
                     notes.setdefault(note, []).append(job.target)
+                if verify:
+                    verify_bvh(job.target)
             except (MotionError, ClipError) as error:
                 if len(jobs) == 1:
                     raise
@@ -141,7 +148,7 @@ def _of_source(source: str, suffix: str) -> list[_Job]:
     path = Path(source)
     if not path.is_dir():
         return [_job(path, Path(path.name).with_suffix(suffix))]
-    known = {".npz", *(known for format in FORMATS.values() for known in format.suffixes)} - {suffix}
+    known = {".npz", *(known for format in all_formats().values() for known in format.suffixes)} - {suffix}
     if suffix == ".npz":
         known = {".npz", ".bvh"}
     files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in known and file.is_file()]

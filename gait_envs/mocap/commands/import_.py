@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options
 from gait_envs.mocap.commands.printing import err_console, say
-from gait_envs.mocap.formats import FORMATS
-from gait_envs.mocap.importing import TARGETS, Imported, Plan, check_folder, import_files
+from gait_envs.mocap.formats import all_formats
+from gait_envs.mocap.importing import TARGETS, Imported, ImportSettings, check_folder, import_files
 from gait_envs.mocap.jobs import Job, Reading
 
 
@@ -47,16 +47,16 @@ def import_command(
     is 1 if any capture failed; the others are still converted.
     """
     cleaning = Cleaning(fps, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map))
-    plan = Plan(cleaning, to, Reading(format, captured_fps, None if asf is None else str(asf)))
+    settings = ImportSettings(cleaning, to, Reading(format, captured_fps, None if asf is None else str(asf)))
     if out.suffix.lower() in [f".{target}" for target in TARGETS] or out.is_file():
         raise MotionError(f"--out {out}: expected a folder")
     told = {"source": source, "license": license, "subject": subject, "activity": activity}
     jobs, passed = options.find_jobs(captures, out, told, table)
     jobs = _wanted(jobs, captures, out, format)
-    check_folder(jobs, plan, out, accept_license)
+    check_folder(jobs, settings, out, accept_license)
     results = []
     with Progress(console=err_console, transient=True) as progress:
-        for result in progress.track(import_files(jobs, plan, out), total=len(jobs), description="importing"):
+        for result in progress.track(import_files(jobs, settings, out), total=len(jobs), description="importing"):
             _print(result)
             notes = result.capture.notes if result.capture else ()
             results.append((replace(result, capture=None), notes))  # its frames are written
@@ -71,7 +71,7 @@ def import_command(
 def _wanted(jobs: Sequence[Job], captures: Sequence[Path], out: Path, format: str | None) -> list[Job]:
     """The captures to import: not what lies in the output folder, in folders only what has the wanted format's name."""
     given = {path.resolve() for path in captures}
-    suffixes = FORMATS[format].suffixes if format in FORMATS else None
+    suffixes = all_formats()[format].suffixes if format is not None and format in all_formats() else None
     mine = [
         job for job in jobs
         if job.capture in given

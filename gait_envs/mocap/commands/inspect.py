@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gait_envs.biomechanics.contact_estimate import with_contacts
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.commands.clip_options import SOURCES, body_of, choose_clip
 from gait_envs.mocap.commands.printing import out_console, plain, print_set, print_summary, say
+from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.pages.clip_page import check_picture, write_page
 from gait_envs.mocap.pages.set_page import draw_set
 from gait_envs.mocap.quality import carry, faults, measure

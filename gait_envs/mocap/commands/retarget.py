@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options

@@ -10,8 +10,8 @@ import matplotlib.image
 import numpy as np
 import typer
 
+from gait_envs.errors import MotionError
 from gait_envs.files import replacing
-from gait_envs.mocap.capture import MotionError
 from gait_envs.mocap.commands.clip_options import SOURCES, choose_clip
 from gait_envs.mocap.commands.printing import say
 from gait_envs.mocap.retarget.target_body import Body

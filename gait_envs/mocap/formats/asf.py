@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gait_envs.errors import MotionError
 from gait_envs.euler import AXES, quat_from_euler
-from gait_envs.mocap.capture import MotionError, Skeleton
+from gait_envs.mocap.capture import Skeleton
 from gait_envs.mocap.formats.text import MAX_JOINTS, TextFile
 
 ANGLES = {"deg": np.pi / 180, "rad": 1.0}  # rad a unit

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gait_envs.mocap.capture import Capture, MotionError
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.formats.asf import (
     ANGLES,
     SHIFTS,

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gait_envs.errors import MotionError
 from gait_envs.euler import AXES, quat_from_euler
-from gait_envs.mocap.capture import Capture, MotionError, Skeleton
+from gait_envs.mocap.capture import Capture, Skeleton
 from gait_envs.mocap.formats.text import MAX_JOINTS, MAX_NUMBER, TextFile, frame_rate
 
 _CHANNELS = {f"{axis}{kind}": (kind, axis) for axis in AXES for kind in ("position", "rotation")}

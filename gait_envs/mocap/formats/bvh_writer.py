@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gait_envs.errors import MotionError
 from gait_envs.euler import AXES, euler_from_quat
 from gait_envs.files import replacing
-from gait_envs.mocap.capture import BLOCK, Capture, MotionError, Skeleton, SkeletonMotion
+from gait_envs.mocap.capture import BLOCK, Capture, Skeleton, SkeletonMotion
 
 ORDER = "zxy"  # Biovision's own, and what most files have
 POSITIONS = ("moving", "root", "all")

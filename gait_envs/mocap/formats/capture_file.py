@@ -21,8 +21,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from gait_envs.errors import MotionError
 from gait_envs.files import replacing
-from gait_envs.mocap.capture import BLOCK, Capture, MotionError, Recorded, Skeleton
+from gait_envs.mocap.capture import BLOCK, Capture, Recorded, Skeleton
 from gait_envs.mocap.formats.npz import Archive, archive_keys, check_finite, check_tree, unit_quaternions
 from gait_envs.mocap.formats.text import MAX_JOINTS
 from gait_envs.mocap.provenance import check_meta, meta_of

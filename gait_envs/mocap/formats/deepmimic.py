@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.mocap.capture import Capture, MotionError, Skeleton
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture, Skeleton
 from gait_envs.mocap.formats.npz import check_finite, unit_quaternions
 from gait_envs.mocap.formats.text import frame_rate
 from gait_envs.rotations import quat_from_rotvec, quat_slerp

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.formats.text import MAX_NUMBER
 from gait_envs.rotations import normalize
 

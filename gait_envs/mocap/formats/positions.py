@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gait_envs.mocap.capture import Capture, MotionError, Skeleton
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture, Skeleton
 from gait_envs.mocap.formats.npz import MAX_FPS, Archive, archive_keys, check_finite, check_tree
 from gait_envs.mocap.formats.text import MAX_JOINTS, TextFile, frame_rate
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gait_envs.mocap.capture import Capture, MotionError, Skeleton
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Capture, Skeleton
 from gait_envs.mocap.formats.npz import Archive, archive_keys
 from gait_envs.rotations import quat_from_rotvec
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 
 MAX_LINE = 1 << 20  # characters; a file of one endless line must not fill the memory
 MAX_NUMBER = 1e30  # nothing measured is larger, and its square and its sums are still numbers

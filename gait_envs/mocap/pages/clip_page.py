@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
+from gait_envs.errors import MotionError
 from gait_envs.files import replacing
-from gait_envs.mocap.capture import MotionError
 from gait_envs.mocap.quality import robot_poses, sliding
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.landmarks import Landmarks

@@ -15,8 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from gait_envs import __version__
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning, convert
 from gait_envs.mocap.formats.bvh_writer import as_capture
 from gait_envs.mocap.formats.capture_file import stored_meta
@@ -27,6 +26,7 @@ from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.catalogue import UNFIT, read_entry
 from gait_envs.reference.clip import FORMAT_VERSION, ClipError, load_clip, save_clip
 from gait_envs.reference.licenses import UNKNOWN, check_licenses
+from gait_envs.version import __version__
 
 
 @dataclass(frozen=True)

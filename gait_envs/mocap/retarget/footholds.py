@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gait_envs.mocap.cleaning.signal import debounce, derivative, envelope, runs
+from gait_envs.biomechanics.events import runs, stance_by_motion
+from gait_envs.mocap.cleaning.signal import derivative, envelope
 from gait_envs.mocap.retarget.landmarks import Landmarks
 from gait_envs.rotations import wrap_angle
 
@@ -96,8 +97,8 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
         pitch=pitch,
         yaw=np.unwrap(np.arctan2(-beside[:, 0], beside[:, 1])),
         roll=roll - np.median(roll[flat]),
-        heel=debounce((heel[:, 2] < _LOW * leg) & (heel_speed < _SLOW), shortest),
-        toe=debounce((ball_rise < _LOW * leg) & (ball_speed < _SLOW), shortest),
+        heel=stance_by_motion(heel[:, 2], heel_speed, _LOW * leg, _SLOW, shortest),
+        toe=stance_by_motion(ball_rise, ball_speed, _LOW * leg, _SLOW, shortest),
         length=float(np.median(np.linalg.norm(along, axis=1))),
     )
 

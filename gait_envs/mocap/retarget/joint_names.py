@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gait_envs.mocap.capture import MotionError, Skeleton
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Skeleton
 
 SIDES = ("left", "right")
 # Names of a part on one side, likeliest first.

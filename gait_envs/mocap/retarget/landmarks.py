@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UNITS, unit_metres, upright
-from gait_envs.mocap.capture import MotionError, SkeletonMotion, forward_kinematics
+from gait_envs.mocap.capture import SkeletonMotion, forward_kinematics
 from gait_envs.mocap.cleaning.signal import derivative, resample, trend
 from gait_envs.mocap.retarget.joint_names import SIDES, match_joints
 from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, quat_to_matrix, wrap_angle, yaw_quat

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gait_envs.mocap.capture import MotionError, Recorded, SkeletonMotion
+from gait_envs.errors import MotionError
+from gait_envs.mocap.capture import Recorded, SkeletonMotion
 from gait_envs.mocap.quality import carry, faults, measure, robot_poses
 from gait_envs.mocap.retarget.footholds import read_foot, sole_target
 from gait_envs.mocap.retarget.ik import Targets, solve

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from gait_envs.assets import asset_path, asset_root
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
+from gait_envs.loaders import loader
 from gait_envs.mocap.retarget.joint_names import ROLES, SIDES
 
 _NUMBERS = ("posture", "smoothing", "lean", "crouch", "step_width", "swing_clearance", "limit_margin")
@@ -68,6 +69,7 @@ class Description:
     numbers: dict[str, Any]  # posture, smoothing, ...
 
 
+@loader("retarget description", ".yaml", ".yml")
 def read_description(robot: str | os.PathLike[str]) -> Description:
     """A description by the name of its asset folder (`wildrobot`) or by the path of a YAML file."""
     path = Path(robot)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from gait_envs.mocap.capture import MotionError
+from gait_envs.errors import MotionError
 from gait_envs.mocap.retarget.footholds import SoleShape
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.retarget_config import Description, Leg, Limb, Task, read_description

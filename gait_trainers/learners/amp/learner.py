@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from gait_envs.models.mirror import mirror_of
 from gait_envs.reference.amp_features import clip_features
 from gait_envs.reference.clip import Clip, check_fits
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
-from gait_envs.synthesis.procedural_walk import mirror
+from gait_envs.reference.mirror import mirror
 from gait_trainers.config.schedule import Settings
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.amp.callback import AMPCallback
@@ -81,7 +82,7 @@ def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
     clips = list(load_clips(source))
     for clip in clips:
         check_fits(clip, robot.joint_names, robot.control_rate)
-    return clips + [mirror(clip) for clip in clips] if amp.mirror else clips
+    return clips + [mirror(clip, mirror_of(robot)) for clip in clips] if amp.mirror else clips
 
 
 def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gait_envs.biomechanics.events import step_figures, touchdowns
+from gait_envs.biomechanics.events import debounce, runs, stance_by_motion, step_figures, touchdown_frames
 from gait_envs.mocap.quality import Load, carry, faults, feasible, measure, robot_poses
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import velocities
@@ -18,13 +18,35 @@ def body() -> Body:
     return load_body("wildrobot")
 
 
+def test_runs_by_hand() -> None:
+    assert runs(np.array([0, 1, 1, 0, 1], bool)) == [(1, 3), (4, 5)]
+    assert runs(np.ones(3, bool)) == [(0, 3)]
+    assert runs(np.zeros(3, bool)) == runs(np.zeros(0, bool)) == []
+
+
+def test_debounce_closes_gaps_before_it_drops_short_runs() -> None:
+    mask = np.array([1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0], dtype=bool)
+    assert runs(mask) == [(0, 1), (2, 5), (8, 9)]
+    assert runs(debounce(mask, 2)) == [(0, 5)]
+    stutter = np.array([0, 0, 0, 1, 0, 1, 0, 0, 0], dtype=bool)
+    assert runs(debounce(stutter, 3)) == [(3, 6)]
+
+
+def test_a_foot_stands_while_it_is_low_and_slow() -> None:
+    height = np.array([0.1, 0.01, 0.01, 0.01, 0.01, 0.1, 0.01, 0.1])
+    speed = np.array([0.0, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    assert runs(stance_by_motion(height, speed, 0.02, 0.5, 1)) == [(2, 5), (6, 7)]
+    assert runs(stance_by_motion(height, speed, 0.02, 0.5, 2)) == [(2, 7)]
+
+
 def test_touchdowns_leave_out_flicker() -> None:
     stands = np.ones(40, dtype=bool)
     stands[5:15] = False  # a step: 0.2 s in the air
     stands[20:22] = False  # 0.04 s: noise
-    np.testing.assert_array_equal(touchdowns(stands, FPS), [15])
-    np.testing.assert_array_equal(touchdowns(~stands[:20], FPS), [5])  # the first that comes down may have been up long
-    assert len(touchdowns(np.ones(9, dtype=bool), FPS)) == 0
+    np.testing.assert_array_equal(touchdown_frames(stands, 5.0), [15])
+    # The first that comes down may have been up for long.
+    np.testing.assert_array_equal(touchdown_frames(~stands[:20], 5.0), [5])
+    assert len(touchdown_frames(np.ones(9, dtype=bool), 5.0)) == 0
 
 
 def walk() -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,13 @@ import pytest
 
 from gait_envs.assets import asset_path
 from gait_envs.biomechanics.clinical_angles import clinical_angles, wanted_angles
+from gait_envs.biomechanics.events import stance_by_load
 from gait_envs.biomechanics.gait_cycles import (
+    BRIEF,
+    LOADED,
     MUSCLE_GROUPS,
     PERCENT,
+    UNLOADED,
     Cycle,
     Gait,
     GaitError,
@@ -26,7 +30,6 @@ from gait_envs.biomechanics.gait_cycles import (
     on_times,
     over_cycle,
     peaks,
-    standing,
     timing,
 )
 from gait_envs.biomechanics.normative import COLUMNS, EMG_FILE, FILES, NormativeError, bands_at, read_normative
@@ -44,8 +47,8 @@ LEG = 0.9  # m
 
 def test_a_foot_stands_from_five_percent_of_the_weight_until_it_has_left() -> None:
     load = np.array([0.0, 0.03, 0.06, 0.9, 0.04, 0.03, 0.9, 0.03, 0.01, 0.04, 0.0])
-    assert standing(load, rate=10.0).tolist() == [False, False] + 6 * [True] + 3 * [False]
-    assert not standing(np.zeros(0), rate=10.0).size
+    assert stance_by_load(load, LOADED, UNLOADED, 0.8).tolist() == [False, False] + 6 * [True] + 3 * [False]
+    assert not stance_by_load(np.zeros(0), LOADED, UNLOADED, 0.8).size
 
 
 def test_brief_touches_and_gaps_are_none() -> None:
@@ -53,7 +56,7 @@ def test_brief_touches_and_gaps_are_none() -> None:
     load[20:80] = load[120:180] = 1.0
     load[40:44] = 0.0  # 40 ms at 100 Hz: a bounce
     load[95:98] = 0.5  # a scuff
-    on = standing(load, rate=100.0)
+    on = stance_by_load(load, LOADED, UNLOADED, 100.0 * BRIEF)
     assert np.flatnonzero(np.diff(on.astype(int))).tolist() == [19, 79, 119, 179]
     assert find_cycles(on) == [Cycle(20, 80, 120)]
 

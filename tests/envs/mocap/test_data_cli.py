@@ -237,7 +237,7 @@ def test_help_is_quick_and_for_users(run) -> None:
 def test_a_missing_library_is_named_with_what_brings_it(run, capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mink", None)
     for name in [name for name in sys.modules if name.startswith("gait_envs.mocap")]:
-        if name.endswith((".ik", ".retarget", ".folder")):
+        if name.endswith((".ik", ".pipeline", ".folder", "commands.retarget")):
             monkeypatch.delitem(sys.modules, name)
     code, _, errors = run("retarget", capture)
     assert code == 2

@@ -19,6 +19,7 @@ from gait_envs.mocap.axes import UNITS, in_axes
 from gait_envs.mocap.capture import Capture, MotionError, Skeleton, SkeletonMotion, forward_kinematics
 from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled, robot_skeleton
 from gait_envs.mocap.formats import open_capture, read_capture
+from gait_envs.mocap.formats.bvh_verify import verify_bvh
 from gait_envs.mocap.formats.bvh_writer import as_capture, write_bvh
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, ClipError, check_fits, load_clip, save_clip, velocities
@@ -164,6 +165,24 @@ def test_pybvh_and_bvhio_read_it(tmp_path: Path) -> None:
     offset = motion.skeleton.offsets[motion.skeleton.index("b")]
     off = np.abs(np.array(joints["b"].Offset.to_list()) - offset).max()
     assert 1e-9 < off < 1e-6  # single precision: why the writer is our own
+
+
+def test_what_we_write_bvhio_reads_alike(tmp_path: Path) -> None:
+    path = write_bvh(tmp_path / "m.bvh", random_motion(6))
+    verify_bvh(path)
+    text = path.read_text()
+    name = read_capture(path).skeleton.names[1]
+    for old, new, message in (
+        (f"JOINT {name}\n", f"JOINT {name} two\n", "bvhio finds another joint"),
+        ("CHANNELS 3 ", "CHANNELS  3 ", None),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        if message is None:
+            verify_bvh(path)
+        else:
+            with pytest.raises(MotionError, match=message):
+                verify_bvh(path)
 
 
 def test_asf_amc_to_bvh(tmp_path: Path) -> None:
@@ -535,3 +554,13 @@ def test_a_clip_from_a_bvh_has_facts_and_can_be_measured_and_drawn(run, clips: P
     assert (code, err) == (0, "")
     assert "slip_median" in text
     assert Path("one.png").stat().st_size > 10_000
+
+
+def test_verify_has_another_reader_look(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = asset_path("motions/wildrobot_walk/walk_030_calm_0.npz")
+    code, out, _ = run(clip, "--out", tmp_path / "walk.bvh", "--verify")
+    assert (code, "walk.bvh" in out) == (0, True)
+    monkeypatch.setattr("bvhio.readAsBvh", lambda *args, **kwargs: 1 / 0)
+    code, _, errors = run(clip, "--out", tmp_path / "walk.bvh", "--verify")
+    assert code == 2
+    assert "walk.bvh: bvhio cannot read it: division by zero" in errors

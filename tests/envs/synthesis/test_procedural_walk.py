@@ -6,10 +6,12 @@ import mujoco
 import numpy as np
 import pytest
 
+from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import Clip
+from gait_envs.reference.mirror import mirror
 from gait_envs.simulation.batch import BatchSimulation
-from gait_envs.synthesis.procedural_walk import SHANK, THIGH, leg_angles, mirror, natural_gait, walk_clip
+from gait_envs.synthesis.procedural_walk import SHANK, THIGH, leg_angles, natural_gait, walk_clip
 
 SPEEDS = (0.2, 0.4, 0.6, 0.8, 1.0)
 SWAPPED = [0, 5, 6, 7, 8, 1, 2, 3, 4]  # joints of the other side
@@ -110,8 +112,8 @@ def test_the_planned_load_is_the_weight(clip: Clip) -> None:
 
 
 def test_mirrors(clip: Clip) -> None:
-    seen = mirror(clip)
-    twice = mirror(seen)
+    seen = mirror(clip, mirror_of(wildrobot()))
+    twice = mirror(seen, mirror_of(wildrobot()))
     np.testing.assert_array_equal(twice.qpos, clip.qpos)
     np.testing.assert_array_equal(twice.qvel, clip.qvel)
     # The mirrored robot's left sole is where the right one was, on the other side.
@@ -122,4 +124,6 @@ def test_mirrored_contacts_swap_feet() -> None:
     clip = walk_clip(natural_gait(0.4), JOINTS)
     fields = {name: getattr(clip, name) for name in Clip.__dataclass_fields__}
     forces = np.tile([1.0, 2.0, 3.0, 4.0], (clip.frames, 1))
-    np.testing.assert_array_equal(mirror(Clip(**fields | {"contacts": forces})).contacts[0], [3, 4, 1, 2])
+    seen = mirror(Clip(**fields | {"contacts": forces}), mirror_of(wildrobot()))
+    assert seen.contacts is not None
+    np.testing.assert_array_equal(seen.contacts[0], [3, 4, 1, 2])

@@ -19,13 +19,14 @@ from gait_envs.reference.clip import Clip, save_clip, velocities
 from gait_envs.simulation.instruments import Samples
 from gait_trainers.cli import app
 from gait_trainers.commands import gait as module
-from gait_trainers.commands.gait import page_path, parse_params, print_figures, print_walk
+from gait_trainers.commands.gait import page_path, parse_params
 from gait_trainers.evaluation import clinical as gait_walks
 from gait_trainers.evaluation.clinical import Walk, figures, walk
 from gait_trainers.evaluation.rollout import EvaluationError
-from gait_trainers.policies.bundle import Policy
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, Policy
 from gait_trainers.reports import gait_page
 from gait_trainers.reports.gait_page import draw_page
+from gait_trainers.reports.gait_tables import print_figures, print_walk
 from gait_trainers.reports.tables import UNKNOWN
 
 TORQUE, MUSCLES = "GaitNet/HumanoidImitation-v0", "GaitNet/MuscleHumanoidImitation-v0"
@@ -36,7 +37,7 @@ def idle(env_id: str = TORQUE, joints: int = 50) -> Policy:
     def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((len(obs), joints), np.float32), np.ones((len(obs), joints), np.float32)
 
-    return Policy("idle", forward, env_id, {})
+    return GaussianPolicy("idle", Feedforward(forward), env_id)
 
 
 @pytest.fixture(scope="module")

@@ -18,17 +18,19 @@ from gait_envs.reference.library import load_clips
 from gait_envs.render import Offscreen, RenderError
 from gait_trainers.cli import app
 from gait_trainers.commands import play
-from gait_trainers.commands.play import (
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, Policy
+from gait_trainers.reports import video as video_module
+from gait_trainers.reports import window
+from gait_trainers.reports.video import (
     PlayError,
     caption,
     describe,
     make_tracking_video,
     make_video,
     smoothed,
-    watch,
     write_video,
 )
-from gait_trainers.policies.bundle import Policy
+from gait_trainers.reports.window import watch
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def statue() -> Policy:
     def forward(obs):
         return np.zeros((len(obs), 9), np.float32), np.zeros((len(obs), 9), np.float32)
 
-    return Policy("statue", forward, "GaitNet/WildRobot-v0", {})
+    return GaussianPolicy("statue", Feedforward(forward), "GaitNet/WildRobot-v0", {})
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def test_unknown_camera_and_format(statue, tmp_path, renderer):
 
 
 def test_no_display_no_window(statue, monkeypatch):
-    monkeypatch.setattr(play, "has_display", lambda: False)
+    monkeypatch.setattr(window, "has_display", lambda: False)
     with pytest.raises(PlayError, match=r"--video walk\.mp4"):
         watch(statue, {"command": (0.4, 0.0, 0.0)})
 
@@ -163,7 +165,7 @@ def test_a_ghost_stands_where_it_is_put_and_the_robot_stays(renderer):
 def test_ghost_and_film_are_of_the_walker(human_reference, tmp_path, monkeypatch):
     """Of its cadence, stride and lengths, from where it begins."""
     drawn = []
-    monkeypatch.setattr(play, "film", lambda model, *args, ghosts, **options: drawn.append((model, ghosts)))
+    monkeypatch.setattr(video_module, "film", lambda model, *args, ghosts, **options: drawn.append((model, ghosts)))
     walker = {"cadence": 1.3, "stride": 0.8, "scale": {"thigh": 1.1}}
     policy = idle(env_id="GaitNet/HumanoidImitation-v0", joints=50, params=walker)
     make_tracking_video(policy, tmp_path / "a.mp4", None, human_reference, seconds=0.1)
@@ -177,7 +179,9 @@ def test_ghost_and_film_are_of_the_walker(human_reference, tmp_path, monkeypatch
 
 def test_a_commanded_walk_is_filmed_with_its_own_body(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(play, "film", lambda model, *args, **options: drawn.append(model.body("left_tibia").pos[2]))
+    monkeypatch.setattr(
+        video_module, "film", lambda model, *args, **options: drawn.append(model.body("left_tibia").pos[2])
+    )
     policy = idle(env_id="GaitNet/Humanoid-v0", joints=50, params={"scale": {"thigh": 1.1}})
     make_video(policy, tmp_path / "a.mp4", seconds=0.1)
     assert drawn == pytest.approx([1.1 * humanoid().model.body("left_tibia").pos[2]])
@@ -192,8 +196,8 @@ def test_a_window_shows_the_whole_clip(stills, monkeypatch):
         made.append(gymnasium.make(env_id, **kwargs))
         return made[0]
 
-    monkeypatch.setattr(play, "has_display", lambda: True)
-    monkeypatch.setattr(play, "gym", SimpleNamespace(make=make))
+    monkeypatch.setattr(window, "has_display", lambda: True)
+    monkeypatch.setattr(window, "gym", SimpleNamespace(make=make))
     monkeypatch.setattr(play, "load_policy", lambda path, env_id: idle())
     done = CliRunner().invoke(app, ["play", "any", "--reference", stills, "--clip", "stand"], catch_exceptions=False)
     assert done.exit_code == 0

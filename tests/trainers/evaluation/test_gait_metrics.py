@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gait_envs.biomechanics import events
 from gait_envs.rotations import quat_from_rotvec, quat_mul, yaw_quat
 from gait_trainers.evaluation import gait_metrics as gm
 
@@ -108,6 +109,13 @@ def test_heading_drift_counts_whole_turns_and_stops_at_the_last_valid_frame():
     np.testing.assert_allclose(drift, np.degrees([0.5, 0.2]))
 
 
+def test_followed_asks_for_all_three_and_what_is_unknown_is_not_followed():
+    success = np.array([True, True, True, True, False])
+    speed = np.array([0.15, 0.151, 0.0, 0.0, 0.0])
+    drift = np.array([15.0, 0.0, 15.1, np.nan, 0.0])
+    assert gm.followed(success, speed, drift).tolist() == [True, False, False, False, False]
+
+
 def test_a_fall_within_two_seconds_is_no_drift():
     yaw, valid = np.linspace(0, 1.0, 501)[:, None], np.ones((501, 1), bool)
     valid[90:] = False
@@ -122,7 +130,7 @@ def test_stance_adds_toe_and_heel_and_outvotes_single_frames():
     force = np.zeros((6, 1, 4))
     force[1:4, 0, :2] = 1.0  # left: 2 N over toe and heel for three frames
     force[3, 0, 2] = 50.0  # right: one bouncing frame
-    contact = gm.stance(force, 1.5, np.ones((6, 1), bool))
+    contact = events.stance(force, 1.5, np.ones((6, 1), bool))
     np.testing.assert_array_equal(contact[:, 0, 0], [0, 1, 1, 1, 0, 0])
     assert not contact[:, 0, 1].any()
 
@@ -182,7 +190,7 @@ def test_steps_by_hand_time_length_and_side():
     foot_pos = np.zeros((9, 1, 2, 3))
     foot_pos[5, 0] = [[0, 0.50, 0], [0, 0.20, 0]]
     foot_pos[7, 0] = [[9, 0.50, 0], [0, 0.75, 0]]
-    time, length = gm.steps(contact, all_valid(contact), foot_pos, yaw, DT)
+    time, length = events.steps(contact, all_valid(contact), foot_pos, yaw, DT)
     np.testing.assert_array_equal(time.side, [0, 1])
     np.testing.assert_allclose(time.values, [3 * DT, 2 * DT])
     np.testing.assert_allclose(length.values, [0.30, 0.25])
@@ -190,28 +198,28 @@ def test_steps_by_hand_time_length_and_side():
 
 def test_steps_do_not_cross_episodes_nor_the_first_measured_frame():
     contact = np.concatenate([contacts("0110", "0000"), contacts("0000", "0011")], axis=1)
-    time, _ = gm.steps(contact, all_valid(contact), np.zeros((4, 2, 2, 3)), np.zeros((4, 2)), DT)
+    time, _ = events.steps(contact, all_valid(contact), np.zeros((4, 2, 2, 3)), np.zeros((4, 2)), DT)
     assert time.values.size == 0
     walk = contacts("0111", "0001")
     late = all_valid(walk)
     late[0] = False  # the left touchdown at frame 1 is then not seen
-    assert gm.touchdowns(walk, late).sum() == 1
+    assert events.touchdowns(walk, late).sum() == 1
 
 
 def test_asymmetry_by_hand():
     # Episode 0: left 0.30, 0.34 (mean 0.32), right 0.40, 0.40: |0.32 − 0.40| / 0.36. Episode 1: one a side.
-    events = gm.Events(
+    found = events.Events(
         episode=np.array([0, 0, 0, 0, 1, 1]),
         side=np.array([0, 1, 0, 1, 0, 1]),
         values=np.array([0.30, 0.40, 0.34, 0.40, 1.0, 2.0]),
     )
-    np.testing.assert_allclose(events.asymmetry(3), [0.08 / 0.36, np.nan, np.nan])
-    np.testing.assert_allclose(events.mean(3), [0.36, 1.5, np.nan])
+    np.testing.assert_allclose(found.asymmetry(3), [0.08 / 0.36, np.nan, np.nan])
+    np.testing.assert_allclose(found.mean(3), [0.36, 1.5, np.nan])
 
 
 def test_stance_times_count_only_whole_stances():
     contact = contacts("1101110", "0111100")
-    times = gm.stance_times(contact, all_valid(contact), DT)
+    times = events.stance_times(contact, all_valid(contact), DT)
     np.testing.assert_array_equal(times.side, [0, 1])  # left's first stance began before the recording
     np.testing.assert_allclose(times.values, [3 * DT, 4 * DT])
 

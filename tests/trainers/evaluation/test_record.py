@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from gait_envs.reference.library import load_clips
 from gait_trainers.cli import app
+from gait_trainers.commands import record as record_command
 from gait_trainers.evaluation import record as record_module
 from gait_trainers.evaluation.record import KEPT, METRICS, RecordError, check_out, record_clips, write_recordings
-from gait_trainers.policies.bundle import make_env
+from gait_trainers.policies.environment import make_env
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -153,7 +154,7 @@ def test_where_recordings_may_go(stills, tmp_path):
 
 
 def test_where_recordings_cannot_go_is_known_before_anything_is_simulated(loaded_idle, stills, tmp_path, monkeypatch):
-    monkeypatch.setattr(record_module, "record_clips", lambda *_, **__: pytest.fail("it simulates"))
+    monkeypatch.setattr(record_command, "record_clips", lambda *_, **__: pytest.fail("it simulates"))
     (tmp_path / "notes.txt").write_text("mine")
     for out in (tmp_path / "notes.txt" / "set", tmp_path / "notes.txt" / "deep" / "set"):
         with pytest.raises(RecordError, match=f"--out {out} cannot be written: Not a directory"):
@@ -175,7 +176,7 @@ def test_the_reference_a_run_was_trained_on_is_not_overwritten(stills, monkeypat
     """It is what is followed where no other is given."""
     for own in (stills, [stills]):
         policy = dataclasses.replace(idle(), reference=own)
-        monkeypatch.setattr(record_module, "load_policy", lambda path, policy=policy: policy)
+        monkeypatch.setattr(record_command, "load_policy", lambda path, policy=policy: policy)
         with pytest.raises(RecordError, match="is the reference itself"):
             run_cli("--out", stills, "--force")
 
@@ -185,7 +186,7 @@ def test_the_reference_a_run_was_trained_on_is_not_overwritten(stills, monkeypat
 
 @pytest.fixture
 def loaded_idle(monkeypatch):
-    monkeypatch.setattr(record_module, "load_policy", lambda path: idle(std=0.05))
+    monkeypatch.setattr(record_command, "load_policy", lambda path: idle(std=0.05))
 
 
 def run_cli(*arguments: str):
@@ -219,7 +220,7 @@ def test_bad_requests_write_nothing(loaded_idle, stills, tmp_path, monkeypatch):
     ):
         with pytest.raises(RecordError, match=message):
             run_cli("--out", str(out), *arguments)
-    monkeypatch.setattr(record_module, "load_policy", lambda path: idle(env_id="GaitNet/WildRobot-v0"))
+    monkeypatch.setattr(record_command, "load_policy", lambda path: idle(env_id="GaitNet/WildRobot-v0"))
     with pytest.raises(ValueError, match=r"idle obeys commands, in .* needs a policy that follows clips"):
         run_cli("--out", str(out))
     assert not out.exists()

@@ -18,14 +18,15 @@ from gait_trainers.evaluation import tracking
 from gait_trainers.evaluation.rollout import EvaluationError, json_options, record
 from gait_trainers.evaluation.tracking import (
     evaluate_tracking,
-    follows_clips,
     open_reference,
     plan_whole,
-    print_tracking,
     spread_phases,
 )
-from gait_trainers.evaluation.walking import load_policy
-from gait_trainers.policies.bundle import EnvironmentOptionError, Policy, PolicyError, in_environment, make_env
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, PolicyError
+from gait_trainers.policies.environment import EnvironmentOptionError, follows_clips, in_environment, make_env
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.reports import evaluation_tables
+from gait_trainers.reports.evaluation_tables import print_tracking
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,7 @@ def test_a_standing_robot_follows_what_stands_and_loses_what_glides(stills):
     assert glide["mpjpe_aligned"] < 0.05 * glide["mpjpe_global"]
     assert glide["velocity_error"] == pytest.approx(0.5, abs=0.01)
     assert (result["episodes"], result["clips"], result["success_rate"]) == (2, 2, 0.5)
+    assert [row["is_success_rate"] for row in (glide, stand, result)] == [0.0, 1.0, 0.5]
     assert result["mpjpe_global"] == pytest.approx((glide["mpjpe_global"] + stand["mpjpe_global"]) / 2)
     assert result["falls"]["strayed"] == 1
     json.dumps(result, allow_nan=False)
@@ -226,10 +228,10 @@ def test_bad_input_is_named(stills, tmp_path):
         EvaluationError, match=f"idle obeys commands, in {WALK}; this needs a policy that follows clips"
     ):
         evaluate_tracking(idle(env_id=WALK), reference=stills)
-    seeing = Policy("blind", lambda obs: (obs @ np.zeros((37, 9), np.float32), obs), IMITATION, {})
+    seeing = GaussianPolicy("blind", Feedforward(lambda obs: (obs @ np.zeros((37, 9), np.float32), obs)), IMITATION)
     with pytest.raises(PolicyError, match=r"61 observations .*root_error 3, turn_error 3"):
         evaluate_tracking(seeing, reference=stills)
-    many = Policy("many", lambda obs: (np.zeros((len(obs), 12), np.float32), obs), IMITATION, {})
+    many = GaussianPolicy("many", Feedforward(lambda obs: (np.zeros((len(obs), 12), np.float32), obs)), IMITATION)
     with pytest.raises(PolicyError, match=r"gives \(12,\) actions, the environment takes 9"):
         evaluate_tracking(many, reference=stills)
 
@@ -275,7 +277,7 @@ def test_where_a_policy_does_not_fit(policy, env_id, message):
 
 @pytest.fixture
 def loaded_idle(monkeypatch):
-    monkeypatch.setattr("gait_trainers.evaluation.walking._load_policy", lambda path: idle(std=0.05, **BLIND))
+    monkeypatch.setattr("gait_trainers.policies.loading.read_policy", lambda path: idle(std=0.05, **BLIND))
 
 
 def run_cli(*arguments: str):
@@ -313,7 +315,7 @@ def test_the_table_says_what_a_failure_is(loaded_idle, stills):
 
 
 def test_a_long_table_shows_the_hardest_clips(stills, monkeypatch):
-    monkeypatch.setattr(tracking, "SHOWN", 1)
+    monkeypatch.setattr(evaluation_tables, "SHOWN", 1)
     console = Console(width=140, file=io.StringIO())
     print_tracking(evaluate_tracking(idle(), reference=stills, threads=1), console)
     text = console.file.getvalue()

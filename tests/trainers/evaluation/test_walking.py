@@ -1,5 +1,6 @@
 """Evaluations of policies whose outcome is known beforehand: a statue, one that lies down, a counting critic."""
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -11,24 +12,25 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gait_trainers.cli import app
+from gait_trainers.commands.checks import parse_env_set
 from gait_trainers.evaluation.rollout import record
 from gait_trainers.evaluation.walking import (
     EvaluationError,
     default_commands,
     evaluate,
-    load_policy,
     parse_command,
-    parse_env_set,
-    print_table,
     thinned,
 )
-from gait_trainers.policies.bundle import EnvironmentOptionError, Policy, PolicyError, Style, make_env
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, PolicyError, Style
+from gait_trainers.policies.environment import EnvironmentOptionError, make_env
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.reports.evaluation_tables import print_table
 
 ENV = "GaitNet/WildRobot-v0"
 SHORT = {"max_episode_steps": 60}  # 1.2 s
 
 
-def stub(mean: float = 0.0, std: float = 0.0, joint: int | None = None, **kwargs) -> Policy:
+def stub(mean: float = 0.0, std: float = 0.0, joint: int | None = None, **kwargs) -> GaussianPolicy:
     """Holds the home pose; `joint` alone is asked for `mean` instead."""
 
     def forward(obs):
@@ -36,7 +38,7 @@ def stub(mean: float = 0.0, std: float = 0.0, joint: int | None = None, **kwargs
         action[:, slice(None) if joint is None else joint] = mean
         return action, np.full_like(action, std)
 
-    return Policy("stub", forward, ENV, {}, **kwargs)
+    return GaussianPolicy("stub", Feedforward(forward), ENV, {}, **kwargs)
 
 
 def test_a_statue_succeeds_and_is_as_wrong_as_the_command_is_fast():
@@ -44,6 +46,7 @@ def test_a_statue_succeeds_and_is_as_wrong_as_the_command_is_fast():
     slow, fast = result["per_command"]
     assert (result["episodes"], slow["episodes"], fast["episodes"]) == (7, 4, 3)
     assert result["success_rate"] == 1.0
+    assert result["is_success_rate"] == slow["is_success_rate"] == 0.0
     assert slow["speed_error"] == pytest.approx(0.3, abs=0.02)
     assert fast["speed_error"] == pytest.approx(0.8, abs=0.02)
     assert result["speed_error"] == pytest.approx((4 * slow["speed_error"] + 3 * fast["speed_error"]) / 7)
@@ -54,6 +57,18 @@ def test_a_statue_succeeds_and_is_as_wrong_as_the_command_is_fast():
     assert result["style_score"] is None
 
 
+def test_a_statue_follows_the_command_to_stand():
+    """Survival is `success`; to be within 0.15 m/s of the command and 15° of its heading as well is `is_success`."""
+    limits = {"max_episode_steps": 110, "command_low": (0.0, 0.0, 0.0)}  # 2.2 s: long enough to speak of drift
+    commands = [(0.1, 0.0, 0.0), (0.3, 0.0, 0.0), (0.0, 0.0, 0.5)]
+    result = evaluate(stub(), 3, commands, env_kwargs=limits, threads=1)
+    slow, fast, turn = result["per_command"]
+    assert [row["success_rate"] for row in (slow, fast, turn)] == [1.0, 1.0, 1.0]
+    assert [row["is_success_rate"] for row in (slow, fast, turn)] == [1.0, 0.0, 0.0]
+    assert turn["speed_error"] < 0.15  # its heading is what is wrong
+    assert result["is_success_rate"] == pytest.approx(1 / 3)
+
+
 def test_falls_are_counted_once_and_by_cause():
     # Ankles pointing down tip the robot backwards, ankles pulled up forwards.
     def forward(obs, ankle):
@@ -62,7 +77,7 @@ def test_falls_are_counted_once_and_by_cause():
         return action, np.zeros_like(action)
 
     for ankle, cause in ((-1.0, "backward"), (1.0, "forward")):
-        policy = Policy("tipping", lambda obs, a=ankle: forward(obs, a), ENV, {})
+        policy = GaussianPolicy("tipping", Feedforward(lambda obs, a=ankle: forward(obs, a)), ENV, {})
         result = evaluate(policy, 5, [(0.4, 0.0, 0.0)], threads=1)
         assert result["success_rate"] == 0.0
         assert result["falls"][cause] == 5
@@ -99,7 +114,7 @@ def test_recording_begins_with_the_reset_and_ends_with_the_episode():
 
 def test_reference_starts_and_randomisation_of_training_stay_out():
     kwargs = {"reference": "not/a/clip.npz", "rsi_probability": 0.9, "reset_noise": 0.0}
-    policy = Policy("p", stub().forward, ENV, {**kwargs, "randomize": True})
+    policy = GaussianPolicy("p", stub().network, ENV, {**kwargs, "randomize": True})
     rollout, _ = record(policy, np.zeros((2, 3)), seconds=0.1, threads=1)
     np.testing.assert_array_equal(rollout.qpos[0, 0], rollout.qpos[0, 1])  # reset_noise is kept, and is zero
 
@@ -116,10 +131,9 @@ def test_style_score_is_the_mean_over_whole_windows_of_living_episodes():
 
 
 def test_default_commands_are_those_the_environment_gives():
-    policy = stub()
-    policy.env_kwargs = {"command_low": (0.25, 0, 0), "command_high": (0.5, 0, 0)}
+    policy = dataclasses.replace(stub(), env_kwargs={"command_low": (0.25, 0, 0), "command_high": (0.5, 0, 0)})
     assert default_commands(policy) == [(0.3, 0.0, 0.0), (0.4, 0.0, 0.0), (0.5, 0.0, 0.0)]
-    policy.env_kwargs = {"command_low": (0.32, 0, 0), "command_high": (0.34, 0, 0)}
+    policy = dataclasses.replace(stub(), env_kwargs={"command_low": (0.32, 0, 0), "command_high": (0.34, 0, 0)})
     assert default_commands(policy) == [(0.32, 0.0, 0.0)]
 
 
@@ -160,7 +174,7 @@ def test_a_policy_for_another_observation_names_the_rows():
     def forward(obs):
         return obs @ np.zeros((37, 9), np.float32), np.zeros((len(obs), 9), np.float32)
 
-    policy = Policy("p", forward, ENV, {})
+    policy = GaussianPolicy("p", Feedforward(forward), ENV, {})
     with pytest.raises(PolicyError, match=r"39 observations \(joint_position 9, .*previous_action 9\)"):
         evaluate(policy, 1, [(0.1, 0.0, 0.0)], env_kwargs={"previous_action": "all"})
 
@@ -178,7 +192,7 @@ def test_load_policy_says_what_is_missing(tmp_path):
 
 @pytest.fixture
 def loaded_stub(monkeypatch):
-    monkeypatch.setattr("gait_trainers.evaluation.walking.load_policy", lambda path, env_id=None: stub(std=0.05))
+    monkeypatch.setattr("gait_trainers.commands.evaluate.load_policy", lambda path, env_id=None: stub(std=0.05))
 
 
 def run_cli(*arguments: str):
@@ -228,5 +242,5 @@ def test_a_narrow_terminal_gets_the_figures_that_matter_most(loaded_stub):
 
 
 def test_evaluating_a_bundle_needs_no_torch():
-    code = "import sys, gait_trainers.evaluation.walking, gait_trainers.commands.play; sys.exit('torch' in sys.modules)"
+    code = "import sys, gait_trainers.commands.evaluate, gait_trainers.commands.play; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -19,11 +19,12 @@ from gait_envs.models.robot import muscle_humanoid
 from gait_envs.simulation.muscles import Refresh
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
-from gait_trainers.evaluation.walking import load_policy
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.models.muscle_nn import Bounded, MuscleNN, muscle_losses
-from gait_trainers.policies.bundle import BundleError, load_bundle, make_env
+from gait_trainers.policies.bundle import BundleError, load_bundle
+from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.export import export
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.build import Training, build
 from gait_trainers.rl.train import resume, train
 from gait_trainers.rl.warm_start import _widened, begin_from

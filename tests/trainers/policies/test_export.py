@@ -13,19 +13,14 @@ from helpers.still_clips import BLIND, IMITATION, WALK
 
 from gait_trainers.config.layers import validate
 from gait_trainers.config.schema import NetworkConfig
-from gait_trainers.evaluation.walking import load_policy as load_any
 from gait_trainers.models.actor_critic import build_policy
 from gait_trainers.policies import export as export_module
-from gait_trainers.policies.bundle import (
-    BundleError,
-    Policy,
-    PolicyError,
-    load_bundle,
-    make_env,
-    sha256,
-    write_checksums,
-)
-from gait_trainers.policies.export import ExportError, export, last_quarter, readable_json, real_observations
+from gait_trainers.policies.base import BundleError, Feedforward, GaussianPolicy, PolicyError
+from gait_trainers.policies.bundle import load_bundle, sha256, write_checksums
+from gait_trainers.policies.environment import make_env
+from gait_trainers.policies.export import ExportError, export, last_quarter, observe
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.policies.manifest import describe_action, describe_command, readable_json
 from gait_trainers.policies.torch_policy import PolicyNetwork
 from gait_trainers.rl.train import train
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
@@ -66,6 +61,11 @@ def spoil(bundle: Path, change) -> None:
     write_checksums(bundle)
 
 
+def act(policy: GaussianPolicy, obs: np.ndarray, **options) -> np.ndarray:
+    """Actions at the beginning of an episode."""
+    return policy.act(obs, policy.initial_state(len(obs)), np.ones(len(obs), bool), **options)[0]
+
+
 # -- what is written -----------------------------------------------------------------------------------
 
 
@@ -79,25 +79,26 @@ def test_the_bundle_acts_as_the_trained_policy(run, bundle):
     loaded = load_bundle(bundle)
     obs = np.random.default_rng(0).normal(0, 3, (200, 37)).astype(np.float32)
     expected, _ = policy.predict(normalize(obs), deterministic=True)
-    np.testing.assert_allclose(loaded.act(obs), np.clip(expected, -1, 1), atol=1e-5)
-    np.testing.assert_allclose(loaded.act(obs[:1]), loaded.act(obs)[:1], atol=1e-6)  # any batch size
+    np.testing.assert_allclose(act(loaded, obs), np.clip(expected, -1, 1), atol=1e-5)
+    np.testing.assert_allclose(act(loaded, obs[:1]), act(loaded, obs)[:1], atol=1e-6)  # any batch size
 
 
 def test_bundle_run_and_checkpoint_act_alike_and_sample_alike(run, bundle):
     checkpoint = sorted((run / "checkpoints").glob("*.pt"))[-1]
     obs = np.random.default_rng(0).normal(size=(5, 37)).astype(np.float32)
     sampled = [
-        load_any(path).act(obs, deterministic=False, rng=np.random.default_rng(1)) for path in (bundle, run, checkpoint)
+        act(load_policy(path), obs, deterministic=False, rng=np.random.default_rng(1))
+        for path in (bundle, run, checkpoint)
     ]
     np.testing.assert_allclose(sampled[1], sampled[0], atol=1e-5)
     np.testing.assert_array_equal(sampled[1], sampled[2])
-    assert np.abs(sampled[0] - load_any(bundle).act(obs)).mean() > 0.05  # std e^-1
+    assert np.abs(sampled[0] - act(load_policy(bundle), obs)).mean() > 0.05  # std e^-1
 
 
 def test_samples_are_clipped_after_the_noise():
     mean, std = np.full((1000, 9), 2.0, np.float32), np.full((1000, 9), 1.0, np.float32)
-    policy = Policy("p", lambda obs: (mean, std), "GaitNet/WildRobot-v0", {})
-    action = policy.act(np.zeros((1000, 37)), deterministic=False, rng=np.random.default_rng(0))
+    policy = GaussianPolicy("p", Feedforward(lambda obs: (mean, std)), "GaitNet/WildRobot-v0")
+    action = act(policy, np.zeros((1000, 37)), deterministic=False, rng=np.random.default_rng(0))
     # P(2 + z < 1) = P(z < -1) = 0.159; noise on a clipped mean would give P(z < 0) = 0.5.
     assert (action < 1.0).mean() == pytest.approx(0.159, abs=0.02)
 
@@ -132,8 +133,10 @@ def test_the_exported_discriminator_scores_as_the_trained_one(run, bundle):
 
 
 def test_real_observations_are_from_the_environment(exported):
-    obs = real_observations(load_bundle(exported), count=95, seed=1)
-    assert obs.shape == (95, 37)
+    obs, starts = observe(load_bundle(exported), count=95, seed=1)
+    assert obs.shape == (10, 10, 37)
+    assert starts[0].all()
+    obs = obs.reshape(-1, 37)[:95]
     gravity = obs[:, 24:27]
     np.testing.assert_allclose(np.linalg.norm(gravity, axis=1), 1.0, atol=1e-5)
     assert np.unique(obs[:, 27]).size >= 10  # every sub-environment has its own forward command
@@ -344,36 +347,36 @@ def test_a_policy_that_sees_no_reference_is_exported_for_walking(blind, tmp_path
     assert (policy.env_id, policy.env_kwargs) == (WALK, {})
     assert "without action_base, max_distance, reference_observation" in capsys.readouterr().err
     assert policy.details["command"]["low"] == [0.1, 0.0, 0.0]
-    obs = real_observations(policy, count=20)
-    ours, theirs = policy.forward(obs), load_any(blind).forward(obs)
+    obs = observe(policy, count=20).obs.reshape(20, -1)
+    ours, theirs = policy.first(obs), load_policy(blind).first(obs)
     np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("base, gain", [("reference", 0.25), ("home", 1.0)])
 def test_the_manifest_says_what_an_action_corrects(base, gain):
     task = make_env(IMITATION, threads=1, action_base=base, action_gain=0.25).core.task
-    action = export_module.describe_action(task)
+    action = describe_action(task)
     assert action["target_rad"] == f"clip({base}_rad + scale_rad * filtered, lower_rad, upper_rad)"
     # An action that asks for a small correction of every joint, as the manifest has it and as the task does it.
     memory, target = task.blank_memory(1), np.full(9, 0.1)
     memory.reference_qpos[0, 7:] = here = task.robot.home + 0.02
     start = here if base == "reference" else np.array(action["home_rad"])
     expected = np.clip(start + np.array(action["scale_rad"]) * target, action["lower_rad"], action["upper_rad"])
-    np.testing.assert_allclose(task.actions.target(target[None], memory)[0], expected)
+    np.testing.assert_allclose(task.target(target[None], memory)[0], expected)
     np.testing.assert_allclose(action["scale_rad"], gain * task.robot.action_scale)
-    assert export_module.describe_command(task)["from"] == "the reference clip"
+    assert describe_command(task)["from"] == "the reference clip"
 
 
 def test_the_manifest_says_how_far_ahead_a_target_runs(human_reference):
     task = make_env("GaitNet/HumanoidImitation-v0", threads=1, reference=human_reference).core.task
-    action = export_module.describe_action(task)
+    action = describe_action(task)
     ahead = "reference_rad + lead_s * reference_rad_s + reference_torque_nm / kp_nm_rad"
     assert action["target_rad"].startswith(f"clip({ahead} + scale_rad * filtered")
     memory, correction = task.blank_memory(1), np.full(50, 0.1)
     memory.reference_qpos[0, 7:], memory.reference_qvel[0, 6:] = task.robot.home, 0.5
     expected = task.robot.home + np.array(action["lead_s"]) * 0.5 + np.array(action["scale_rad"]) * correction
     expected = np.clip(expected, action["lower_rad"], action["upper_rad"])
-    np.testing.assert_allclose(task.actions.target(correction[None], memory)[0], expected)
+    np.testing.assert_allclose(task.target(correction[None], memory)[0], expected)
 
 
 def test_what_sees_a_reference_is_not_exported_for_walking(blind, tmp_path):

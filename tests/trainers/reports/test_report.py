@@ -8,9 +8,9 @@ import pytest
 
 from gait_trainers.evaluation.gait_metrics import Rollout
 from gait_trainers.evaluation.walking import evaluate
-from gait_trainers.policies.bundle import Policy
+from gait_trainers.policies.base import Feedforward, GaussianPolicy, Policy
 from gait_trainers.reports import training as report
-from gait_trainers.reports.training import plot_training, runs, shown_frames, stride, write_report
+from gait_trainers.reports.training import plot_training, shown_frames, stride, write_report
 
 METRICS = "iteration,steps,elapsed,success_rate,forward_velocity,command,disc_acc\n"
 
@@ -20,7 +20,7 @@ def policy() -> Policy:
     def forward(obs):
         return np.zeros((len(obs), 9), np.float32), np.full((len(obs), 9), 0.1, np.float32)
 
-    return Policy("statue <1>", forward, "GaitNet/WildRobot-v0", {})
+    return GaussianPolicy("statue <1>", Feedforward(forward), "GaitNet/WildRobot-v0", {})
 
 
 class Page(HTMLParser):
@@ -55,8 +55,8 @@ def test_the_page_shows_the_evaluation_and_its_pictures_exist(policy, tmp_path):
     result = evaluate(policy, 2, [(0.3, 0.0, 0.0)], env_kwargs={"max_episode_steps": 60}, threads=1)
     page = write_report(tmp_path, [result], policy=policy, videos=[tmp_path / "walk.mp4"])
     found = Page(page.read_text())
-    assert found.rows[1][:2] == ["0.3", "100%"]
-    assert found.rows[1][3] == f"{result['speed_error']:.3f}"
+    assert found.rows[1][:3] == ["0.3", "100%", "0%"]  # it stands, and follows nothing
+    assert found.rows[1][4] == f"{result['speed_error']:.3f}"
     assert "512 steps in 1.5 minutes" in page.read_text()
     assert any("statue <1>" in heading for heading in found.headings)  # escaped, so it reads back
     assert "../walk.mp4" in found.sources
@@ -83,12 +83,6 @@ def test_curves_are_those_of_the_metrics():
     (line,) = figure.axes[0].lines
     np.testing.assert_allclose(line.get_xydata(), [[2.0, 0.5], [3.0, 0.9]])
     plt.close(figure)
-
-
-def test_runs_by_hand():
-    assert runs(np.array([0, 1, 1, 0, 1], bool)) == [(1, 2), (4, 1)]
-    assert runs(np.ones(3, bool)) == [(0, 3)]
-    assert runs(np.zeros(3, bool)) == []
 
 
 def rollout(left: np.ndarray, length: int | None = None) -> Rollout:

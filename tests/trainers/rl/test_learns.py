@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gait_trainers.config.layers import load_config
-from gait_trainers.evaluation.walking import evaluate, load_policy
+from gait_trainers.evaluation.walking import evaluate
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import train
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import jv
 
 from gait_envs.mocap.capture import MotionError, Skeleton
-from gait_envs.mocap.cleaning.clean import low_pass, low_pass_margin, resample_motion, resampled_frames
+from gait_envs.mocap.cleaning.clean import butterworth, butterworth_margin, resample_motion, resampled_frames
 from gait_envs.mocap.cleaning.foot_strikes import Strikes
 from gait_envs.mocap.cleaning.repair import Fault, Faults, repair, repair_margin
 from gait_envs.mocap.cleaning.signal import continuous_signs
@@ -58,7 +58,7 @@ def test_gain_by_hand() -> None:
 @pytest.mark.parametrize("frequency", [2.0, 6.0, 8.0, 12.0])
 def test_translation_loses_what_the_gain_says_and_is_not_delayed(frequency: float) -> None:
     rotations, translations = swing(600, frequency)
-    _, out = low_pass(rotations, translations, 8.0, FPS)
+    _, out = butterworth(rotations, translations, 8.0, FPS)
     inner = slice(150, 450)
     sway = 0.05 * np.sin(2 * np.pi * frequency * np.arange(600) / FPS)
     np.testing.assert_allclose(out[inner, 0, 1], gain(frequency, 8.0, FPS) * sway[inner], atol=1e-6)
@@ -74,7 +74,7 @@ def test_rotation_loses_what_the_gain_says(frequency: float) -> None:
     """
     amplitude, cutoff = 0.5, 8.0
     rotations, translations = swing(600, frequency, amplitude)
-    out, _ = low_pass(rotations, translations, cutoff, FPS)
+    out, _ = butterworth(rotations, translations, cutoff, FPS)
     x = 2 * np.pi * frequency * np.arange(600) / FPS
     g = [gain(n * frequency, cutoff, FPS) for n in range(5)]
     j = [jv(n, amplitude / 2) for n in range(5)]
@@ -92,8 +92,8 @@ def test_rotation_loses_what_the_gain_says(frequency: float) -> None:
 def test_signs_of_quaternions_do_not_matter() -> None:
     rotations, translations = swing(300, 2.0)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (300, 3, 1))
-    expected, _ = low_pass(rotations, translations, 8.0, FPS)
-    got, _ = low_pass(rotations * signs, translations, 8.0, FPS)
+    expected, _ = butterworth(rotations, translations, 8.0, FPS)
+    got, _ = butterworth(rotations * signs, translations, 8.0, FPS)
     assert angle(got, expected).max() < 1e-7
     chained = continuous_signs(rotations * signs)
     assert (np.sum(chained[1:] * chained[:-1], axis=-1) > 0).all()
@@ -107,14 +107,14 @@ def test_a_turn_all_the_way_round_is_no_obstacle() -> None:
     turns = np.zeros((600, 1, 3))
     turns[:, 0, 2] = np.linspace(0, 6 * np.pi, 600)
     rotations = quat_from_rotvec(turns)
-    out, _ = low_pass(rotations, np.zeros((600, 1, 3)), 8.0, FPS)
+    out, _ = butterworth(rotations, np.zeros((600, 1, 3)), 8.0, FPS)
     assert angle(out[150:-150], rotations[150:-150]).max() < 1e-6
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_short_captures_survive(frames: int) -> None:
     rotations, translations = swing(frames, 2.0)
-    turned, out = low_pass(rotations, translations, 8.0, FPS)
+    turned, out = butterworth(rotations, translations, 8.0, FPS)
     assert np.isfinite(turned).all()
     assert out.shape == translations.shape
 
@@ -122,15 +122,15 @@ def test_short_captures_survive(frames: int) -> None:
 @pytest.mark.parametrize("cutoff", [0.0, -1.0, 60.0, 80.0, float("nan")])
 def test_a_cutoff_that_is_none_is_refused(cutoff: float) -> None:
     with pytest.raises(MotionError, match="expected more than 0 and less than half the rate, 60 Hz"):
-        low_pass(*swing(20, 1.0), cutoff, FPS)
+        butterworth(*swing(20, 1.0), cutoff, FPS)
 
 
 def test_the_margin_is_enough() -> None:
     rotations, translations = swing(2000, 3.0)
     translations[:, 0] += np.random.default_rng(0).normal(size=(2000, 3))
-    margin = low_pass_margin(6.0, FPS)
-    _, whole = low_pass(rotations, translations, 6.0, FPS)
-    _, part = low_pass(rotations[500:1500], translations[500:1500], 6.0, FPS)
+    margin = butterworth_margin(6.0, FPS)
+    _, whole = butterworth(rotations, translations, 6.0, FPS)
+    _, part = butterworth(rotations[500:1500], translations[500:1500], 6.0, FPS)
     np.testing.assert_allclose(part[margin:-margin], whole[500 + margin : 1500 - margin], atol=1e-11)
     assert np.abs(part[5] - whole[505]).max() > 1e-3  # nearer the edge it is not
 
@@ -366,7 +366,7 @@ def test_a_quick_strike_is_blunted_and_said_so() -> None:
     for name, sharpness in (("hard", 0.004), ("soft", 0.2)):
         raw = stamp(sharpness)
         strikes = Strikes({"left": 2})
-        strikes.add(LEG, FPS, raw, low_pass(*raw, 6.0, FPS), 0, 0, 360)
+        strikes.add(LEG, FPS, raw, butterworth(*raw, 6.0, FPS), 0, 0, 360)
         notes[name] = strikes.notes("low-pass 6 Hz")
         if name == "hard":
             ((time, side, before, after, fast, slower),) = strikes.found

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gait_envs.mocap.capture import Capture, MotionError, Skeleton, SkeletonMotion, forward_kinematics
-from gait_envs.mocap.cleaning.clean import low_pass, resample_motion
+from gait_envs.mocap.cleaning.clean import butterworth, resample_motion
 from gait_envs.mocap.cleaning.convert import Cleaning, Window, convert, look, windowed
 from gait_envs.mocap.formats import find_format, open_capture, read_capture
 from gait_envs.mocap.formats.bvh_writer import as_capture, write_bvh
@@ -85,7 +85,7 @@ def test_the_stages_are_the_functions(tmp_path: Path) -> None:
         "low-pass 8 Hz, 4th order Butterworth, zero phase",
         "resampled from 120 to 50 Hz (rotations slerp, translations linear)",
     )
-    smooth = low_pass(motion.rotations, motion.translations, 8.0, 120.0)
+    smooth = butterworth(motion.rotations, motion.translations, 8.0, 120.0)
     expected = replace(motion, fps=50.0)
     arrays = resample_motion(*smooth, 120.0, 50.0, np.arange(capture.frames))
     expected = replace(expected, rotations=arrays[0], translations=arrays[1])

@@ -369,11 +369,6 @@ def test_filters_by_hand() -> None:
     np.testing.assert_allclose(filters.trend(swing, 30, 1.0)[20:-20], 0.5 * time[20:-20], atol=0.04)
     np.testing.assert_allclose(filters.trend(ramp, 1.0, 10.0), 1.5)  # shorter than the window: its mean
     np.testing.assert_allclose(filters.smooth(time, 30, 0.1), time, atol=1e-12)  # a straight line stays
-    mask = np.array([1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0], dtype=bool)
-    assert filters.runs(mask) == [(0, 1), (2, 5), (8, 9)]
-    assert filters.runs(filters.debounce(mask, 2)) == [(0, 5)]
-    stutter = np.array([0, 0, 0, 1, 0, 1, 0, 0, 0], dtype=bool)
-    assert filters.runs(filters.debounce(stutter, 3)) == [(3, 6)]  # the gap is closed before short runs go
     rng = np.random.default_rng(0)
     noise = rng.normal(size=50)
     assert (filters.envelope(noise, 4) >= noise - 1e-12).all()

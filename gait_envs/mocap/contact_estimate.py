@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gait_envs.mocap.cleaning.signal import debounce, derivative
+from gait_envs.biomechanics.events import stance_by_motion
+from gait_envs.mocap.cleaning.signal import derivative
 from gait_envs.mocap.quality import Poses, carry, robot_poses
 from gait_envs.mocap.retarget.target_body import Body
 from gait_envs.reference.clip import Clip
@@ -18,9 +19,11 @@ _SHORTEST = 0.06  # s, briefer contacts and gaps are noise
 
 def standing(poses: Poses, fps: float, body: Body) -> np.ndarray:
     """Which boxes of the soles stand on the floor at z = 0: (T, contacts) bool."""
-    low = poses.corners[..., 2].min(axis=2) < _LOW * body.leg_length
-    slow = np.linalg.norm(derivative(poses.patches, fps), axis=-1) < _SLOW * body.leg_length
-    return np.stack([debounce(mask, round(_SHORTEST * fps)) for mask in (low & slow).T], axis=1)
+    height = poses.corners[..., 2].min(axis=2)
+    speed = np.linalg.norm(derivative(poses.patches, fps), axis=-1)
+    low, slow = _LOW * body.leg_length, _SLOW * body.leg_length
+    boxes = zip(height.T, speed.T, strict=True)
+    return np.stack([stance_by_motion(z, v, low, slow, round(_SHORTEST * fps)) for z, v in boxes], axis=1)
 
 
 def with_contacts(clip: Clip, body: Body) -> Clip:

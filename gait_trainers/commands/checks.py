@@ -1,0 +1,37 @@
+"""What several commands of `gait-train` make of their options, and refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from gait_trainers.evaluation.rollout import EvaluationError
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import follows_clips
+
+
+def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
+    """["reset_noise=0.1"] -> {"reset_noise": 0.1}; values are read as YAML."""
+    options = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise EvaluationError(f"--env-set {text!r}: expected key=value, such as randomize=true")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise EvaluationError(f"--env-set {text!r}: {value!r} is not a YAML value") from None
+    return options
+
+
+def refuse_others(policy: Policy, **given: Any) -> None:
+    """EvaluationError for an option among command, sweep, reference and clip that is not for such a policy."""
+    if follows_clips(policy.env_id):
+        does, theirs = "follows clips (--reference, --clip)", ("reference", "clip")
+    else:
+        does, theirs = "obeys commands (--command)", ("command", "sweep")
+    wrong = [f"--{name}" for name, value in given.items() if value and name not in theirs]
+    if wrong:
+        raise EvaluationError(f"{', '.join(wrong)}: in {policy.env_id} {policy.name} {does}")

@@ -1,0 +1,65 @@
+"""`gait-train evaluate`: how well a policy walks, or follows clips, in a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gait_trainers.commands.checks import parse_env_set, refuse_others
+from gait_trainers.commands.options import EnvOption, PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.evaluation.tracking import evaluate_tracking
+from gait_trainers.evaluation.walking import GRID, evaluate, parse_command
+from gait_trainers.policies.environment import follows_clips
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.reports.evaluation_tables import WIDE, print_table, print_tracking
+
+
+def command(
+    policy: PolicyArgument,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Total number of episodes, shared out over commands or clips.",
+            show_default="100, or each clip once",
+        ),
+    ] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="Command VX or VX,VY,YAW_RATE, in m/s and rad/s; may be repeated.")
+    ] = None,
+    sweep: Annotated[bool, typer.Option(help="Evaluate at forward speeds of 0.1, 0.2 … 1.0 m/s.")] = False,
+    reference: ReferenceOption = None,
+    clip: Annotated[
+        list[str] | None, typer.Option(help="Clip of the reference to evaluate, by name; may be repeated.")
+    ] = None,
+    stochastic: StochasticOption = False,
+    both: Annotated[bool, typer.Option(help="Evaluate deterministic, then stochastic actions.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; later episodes count up from it.")] = 0,
+    env: EnvOption = None,
+    env_set: Annotated[list[str] | None, typer.Option(help="Environment option as key=value; may be repeated.")] = None,
+    threads: PhysicsThreads = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on one line.")] = False,
+) -> None:
+    """Evaluate how well a policy walks at commanded velocities, or how closely it tracks clips."""
+    loaded = load_policy(policy, env)
+    common: dict[str, Any] = {"seed": seed, "env_kwargs": parse_env_set(env_set or ()), "threads": threads}
+    run: Callable[..., dict[str, Any]]
+    refuse_others(loaded, command=command, sweep=sweep, reference=reference, clip=clip)
+    if follows_clips(loaded.env_id):
+        run = partial(evaluate_tracking, loaded, episodes, clip, reference, **common)
+    else:
+        commands = [*(GRID if sweep else ()), *(parse_command(text) for text in command or ())] or None
+        run = partial(evaluate, loaded, episodes or 100, commands, **common)
+    results = [run(stochastic=mode) for mode in ((False, True) if both else (stochastic,))]
+    if as_json:
+        # With --both the deterministic figures lead and carry the others along.
+        print(json.dumps(results[0] | ({"stochastic": results[1]} if both else {}), allow_nan=False))
+        return
+    console = Console(width=None if Console().is_terminal else WIDE)
+    for result in results:
+        (print_tracking if "per_clip" in result else print_table)(result, console)

@@ -1,0 +1,53 @@
+"""`gait-train record`: what a policy makes of clips, as new clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, StochasticOption
+from gait_trainers.evaluation.record import NOISE, RecordError, check_out, record_clips, write_recordings
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.reports.evaluation_tables import print_recorded, show_reference
+
+
+def command(
+    policy: PolicyArgument,
+    out: Annotated[Path, typer.Option(help="Folder to write the recorded clips to.")],
+    reference: ReferenceOption = None,
+    stochastic: StochasticOption = False,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Factor on the policy's own action noise, with --stochastic.", show_default=f"{NOISE:g}"
+        ),
+    ] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Episodes per clip; without --stochastic, those of a finite clip are identical.")
+    ] = 1,
+    keep: Annotated[int, typer.Option(min=1, help="Number of recordings kept per clip, those closest to it.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode; later episodes count up from it.")] = 0,
+    threads: PhysicsThreads = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace recordings that already exist.")] = False,
+) -> None:
+    """Record a policy that tracks clips, and save its motion as new, physically feasible clips."""
+    if noise is not None and not stochastic:
+        raise RecordError("--noise is of sampled actions; give --stochastic too")
+    loaded = load_policy(policy)
+    followed = reference or loaded.reference or ()
+    check_out(out, [followed] if isinstance(followed, str) else followed, force)
+    noise = NOISE if noise is None else noise
+    recorded = record_clips(
+        loaded, reference, tries=tries, keep=keep, stochastic=stochastic, noise=noise, seed=seed, threads=threads
+    )
+    title = f"{loaded.name} along {show_reference(recorded.reference)}, " + (
+        f"{noise:g} times its noise" if stochastic else "deterministic"
+    )
+    print_recorded(recorded, title, Console())
+    if not recorded.clips:
+        raise RecordError("no clip was tracked to its end; nothing was written")
+    write_recordings(out, recorded.clips, recorded.figures)
+    typer.echo(f"{len(recorded.clips)} clips in {out}")

@@ -1,0 +1,63 @@
+"""Reading a policy from wherever it lies: a bundle, a run folder or one of its checkpoints."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+from gait_trainers.policies.base import GaussianPolicy, PolicyError
+from gait_trainers.policies.bundle import MANIFEST, load_bundle
+from gait_trainers.policies.environment import in_environment
+
+KINDS = "a bundle (policy.json), a run folder (checkpoints/) or a checkpoint file"
+
+
+def load_policy(path: str | Path, env_id: str | None = None) -> GaussianPolicy:
+    """The policy of a bundle folder, a run folder (its latest checkpoint) or a checkpoint file.
+
+    With `env_id` it acts there instead of where it was trained; what it leaves behind is said on stderr. PolicyError
+    says what else is at the path, RunError and BundleError what is wrong with a run and with a bundle.
+    """
+    policy = read_policy(Path(path))
+    return policy if env_id is None else in_environment(policy, env_id, to_stderr)
+
+
+def read_policy(path: Path) -> GaussianPolicy:
+    """The policy at a path, in its own environment."""
+    if (path / MANIFEST).exists():
+        return load_bundle(path)
+    _check_is_run(path)
+    from gait_trainers.policies.torch_policy import policy_from_run  # needs torch; a bundle does not
+
+    return policy_from_run(path)
+
+
+def _check_is_run(path: Path) -> None:
+    """PolicyError, which says what is there instead, unless the path is a run folder or a checkpoint of one."""
+    refuse_sb3_model(path)
+    if path.is_file():
+        if not (path.parent.parent / "config.yaml").is_file():
+            raise PolicyError(f"{path}: a file outside of any run folder; expected {KINDS}")
+    elif not path.exists():
+        raise PolicyError(f"{path}: no such file or folder; expected {KINDS}")
+    elif not (path / "checkpoints").is_dir():
+        found = ", ".join(sorted(p.name for p in path.iterdir())) or "nothing"
+        raise PolicyError(f"{path}: holds {found}, not {KINDS}")
+
+
+def refuse_sb3_model(path: Path) -> None:
+    """PolicyError for what `model.save()` of Stable-Baselines3 writes; nothing in it is opened."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if "_stable_baselines3_version" in archive.namelist():
+            raise PolicyError(
+                f"{path}: a model saved by Stable-Baselines3, which is partly pickle and is never loaded here; load "
+                "it in Python and write a bundle of it: gait_trainers.export_policy(model, vec_normalize, out)"
+            )
+
+
+def to_stderr(text: str) -> None:
+    """A note beside a command's own output."""
+    print(text, file=sys.stderr)

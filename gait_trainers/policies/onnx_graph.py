@@ -1,0 +1,83 @@
+"""Networks as ONNX graphs: one self-contained file each, for any batch size."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from gait_trainers.models.discriminator import Discriminator
+from gait_trainers.policies.onnx_policy import open_session
+
+OPSET = 20
+
+
+def write_onnx(module: nn.Module, path: Path, input_name: str, outputs: Sequence[str], size: int) -> None:
+    """One self-contained file with a named input (batch, size) and named outputs; any batch size."""
+    module = copy.deepcopy(module).cpu().eval()
+    with _quiet_exporter():
+        torch.onnx.export(
+            module,
+            (torch.zeros(2, size),),
+            str(path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[input_name],
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+    onnx.save(without_traces(onnx.load(path)), path)
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the exporter's notes on each node, which name files of the machine that it ran on."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without the exporter's notes on its own deprecated parts and on packages it could also have used."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def write_style(discriminator: Discriminator, path: Path) -> float:
+    """The discriminator with its normaliser as a graph; spectral normalisation becomes plain weights.
+
+    Returns the largest difference of the graph's scores from torch's.
+    """
+    linear = [layer for layer in discriminator.layers if isinstance(layer, nn.Linear)]
+    size = linear[0].in_features
+    plain = Discriminator(np.zeros((1, size)), 1, [x.out_features for x in linear[:-1]], use_spectral_norm=False)
+    plain.mean, plain.std = discriminator.mean, discriminator.std
+    for ours, theirs in zip(plain.layers, discriminator.layers, strict=True):
+        if isinstance(ours, nn.Linear) and isinstance(theirs, nn.Linear):
+            ours.weight.data, ours.bias.data = theirs.weight.detach(), theirs.bias.detach()
+    write_onnx(plain, path, "features", ("score",), size)
+    windows = plain.mean.numpy() + plain.std.numpy() * np.random.default_rng(0).normal(size=(100, size))
+    windows = windows.astype(np.float32)
+    (found,) = open_session(path).run(["score"], {"features": windows})
+    with torch.no_grad():
+        return float(np.abs(found - discriminator(torch.from_numpy(windows)).numpy()).max())

@@ -1,0 +1,124 @@
+"""A bundle of a user's own Stable-Baselines3 model, taken from the live objects that it was trained with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+
+from gait_trainers.config.schema import env_options
+from gait_trainers.policies.environment import deployment_kwargs, make_env
+from gait_trainers.policies.export import ExportError, Trained, check_out, write_bundle
+from gait_trainers.policies.torch_policy import PolicyNetwork, torch_policy
+from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer
+
+# Wrappers that leave observations and actions as they are.
+HARMLESS = {"Monitor", "TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
+HARMLESS_VEC = {"VecNormalize", "VecMonitor", "VecCheckNan", "VecVideoRecorder", "AMPRewardWrapper"}
+
+
+def export_policy(
+    model: BaseAlgorithm,
+    vec_normalize: VecNormalize | None,
+    out: str | Path,
+    *,
+    env_id: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Path:
+    """Write the bundle of a Stable-Baselines3 model that was trained on one of our environments; returns its folder.
+
+    `vec_normalize` holds the statistics that its observations were normalised with; None: those of the VecNormalize
+    that the model's environment is wrapped in, if it is. `env_id` and `env_kwargs` name the environment; None: the
+    model's own. Supported are PPO and A2C with feedforward policies (`MlpPolicy`). ExportError says what of a model
+    cannot be exported, and that something is at `out` already, which `force` replaces if it is a bundle.
+    """
+    check_out(Path(out), force)
+    policy = detached(feedforward(model))
+    if env_id is None:
+        if env_kwargs is not None:
+            raise ExportError("env_kwargs are of the environment env_id; give that too")
+        env_id, env_kwargs = environment(model.get_env() or (vec_normalize and vec_normalize.venv))
+    env_id = env_id.rpartition(":")[2]  # the module that registers it is ours
+    size = make_env(env_id, threads=1, **deployment_kwargs(env_kwargs or {})).core.task.layout.size
+    if model.observation_space.shape != (size,):
+        seen = model.observation_space.shape
+        raise ExportError(f"the model observes {seen}, {env_id} shows ({size},); see env_id and env_kwargs")
+    normalize = vec_normalize or model.get_vec_normalize_env()
+    statistics = normalizer(normalize, size)
+    acting = torch_policy(Path(out).name, PolicyNetwork(policy, statistics), env_id, env_kwargs or {})
+    training = {
+        "algorithm": type(model).__name__,
+        "library": f"stable-baselines3 {version('stable-baselines3')}",
+        "steps": model.num_timesteps,
+        "seed": model.seed,
+        "config": {"ppo": {"normalize_obs": normalize is not None and normalize.norm_obs}},
+    }
+    return write_bundle(Trained(acting, policy, statistics, training), Path(out))
+
+
+def feedforward(model: BaseAlgorithm) -> ActorCriticPolicy:
+    """The policy of a model, where its actions are normal about a function of the observation alone."""
+    policy = model.policy
+    if (
+        not isinstance(policy, ActorCriticPolicy)
+        or hasattr(policy, "lstm_actor")
+        or type(getattr(policy, "action_dist", None)) is not DiagGaussianDistribution
+        or not isinstance(model.observation_space, Box)
+    ):
+        raise ExportError(
+            f"{type(model).__name__} with {type(policy).__name__} cannot be exported; supported are PPO and A2C of "
+            "Stable-Baselines3 with MlpPolicy, without memory and without state-dependent exploration (use_sde)"
+        )
+    return policy
+
+
+def detached(policy: ActorCriticPolicy) -> ActorCriticPolicy:
+    """A copy on the CPU, so that the model can go on training as it was."""
+    with torch.no_grad():  # the distribution of the last update would carry its gradients, which cannot be copied
+        policy.get_distribution(torch.zeros(1, *policy.observation_space.shape, device=policy.device))  # type: ignore[misc]
+    return copy.deepcopy(policy).cpu().eval()
+
+
+def environment(env: VecEnv | None) -> tuple[str, dict[str, Any]]:
+    """The id and the options of the environment that a model learnt in."""
+    if env is None:
+        raise ExportError("the model has no environment (was it loaded without one?); give env_id, and env_kwargs")
+    wrappers = []
+    while isinstance(env, VecEnvWrapper):
+        wrappers.append(type(env).__name__)
+        env = env.venv
+    spec: EnvSpec | None = env.get_attr("spec", 0)[0]
+    if spec is None:
+        raise ExportError("the model's environment was not made by its id; give env_id, and env_kwargs")
+    odd = sorted({*wrappers} - HARMLESS_VEC | {w.name for w in spec.additional_wrappers} - HARMLESS)
+    if odd:
+        raise ExportError(
+            f"the model's environment is wrapped in {', '.join(odd)}, and a bundle holds no wrappers; where these "
+            "change neither observations nor actions, give env_id, and env_kwargs"
+        )
+    options = env_options(spec.id)
+    known = spec.kwargs.keys() - {"render_mode"} if options is None else {field.name for field in fields(options)}
+    return spec.id, {key: value for key, value in spec.kwargs.items() if key in known}
+
+
+def normalizer(normalize: VecNormalize | None, size: int) -> ObsNormalizer:
+    """The statistics of (size,) observations; None: they are used as they are."""
+    if normalize is None or not normalize.norm_obs:
+        return obs_normalizer(None, size)
+    statistics: Any = normalize.obs_rms
+    if np.shape(statistics.mean) != (size,):
+        raise ExportError(f"vec_normalize is of {np.shape(statistics.mean)} observations, the model's are ({size},)")
+    return ObsNormalizer(statistics.mean.copy(), statistics.var.copy(), normalize.clip_obs, normalize.epsilon)
