@@ -71,7 +71,7 @@ def import_command(
 def _wanted(jobs: Sequence[Job], captures: Sequence[Path], out: Path, format: str | None) -> list[Job]:
     """The captures to import: not what lies in the output folder, in folders only what has the wanted format's name."""
     given = {path.resolve() for path in captures}
-    suffixes = all_formats()[format].suffixes if format in all_formats() else None
+    suffixes = all_formats()[format].suffixes if format is not None and format in all_formats() else None
     mine = [
         job for job in jobs
         if job.capture in given

@@ -148,7 +148,7 @@ def _rest_frames(points: Mapping[str, np.ndarray]) -> int:
     step = np.linalg.norm(np.diff(stack[:24], axis=0), axis=2).mean(axis=1)  # mean way of a joint, a frame
     usual = np.median(step[3:]) if len(step) > 3 else 0.0
     jumps = [i + 1 for i in range(min(3, len(step))) if step[i] > 0.1 * leg and step[i] > 5 * usual]
-    return max(max(jumps, default=0), _held_frames(stack, leg))
+    return max(max(jumps, default=0), _held_frames(stack, float(leg)))
 
 
 def _held_frames(stack: np.ndarray, leg: float) -> int:
