@@ -64,6 +64,9 @@ class NetworkConfig(Section):
     activation: Literal["elu", "silu", "relu", "tanh"] = Field(
         default="elu", description="Activation function of the hidden layers."
     )
+    symmetric: bool = Field(
+        default=False, description="Keep the policy mirror-symmetric by construction; hidden sizes must be even."
+    )
     log_std_init: float = Field(default=0.0, description="Initial log standard deviation of each action.")
     log_std_min: float | None = Field(
         default=None, description="Lower bound of the log standard deviation, applied after every update."

@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
+from torch.nn.utils import parametrize
 
+from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.config.schema import NetworkConfig
+from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"elu": nn.ELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
+Mirrors = Mapping[str, SignedPermutation]  # "observation" and "action" of the task; only symmetric networks need them
 
 
-def policy_kwargs(config: NetworkConfig) -> dict[str, Any]:
-    """Arguments for SB3's MlpPolicy."""
-    return {
+def policy_type(config: NetworkConfig) -> type[ActorCriticPolicy]:
+    """The class of the configured policy."""
+    return SymmetricActorCriticPolicy if config.symmetric else ActorCriticPolicy
+
+
+def policy_kwargs(config: NetworkConfig, mirrors: Mirrors | None = None) -> dict[str, Any]:
+    """Arguments for that class. ValueError where a symmetric policy has no mirrors."""
+    kwargs = {
         "net_arch": {"pi": list(config.policy), "vf": list(config.value)},
         "activation_fn": ACTIVATIONS[config.activation],
         "log_std_init": config.log_std_init,
     }
+    if not config.symmetric:
+        return kwargs
+    if mirrors is None:
+        raise ValueError("networks.symmetric needs the mirrors of the task's observations and actions")
+    return kwargs | {"observation_mirror": mirrors["observation"], "action_mirror": mirrors["action"]}
 
 
-def build_policy(config: NetworkConfig, obs_size: int, action_size: int) -> ActorCriticPolicy:
+def build_policy(
+    config: NetworkConfig, obs_size: int, action_size: int, mirrors: Mirrors | None = None
+) -> ActorCriticPolicy:
     """A policy of the configured shape, without an environment."""
-    return ActorCriticPolicy(
+    return policy_type(config)(
         spaces.Box(-np.inf, np.inf, (obs_size,), np.float32),
         spaces.Box(-1.0, 1.0, (action_size,), np.float32),
         lambda _: 0.0,
-        **policy_kwargs(config),
+        **policy_kwargs(config, mirrors),
     )
+
+
+def keep_std_above(policy: ActorCriticPolicy, log_std: float) -> None:
+    """Raise deviations of the actions that are smaller than exp(log_std) to it."""
+    parameter = policy.log_std
+    if parametrize.is_parametrized(policy, "log_std"):
+        parameter = policy.parametrizations.log_std.original  # type: ignore[union-attr, assignment]
+    with torch.no_grad():
+        parameter.clamp_(min=log_std)  # type: ignore[operator]

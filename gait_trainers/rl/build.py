@@ -12,8 +12,12 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import gait_envs  # noqa: F401 - registers the environments
+from gait_envs.models.mirror import MirrorError
+from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner
+from gait_trainers.models.actor_critic import Mirrors
+from gait_trainers.models.symmetry import SymmetricMeanStd
 from gait_trainers.rl.ppo import build_model
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
@@ -35,6 +39,7 @@ def build(config: TrainConfig) -> Training:
     torch.manual_seed(config.run.seed)
     base = make_vec_env(config)
     learners = build_learners(config, base)
+    mirrors = find_mirrors(base) if config.networks.symmetric else None
     env: VecEnv = base
     for learner in learners.values():
         env = learner.wrap(env)
@@ -46,7 +51,21 @@ def build(config: TrainConfig) -> Training:
             gamma=config.ppo.gamma,
             training=not config.policy_frozen,
         )
-    return Training(config, base, learners, build_model(config, env))
+        if mirrors is not None and config.ppo.normalize_obs:
+            env.obs_rms = SymmetricMeanStd(mirrors["observation"])  # type: ignore[assignment]
+    try:
+        model = build_model(config, env, mirrors)
+    except ValueError as error:
+        raise ConfigError(f"networks: {error}") from None
+    return Training(config, base, learners, model)
+
+
+def find_mirrors(base: SB3VecEnv) -> Mirrors:
+    """Of the observations and actions of the environments' task; ConfigError where they have none."""
+    try:
+        return task_mirror(base.env.unwrapped.core.task)._asdict()  # type: ignore[attr-defined]
+    except MirrorError as error:
+        raise ConfigError(f"networks.symmetric: {error}") from None
 
 
 def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:

@@ -11,6 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Learner
+from gait_trainers.models.actor_critic import keep_std_above
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import capture, save_checkpoint
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
@@ -143,4 +144,4 @@ class RunCallback(BaseCallback):
     def _keep_std_above_floor(self) -> None:
         floor = self.config.networks.log_std_min
         if floor is not None:
-            self.model.policy.log_std.data.clamp_(min=floor)  # type: ignore[union-attr, operator]
+            keep_std_above(self.model.policy, floor)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_trainers.config.schema import TrainConfig
-from gait_trainers.models.actor_critic import policy_kwargs
+from gait_trainers.models.actor_critic import Mirrors, policy_kwargs, policy_type
 
 
 class FrozenPPO(PPO):
@@ -17,12 +17,12 @@ class FrozenPPO(PPO):
         """Leave the policy as it is."""
 
 
-def build_model(config: TrainConfig, env: VecEnv) -> PPO:
-    """The algorithm with fresh networks, seeded."""
+def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None) -> PPO:
+    """The algorithm with fresh networks, seeded; `mirrors` of the task where these are symmetric."""
     ppo = config.ppo
     rate = LinearSchedule(ppo.learning_rate, 0.0, 1.0) if ppo.lr_schedule == "linear" else ppo.learning_rate
     return (FrozenPPO if config.policy_frozen else PPO)(
-        "MlpPolicy",
+        policy_type(config.networks),
         env,
         learning_rate=rate,
         n_steps=ppo.n_steps,
@@ -35,7 +35,7 @@ def build_model(config: TrainConfig, env: VecEnv) -> PPO:
         vf_coef=ppo.vf_coef,
         max_grad_norm=ppo.max_grad_norm,
         target_kl=ppo.target_kl,
-        policy_kwargs=policy_kwargs(config.networks),
+        policy_kwargs=policy_kwargs(config.networks, mirrors),
         seed=config.run.seed,
         device=config.run.device,
     )

@@ -14,6 +14,7 @@ from stable_baselines3 import PPO
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner, WarmStart
+from gait_trainers.models.symmetry import plain_names
 from gait_trainers.policies.base import GaussianPolicy, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, NETWORK
 from gait_trainers.policies.environment import EnvironmentOptionError, check_task
@@ -96,13 +97,16 @@ def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
 
 def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> list[str]:
     """Policy, value and normalisers; the names of those that there were."""
-    own = model.policy.state_dict()
+    own = plain_names(model.policy.state_dict())
     value = [name for name in own if name.startswith(("mlp_extractor.value_net", "value_net"))]
-    has_value = any(name in source.weights for name in value)
+    found = plain_names(source.weights)
+    has_value = any(name in found for name in value)
     expected = {name: tensor for name, tensor in own.items() if has_value or name not in value}
-    weights = _widened(source.weights, expected)
+    weights = _widened(found, expected)
+    if config.networks.symmetric and weights is not None and _shapes(found) != _shapes(expected):
+        weights = None  # the halves of a wider layer are other units
     if weights is None:
-        sizes = {kind: _hidden(source.weights, f"mlp_extractor.{kind}_net") for kind in ("policy", "value")}
+        sizes = {kind: _hidden(found, f"mlp_extractor.{kind}_net") for kind in ("policy", "value")}
         shapes = " and ".join(f"networks.{kind} {size}" for kind, size in sizes.items() if size)
         raise ConfigError(
             f"run.init: the networks of {path} have sizes, {shapes}, that do not fit into this training's, "
@@ -111,15 +115,16 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
     if (source.normalize is not None) != config.ppo.normalize_obs:
         does = "are not" if source.normalize is None else "are"
         raise ConfigError(f"run.init: observations of {path} {does} normalised, see ppo.normalize_obs")
-    model.policy.load_state_dict({**own, **weights})
+    names = dict(zip(own, model.policy.state_dict(), strict=True))
+    model.policy.load_state_dict({names[name]: value for name, value in {**own, **weights}.items()})
     norm = model.get_vec_normalize_env()
     if norm is not None and source.normalize is not None:
         # Those of the returns too, where there are some: they are the value network's scale.
         kept = {**(vec_normalize_state(norm) or {}), **source.normalize}
         set_vec_normalize_state(norm, kept | {"returns": norm.returns})
     _check_same(source.policy, path, config, model)
-    names = {"policy": True, "value": has_value, "normalizer": source.normalize is not None}
-    return [name for name, there in names.items() if there]
+    taken = {"policy": True, "value": has_value, "normalizer": source.normalize is not None}
+    return [name for name, there in taken.items() if there]
 
 
 def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: PPO) -> None:
@@ -138,7 +143,8 @@ def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: P
     if not difference <= TOLERANCE:
         raise ConfigError(
             f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "
-            f"networks.activation is {config.networks.activation!r}, that may be another one's"
+            f"networks.activation is {config.networks.activation!r} and networks.symmetric "
+            f"{config.networks.symmetric}, which may be different there"
         )
 
 
@@ -162,6 +168,10 @@ def _widened(
         out[name][units] = 0.0
         out[name][(units, *(slice(size) for size in found.shape[1:]))] = found
     return out
+
+
+def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items() if "policy_net" in name}
 
 
 def _hidden(weights: Mapping[str, torch.Tensor], prefix: str) -> list[int]:

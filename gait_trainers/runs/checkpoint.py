@@ -20,10 +20,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gait_envs.files import write_durably
 from gait_envs.loaders import loader
+from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
 from gait_trainers.models.actor_critic import build_policy
+from gait_trainers.models.symmetry import SymmetricActorCriticPolicy, without_projections
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer, set_vec_normalize_state, vec_normalize_state
@@ -43,6 +45,7 @@ def capture(
         "spaces": {
             "obs_size": int(model.observation_space.shape[0]),  # type: ignore[index]
             "action_size": int(model.action_space.shape[0]),  # type: ignore[index]
+            "mirrors": _mirrors(model.policy),
         },
         "policy": model.policy.state_dict(),
         "optimizer": model.policy.optimizer.state_dict(),
@@ -105,6 +108,13 @@ def restore(
         torch.cuda.set_rng_state_all(generators["cuda"])
 
 
+def _mirrors(policy: Any) -> dict[str, dict[str, np.ndarray]] | None:
+    """What a symmetric policy has to know of its task's mirror; None of any other."""
+    if not isinstance(policy, SymmetricActorCriticPolicy):
+        return None
+    return {"observation": vars(policy.observation_mirror), "action": vars(policy.action_mirror)}
+
+
 def _base(model: PPO) -> SB3VecEnv:
     env = model.get_env()
     if env is None or not isinstance(env.unwrapped, SB3VecEnv):
@@ -162,8 +172,11 @@ def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, Obs
         raise RunError(f"{run.path} has no checkpoint yet")
     state = load_checkpoint(file)
     config = load_config(run.config_file)
-    policy = build_policy(config.networks, **state["spaces"])
+    spaces = state["spaces"]
+    mirrors = {name: SignedPermutation(**table) for name, table in (spaces.get("mirrors") or {}).items()}
+    policy = build_policy(config.networks, spaces["obs_size"], spaces["action_size"], mirrors or None)
     policy.load_state_dict(state["policy"])
+    without_projections(policy)
     policy.set_training_mode(False)
     norm = state["vec_normalize"] if config.ppo.normalize_obs else None
     return policy, obs_normalizer(norm, state["spaces"]["obs_size"]), config
