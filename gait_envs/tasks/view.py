@@ -62,7 +62,7 @@ class View:
     def after(self, memory: Memory) -> View:
         """The same moment with what has been remembered of it; what was derived stays derived.
 
-        So nothing derived may depend on what a part remembers of a step after the simulation (`Part.after`).
+        So nothing that a `Part.after` asks for may depend on what such functions change.
         """
         view = View(self.task, self.state, memory, self.settings)
         view.cache = self.cache
