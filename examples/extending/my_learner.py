@@ -30,10 +30,8 @@ class CuriosityConfig(Section):
 class Bonus(VecEnvWrapper):  # adds the bonus of the state that a step leads to, and keeps the rollout's observations
     def __init__(self, venv: VecEnv, weight: float) -> None:
         super().__init__(venv)
-        size = venv.observation_space.shape[0]
-        self.networks = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, 64), nn.ReLU(), nn.Linear(64, 16)) for _ in range(2)
-        )
+        d = venv.observation_space.shape[0]
+        self.networks = nn.ModuleList(nn.Sequential(nn.Linear(d, 64), nn.ReLU(), nn.Linear(64, 16)) for _ in range(2))
         self.weight, self.bonus, self.seen = weight, np.zeros(venv.num_envs), []
 
     def reset(self) -> Any:
