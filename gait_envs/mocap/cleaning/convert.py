@@ -145,6 +145,26 @@ def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | Non
     return replace(_continuous(out), notes=(*capture.notes, *notes), history=tuple(history))
 
 
+def cut(capture: Capture, seen: Look, start: float, end: float | None) -> Capture:
+    """The frames from `start` to `end` seconds, counted after the rest pose, of a capture that was not converted."""
+    last = capture.frames - 1 - seen.rest_frames
+    first = round(start * capture.fps)
+    stop = last if end is None else min(round(end * capture.fps), last)
+    if not 0 <= first < stop:
+        seconds = last / capture.fps
+        raise MotionError(f"cannot cut from {start:g} s to {stop / capture.fps:g} s: the capture lasts {seconds:.3f} s")
+    rest = _skip(capture, seen.rest_frames + first)
+
+    def blocks(size: int) -> Iterator[Frames]:
+        left = stop - first + 1
+        for rotations, translations in rest.blocks(size):
+            if left > 0:
+                yield rotations[:left], translations[:left]
+            left -= len(rotations)
+
+    return replace(rest, blocks=blocks, frames=stop - first + 1)
+
+
 def _recorded(capture: Capture, seen: Look) -> Recorded:
     """What it is now, unless it was converted before: then what it was before that."""
     if capture.recorded is None:

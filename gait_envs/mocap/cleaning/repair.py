@@ -223,6 +223,10 @@ def _list(found: dict[str, np.ndarray], unfilled: np.ndarray, names: tuple[str, 
     ]
 
 
+class GapError(MotionError):
+    """A capture has faults that are too long to be filled."""
+
+
 class Faults:
     """The faults of a capture, collected window by window."""
 
@@ -248,14 +252,14 @@ class Faults:
             self.all.append(replace(fault, start=a, stop=b))
 
     def check(self) -> None:
-        """Raise a `MotionError` that names the frames of what is too long to be filled."""
+        """Raise a `GapError` that names the frames of what is too long to be filled."""
         gaps = [fault for fault in self.all if not fault.filled]
         if gaps:
             listed = "; ".join(f"{_which(f)} {f.kind} in frames {f.start} to {f.stop - 1}" for f in gaps[:_LISTED])
             more = f" and {len(gaps) - _LISTED} more" if len(gaps) > _LISTED else ""
-            raise MotionError(
+            raise GapError(
                 f"{self.name}: {listed}{more}; at most {longest_frames(self.longest, self.fps)} frames "
-                f"({self.longest:g} s) in a row are filled"
+                f"({self.longest:g} s) in a row are filled; retargeting leaves frames out with --start and --end"
             )
 
     def history(self, frames: int) -> list[str]:

@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from gait_envs.errors import MotionError
-from gait_envs.mocap.cleaning.convert import Cleaning, convert
+from gait_envs.mocap.capture import Capture, SkeletonMotion
+from gait_envs.mocap.cleaning.convert import Cleaning, convert, cut, look
+from gait_envs.mocap.cleaning.repair import GapError
 from gait_envs.mocap.formats.bvh_writer import as_capture
 from gait_envs.mocap.formats.capture_file import stored_meta
 from gait_envs.mocap.jobs import Job, Reading, check_targets, crash, digest, made_since, naming, open_job
@@ -71,16 +73,33 @@ def retarget_file(job: Job, recipe: Recipe, body: Body) -> Retargeted:
     capture = open_job(job, recipe.reading, cleaning.repair)
     capture = replace(capture, blocks=as_capture(capture.read()).blocks)  # in memory: read more than once
     with naming(job.capture):
+        motion, start, end = _cleaned(capture, recipe)
         result = retarget(
-            convert(capture, cleaning).read(), body, joint_map=cleaning.joint_map, start=recipe.start,
-            end=recipe.end, time=recipe.time, speed=recipe.speed,
-        )  # fmt: skip
+            motion, body, joint_map=cleaning.joint_map, start=start, end=end, time=recipe.time, speed=recipe.speed
+        )
     told = {
         "capture": job.shown,
         "recipe": fingerprint(job, recipe, body),
         "notes": [*dict.fromkeys(result.clip.meta["notes"])],
+        "cut_s": [recipe.start, recipe.end],
     }
     return replace(result, clip=replace(result.clip, name=job.name, meta=result.clip.meta | told))
+
+
+def _cleaned(capture: Capture, recipe: Recipe) -> tuple[SkeletonMotion, float, float | None]:
+    """The capture converted, and what is still to be cut from it.
+
+    Cut late, so that the whole capture says how long the legs are and where the floor is; but faults that cannot be
+    mended do not count where they are cut away, and then it is cut first.
+    """
+    seen = look(capture, recipe.cleaning)
+    try:
+        return convert(capture, recipe.cleaning, seen).read(), recipe.start, recipe.end
+    except GapError:
+        if recipe.start == 0.0 and recipe.end is None:
+            raise
+        part = cut(capture, seen, recipe.start, recipe.end)
+        return convert(part, recipe.cleaning, replace(seen, rest_frames=0)).read(), 0.0, None
 
 
 def targets(job: Job, out: Path) -> list[Path]:

@@ -21,6 +21,8 @@ from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, qua
 
 _ADULT_LEG = 0.82  # m, hip joint to ankle of a 1.70 m adult
 _AXES = ("x", "y", "z")
+_STILL = 1e-4  # leg lengths: a pose that moves by less is held
+_FEW_REST = 3  # frames of a rest pose that are usual and not worth a note
 # Where the ball of an adult's foot is from the ankle, in leg lengths; for rigs without toes.
 _BALL_AHEAD, _BALL_BELOW = 0.17, 0.07
 
@@ -74,6 +76,8 @@ def extract_landmarks(
     if len(position) - dropped < 2:
         raise MotionError(f"{len(position)} frames, {dropped} of them a rest pose; nothing moves")
     points = {role: point[dropped:] for role, point in points.items()}
+    if dropped > _FEW_REST:
+        told += (f"the first {dropped} frames hold one pose and then leap: a rest pose, left out",)
     bones = [(f"{side}_{a}", f"{side}_{b}") for side in SIDES for a, b in (("hip", "knee"), ("knee", "ankle"))]
     leg = 0.5 * sum(float(np.median(np.linalg.norm(points[a] - points[b], axis=1))) for a, b in bones)
     if leg <= 0:
@@ -138,13 +142,24 @@ def _standing(ankle: np.ndarray, fps: float) -> np.ndarray:
 
 
 def _rest_frames(points: Mapping[str, np.ndarray]) -> int:
-    """Leading frames before a jump no body makes: many captures begin with one frame of rest pose."""
+    """Leading frames before a jump no body makes: many captures begin with one frame of rest pose, or hold it."""
     stack = np.stack(list(points.values()), axis=1)  # (T, roles, 3)
     leg = np.linalg.norm(points["left_hip"][0] - points["left_knee"][0]) * 2
     step = np.linalg.norm(np.diff(stack[:24], axis=0), axis=2).mean(axis=1)  # mean way of a joint, a frame
     usual = np.median(step[3:]) if len(step) > 3 else 0.0
     jumps = [i + 1 for i in range(min(3, len(step))) if step[i] > 0.1 * leg and step[i] > 5 * usual]
-    return max(jumps, default=0)
+    return max(max(jumps, default=0), _held_frames(stack, float(leg)))
+
+
+def _held_frames(stack: np.ndarray, leg: float) -> int:
+    """Leading frames of places (T, roles, 3) that hold one pose, then leap into the motion; 0 where none do."""
+    moved = np.linalg.norm(stack - stack[0], axis=2).mean(axis=1)
+    held = int(np.argmax(moved > _STILL * leg))  # 0 where it never moves
+    if held < 2:
+        return 0
+    step = np.linalg.norm(np.diff(stack[held - 1 : held + 24], axis=0), axis=2).mean(axis=1)
+    usual = np.median(step[1:]) if len(step) > 1 else np.inf
+    return held if step[0] > max(0.1 * leg, 2 * usual) else 0
 
 
 def _unit(unit: str | float | None, leg: float) -> tuple[float, tuple[str, ...]]:

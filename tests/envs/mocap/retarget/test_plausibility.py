@@ -1,0 +1,57 @@
+"""Captures that no walk over the ground makes are told apart from those that one does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.walker import SPEED, walker_bvh
+
+from gait_envs.mocap.capture import SkeletonMotion
+from gait_envs.mocap.formats import read_capture
+from gait_envs.mocap.retarget.landmarks import extract_landmarks
+from gait_envs.mocap.retarget.pipeline import STRIDE, retarget
+from gait_envs.mocap.retarget.plausibility import treadmill
+from gait_envs.mocap.retarget.target_body import load_body
+
+
+def walk(folder: Path, share: float = 1.0, backwards: bool = False) -> SkeletonMotion:
+    """The drawn walker, with this share of its root's way; or played backwards in time."""
+    motion = read_capture(walker_bvh(folder / "walk.bvh", rest_frame=False))
+    translations = motion.translations.copy()
+    translations[:, 0, 2] *= share
+    rotations = motion.rotations
+    return replace(motion, translations=translations[::-1], rotations=rotations[::-1]) if backwards else replace(
+        motion, translations=translations)  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [0.0, 0.15])
+def test_a_walk_whose_root_stays_is_unfit(tmp_path: Path, share: float) -> None:
+    result = retarget(walk(tmp_path, share), load_body("wildrobot"), source="drawn", license="MIT")
+    told = [fault for fault in result.faults if "as on a treadmill" in fault]
+    assert len(told) == 1
+    slide = float(told[0].removeprefix("the feet slide back at ").split()[0])
+    assert slide == pytest.approx((1 - share) * SPEED, abs=0.02)
+    assert result.clip.meta["faults"] == result.faults
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_walk_over_the_ground_is_not_doubted(tmp_path: Path, backwards: bool) -> None:
+    assert treadmill(extract_landmarks(walk(tmp_path, backwards=backwards)), STRIDE) is None
+
+
+def test_standing_is_not_doubted(tmp_path: Path) -> None:
+    motion = walk(tmp_path)
+    still = replace(motion, rotations=motion.rotations[[9] * 60], translations=motion.translations[[9] * 60])
+    assert treadmill(extract_landmarks(still), STRIDE) is None
+
+
+def test_a_clip_of_a_few_frames_is_noted(tmp_path: Path) -> None:
+    body = load_body("wildrobot")
+    brief = retarget(walk(tmp_path), body, end=0.1, source="drawn", license="MIT").clip
+    assert [note for note in brief.meta["notes"] if note.startswith("the clip lasts 0.1")]
+    assert np.isfinite(brief.qpos).all()
+    whole = retarget(walk(tmp_path), body, end=1.0, source="drawn", license="MIT").clip
+    assert not [note for note in whole.meta["notes"] if "the clip lasts" in note]
