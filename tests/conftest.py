@@ -62,3 +62,16 @@ def human_clip(speed: float, frames: int = 37, fps: float = 30.0) -> Clip:
     return Clip(
         qpos, velocities(qpos, fps), fps, names, True, "humanoid", "a test", "MIT", f"human_{speed:g}", contacts
     )
+
+
+# Files that take longest, the longest first. `make test` hands out whole files in this order, so that no worker is left
+# with a long one at the end.
+LONG = (
+    "test_contracts.py", "test_resume.py", "test_folder.py", "test_muscle.py", "test_jobs.py", "test_loaders.py",
+    "test_data_cli.py", "test_export.py", "test_gait_command.py", "test_reward_schedule.py", "test_view.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: at for at, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))  # stable: all else stays in order

@@ -20,6 +20,7 @@ LEARNING = tuple(
     for room in (
         "learners",
         "models",
+        "policies.export",
         "policies.onnx_graph",
         "policies.sb3_export",
         "policies.torch_policy",
@@ -29,8 +30,7 @@ LEARNING = tuple(
 )
 # These read run folders, and so load torch with other modules, but do not ask for it themselves.
 READ_RUNS = tuple(
-    f"gait_trainers.{name}"
-    for name in ("reports.training", "reports.gait_page", "demo", "commands.export", "policies.export")
+    f"gait_trainers.{name}" for name in ("reports.training", "reports.gait_page", "demo", "commands.export")
 )
 # Modules of `gait_envs` that may use the extras: the tools of motion capture, and what only a command line imports.
 WITH_EXTRAS = ("gait_envs.cli", "gait_envs.mocap")

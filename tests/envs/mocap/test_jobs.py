@@ -233,7 +233,7 @@ def test_pictures_of_kept_clips_and_notes_are_not_forgotten(run, tmp_path: Path)
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a", "b"):
-        arrays = position_arrays(tmp_path, 1.5)
+        arrays = position_arrays(tmp_path, 1.0)
         keep = [i for i, joint in enumerate(arrays["names"]) if "Arm" not in joint]
         save(folder / f"{name}.npz", arrays, positions=arrays["positions"][:, keep], names=arrays["names"][keep])
     out = tmp_path / "out"

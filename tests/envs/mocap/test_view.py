@@ -12,6 +12,8 @@ import pytest
 from helpers.walker import walker_bvh
 
 from gait_envs.mocap.commands import view
+from gait_envs.mocap.jobs import find_captures
+from gait_envs.mocap.retarget.folder import Recipe, retarget_folder
 from gait_envs.mocap.retarget.target_body import load_body
 from gait_envs.reference.clip import load_clip
 from gait_envs.render import Offscreen, RenderError
@@ -28,12 +30,13 @@ def drawing() -> None:
         pytest.skip(str(error))
 
 
-@pytest.fixture
-def clip(run, tmp_path: Path) -> Path:
-    capture = walker_bvh(tmp_path / "walk.bvh", seconds=1.0)
-    words = ("--source", "us", "--license", "CC0", "--no-picture")
-    assert run("retarget", capture, "--out", tmp_path / "walk.npz", *words)[0] == 0
-    return tmp_path / "walk.npz"
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("view")
+    jobs, _ = find_captures([walker_bvh(folder / "walk.bvh", seconds=1.0)])
+    (outcome,) = retarget_folder(jobs, Recipe(), "wildrobot", folder)
+    assert outcome.verdict == "fit"
+    return folder / "walk.npz"
 
 
 def test_a_strip_shows_the_clip_from_first_to_last(run, clip: Path, tmp_path: Path) -> None:

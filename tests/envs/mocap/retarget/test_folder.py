@@ -50,6 +50,18 @@ def made(captures: Path, out: Path, recipe: Recipe | None = None, **more) -> dic
     return {o.job.name: o for o in retarget_folder(jobs, recipe or Recipe(), "wildrobot", out, **more)}
 
 
+@pytest.fixture(scope="module")
+def set_of(captures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Outcome]]:
+    """What `made` makes of the captures, once."""
+    folder = tmp_path_factory.mktemp("set")
+    return folder, made(captures, folder)
+
+
+def copy_of(folder: Path, where: Path) -> None:
+    """The set again, as old as it is."""
+    shutil.copytree(folder, where, dirs_exist_ok=True)
+
+
 # --- what is found -----------------------------------------------------------------------------------
 
 
@@ -83,8 +95,9 @@ def test_names_do_not_clash(captures: Path, tmp_path: Path) -> None:
 # --- what is made ------------------------------------------------------------------------------------
 
 
-def test_good_unfit_and_failed_part_ways(captures: Path, tmp_path: Path) -> None:
-    outcomes = made(captures, tmp_path)
+def test_good_unfit_and_failed_part_ways(set_of: tuple[Path, dict[str, Outcome]], tmp_path: Path) -> None:
+    folder, outcomes = set_of
+    copy_of(folder, tmp_path)
     assert {name: o.verdict for name, o in outcomes.items()} == {
         "a-walk": "fit",
         "a-deep-walk": "fit",
@@ -102,8 +115,8 @@ def test_good_unfit_and_failed_part_ways(captures: Path, tmp_path: Path) -> None
     assert any("leading frame" in line for line in clip.meta["history"])
 
 
-def test_a_second_run_keeps_what_is_there(captures: Path, tmp_path: Path) -> None:
-    made(captures, tmp_path)
+def test_a_second_run_keeps_what_is_there(captures: Path, set_of, tmp_path: Path) -> None:
+    copy_of(set_of[0], tmp_path)
     stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npz")}
     again = made(captures, tmp_path)
     assert {name: o.kept for name, o in again.items()} == {
@@ -116,8 +129,8 @@ def test_a_second_run_keeps_what_is_there(captures: Path, tmp_path: Path) -> Non
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npz")} == stamps
 
 
-def test_what_a_killed_run_left_is_made_good(captures: Path, tmp_path: Path) -> None:
-    made(captures, tmp_path)
+def test_what_a_killed_run_left_is_made_good(captures: Path, set_of, tmp_path: Path) -> None:
+    copy_of(set_of[0], tmp_path)
     whole = (tmp_path / "a-walk.npz").read_bytes()
     (tmp_path / "a-walk.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "a-deep-walk.npz").unlink()
@@ -151,9 +164,9 @@ def test_a_change_makes_the_clip_anew(captures: Path, tmp_path: Path, what: str)
     assert (load_clip(tmp_path / "walk.npz").meta["recipe"] == before) == (what == "capture")
 
 
-def test_a_clip_that_becomes_fit_leaves_the_unfit(captures: Path, tmp_path: Path) -> None:
+def test_a_clip_that_becomes_fit_leaves_the_unfit(captures: Path, set_of, tmp_path: Path) -> None:
     """And the other way round; there is never one of each."""
-    made(captures, tmp_path)
+    copy_of(set_of[0], tmp_path)
     (tmp_path / "unfit" / "a-walk.npz").write_bytes((tmp_path / "a-walk.npz").read_bytes())
     (tmp_path / "a-walk.npz").unlink()
     clip = load_clip(tmp_path / "unfit" / "a-walk.npz")
@@ -162,8 +175,10 @@ def test_a_clip_that_becomes_fit_leaves_the_unfit(captures: Path, tmp_path: Path
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("a-walk.npz")] == ["a-walk.npz"]
 
 
-def test_two_processes_make_the_same(captures: Path, tmp_path: Path) -> None:
-    one, two = made(captures, tmp_path / "one"), made(captures, tmp_path / "two", workers=2)
+def test_two_processes_make_the_same(captures: Path, set_of: tuple[Path, dict[str, Outcome]], tmp_path: Path) -> None:
+    folder, one = set_of
+    copy_of(folder, tmp_path / "one")
+    two = made(captures, tmp_path / "two", workers=2)
     assert {n: (o.verdict, o.faults) for n, o in one.items()} == {n: (o.verdict, o.faults) for n, o in two.items()}
     for name in ("a-walk", "a-deep-walk"):
         first, second = (load_clip(tmp_path / where / f"{name}.npz") for where in ("one", "two"))
@@ -197,8 +212,9 @@ def test_a_wrong_cleaning_too(wrong: dict) -> None:
 # --- the report --------------------------------------------------------------------------------------
 
 
-def test_the_report_tells_all(captures: Path, tmp_path: Path) -> None:
-    outcomes = made(captures, tmp_path)
+def test_the_report_tells_all(set_of: tuple[Path, dict[str, Outcome]], tmp_path: Path) -> None:
+    folder, outcomes = set_of
+    copy_of(folder, tmp_path)
     failed = [Entry("cut", "failed", outcomes["cut"].faults, capture="cut.bvh")]
     entries = [*read_entries(tmp_path), *failed]
     assert counts(entries) == {"fit": 2, "unfit": 1, "failed": 1}
