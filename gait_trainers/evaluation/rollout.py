@@ -171,7 +171,7 @@ class _StyleMeter:
     def begin(self, features: np.ndarray) -> None:
         if self.style is not None:
             n, size = features.shape
-            self.stack = WindowStack(n, self.style.frames, size)
+            self.stack = WindowStack(n, self.style.frames, size, self.style.dilation)
             self.stack.reset(np.ones(n, bool), features)
 
     def add(self, features: np.ndarray, alive: np.ndarray) -> None:

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gait_envs.biomechanics.events import stance
 from gait_envs.constants import GRAVITY
 from gait_envs.reference.amp_features import amp_features, clip_features
 from gait_envs.reference.clip import Clip
 from gait_envs.rotations import heading_frame, quat_rotate_inverse
-from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, after_warmup, stance
+from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, after_warmup
 
 WINDOW = 2  # frames
 WINDOWS = 4000  # of each kind that the judge sees

@@ -56,6 +56,7 @@ class Artefacts(NamedTuple):
     files: Mapping[str, Path] = {}  # of a bundle: name -> file to copy
     scorer: Discriminator | None = None  # windows of style features (m, frames * d) -> scores (m,)
     frames: int = 1  # in such a window
+    dilation: int = 1  # control steps between them
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Style:
 
     frames: int
     score: Callable[[np.ndarray], np.ndarray]  # (m, frames · d) float32 -> (m,)
+    dilation: int = 1  # control steps between the frames
 
 
 class Policy(Protocol):

@@ -40,7 +40,10 @@ def load_bundle(folder: str | Path) -> GaussianPolicy:
     if "muscle_network" in environment["kwargs"]:  # a file of the bundle
         environment["kwargs"]["muscle_network"] = str((folder / MUSCLES).resolve())
     _check_environment(manifest, folder / MANIFEST)
-    style = onnx_style(folder / STYLE, int(manifest["style"]["frames"])) if (folder / STYLE).exists() else None
+    style = None
+    if (folder / STYLE).exists():
+        window = manifest["style"]
+        style = onnx_style(folder / STYLE, int(window["frames"]), int(window.get("dilation", 1)))
     return GaussianPolicy(
         name=folder.name,
         network=onnx_network(folder / NETWORK),

@@ -47,6 +47,7 @@ def describe(policy: Policy, training: Mapping[str, Any], parity: Mapping[str, A
     }
     if policy.style is not None:
         manifest["style"] = {"input": "features", "output": "score", "frames": policy.style.frames}
+        manifest["style"]["dilation"] = policy.style.dilation
         manifest["style"]["layout"] = task.amp_layout.table()
     return manifest
 

@@ -38,7 +38,7 @@ def onnx_network(path: Path) -> Feedforward:
     return Feedforward(forward)
 
 
-def onnx_style(path: Path, frames: int) -> Style:
+def onnx_style(path: Path, frames: int, dilation: int = 1) -> Style:
     """The graph of a discriminator that scores windows of so many frames."""
     session = open_session(path)
-    return Style(frames, lambda windows: session.run(["score"], {"features": windows})[0])
+    return Style(frames, lambda windows: session.run(["score"], {"features": windows})[0], dilation)

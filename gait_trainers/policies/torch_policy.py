@@ -86,7 +86,7 @@ def policy_from_run(path: str | Path) -> GaussianPolicy:
     """The policy of a run's latest checkpoint, or of a checkpoint, with its discriminator if it has one."""
     policy, normalizer, config = read_networks(path)
     left = load_artefacts(path)
-    scorers = [Style(x.frames, _scorer(x.scorer)) for x in left if x.scorer is not None]
+    scorers = [Style(x.frames, _scorer(x.scorer), x.dilation) for x in left if x.scorer is not None]
     options = config.env.kwargs | {key: value for x in left for key, value in x.env_options.items()}
     network = PolicyNetwork(policy, normalizer)
     return torch_policy(_run_name(path), network, config.env.id, options, scorers[0] if scorers else None)

@@ -10,6 +10,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
+from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows
@@ -24,8 +25,17 @@ class AMPCallback(BaseCallback):
     choices come from generators of this callback, so that the policy's own are left alone.
     """
 
-    def __init__(self, wrapper: AMPRewardWrapper, reference: ReferenceWindows, config: AMPConfig, seed: int):
+    def __init__(
+        self,
+        wrapper: AMPRewardWrapper,
+        reference: ReferenceWindows,
+        config: AMPConfig,
+        seed: int,
+        mirror: SignedPermutation | None = None,
+    ):
+        """`mirror`: of one frame's features, to replace half of the policy's windows by their images; None: none."""
         super().__init__()
+        self.mirror = mirror
         self.wrapper = wrapper
         self.discriminator = wrapper.discriminator
         self.reference = reference
@@ -41,6 +51,8 @@ class AMPCallback(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         fresh = self.wrapper.take_rollout()
+        if self.mirror is not None:
+            fresh = self._half_mirrored(fresh, self.mirror)
         if len(fresh) > 0:
             for name, value in self.update(fresh).items():
                 self.logger.record(f"amp/{name}", value)
@@ -57,19 +69,31 @@ class AMPCallback(BaseCallback):
         return metrics | {"disc_updates": float(len(losses)), "disc_replay": float(len(self.replay))}
 
     def measure(self, fresh: np.ndarray) -> dict[str, float]:
-        """How the discriminator that rewarded this rollout tells it from the reference, without noise."""
+        """How the discriminator that rewarded this rollout tells it from the reference, without and with noise."""
         self.discriminator.eval()
         count = self.config.batch_size
         with torch.no_grad():
-            real = self.discriminator(self._tensor(self.reference.sample(count, self.rng)))
-            fake = self.discriminator(self._tensor(fresh[self.rng.integers(len(fresh), size=count)]))
+            real_windows = self._tensor(self.reference.sample(count, self.rng))
+            fake_windows = self._tensor(fresh[self.rng.integers(len(fresh), size=count)])
+            real, fake = self.discriminator(real_windows), self.discriminator(fake_windows)
+            noise, kinds = self.input_noise(), (real_windows, fake_windows)
+            blurred = [self.discriminator.score(self._blurred(windows, noise)) for windows in kinds]
         return {
             "disc_acc": accuracy(real, fake),
+            "disc_acc_noisy": accuracy(*blurred),
             "disc_real_mean": real.mean().item(),
             "disc_real_std": real.std(correction=0).item(),
             "disc_fake_mean": fake.mean().item(),
             "disc_fake_std": fake.std(correction=0).item(),
         }
+
+    def _half_mirrored(self, windows: np.ndarray, mirror: SignedPermutation) -> np.ndarray:
+        """Windows (m, frames * d) of which a random half are their mirror images."""
+        which = self.rng.random(len(windows)) < 0.5
+        images = mirror(windows[which].reshape(which.sum(), -1, len(mirror)))
+        out = windows.copy()
+        out[which] = images.reshape(len(images), windows.shape[1])
+        return out
 
     def input_noise(self) -> float:
         """Standard deviation of the input noise in this iteration."""
@@ -115,6 +139,12 @@ class AMPCallback(BaseCallback):
         (losses.lsgan + 0.5 * config.r1_gamma * losses.r1).backward()
         self.optimizer.step()
         return {"disc_loss": losses.lsgan.item(), "disc_r1": losses.r1.item()}
+
+    def _blurred(self, windows: Tensor, noise: float) -> Tensor:
+        """Normalised windows with the noise of training, drawn so that no other draw is touched."""
+        normal = self.discriminator.normalize(windows)
+        generator = torch.Generator().manual_seed(self.iteration)
+        return normal + noise * torch.randn(normal.shape, generator=generator).to(normal.device)
 
     def _tensor(self, windows: np.ndarray) -> Tensor:
         return torch.from_numpy(windows).to(self.discriminator.mean.device)

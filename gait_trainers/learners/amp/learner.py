@@ -38,6 +38,7 @@ class AMPLearner(Learner):
         task = base.env.unwrapped.core.task  # type: ignore[attr-defined]
         self.layout, self.joint_names = task.amp_layout, task.robot.joint_names
         self.reference = load_reference(config, base)
+        self.mirror = mirror_of(task.robot).features if self.config.mirror_policy else None
         floor = self.config.feature_std_floor
         self.discriminator = Discriminator(
             self.reference.frames,
@@ -50,9 +51,14 @@ class AMPLearner(Learner):
     def wrap(self, env: VecEnv) -> VecEnv:
         amp = self.config
         self.wrapper = AMPRewardWrapper(
-            env, self.discriminator, frames=amp.frames, weight=amp.weight, reward=amp.reward
+            env,
+            self.discriminator,
+            frames=amp.frames,
+            weight=amp.weight,
+            reward=amp.reward,
+            dilation=amp.dilation,
         )
-        self.callback = AMPCallback(self.wrapper, self.reference, amp, seed=self.seed)
+        self.callback = AMPCallback(self.wrapper, self.reference, amp, seed=self.seed, mirror=self.mirror)
         return self.wrapper
 
     def get_state(self) -> dict[str, Any]:
@@ -89,7 +95,8 @@ def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
     """Windows of the clips that the discriminator takes for real."""
     scale = base.env.unwrapped.core.robot.traits.contact_scale  # type: ignore[attr-defined]
     clips = reference_clips(config, base)
-    return ReferenceWindows([clip_features(clip, scale) for clip in clips], config.section("amp").frames)
+    amp: AMPConfig = config.section("amp")
+    return ReferenceWindows([clip_features(clip, scale) for clip in clips], amp.frames, amp.dilation)
 
 
 def artefacts(section: AMPConfig, state: Mapping[str, Any], checkpoint: Path) -> Artefacts:
@@ -100,4 +107,4 @@ def artefacts(section: AMPConfig, state: Mapping[str, Any], checkpoint: Path) ->
         np.zeros((1, size)), section.frames, section.hidden, use_spectral_norm=section.spectral_norm
     )
     discriminator.load_state_dict(saved)
-    return Artefacts(scorer=discriminator.eval(), frames=section.frames)
+    return Artefacts(scorer=discriminator.eval(), frames=section.frames, dilation=section.dilation)

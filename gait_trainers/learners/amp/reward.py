@@ -35,12 +35,21 @@ STYLE_REWARDS: dict[str, Callable[[Tensor], Tensor]] = {"clip": clip_reward, "qu
 class AMPRewardWrapper(VecEnvWrapper):
     """Adds `weight` times the style reward to the task reward, and keeps the rollout's windows for training.
 
-    The features of the frame a step leads to are `info["amp_obs"]`. An episode's first window is complete
-    once the episode, its reset state included, has `frames` frames; before that the style reward is 0 and
+    The features of the frame a step leads to are `info["amp_obs"]`. The first window of an episode is complete
+    once the episode, its reset state included, has as many frames as it spans; before that the style reward is 0 and
     nothing is stored. Scores come from the discriminator as it is while the rollout is collected.
     """
 
-    def __init__(self, venv: VecEnv, discriminator: Discriminator, *, frames: int, weight: float, reward: str = "clip"):
+    def __init__(
+        self,
+        venv: VecEnv,
+        discriminator: Discriminator,
+        *,
+        frames: int,
+        weight: float,
+        reward: str = "clip",
+        dilation: int = 1,
+    ):
         super().__init__(venv)
         if not isinstance(venv.unwrapped, SB3VecEnv):
             raise TypeError(f"AMPRewardWrapper needs a SB3VecEnv inside, found {type(venv.unwrapped).__name__}")
@@ -48,7 +57,7 @@ class AMPRewardWrapper(VecEnvWrapper):
         self.discriminator = discriminator
         self.weight = weight
         self.style_reward = STYLE_REWARDS[reward]
-        self.stack = WindowStack(venv.num_envs, frames, len(discriminator.mean) // frames)
+        self.stack = WindowStack(venv.num_envs, frames, len(discriminator.mean) // frames, dilation)
         self.style = np.zeros(venv.num_envs)  # latest style reward, before the weight
         self.valid = np.zeros(venv.num_envs, dtype=bool)  # where it is one
         self.rollout: list[np.ndarray] = []  # windows since take_rollout, (≤ n, frames * d) a step

@@ -19,7 +19,11 @@ class AMPConfig(Section):
         default=None, description="Reference clips, folders or embedded sets; null uses the environment's reference."
     )
     mirror: bool = Field(default=False, description="Also use the mirror image of each clip as reference.")
-    frames: int = Field(default=1, ge=1, le=3, description="Number of consecutive frames in a window.")
+    frames: int = Field(default=1, ge=1, le=50, description="Number of frames in a window.")
+    dilation: int = Field(default=1, ge=1, le=50, description="Control steps between the frames of a window.")
+    mirror_policy: bool = Field(
+        default=False, description="Replace each policy window by its mirror image with probability 1/2."
+    )
     reward: Literal["clip", "quadratic"] = Field(
         default="clip", description="How the style reward follows from the score."
     )
