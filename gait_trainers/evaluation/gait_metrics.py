@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from gait_envs.biomechanics.events import stance, stance_times, steps, touchdowns
 from gait_envs.constants import GRAVITY
-from gait_envs.tasks.success import DRIFT, DRIFT_TIME, SPEED_ERROR, WARMUP
 from gait_envs.rotations import heading_frame, quat_rotate, quat_rotate_inverse, quat_yaw
+from gait_envs.tasks.success import DRIFT, DRIFT_TIME, SPEED_ERROR, WARMUP
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
