@@ -74,11 +74,18 @@ class NetworkConfig(Section):
 
 
 class StopWhen(Section):
-    """Training may end early, at the first deterministic evaluation that reaches all of these."""
+    """Training may end early, once deterministic evaluations in a row reach all of these."""
 
     success_rate: float = Field(
-        default=0.95, gt=0, le=1, description="Minimum share of episodes that reach the time limit."
+        default=0.95,
+        gt=0,
+        le=1,
+        description="Minimum share of episodes that succeed: survive, at the commanded speed and heading (is_success).",
     )
+    cadence: float = Field(
+        default=220.0, gt=0, description="Maximum cadence, in steps/min: a robot that shuffles does not walk yet."
+    )
+    times: int = Field(default=2, ge=1, description="Number of evaluations in a row that must reach all of these.")
     speed_error: float = Field(
         default=0.10, gt=0, description="Maximum of |mean speed - command|, averaged over episodes, in m/s."
     )

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gait_envs.biomechanics.events import stance
+from gait_envs.biomechanics.events import stance, touchdowns
 from gait_envs.constants import GRAVITY
+from gait_envs.models.robot import Robot
 from gait_envs.reference.amp_features import amp_features, clip_features
 from gait_envs.reference.clip import Clip
+from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_envs.rotations import heading_frame, quat_rotate_inverse
 from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, after_warmup
 
@@ -25,7 +27,9 @@ WINDOW = 2  # frames
 WINDOWS = 4000  # of each kind that the judge sees
 FOLDS = 5
 CYCLE_POINTS = 50  # of a mean cycle, from a left touchdown to the next
-NEAR = 0.051  # m/s, largest difference of the speeds at which gaits are compared
+NEAR = 0.05 + 1e-3  # m/s, largest difference of the speeds at which gaits are compared
+SPEEDS = (0.2 - 1e-6, 0.6 + 1e-6)  # m/s, commanded, of the windows that the judge sees
+HARDLY = 1e-3  # rad, standard deviation of a joint below which its correlation says nothing
 
 
 class Windows(NamedTuple):
@@ -99,29 +103,25 @@ def _thinned(windows: Windows, most: int, rng: np.random.Generator) -> Windows:
     return Windows(windows.values[picks], windows.group[picks])
 
 
-def rollout_windows(rollout: Rollout, contact_scale: float, frames: int = WINDOW) -> Windows:
-    """Windows of the measured frames of every episode, after the first second."""
+def rollout_windows(rollout: Rollout, contact_scale: float, episodes: np.ndarray, frames: int = WINDOW) -> Windows:
+    """Windows of the measured frames, after the first second, of those of the rollout's n episodes: (k,) indices."""
     features = amp_features(rollout.qpos, rollout.qvel, rollout.foot_force, contact_scale)
     measured = after_warmup(rollout.valid, rollout.dt)
-    parts, groups = [], []
-    for i in range(features.shape[1]):
-        own = _consecutive(features[measured[:, i], i], frames)
-        parts.append(own)
-        groups.append(np.full(len(own), i))
-    return Windows(np.concatenate(parts), np.concatenate(groups))
+    return _grouped([features[measured[:, i], i] for i in episodes], frames)
 
 
 def clip_windows(clips: Sequence[Clip], contact_scale: float, frames: int = WINDOW) -> Windows:
-    """Windows of reference clips; clips of one speed and kind are near-copies, so a group is a speed."""
-    parts = [_consecutive(clip_features(clip, contact_scale), frames) for clip in clips]
-    speeds = np.array([round(mean_speed(clip), 1) for clip in clips])
-    _, group = np.unique(speeds, return_inverse=True)
-    return Windows(np.concatenate(parts), np.repeat(group, [len(part) for part in parts]))
+    """Windows of reference clips, each a group."""
+    return _grouped([clip_features(clip, contact_scale) for clip in clips], frames)
 
 
-def _consecutive(frames: np.ndarray, length: int) -> np.ndarray:
-    count = max(0, len(frames) - length + 1)
-    return np.concatenate([frames[i : i + count] for i in range(length)], axis=1)
+def _grouped(sequences: Sequence[np.ndarray], length: int) -> Windows:
+    """Every window of `length` frames in each of the sequences (T_i, d)."""
+    parts = []
+    for frames in sequences:
+        count = max(0, len(frames) - length + 1)
+        parts.append(np.concatenate([frames[i : i + count] for i in range(length)], axis=1))
+    return Windows(np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts]))
 
 
 # -- the mean cycle ------------------------------------------------------------------------------------
@@ -132,27 +132,21 @@ class Cycle(NamedTuple):
 
     joints: np.ndarray  # (CYCLE_POINTS, nu) rad
     lean: float  # rad, mean forward pitch of the trunk
-    cadence: float  # steps a minute
+    cadence: float  # steps/min
 
 
 def mean_cycle(qpos: np.ndarray, foot_force: np.ndarray, dt: float, mass: float) -> Cycle | None:
     """The mean cycle of one walk, qpos (T, nq), foot_force (T, 4) N; None with fewer than two whole cycles."""
-    contact = stance(foot_force[:, None], STANCE_LOAD * mass * GRAVITY, np.ones((len(qpos), 1), bool))[:, 0]
-    landed = [np.flatnonzero(contact[1:, side] & ~contact[:-1, side]) + 1 for side in (0, 1)]
-    left = landed[0]
+    contact = stance(foot_force[:, None], STANCE_LOAD * mass * GRAVITY, np.ones((len(qpos), 1), bool))
+    landed = touchdowns(contact, np.ones((len(qpos), 1), bool))[:, 0]
+    left = np.flatnonzero(landed[:, 0])
     if len(left) < 3:
         return None
     grid = np.linspace(0.0, 1.0, CYCLE_POINTS, endpoint=False)
-    joints = qpos[:, 7:]
-    cycles = []
-    for first, last in itertools.pairwise(left):
-        at = first + grid * (last - first)
-        low = np.floor(at).astype(int)
-        share = (at - low)[:, None]
-        cycles.append((1 - share) * joints[low] + share * joints[np.minimum(low + 1, len(joints) - 1)])
-    return Cycle(
-        np.mean(cycles, axis=0), float(trunk_lean(qpos[:, 3:7]).mean()), 60.0 * sum(map(len, landed)) / (len(qpos) * dt)
-    )
+    times, frames = np.arange(len(qpos)), np.concatenate([a + grid * (b - a) for a, b in itertools.pairwise(left)])
+    joints = np.stack([np.interp(frames, times, angle) for angle in qpos[:, 7:].T], axis=1)
+    cycle = joints.reshape(len(left) - 1, CYCLE_POINTS, -1).mean(axis=0)
+    return Cycle(cycle, float(trunk_lean(qpos[:, 3:7]).mean()), 60.0 * landed.sum() / (len(qpos) * dt))
 
 
 def trunk_lean(quat: np.ndarray) -> np.ndarray:
@@ -161,17 +155,81 @@ def trunk_lean(quat: np.ndarray) -> np.ndarray:
     return np.arctan2(down[..., 0], -down[..., 2])
 
 
-def compare_cycles(ours: Cycle, theirs: Cycle, joint_names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Per joint: correlation (NaN where one hardly moves) and RMS difference, rad, of the mean cycles."""
-    out = {}
+def mean_of(cycles: Sequence[Cycle]) -> Cycle:
+    """The mean of several walks' cycles, each counted once."""
+    joints, lean, cadence = zip(*cycles, strict=True)
+    return Cycle(np.mean(joints, axis=0), float(np.mean(lean)), float(np.mean(cadence)))
+
+
+def compare_cycles(ours: Cycle, theirs: Cycle, joint_names: Sequence[str]) -> dict[str, Any]:
+    """How a mean cycle differs from the reference's: per joint correlation (None where one hardly moves) and RMS, rad;
+    trunk lean, rad; cadence, as a share of the reference's.
+    """
+    correlation: dict[str, float | None] = {}
     for j, name in enumerate(joint_names):
         a, b = ours.joints[:, j], theirs.joints[:, j]
-        moving = min(a.std(), b.std()) > 1e-3
-        out[name] = {
-            "correlation": float(np.corrcoef(a, b)[0, 1]) if moving else float("nan"),
-            "rms": float(np.sqrt(np.mean((a - b) ** 2))),
-        }
-    return out
+        moving = min(a.std(), b.std()) > HARDLY
+        correlation[name] = float(np.corrcoef(a, b)[0, 1]) if moving else None
+    rms = np.sqrt(np.mean((ours.joints - theirs.joints) ** 2, axis=0))
+    return {
+        "trunk_lean_off": ours.lean - theirs.lean,
+        "cadence_off": ours.cadence / theirs.cadence - 1.0,
+        "joint_correlation": correlation,
+        "joint_rms": dict(zip(joint_names, rms.tolist(), strict=True)),
+    }
+
+
+# -- a policy against its robot's reference ------------------------------------------------------------
+
+
+class StyleJudge:
+    """Compares walks with the embedded reference of a robot."""
+
+    def __init__(self, robot: Robot, clips: Sequence[Clip]) -> None:
+        """`clips` need contacts."""
+        self.robot, self.scale = robot, robot.traits.contact_scale
+        self.reference = clip_windows(clips, self.scale)
+        cycles = [mean_cycle(c.qpos, c.contacts, 1.0 / c.fps, robot.mass) for c in clips if c.contacts is not None]
+        self._cycles = [(mean_speed(clip), cycle) for clip, cycle in zip(clips, cycles, strict=True) if cycle]
+        self._walks: list[Windows] = []
+
+    @classmethod
+    def of(cls, robot: Robot) -> StyleJudge | None:
+        """With the embedded set of this robot; None where there is none with contacts."""
+        if robot.name not in EMBEDDED_SETS:
+            return None
+        clips = list(load_clips(EMBEDDED_SETS[robot.name]))
+        return cls(robot, clips) if all(clip.contacts is not None for clip in clips) else None
+
+    def watch(self, rollout: Rollout) -> None:
+        """Keep the windows of the episodes that were told to walk straight ahead at a judged speed."""
+        vx, vy, rate = rollout.command.T
+        judged = (vx >= SPEEDS[0]) & (vx <= SPEEDS[1]) & (vy == 0) & (rate == 0)
+        if judged.any():
+            self._walks.append(rollout_windows(rollout, self.scale, np.flatnonzero(judged)))
+
+    def gap(self) -> float | None:
+        """`linear_gap` of what was watched; None where too little was."""
+        if not self._walks:
+            return None
+        groups = np.cumsum([0, *(walk.group.max(initial=-1) + 1 for walk in self._walks)])
+        values = np.concatenate([walk.values for walk in self._walks])
+        group = np.concatenate([walk.group + first for walk, first in zip(self._walks, groups[:-1], strict=True)])
+        found = linear_gap(Windows(values, group), self.reference)
+        return found if np.isfinite(found) else None
+
+    def compare(self, cycles: Sequence[Cycle], speed: float) -> dict[str, Any] | None:
+        """Walks at a commanded speed against the reference's clips of that speed; None where one has none."""
+        theirs = [cycle for known, cycle in self._cycles if abs(known - speed) <= NEAR]
+        return compare_cycles(mean_of(cycles), mean_of(theirs), self.robot.joint_names) if cycles and theirs else None
+
+    def cycles(self, rollout: Rollout) -> list[Cycle | None]:
+        """The mean cycle of each of the rollout's episodes, its first second left out."""
+        measured = after_warmup(rollout.valid, rollout.dt)
+        return [
+            mean_cycle(rollout.qpos[m, i], rollout.foot_force[m, i], rollout.dt, rollout.mass)
+            for i, m in enumerate(measured.T)
+        ]
 
 
 def mean_speed(clip: Clip) -> float:

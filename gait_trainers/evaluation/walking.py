@@ -10,6 +10,7 @@ import numpy as np
 from gait_envs.tasks.config import WalkConfig
 from gait_trainers.evaluation.gait_metrics import episode_metrics, followed
 from gait_trainers.evaluation.rollout import BATCH, EvaluationError, json_options, record, summary
+from gait_trainers.evaluation.style import StyleJudge
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, make_env
 
@@ -30,7 +31,8 @@ def evaluate(
     """`episodes` episodes shared out evenly over `commands`; JSON-able figures, overall and per command.
 
     Every episode counts once, from its reset to its fall or time-out. A figure is the mean over the episodes
-    in which it can be measured and None where there is none. Without `commands`, forward speeds in steps of
+    in which it can be measured and None where there is none. `style_gap` and each command's `style` compare the gait
+    with the robot's reference (see `evaluation.style`). Without `commands`, forward speeds in steps of
     0.1 m/s as far as the policy's environment commands them.
     """
     commands = list(commands or thinned(default_commands(policy), episodes))
@@ -39,11 +41,15 @@ def evaluate(
     of_command = np.arange(episodes) % len(commands)  # episode -> command, shared out evenly
     wanted = np.asarray(commands, dtype=float)[of_command]
     columns: dict[str, list[np.ndarray]] = {}
+    judge, cycles = style_judge(policy), []
     for start in range(0, episodes, BATCH):
         rollout, ends = record(
             policy, wanted[start : start + BATCH],
             stochastic=stochastic, seed=seed + start, env_kwargs=env_kwargs, threads=threads,
         )  # fmt: skip
+        if judge is not None:
+            judge.watch(rollout)
+            cycles += judge.cycles(rollout)
         figures = episode_metrics(rollout)
         is_success = followed(ends["success"], figures["speed_error"], figures["heading_drift_deg"])
         figures |= ends | {"is_success": is_success, "episode_length": ends["steps"] * rollout.dt}
@@ -51,6 +57,10 @@ def evaluate(
             columns.setdefault(name, []).append(values)
     table = {name: np.concatenate(parts) for name, parts in columns.items()}
     per_command = [{"command": list(command), **summary(table, of_command == i)} for i, command in enumerate(commands)]
+    for i, row in enumerate(per_command):
+        own = [cycle for cycle, k in zip(cycles, of_command, strict=False) if cycle is not None and k == i]
+        straight = row["command"][1:] == [0.0, 0.0]
+        row["style"] = judge.compare(own, row["command"][0]) if judge is not None and straight else None
     return {
         "policy": policy.name,
         "environment": policy.env_id,
@@ -58,8 +68,17 @@ def evaluate(
         "mode": "stochastic" if stochastic else "deterministic",
         "seed": seed,
         **summary(table, np.ones(episodes, bool)),
+        "style_gap": None if judge is None else judge.gap(),
         "per_command": per_command,
     }
+
+
+def style_judge(policy: Policy) -> StyleJudge | None:
+    """Of the policy's robot; None where that has no embedded reference to be compared with."""
+    env = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs))
+    robot = env.core.robot
+    env.close()
+    return StyleJudge.of(robot)
 
 
 def default_commands(policy: Policy) -> list[Command]:

@@ -89,6 +89,7 @@ class RunCallback(BaseCallback):
             learner.save_files(self.run.checkpoint_file(self._saved_at))
         state = capture(self.model, self.learners, self.metrics, self.health)
         state["elapsed"] = self.elapsed
+        state["goal_reached"] = getattr(self.until, "reached", 0)
         save_checkpoint(self.run, state, self._saved_at, self.config.run.keep_checkpoints)
 
     def _end_iteration(self) -> None:

@@ -101,6 +101,7 @@ def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoint}: cannot be continued by this version: {error}") from error
         keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
+        goal.reached = state.get("goal_reached", 0)  # checkpoints of earlier versions have none
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to the continuation that is run again
     model.set_logger(_logger(run, config, display, done, resumed=state is not None))

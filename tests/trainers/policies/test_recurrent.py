@@ -8,7 +8,7 @@ import pytest
 from helpers.recurrent import Memory, remembering
 from helpers.still_clips import IMITATION, WALK, still, write
 
-from gait_trainers.config.schema import validate
+from gait_trainers.config.layers import validate
 from gait_trainers.evaluation.clinical import walk
 from gait_trainers.evaluation.record import record_clips
 from gait_trainers.evaluation.rollout import EvaluationError, record
@@ -19,7 +19,7 @@ from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.export import observe, parity
 from gait_trainers.reports import video, window
 from gait_trainers.rl.early_stop import check_walk
-from gait_trainers.rl.train import make_vec_env
+from gait_trainers.rl.build import make_vec_env
 
 SHORT = {"max_episode_steps": 12}
 COMMANDS = [(0.2, 0.0, 0.0), (0.4, 0.0, 0.0)]

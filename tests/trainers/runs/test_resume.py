@@ -121,13 +121,28 @@ def test_an_evaluation_on_the_way_changes_nothing(uninterrupted: Path, reference
 
 
 def test_training_ends_when_the_goal_is_met(reference_clip: Path, tmp_path: Path) -> None:
-    goal = {"success_rate": 0.95, "speed_error": 100, "every": 2, "episodes": 4}
-    changes = settings(tmp_path, "early", reference_clip, stop_when=goal)
-    # Nothing counts as a fall here, so that an untrained robot meets the goal.
-    result = train(load_config(overrides=changes | {"env.kwargs.min_height": 0, "env.kwargs.max_tilt": 9}))
-    assert result.stopped.startswith("it walks: success 100%")
-    assert (result.iterations, result.steps) == (2, 2 * 8 * 16)
-    assert final_state(tmp_path / "early")["sb3"]["num_timesteps"] == 2 * 8 * 16
+    goal = {"success_rate": 0.01, "speed_error": 100, "command": 0.0, "every": 2, "episodes": 4}
+    # Nothing counts as a fall here, and none is told to go anywhere, so that an untrained robot meets the goal.
+    easy = {"env.kwargs.min_height": 0, "env.kwargs.max_tilt": 9}
+    result = train(load_config(overrides=settings(tmp_path, "early", reference_clip, stop_when=goal) | easy))
+    assert result.stopped.startswith("it walks straight: success ")
+    assert (result.iterations, result.steps) == (4, 4 * 8 * 16)  # the second time in a row
+    assert final_state(tmp_path / "early")["sb3"]["num_timesteps"] == 4 * 8 * 16
+
+    short = settings(tmp_path, "halves", reference_clip, stop_when=goal, iterations=3) | easy
+    train(load_config(overrides=short))
+    assert resume(tmp_path / "halves", {"run.iterations": 30}).iterations == 4  # the first time is remembered
+
+
+def test_a_robot_that_stands_still_does_not_walk(reference_clip: Path, tmp_path: Path) -> None:
+    goal = {"success_rate": 0.01, "speed_error": 100, "command": 0.4, "every": 1, "times": 1, "episodes": 4}
+    easy = {"env.kwargs.min_height": 0, "env.kwargs.max_tilt": 9}  # it survives, lying down
+    result = train(
+        load_config(overrides=settings(tmp_path, "lies", reference_clip, stop_when=goal, iterations=2) | easy)
+    )
+    assert result.stopped is None
+    (*_, row) = read_metrics(tmp_path / "lies" / "metrics.csv")
+    assert float(row["check_success_rate"]) == 0.0
 
 
 def test_a_run_whose_time_is_up_is_complete_until_it_is_given_more(reference_clip: Path, tmp_path: Path) -> None:
