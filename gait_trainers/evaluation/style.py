@@ -149,6 +149,15 @@ def mean_cycle(qpos: np.ndarray, foot_force: np.ndarray, dt: float, mass: float)
     return Cycle(cycle, float(trunk_lean(qpos[:, 3:7]).mean()), 60.0 * landed.sum() / (len(qpos) * dt))
 
 
+def clip_cycle(clip: Clip, mass: float) -> Cycle | None:
+    """The mean cycle of a clip with contacts; a loop, which may be a single cycle, is played three times."""
+    assert clip.contacts is not None
+    rows = np.arange(len(clip.qpos))
+    if clip.loop:
+        rows = np.tile(rows[:-1], 3)  # its last frame is its first
+    return mean_cycle(clip.qpos[rows], clip.contacts[rows], 1.0 / clip.fps, mass)
+
+
 def trunk_lean(quat: np.ndarray) -> np.ndarray:
     """Forward pitch of the root, (..., 4) wxyz -> (...,) rad; positive leans forward."""
     down = quat_rotate_inverse(quat, np.broadcast_to([0.0, 0.0, -1.0], (*quat.shape[:-1], 3)))
@@ -189,7 +198,7 @@ class StyleJudge:
         """`clips` need contacts."""
         self.robot, self.scale = robot, robot.traits.contact_scale
         self.reference = clip_windows(clips, self.scale)
-        cycles = [mean_cycle(c.qpos, c.contacts, 1.0 / c.fps, robot.mass) for c in clips if c.contacts is not None]
+        cycles = [clip_cycle(clip, robot.mass) for clip in clips]
         self._cycles = [(mean_speed(clip), cycle) for clip, cycle in zip(clips, cycles, strict=True) if cycle]
         self._walks: list[Windows] = []
 

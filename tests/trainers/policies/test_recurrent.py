@@ -18,8 +18,8 @@ from gait_trainers.policies import export
 from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.export import observe, parity
 from gait_trainers.reports import video, window
-from gait_trainers.rl.early_stop import check_walk
 from gait_trainers.rl.build import make_vec_env
+from gait_trainers.rl.early_stop import check_walk
 
 SHORT = {"max_episode_steps": 12}
 COMMANDS = [(0.2, 0.0, 0.0), (0.4, 0.0, 0.0)]
