@@ -16,7 +16,7 @@ def clip_windows(frames: np.ndarray, length: int, dilation: int = 1) -> np.ndarr
     span = (length - 1) * dilation + 1
     count = len(frames) - span + 1
     if count < 1:
-        raise ValueError(f"a clip of {len(frames)} frames holds no window that spans {span}")
+        raise ValueError(f"a clip of {len(frames)} frames holds no window of {length}, {dilation} apart")
     return np.concatenate([frames[i : i + count] for i in range(0, span, dilation)], axis=1)
 
 

@@ -11,6 +11,7 @@ from helpers.scripted_env import ScriptedEnv
 from stable_baselines3 import PPO
 
 from gait_envs.layout import Layout, Row
+from gait_envs.models.mirror import SignedPermutation
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.reference.amp_features import amp_layout, clip_features
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
@@ -33,6 +34,31 @@ def test_clip_windows_oldest_frame_first() -> None:
     assert clip_windows(frames, 3).tolist() == [[1, 10, 2, 20, 3, 30]]
     with pytest.raises(ValueError, match="3 frames holds no window of 4"):
         clip_windows(frames, 4)
+
+
+def test_frames_of_a_dilated_window_lie_apart() -> None:
+    frames = np.arange(7)[:, None]
+    assert clip_windows(frames, 3, 2).tolist() == [[0, 2, 4], [1, 3, 5], [2, 4, 6]]
+    with pytest.raises(ValueError, match="7 frames holds no window of 3, 4 apart"):
+        clip_windows(frames, 3, 4)
+    stack = WindowStack(1, 3, 1, 2)
+    stack.reset(np.array([True]), np.array([[0.0]]))
+    seen = []
+    for frame in range(1, 7):
+        windows, valid = stack.push(np.array([[float(frame)]]))
+        seen.append(windows[0].tolist() if valid[0] else None)
+    assert seen == [None, None, None, [0, 2, 4], [1, 3, 5], [2, 4, 6]]
+
+
+def test_half_of_the_policys_windows_are_mirrored_frame_by_frame() -> None:
+    mirror = SignedPermutation(np.array([1, 0]), np.array([1.0, -1.0]))  # (a, b) -> (b, -a)... of each frame
+    amp = make_callback(AMPConfig(frames=2, hidden=[8]), np.random.default_rng(0).normal(size=(9, 3)))
+    windows = np.tile(np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32), (1000, 1))
+    out = amp._half_mirrored(windows, mirror)
+    assert {tuple(row) for row in out.tolist()} == {(1, 2, 3, 4), (2, -1, 4, -3)}
+    assert (out[:, 0] == 1).mean() == pytest.approx(0.5, abs=0.05)
+    assert out.dtype == np.float32
+    assert (windows == [1, 2, 3, 4]).all()
 
 
 def test_reference_windows_stay_inside_a_clip_and_clips_are_equally_likely() -> None:
