@@ -18,7 +18,8 @@ from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.amp.spec import SPEC as AMP
 from gait_trainers.rl.build import build
 from gait_trainers.rl.train import resume, train
-from gait_trainers.runs.checkpoint import from_tensors, load_checkpoint, read_networks, save_checkpoint, to_tensors
+from gait_trainers.runs.checkpoint import load_checkpoint, read_networks, save_checkpoint
+from gait_trainers.runs.checkpoint_format import from_tensors, to_tensors
 from gait_trainers.runs.loggers import MetricsCSV, describe, read_metrics
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.run_folder import Run, RunError, create_run, open_run
@@ -94,6 +95,25 @@ def test_a_damaged_checkpoint_is_named_with_the_one_to_use(tmp_path: Path, keep:
         load_checkpoint(last)
     assert str(last) in str(caught.value)
     assert f"--resume {first}" in str(caught.value)
+
+
+def test_only_a_whole_checkpoint_is_offered_in_place_of_a_damaged_one(tmp_path: Path) -> None:
+    run = create_run(tiny(tmp_path))
+    files = [save_checkpoint(run, {"data": np.arange(1000.0)}, steps, keep=3) for steps in (100, 200, 300)]
+
+    def offered() -> str:
+        with pytest.raises(RunError) as caught:
+            load_checkpoint(files[-1])
+        (line,) = str(caught.value).splitlines()
+        return line.rpartition("; ")[2]
+
+    for file in files[1:]:
+        damaged = bytearray(file.read_bytes())
+        damaged[len(damaged) // 2] ^= 4
+        file.write_bytes(damaged)
+    assert offered() == f"the last whole one before it is used by --resume {files[0]}"
+    files[0].write_bytes(b"")
+    assert offered() == "no earlier one is whole"
 
 
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:
