@@ -293,6 +293,17 @@ def test_reward_and_style_metrics_are_reported(tmp_path: Path, reference_clip: P
         assert np.isfinite(float(row[name])), name
 
 
+def test_features_that_the_reference_holds_still_are_named_at_the_start(
+    tmp_path: Path, reference_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clip goes straight ahead, at one height and without turning."""
+    amp = {"algorithm": "ppo-amp", "amp__data": str(reference_clip), "amp__hidden": [8], "amp__batch_size": 32}
+    train(tiny(tmp_path, run__iterations=1, **amp))
+    said = capsys.readouterr().err
+    assert "warning: the reference holds 7 of 29 style features still" in said
+    assert "velocity_direction of 0, 1, 2; angular_velocity of 0, 1, 2; height of 0" in said
+
+
 def test_reported_rewards_are_in_their_own_units(tmp_path: Path) -> None:
     # The first rollout is the same; only what PPO sees of its rewards differs.
     rows = [
