@@ -13,6 +13,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from gait_envs.core import Core
+from gait_envs.pickling import get_changes, make_changes
 from gait_envs.registry import find
 from gait_envs.render import Offscreen, Window
 from gait_envs.simulation.base import State
@@ -136,14 +137,14 @@ class GaitEnv(gymnasium.Env):
         self.core.set_state(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        limit = self.core.max_episode_steps
-        return {"made_with": self._made_with, "spec": self.spec, "limit": limit, "state": self.core.get_state()}
+        """How it was made, its state, and edits of the model; not what was drawn."""
+        changes = get_changes(self.core, self._made_with["task"])
+        return {"made_with": self._made_with, "spec": self.spec, "changes": changes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["made_with"])  # type: ignore[misc]
-        self.spec, self.core.max_episode_steps = state["spec"], state["limit"]
-        if state["state"]["generators"]:
-            self.core.set_state(state["state"])
+        self.spec = state["spec"]
+        make_changes(self.core, state["changes"])
 
 
 def _asked_limit(usual: int) -> int | None:

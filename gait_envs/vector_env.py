@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from gait_envs.core import Core
 from gait_envs.env import RENDER_MODES, activations, make_spaces
+from gait_envs.pickling import get_changes, make_changes
 from gait_envs.registry import find
 from gait_envs.render import Offscreen
 from gait_envs.simulation.parameters import ParamSpace
@@ -59,6 +60,10 @@ class GaitVectorEnv(VectorEnv):
         self.observation_space: spaces.Space = batch_space(self.single_observation_space, num_envs)
         self.action_space: spaces.Space = batch_space(self.single_action_space, num_envs)
         self._offscreen: Offscreen | None = None
+        self._made_with = {
+            "num_envs": num_envs, "task": task, "max_episode_steps": max_episode_steps, "threads": threads,
+            "autoreset_mode": AutoresetMode(autoreset_mode), "render_mode": render_mode, **config,
+        }  # fmt: skip
 
     @property
     def model(self) -> Any:
@@ -125,3 +130,13 @@ class GaitVectorEnv(VectorEnv):
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from `get_state`, bit for bit."""
         self.core.set_state(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As of the scalar form."""
+        changes = get_changes(self.core, self._made_with["task"])
+        return {"made_with": self._made_with, "spec": self.spec, "changes": changes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["made_with"])  # type: ignore[misc]
+        self.spec = state["spec"]
+        make_changes(self.core, state["changes"])
