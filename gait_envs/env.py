@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
+from gait_envs.arguments import seeds_of
 from gait_envs.core import Core
 from gait_envs.pickling import get_changes, make_changes
 from gait_envs.registry import find
@@ -81,8 +82,9 @@ class GaitEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.core.seed([seed])
+        seeds = seeds_of(seed, 1)
+        super().reset(seed=seeds[0])
+        self.core.seed(seeds)
         obs, info = self.core.reset(options=options)
         if self.render_mode == "human":
             self.render()
