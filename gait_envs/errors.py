@@ -9,3 +9,9 @@ class GaitNetError(Exception):
 
 class MotionError(GaitNetError, ValueError):
     """A capture, a set of clips, a joint map or a retarget description that cannot be used; names the file."""
+
+
+def one_line(value: object, most: int = 200) -> str:
+    """What somebody else wrote, for a message: on one line, and no longer than `most` characters."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else f"{text[:most]}…"

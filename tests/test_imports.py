@@ -33,7 +33,7 @@ READ_RUNS = tuple(
     f"gait_trainers.{name}" for name in ("reports.training", "reports.gait_page", "demo", "commands.export")
 )
 # Modules of `gait_envs` that may use the extras: the tools of motion capture, and what only a command line imports.
-WITH_EXTRAS = ("gait_envs.cli", "gait_envs.mocap")
+WITH_EXTRAS = ("gait_envs.cli", "gait_envs.mocap", "gait_envs.reading.yaml_text")
 IN_FUNCTIONS = {"gait_envs.render": {"imageio_ffmpeg"}}  # imported by the one function that is for the extras
 
 

@@ -15,24 +15,30 @@ Its file is an .npz without pickled objects:
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 
 import numpy as np
 
+from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
 from gait_envs.loaders import loader
 from gait_envs.models.muscles import Muscles
+from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
 
 FORMAT = "gaitnet muscle network 1"
 HIDDEN = (1024, 512, 512)
 SCALE = 200.0  # N·m
 LEAK = 0.2
+MAX_BYTES = 64 << 20  # of a file's layers in memory
 # Rows multiplied at a time: always as many, so that a row's bits do not depend on how many there are. From 12 on, BLAS
 # rounds a row by its place in the block.
 BLOCK = 8
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]  # (weight (inputs, outputs), bias (outputs,)) of each
+
+
+class MuscleNetworkError(GaitNetError, ValueError):
+    """A file that holds no network for these muscles; names the file and the array."""
 
 
 class MuscleNetwork:
@@ -80,24 +86,26 @@ def save_muscle_network(path: str | os.PathLike[str], layers: Layers, muscles: M
 
 
 @loader("muscle network", ".npz")
-def load_muscle_network(path: str | os.PathLike[str], muscles: Muscles) -> MuscleNetwork:
-    """Read a network made for these muscles; raises ValueError that names the file and what is wrong with it."""
+def load_muscle_network(path: str | os.PathLike[str], muscles: Muscles, limit: int = MAX_BYTES) -> MuscleNetwork:
+    """Read a network made for these muscles, of at most `limit` bytes; raises `MuscleNetworkError`."""
+    with Archive(path, MuscleNetworkError, limit, f"{path} is no muscle network, an .npz file") as archive:
+        keys = set(archive.keys)
+        if "format" not in keys or str(archive.array("format", "U", MAX_TEXT_ARRAY)) != FORMAT:
+            raise MuscleNetworkError(f"{path} is no muscle network: its `format` is not {FORMAT!r}")
+        found = archive.array("muscles", "Ufiu", MAX_TEXT_ARRAY) if "muscles" in keys else np.array([])
+        names = found.ravel().tolist()
+        if names != list(muscles.names):
+            other = sorted(set(map(str, names)) ^ set(muscles.names)) or "their order"
+            raise MuscleNetworkError(f"{path} was made for other muscles; the difference is {one_line(other)}")
+        layers = keys - {"format", "muscles"}
+        count = len(layers) // 2
+        expected = {f"{kind}_{k}" for kind in ("weight", "bias") for k in range(count)}
+        if layers != expected or not count:
+            held = one_line(sorted(layers))
+            raise MuscleNetworkError(f"{path} holds {held}; expected weight_k and bias_k of layers k = 0, 1, …")
+        arrays = {key: archive.array(key, "f") for key in sorted(layers)}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no muscle network, an .npz file: {error}") from None
-    if str(arrays.pop("format", "")) != FORMAT:
-        raise ValueError(f"{path} is no muscle network: its `format` is not {FORMAT!r}")
-    names = np.atleast_1d(arrays.pop("muscles", np.array([]))).tolist()
-    if names != list(muscles.names):
-        other = sorted(set(map(str, names)) ^ set(muscles.names)) or "their order"
-        raise ValueError(f"{path} was made for other muscles; the difference is {other}")
-    count = len(arrays) // 2
-    expected = {f"{kind}_{k}" for kind in ("weight", "bias") for k in range(count)}
-    if set(arrays) != expected or not count:
-        raise ValueError(f"{path} holds {sorted(arrays)}; expected weight_k and bias_k of layers k = 0, 1, …")
-    try:
-        return MuscleNetwork([(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(count)], muscles)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
+            return MuscleNetwork([(arrays[f"weight_{k}"], arrays[f"bias_{k}"]) for k in range(count)], muscles)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise MuscleNetworkError(f"{path}: {error}") from None

@@ -12,7 +12,6 @@ the capture was before it was converted.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterable
@@ -20,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gait_envs.errors import MotionError
+from gait_envs.errors import MotionError, one_line
 from gait_envs.files import replacing
 from gait_envs.loaders import loader
 from gait_envs.mocap.capture import Capture
+from gait_envs.reading.text import parse_table, read_json, read_text
 
 FIELDS = ("source", "license", "subject", "activity")
 
@@ -54,36 +54,26 @@ class ProvenanceTable:
 def read_table(path: str | os.PathLike[str]) -> ProvenanceTable:
     """Read a table; a fault is a `MotionError` that names the file, the line and the columns allowed."""
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MotionError(f"{path}: cannot be read: {error}") from error
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    columns = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = columns
+    columns, rows = parse_table(read_text(path, MotionError), str(path), MotionError)
     allowed = f"expected the columns file, {', '.join(FIELDS)}"
     unknown = [name for name in columns if name not in ("file", *FIELDS)]
-    if "file" not in columns or unknown or len(set(columns)) != len(columns):
-        raise MotionError(f"{path}, line 1: columns {', '.join(columns) or 'none'}; {allowed}")
+    if "file" not in columns or unknown:
+        raise MotionError(f"{path}, line 1: columns {one_line(', '.join(columns) or 'none')}; {allowed}")
     by_path: dict[Path, dict[str, str]] = {}
     by_name: dict[str, dict[str, str]] = {}
-    try:
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in row or None in row.values():
-                raise MotionError(f"{where}: not {len(columns)} values; a value with a comma needs quotes")
-            file = row["file"].strip()
-            if not file:
-                raise MotionError(f"{where}: no file")
-            fields = {key: row[key].strip() for key in FIELDS if row.get(key, "").strip()}
-            full = (path.parent / file).resolve()
-            if full in by_path:
-                raise MotionError(f"{where}: {file} is there twice")
-            by_path[full] = fields
-            if file == Path(file).name:
-                by_name[file] = fields
-    except csv.Error as error:
-        raise MotionError(f"{path}, line {reader.line_num}: {error}") from error
+    for line, values in rows:
+        row = dict(zip(columns, values, strict=True))
+        where = f"{path}, line {line}"
+        file = row["file"].strip()
+        if not file or "\0" in file:
+            raise MotionError(f"{where}: {'no file' if not file else f'{file!r} is no name of a file'}")
+        fields = {key: row[key].strip() for key in FIELDS if row.get(key, "").strip()}
+        full = (path.parent / file).resolve()
+        if full in by_path:
+            raise MotionError(f"{where}: {one_line(file)} is there twice")
+        by_path[full] = fields
+        if file == Path(file).name:
+            by_name[file] = fields
     return ProvenanceTable(path, by_path, by_name)
 
 
@@ -113,8 +103,8 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     if path.suffix.lower() != ".bvh":
         return {}
     try:
-        return check_meta(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
+        return check_meta(read_json(path.with_suffix(".json"), MotionError))
+    except (OSError, ValueError):
         return {}
 
 

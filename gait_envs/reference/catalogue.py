@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.errors import one_line
 from gait_envs.loaders import FOLDER, loader
-from gait_envs.reference.clip import Clip, ClipError
+from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
+from gait_envs.reading.text import read_json
+from gait_envs.reference.clip import Clip, ClipError, read_facts
 
 UNFIT = "unfit"  # folder, within the set's, of the clips that were set aside
 VERDICTS = ("fit", "unfit", "failed")
@@ -41,17 +41,14 @@ class Entry:
 @loader("clip header", ".npz")
 def read_entry(path: Path, folder: Path) -> Entry:
     """What a clip file says of itself, without reading its frames; a file that says nothing is a `ClipError`."""
+    with Archive(path, ClipError, 4 * MAX_TEXT_ARRAY, f"{path}: not a readable clip") as archive:
+        if "qpos" not in archive.keys and "rotations" in archive.keys:
+            raise ClipError(f"{path}: is a capture, not a clip; see gait-data retarget")
+        facts = read_facts(archive)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if "qpos" not in file and "rotations" in file:
-                raise ClipError(f"{path}: is a capture, not a clip; see gait-data retarget")
-            meta = json.loads(str(file["meta"])) if "meta" in file else {}
-            facts = {key: str(file[key]) for key in ("model", "source", "license")}
-    except ClipError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ClipError(f"{path}: not a readable clip: {error}") from error
-    return _entry(path.stem, str(path.relative_to(folder)), meta, **facts)
+        return _entry(path.stem, str(path.relative_to(folder)), **facts)
+    except (TypeError, ValueError) as error:
+        raise ClipError(f"{path}: not a readable clip: meta: {one_line(error)}") from None
 
 
 def read_entries(folder: Path) -> list[Entry]:
@@ -63,7 +60,7 @@ def read_entries(folder: Path) -> list[Entry]:
 def _entry_or_why(path: Path, folder: Path) -> Entry:
     try:
         return read_entry(path, folder)
-    except ClipError as error:
+    except (ClipError, OSError) as error:
         return Entry(path.stem, "failed", (str(error),))
 
 
@@ -82,7 +79,7 @@ def _entry(name: str, file: str, meta: Mapping[str, Any], **facts: str) -> Entry
 def failures(folder: Path) -> list[Entry]:
     """The captures that gave no clip when the set was made, as `set.json` has them."""
     try:
-        stored = json.loads((folder / "set.json").read_text(encoding="utf-8"))["clips"]
+        stored = read_json(folder / "set.json", ClipError)["clips"]
         return [Entry(clip["name"], "failed", tuple(clip["faults"]), capture=clip["capture"])
                 for clip in stored if clip["verdict"] == "failed" and clip["capture"]]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.errors import GaitNetError
+from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
 from gait_envs.loaders import loader
+from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
+from gait_envs.reading.text import parse_json
 from gait_envs.rotations import quat_conj, quat_mul, quat_to_rotvec
 
 FORMAT_VERSION = 1
+MAX_BYTES = 128 << 20  # of a clip's arrays in memory: the humanoid's frames of an hour at 30 Hz
+MAX_NUMBER = 1e30  # nothing measured is larger, and its square is still a number
 _REQUIRED = ("qpos", "qvel", "fps", "joint_names", "loop", "model", "source", "license", "format_version")
 
 
@@ -80,14 +83,15 @@ def _validate(clip: Clip) -> None:
     if not (np.isfinite(clip.fps) and clip.fps > 0):
         raise ClipError(f"{where}: fps is {clip.fps}, expected a positive number")
     if len(set(clip.joint_names)) != joints:
-        raise ClipError(f"{where}: joint_names repeats a name: {list(clip.joint_names)}")
+        raise ClipError(f"{where}: joint_names repeats a name: {one_line(list(clip.joint_names))}")
     if clip.contacts is not None and (clip.contacts.ndim != 2 or len(clip.contacts) != clip.frames):
         raise ClipError(f"{where}: contacts has shape {clip.contacts.shape}, expected ({clip.frames}, feet)")
     for key in ("qpos", "qvel", "contacts", "torque"):
         array = getattr(clip, key)
-        if array is not None and not np.isfinite(array).all():
-            frame = int(np.argmin(np.isfinite(array).all(axis=1)))
-            raise ClipError(f"{where}: {key} is not finite at frame {frame}")
+        if array is not None and not (small := np.abs(array) < MAX_NUMBER).all():
+            frame = int(np.argmin(small.all(axis=1)))
+            fault = "too large" if np.isfinite(array[frame]).all() else "not finite"
+            raise ClipError(f"{where}: {key} is {fault} at frame {frame}")
     norms = np.linalg.norm(clip.qpos[:, 3:7], axis=1)
     if np.abs(norms - 1).max() > 1e-3:
         frame = int(np.argmax(np.abs(norms - 1)))
@@ -118,43 +122,40 @@ def save_clip(path: str | os.PathLike[str], clip: Clip) -> Path:
 
 
 @loader("clip", ".npz")
-def load_clip(path: str | os.PathLike[str]) -> Clip:
-    """Read a clip; every fault is a `ClipError` that names the file and the key."""
+def load_clip(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> Clip:
+    """Read a clip of at most `limit` bytes in memory; every fault is a `ClipError` that names the file and the key."""
     path = Path(path)
     if not path.is_file():
         raise ClipError(f"{path}: no such clip")
-    data = _read_arrays(path)
-    missing = [key for key in _REQUIRED if key not in data]
-    if missing:
-        raise ClipError(f"{path}: missing {', '.join(missing)}; it holds {', '.join(sorted(data)) or 'nothing'}")
     fields: dict[str, Any] = {"name": path.stem}
-    for key, read in _READERS.items():
-        if key in data:
-            try:
-                fields[key] = read(data[key])
-            except (TypeError, ValueError) as error:
-                raise ClipError(f"{path}: {key}: {error}") from error
-    if fields.pop("format_version") != FORMAT_VERSION:
-        raise ClipError(f"{path}: format_version is {data['format_version']}, this GaitNet reads {FORMAT_VERSION}")
+    with Archive(path, ClipError, limit, f"{path}: not a readable clip") as archive:
+        missing = [key for key in _REQUIRED if key not in archive.keys]
+        if missing:
+            held = one_line(", ".join(sorted(archive.keys)) or "nothing")
+            raise ClipError(f"{path}: missing {', '.join(missing)}; it holds {held}")
+        for key, (kinds, read) in _READERS.items():
+            if key in archive.keys:
+                array = archive.array(key, kinds, MAX_TEXT_ARRAY if kinds == "U" else None)
+                try:
+                    fields[key] = read(array)
+                except (TypeError, ValueError, OverflowError) as error:
+                    raise ClipError(f"{path}: {key}: {one_line(error)}") from error
+    if (found := fields.pop("format_version")) != FORMAT_VERSION:
+        raise ClipError(f"{path}: format_version is {found}, this GaitNet reads {FORMAT_VERSION}")
     try:
         return Clip(**fields)
     except ClipError as error:
         raise ClipError(f"{path}: {error}") from error
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz`, none of them pickled."""
-    if not zipfile.is_zipfile(path):
-        raise ClipError(f"{path}: not a readable clip: no whole .npz archive")
-    data: dict[str, np.ndarray] = {}
-    key = "the archive"
+def read_facts(archive: Archive) -> dict[str, Any]:
+    """What a clip's archive says of it beside its frames: meta (empty where it has none), model, source, license."""
+    facts = {key: str(archive.array(key, "U", MAX_TEXT_ARRAY)) for key in ("model", "source", "license")}
+    meta = archive.array("meta", "U", MAX_TEXT_ARRAY) if "meta" in archive.keys else None
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            for key in file.files:
-                data[key] = file[key]
-    except Exception as error:  # a damaged archive raises a dozen kinds
-        raise ClipError(f"{path}: not a readable clip: {key}: {error}") from error
-    return data
+        return {"meta": {} if meta is None else _json_object(meta), **facts}
+    except ValueError as error:
+        raise archive.fault("meta", one_line(error)) from None
 
 
 def _floats(array: np.ndarray) -> np.ndarray:
@@ -162,37 +163,38 @@ def _floats(array: np.ndarray) -> np.ndarray:
 
 
 def _flag(array: np.ndarray) -> bool:
-    if array.dtype != bool or array.ndim:
+    if array.ndim:
         raise ValueError(f"expected true or false, got {array}")
     return bool(array)
 
 
 def _names(array: np.ndarray) -> tuple[str, ...]:
-    if array.ndim != 1 or array.dtype.kind != "U":
+    if array.ndim != 1:
         raise ValueError(f"expected a row of names, got {array}")
     return tuple(array.tolist())
 
 
 def _json_object(array: np.ndarray) -> dict[str, Any]:
-    value = json.loads(str(array))
+    value = parse_json(str(array), "JSON", ClipError)
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, got {value}")
     return value
 
 
-_READERS: dict[str, Callable[[np.ndarray], Any]] = {
-    "format_version": lambda array: int(array.item()),
-    "qpos": _floats,
-    "qvel": _floats,
-    "fps": lambda array: float(array.item()),
-    "joint_names": _names,
-    "loop": _flag,
-    "model": str,
-    "source": str,
-    "license": str,
-    "contacts": _floats,
-    "torque": _floats,
-    "meta": _json_object,
+# Key to the kinds of its array (of `np.dtype.kind`), and what is made of it.
+_READERS: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {
+    "format_version": ("fiuU", lambda array: int(array.item())),
+    "qpos": ("fiu", _floats),
+    "qvel": ("fiu", _floats),
+    "fps": ("fiu", lambda array: float(array.item())),
+    "joint_names": ("U", _names),
+    "loop": ("b", _flag),
+    "model": ("U", str),
+    "source": ("U", str),
+    "license": ("U", str),
+    "contacts": ("fiu", _floats),
+    "torque": ("fiu", _floats),
+    "meta": ("U", _json_object),
 }
 
 

@@ -16,11 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.errors import one_line
 from gait_envs.loaders import FOLDER, loader
+from gait_envs.reading.text import decode, parse_json, read_text
 from gait_envs.reference.clip import Clip, ClipError
 
 HEADER, INDEX = "packed.json", "clips.jsonl"
 SET_VERSION = 2
+MAX_LINE = 1 << 20  # bytes of a line of the index
 SOLES = 4  # columns of the loads where no clip knows them
 _HEADER_KEYS = {"format_version": int, "model": str, "fps": float, "joint_names": list}
 _CLIP_KEYS = {"name": str, "length": int, "loop": bool, "source": str, "license": str, "meta": dict}
@@ -146,17 +149,15 @@ def _reopen(folder: Path, names: Sequence[str]) -> PackedClips:
 
 def _read_header(path: Path) -> dict[str, Any]:
     try:
-        header = json.loads(path.read_bytes())
+        header = parse_json(read_text(path, ClipError), str(path), ClipError)
     except FileNotFoundError:
         raise ClipError(f"{path}: no such file; a packed set has one") from None
-    except (OSError, ValueError) as error:
-        raise ClipError(f"{path}: not readable as JSON: {error}") from error
     version = header.get("format_version", SET_VERSION) if isinstance(header, dict) else SET_VERSION
     if version != SET_VERSION:
-        raise ClipError(f"{path}: format_version is {version}, this GaitNet reads {SET_VERSION}")
+        raise ClipError(f"{path}: format_version is {one_line(version)}, this GaitNet reads {SET_VERSION}")
     _check_keys(header, _HEADER_KEYS, str(path))
     if not all(isinstance(name, str) for name in header["joint_names"]):
-        raise ClipError(f"{path}: joint_names is {header['joint_names']}, expected names")
+        raise ClipError(f"{path}: joint_names is {one_line(header['joint_names'])}, expected names")
     return header
 
 
@@ -166,12 +167,11 @@ def _read_index(path: Path) -> _Index:
     lengths, loops, offsets = [], [], [0]
     try:
         with open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
                 where = f"{path}: line {number}"
-                try:
-                    entry = json.loads(line)
-                except ValueError as error:
-                    raise ClipError(f"{where}: not readable as JSON: {error}") from error
+                if len(line) == MAX_LINE:
+                    raise ClipError(f"{where}: longer than {MAX_LINE} bytes")
+                entry = parse_json(decode(line, where, ClipError), f"{where}: not readable as JSON", ClipError)
                 _check_keys(entry, _CLIP_KEYS, where)
                 if entry["length"] < 2:
                     raise ClipError(f"{where}: length is {entry['length']}, at least 2 frames are needed")
@@ -194,9 +194,9 @@ def _check_keys(value: Any, kinds: dict[str, type], where: str) -> None:
         raise ClipError(f"{where}: expected an object with {', '.join(kinds)}")
     for key, kind in kinds.items():
         if key not in value:
-            raise ClipError(f"{where}: missing {key}; it holds {', '.join(value) or 'nothing'}")
+            raise ClipError(f"{where}: missing {key}; it holds {one_line(', '.join(value) or 'nothing')}")
         if type(value[key]) is not kind:
-            raise ClipError(f"{where}: {key} is {value[key]!r}, expected {kind.__name__}")
+            raise ClipError(f"{where}: {key} is {one_line(repr(value[key]))}, expected {kind.__name__}")
 
 
 def _map_table(path: Path, rows: int, width: int | None) -> np.ndarray:
@@ -205,7 +205,7 @@ def _map_table(path: Path, rows: int, width: int | None) -> np.ndarray:
     except FileNotFoundError:
         raise ClipError(f"{path}: no such file; a packed set has one") from None
     except Exception as error:  # a damaged file raises several kinds
-        raise ClipError(f"{path}: not a readable table: {error}") from error
+        raise ClipError(f"{path}: not a readable table: {one_line(error)}") from error
     shape = (rows, width or (table.shape[1] if table.ndim == 2 else "feet"))
     if table.shape != shape or table.dtype != np.float64 or not table.flags.c_contiguous:
         raise ClipError(

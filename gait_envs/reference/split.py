@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gait_envs.errors import one_line
 from gait_envs.files import replacing
 from gait_envs.loaders import loader
+from gait_envs.reading.text import parse_json, read_text
 from gait_envs.reference.clip import ClipError
 from gait_envs.reference.licenses import UNKNOWN
 
@@ -82,16 +84,15 @@ def save_split(
 @loader("split", ".json")
 def read_part(path: Path, part: str) -> tuple[Path, list[str]]:
     """The set that a split is of, and the names of one part's clips."""
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ClipError(f"{path}: not a readable split: {error}") from error
+    told = parse_json(read_text(path, ClipError), f"{path}: not a readable split", ClipError)
     parts = told.get("parts") if isinstance(told, dict) else None
     if not isinstance(parts, dict) or not isinstance(told.get("clips"), str):
         raise ClipError(f"{path}: not a split: expected an object with clips (a path) and parts (name to clips)")
     if part not in parts:
-        raise ClipError(f"{path}: no part {part!r}; name one of {', '.join(f'{path.name}#{name}' for name in parts)}")
+        raise ClipError(
+            f"{path}: no part {part!r}; name one of {one_line(', '.join(f'{path.name}#{name}' for name in parts))}"
+        )
     names = parts[part]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ClipError(f"{path}: parts.{part} is {names!r}, expected a list of clips' names")
+        raise ClipError(f"{path}: parts.{part} is {one_line(repr(names))}, expected a list of clips' names")
     return path.parent / told["clips"], names

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
 from gait_envs.biomechanics.normative import read_normative
+from gait_envs.errors import one_line
 from gait_envs.files import check_writable, replacing
 from gait_envs.loaders import loader
+from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.commands.checks import parse_env_set, refuse_others
 from gait_trainers.commands.options import (
     ClipsOption,
@@ -37,20 +38,17 @@ def parse_params(text: str | None, option: str) -> dict[str, Any]:
     """'{"force": {"left_soleus": 0.5}}', or the name of a YAML or JSON file that holds it, -> that mapping."""
     if text is None:
         return {}
-    source = text
-    if Path(text).suffix in (".yaml", ".yml", ".json"):
-        try:
-            source = Path(text).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise EvaluationError(f"{option}: {text}: not UTF-8 text: {error}") from error
+    is_file = Path(text).suffix in (".yaml", ".yml", ".json")
     try:
-        params = yaml.safe_load(source)
-    except yaml.YAMLError:
+        params = read_yaml(text, EvaluationError) if is_file else parse_yaml(text, option, EvaluationError)
+    except EvaluationError as error:
+        if is_file:
+            raise EvaluationError(f"{option}: {error}") from None
         params = None
     if not isinstance(params, dict):
         raise EvaluationError(
-            f'{option} {text!r}: expected a mapping of parameters, such as {{"force": {{"left_soleus": 0.5}}}}, '
-            "or a .yaml or .json file of one"
+            f"{option} {one_line(repr(text))}: expected a mapping of parameters, such as "
+            '{"force": {"left_soleus": 0.5}}, or a .yaml or .json file of one'
         )
     return params
 

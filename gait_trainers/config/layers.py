@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Sequence
 from functools import reduce
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from gait_envs.errors import one_line
 from gait_envs.loaders import loader
+from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.config.schema import EnvConfig, TrainConfig, config_type, env_options, full_schedule, task_config
 from gait_trainers.config.section import ConfigError, Section
 
@@ -38,7 +41,7 @@ def load_config(
     if preset is not None:
         layers.append((f"preset {preset!r}", _read_preset(preset)))
     if file is not None:
-        layers.append((str(file), _read_yaml(Path(file).read_text(), str(file))))
+        layers.append((str(file), _sections(read_yaml(file, ConfigError), str(file))))
     layers += [(f"override {key}={value!r}", nest(key, value)) for key, value in (overrides or {}).items()]
     for source, layer in layers:
         _check_layer(layer, source)
@@ -55,17 +58,17 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
     try:
         config = config_type().model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
+        raise ConfigError(_explained(error.errors(), source)) from None
     try:
         task = task_config(config)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{source}: env.kwargs: {error}") from None
+        raise ConfigError(f"{source}: env.kwargs: {one_line(error, 500)}") from None
     try:
         for spec in config.specs:
             spec.check(config, task)
         full_schedule(config)
     except ValueError as error:
-        raise ConfigError(f"{source}: {error}") from None
+        raise ConfigError(f"{source}: {one_line(error, 500)}") from None
     return config
 
 
@@ -96,24 +99,19 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise ConfigError(f"--set {text!r}: expected dotted.key=value, for instance ppo.gamma=0.98")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+        return key.strip(), parse_yaml(value, f"--set {text!r}", ConfigError)
+    except ConfigError:
         raise ConfigError(f"--set {text!r}: {value!r} is not a YAML value") from None
 
 
 def _read_preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
         raise ConfigError(f"unknown preset {name!r}; available: {', '.join(preset_names())}")
-    return _read_yaml(
-        (resources.files("gait_trainers.config") / "presets" / f"{name}.yaml").read_text(), f"preset {name}"
-    )
+    text = (resources.files("gait_trainers.config") / "presets" / f"{name}.yaml").read_text()
+    return _sections(parse_yaml(text, f"preset {name}", ConfigError), f"preset {name}")
 
 
-def _read_yaml(text: str, source: str) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}") from None
+def _sections(tree: Any, source: str) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -129,7 +127,7 @@ def _check_layer(layer: dict[str, Any], source: str) -> None:
         # What concerns the whole (loc is empty) is judged on the merged tree, where all layers have spoken.
         problems = [problem for problem in error.errors() if problem["loc"]]
         if problems:
-            raise ConfigError("\n".join(_explain(problem, source) for problem in problems)) from None
+            raise ConfigError(_explained(problems, source)) from None
 
 
 def _check_env_options(kwargs: dict[str, Any], env_id: str, source: str) -> None:
@@ -143,7 +141,12 @@ def _check_env_options(kwargs: dict[str, Any], env_id: str, source: str) -> None
 def _unknown(key: str, allowed: list[str]) -> str:
     close = difflib.get_close_matches(key.rsplit(".", 1)[-1], allowed, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown key {key!r}{hint}; allowed here: {', '.join(allowed)}"
+    return f"unknown key {one_line(repr(key))}{hint}; allowed here: {', '.join(allowed)}"
+
+
+def _explained(problems: Sequence[Any], source: str) -> str:
+    """Each problem, on one line together."""
+    return "; ".join(_explain(problem, source) for problem in problems)
 
 
 def _explain(problem: Any, source: str) -> str:
@@ -151,8 +154,10 @@ def _explain(problem: Any, source: str) -> str:
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         return f"{source}: {_unknown(key, _fields_at(path[:-1]))}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{source}: {key}: {message}, got {problem['input']!r}" if key else f"{source}: {message}"
+    message = one_line(problem["msg"].removeprefix("Value error, "), 500)
+    if not key:
+        return f"{source}: {message}"
+    return f"{source}: {one_line(key)}: {message}, got {one_line(repr(problem['input']))}"
 
 
 def _fields_at(path: list[str]) -> list[str]:

@@ -14,9 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
+from gait_envs.errors import one_line
 from gait_envs.files import naming, replacing
 from gait_envs.loaders import loader
+from gait_envs.reading.text import parse_table, read_text
 from gait_trainers.learners.base import Column
+from gait_trainers.runs.run_folder import RunError
 
 
 def column(key: str) -> str:
@@ -32,6 +35,8 @@ class MetricsCSV(KVWriter):
         self.path = path
         self.rows = read_metrics(path) if path.exists() else []
         if keep_iterations is not None:
+            if self.rows and "iteration" not in self.rows[0]:
+                raise RunError(f"{path}: has no column 'iteration', so that its rows cannot be told from later ones")
             self.rows = [row for row in self.rows if float(row["iteration"]) <= keep_iterations]
         self.columns = list(dict.fromkeys(key for row in self.rows for key in row))
         self._rewrite()
@@ -59,11 +64,22 @@ class MetricsCSV(KVWriter):
 
 @loader("metrics", ".csv")
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a metrics.csv; a last row cut off by a kill is left out."""
-    with open(path, newline="") as file:
-        text = file.read()
-    complete = text[: text.rfind("\n") + 1]
-    return list(csv.DictReader(complete.splitlines()))
+    """Rows of a metrics.csv, numbers or empty; a last row cut off by a kill is left out. RunError names the line."""
+    text = read_text(path, RunError)
+    columns, rows = parse_table(text[: text.rfind("\n") + 1], str(path), RunError)
+    for line, row in rows:
+        for key, value in zip(columns, row, strict=True):
+            if value and not _is_number(value):
+                raise RunError(f"{path}, line {line}: {one_line(key)} is {one_line(repr(value))}, expected a number")
+    return [dict(zip(columns, row, strict=True)) for _, row in rows]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 class TensorBoard(TensorBoardOutputFormat):

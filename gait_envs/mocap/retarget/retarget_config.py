@@ -7,12 +7,11 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gait_envs.assets import asset_path, asset_root
 from gait_envs.errors import MotionError
 from gait_envs.loaders import loader
 from gait_envs.mocap.retarget.joint_names import ROLES, SIDES
+from gait_envs.reading import yaml_text
 
 _NUMBERS = ("posture", "smoothing", "lean", "crouch", "step_width", "swing_clearance", "limit_margin")
 _OPTIONAL_NUMBERS = {
@@ -121,10 +120,7 @@ def _read_limbs(path: Path, data: Any) -> dict[str, Limb]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping; a fault names the file."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MotionError(f"{path}: cannot be read: {error}") from error
+    data = yaml_text.read_yaml(path, MotionError)
     if not isinstance(data, dict):
         raise MotionError(f"{path}: expected a mapping of keys to values")
     return data
