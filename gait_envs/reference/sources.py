@@ -44,12 +44,14 @@ class LazyClips(Sequence[Clip]):
 
 def open_clips(source: ClipSource) -> PackedClips | LazyClips:
     """Clips of a `.npz` file, a folder of them (sorted by name), a packed set, an embedded set's name, a part of a
-    split (`split.json#train`), or a list of these; read only when they are asked for."""
+    split (`split.json#train`, or `wildrobot_walk/parts.json#even` of an embedded set), or a list of these; read only
+    when they are asked for."""
     if not isinstance(source, str | os.PathLike):
         return _chain([open_clips(item) for item in source])
     of_split = re.fullmatch(r"(.+\.json)(?:#(.*))?", str(source))
-    if of_split and Path(of_split[1]).is_file():
-        folder, names = read_part(Path(of_split[1]), of_split[2] or "")
+    split = _split_file(of_split[1]) if of_split else None
+    if of_split and split is not None:
+        folder, names = read_part(split, of_split[2] or "")
         return open_clips(folder).select(names)
     path = Path(source)
     if not path.exists():
@@ -66,6 +68,17 @@ def open_clips(source: ClipSource) -> PackedClips | LazyClips:
     if not files:
         raise ClipError(f"{path}: holds no .npz clip")
     return LazyClips([file.stem for file in files], [partial(load_clip, file) for file in files], str(source))
+
+
+def _split_file(name: str) -> Path | None:
+    """A split by its path, or by its place among the embedded sets; None: there is no such file."""
+    path = Path(name)
+    if not path.is_file():
+        try:
+            path = asset_path(f"motions/{name}")
+        except FileNotFoundError:
+            return None
+    return path
 
 
 def _chain(sets: Sequence[PackedClips | LazyClips]) -> PackedClips | LazyClips:
