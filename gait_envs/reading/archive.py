@@ -88,7 +88,8 @@ class Archive:
         count = math.prod(header.shape)
         size = count * max(header.dtype.itemsize, 8)
         if size > limit:
-            raise self.fault(key, f"its shape {one_line(header.shape)} takes {size} bytes, the limit is {limit}")
+            told = f"{limit}" if limit != self.left else f"{self.limit} for all arrays together"
+            raise self.fault(key, f"its shape {one_line(header.shape)} takes {size} bytes, the limit is {told}")
         self.left -= min(size, self.left)
         if stored - header.size != count * header.dtype.itemsize:
             raise self.fault(key, f"the archive holds {stored - header.size} bytes, its header says {header.shape}")

@@ -12,7 +12,6 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 
-from gait_trainers.config.layers import load_config
 from gait_trainers.config.registry import learner_specs
 from gait_trainers.config.schema import TrainConfig, full_schedule
 from gait_trainers.rl.build import Training, build, make_vec_env
@@ -46,7 +45,7 @@ def train(config: TrainConfig) -> Result:
 def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
     """Continue a run folder from its last checkpoint, or from a given one, as if it had never stopped."""
     run, checkpoint = open_run(path)
-    training = build(load_config(run.config_file, overrides=overrides))
+    training = build(run.config(overrides))
     if checkpoint is None:
         _begin(training)
     run.note_resumption(training.config)
