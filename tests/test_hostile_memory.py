@@ -122,8 +122,6 @@ def test_no_small_file_fills_the_memory(tmp_path: Path) -> None:
 
 def test_the_limit_of_a_clip_can_be_set(tmp_path: Path) -> None:
     path = hostile.clip(tmp_path / "walk.npz")
-    with pytest.raises(
-        ClipError, match=r"walk\.npz: .*qpos: its shape \(4, 9\) takes 288 bytes, the limit is 200 for all"
-    ):
+    with pytest.raises(ClipError, match=r"walk\.npz: .*qpos: its shape \(4, 9\) takes 288 .*limit is 200 for all"):
         load_clip(path, limit=200)
     assert load_clip(path, limit=1000).frames == 4
