@@ -27,7 +27,7 @@ from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.normalizer import ObsNormalizer, set_vec_normalize_state, vec_normalize_state
 from gait_trainers.runs.run_folder import Run, RunError, open_run, remove_checkpoint, steps_of
-from gait_trainers.runs.stored_networks import stored_networks
+from gait_trainers.runs.stored_networks import fitting, stored_networks
 
 FORMAT_VERSION = 2
 
@@ -178,10 +178,14 @@ def load_artefacts(run_or_checkpoint: str | Path) -> list[Artefacts]:
     run, file = open_run(run_or_checkpoint)
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
-    config, states = run.config(), load_checkpoint(file)["learners"]
-    return [
-        spec.left_by(config.section(spec.name), states[spec.name], file) for spec in config.specs if spec.name in states
-    ]
+    config, state = run.config(), load_checkpoint(file)
+    with fitting(file):
+        states = state["learners"]
+        return [
+            spec.left_by(config.section(spec.name), states[spec.name], file)
+            for spec in config.specs
+            if spec.name in states
+        ]
 
 
 # Checkpoints are read with weights_only=True: tensors, containers and plain scalars. An array is kept as a

@@ -319,6 +319,32 @@ def test_networks_that_do_not_fit_their_run(run: Path, old: str, new: str, said:
     one_line(error, run)
 
 
+def test_a_discriminator_of_any_size_is_not_built() -> None:
+    from gait_trainers.learners.amp.learner import artefacts
+    from gait_trainers.learners.amp.spec import AMPConfig
+
+    section = AMPConfig(hidden=[100_000, 100_000])
+    with pytest.raises(ValueError, match="parameters, at most 16777216 are read"):
+        artefacts(section, {"callback": {"discriminator": {"mean": np.zeros(29 * section.frames)}}}, Path("x.pt"))
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [({}, "it has no 'learners'"), ({"learners": 3}, "does not fit"), ({"learners": {}}, "it has no 'spaces'")],
+)
+def test_states_that_lack_something(
+    run: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any], said: str
+) -> None:
+    from gait_trainers.runs import checkpoint
+
+    monkeypatch.setattr(checkpoint, "load_checkpoint", lambda file: state)
+    set_config(run, "algorithm: ppo", "algorithm: ppo-amp")
+    read = checkpoint.read_networks if "learners" in state and state["learners"] == {} else checkpoint.load_artefacts
+    with pytest.raises(RunError, match=said) as error:
+        read(run)
+    one_line(error, run)
+
+
 def test_a_run_of_numbers_that_are_none(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gait_trainers.runs import checkpoint
 
