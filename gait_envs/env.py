@@ -12,7 +12,9 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
+from gait_envs.arguments import seeds_of
 from gait_envs.core import Core
+from gait_envs.pickling import get_changes, make_changes
 from gait_envs.registry import find
 from gait_envs.render import Offscreen, Window
 from gait_envs.simulation.base import State
@@ -80,8 +82,9 @@ class GaitEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.core.seed([seed])
+        seeds = seeds_of(seed, 1)
+        super().reset(seed=seeds[0])
+        self.core.seed(seeds)
         obs, info = self.core.reset(options=options)
         if self.render_mode == "human":
             self.render()
@@ -136,14 +139,14 @@ class GaitEnv(gymnasium.Env):
         self.core.set_state(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        limit = self.core.max_episode_steps
-        return {"made_with": self._made_with, "spec": self.spec, "limit": limit, "state": self.core.get_state()}
+        """How it was made, its state, and edits of the model; not what was drawn."""
+        changes = get_changes(self.core, self._made_with["task"])
+        return {"made_with": self._made_with, "spec": self.spec, "changes": changes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["made_with"])  # type: ignore[misc]
-        self.spec, self.core.max_episode_steps = state["spec"], state["limit"]
-        if state["state"]["generators"]:
-            self.core.set_state(state["state"])
+        self.spec = state["spec"]
+        make_changes(self.core, state["changes"])
 
 
 def _asked_limit(usual: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,11 +65,49 @@ def write_durably(path: str | os.PathLike[str], data: bytes) -> None:
         os.fsync(file.fileno())
     if os.name == "nt":
         return  # Windows has no handle on a folder to flush; its rename is durable by itself
-    folder = os.open(path.parent, os.O_RDONLY)
+    with naming(path):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An `OSError` of the block that names no file, as that of a full disk does not, names `path`."""
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def is_leftover(file: Path) -> bool:
+    """Whether this is a temporary file or folder, of this process or another."""
+    return re.fullmatch(r"\..+\.\d+\.tmp", file.name) is not None
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files in a folder that no running process writes; none of this process may be among them."""
+    for file in Path(folder).glob(".*.tmp"):
+        if is_leftover(file) and not file.is_dir() and not _runs(int(file.name.split(".")[-2])):
+            with suppress(OSError):  # in use on Windows, or somebody else removed it
+                file.unlink()
+
+
+def _runs(pid: int) -> bool:
+    """Whether another process of this machine has this number; on Windows no open file can be removed anyway."""
+    if os.name == "nt" or pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # somebody else's
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -50,7 +50,11 @@ class Environment:
         from gait_envs.tasks.config import build
 
         options = build(self.options_type(), config, f"the {self.task} task")
-        return _found(self.make)(_found(self.robot)(options).copy(), options)
+        return _found(self.make)(self.shared_robot(options).copy(), options)
+
+    def shared_robot(self, options: TaskConfig) -> Robot:
+        """Its body, as it is before anybody edits a copy."""
+        return _found(self.robot)(options)
 
 
 _ROBOT, _HUMAN = "gait_envs.models.robot:for_wildrobot", "gait_envs.models.robot:for_human"

@@ -11,11 +11,15 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from gait_envs.arguments import MOST_ENVS, MOST_THREADS, seeds_of, time_limit
+from gait_envs.arguments import autoreset_mode as to_mode
 from gait_envs.core import Core
 from gait_envs.env import RENDER_MODES, activations, make_spaces
+from gait_envs.pickling import get_changes, make_changes
 from gait_envs.registry import find
 from gait_envs.render import Offscreen
 from gait_envs.simulation.parameters import ParamSpace
+from gait_envs.tasks.checks import check_count
 
 
 class GaitVectorEnv(VectorEnv):
@@ -38,27 +42,33 @@ class GaitVectorEnv(VectorEnv):
         render_mode: str | None = None,
         **config: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}, at least 1 is needed")
+        check_count(num_envs, "num_envs", 1, MOST_ENVS)
+        check_count(threads, "threads", 0, MOST_THREADS)
+        mode = to_mode(autoreset_mode)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode {render_mode!r} of a vector environment; allowed are None and 'rgb_array'")
         row = find(task)
+        limit = time_limit(max_episode_steps, row.steps)
         made = row.make_task(config)
         self.num_envs = num_envs
         self.render_mode = render_mode
-        own = {"autoreset_mode": AutoresetMode(autoreset_mode), "render_fps": round(made.robot.control_rate)}
+        own = {"autoreset_mode": mode, "render_fps": round(made.robot.control_rate)}
         self.metadata = self.metadata | own
         self.core = Core(
             made,
             num_envs,
             threads=threads,
-            max_episode_steps=row.steps if max_episode_steps is None else max_episode_steps,
-            autoreset_mode=AutoresetMode(autoreset_mode),
+            max_episode_steps=limit,
+            autoreset_mode=mode,
         )
         self.single_observation_space, self.single_action_space = make_spaces(made)
         self.observation_space: spaces.Space = batch_space(self.single_observation_space, num_envs)
         self.action_space: spaces.Space = batch_space(self.single_action_space, num_envs)
         self._offscreen: Offscreen | None = None
+        self._made_with = {
+            "num_envs": num_envs, "task": task, "max_episode_steps": max_episode_steps, "threads": threads,
+            "autoreset_mode": mode, "render_mode": render_mode, **config,
+        }  # fmt: skip
 
     @property
     def model(self) -> Any:
@@ -75,19 +85,16 @@ class GaitVectorEnv(VectorEnv):
         return self.param_space.normalize(params)
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int | None] | np.ndarray | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin anew; `options` are those of the scalar form, for all or a row for each, and `reset_mask` (n,)."""
         options = dict(options or {})
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise ValueError(f"options['reset_mask'] must be {self.num_envs} booleans, one of them true; got {mask}")
-        if isinstance(seed, int | np.integer):
-            seed = [int(seed) + i for i in range(self.num_envs)]
-        if seed is not None and len(seed) != self.num_envs:
-            raise ValueError(f"{len(seed)} seeds for {self.num_envs} sub-environments")
+        seeds = seeds_of(seed, self.num_envs)
         ids = np.flatnonzero(mask)
-        self.core.seed(seed or [None] * self.num_envs, ids)
+        self.core.seed(seeds, ids)
         return self.core.reset(ids, options)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -125,3 +132,13 @@ class GaitVectorEnv(VectorEnv):
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from `get_state`, bit for bit."""
         self.core.set_state(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As of the scalar form."""
+        changes = get_changes(self.core, self._made_with["task"])
+        return {"made_with": self._made_with, "spec": self.spec, "changes": changes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["made_with"])  # type: ignore[misc]
+        self.spec = state["spec"]
+        make_changes(self.core, state["changes"])

@@ -24,6 +24,8 @@ from typing import Any
 
 import torch
 
+from gait_trainers.runs.checkpoint_format import decode
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("--num-envs", "16", "--iterations", "3", "--seed", "7")
 SMALL_PPO = ("ppo.n_steps=32", "ppo.minibatches=4", "run.tensorboard=false")
@@ -76,7 +78,7 @@ def trained(name: str, options: tuple[str, ...], out: Path) -> dict[str, Any]:
     settings = [part for setting in SMALL_PPO for part in ("--set", setting)]
     run(name.split()[0], *SMALL, *options, *settings, "--out", str(out), "--name", folder)
     (*_, last) = sorted((out / folder / "checkpoints").glob("step_*.pt"))
-    state = torch.load(last, weights_only=True)["state"]
+    state = decode(last.read_bytes())
     with open(out / folder / "metrics.csv", newline="") as file:
         row = list(csv.DictReader(file))[-1]
     return {

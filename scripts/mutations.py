@@ -107,14 +107,16 @@ def damage_content(suffix: str, data: bytes, rng: random.Random) -> bytes:
         if suffix == ".pt":
             import torch
 
-            tree = torch.load(io.BytesIO(data), weights_only=True)
+            from gait_trainers.runs.checkpoint_format import first_line
+
+            tree = torch.load(io.BytesIO(data.partition(b"\n")[2]), weights_only=True)
         else:
             tree = json.loads(data) if suffix == ".json" else yaml.safe_load(data)
         tree = damage_tree(tree, rng)
         if suffix == ".pt":
             file = io.BytesIO()
             torch.save(tree, file)
-            return file.getvalue()
+            return first_line(file.getvalue()) + file.getvalue()  # the checksum is the attacker's own
         return (json.dumps(tree) if suffix == ".json" else yaml.safe_dump(tree, sort_keys=False)).encode()
     except Exception:  # damaged beyond that
         return damage_bytes(data, rng)

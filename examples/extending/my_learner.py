@@ -1,13 +1,12 @@
-"""A learner of one's own: curiosity. States that a small network cannot predict yet earn a bonus.
+"""A learner of your own: curiosity. One network learns to predict the outputs of a random one; the bonus of a state is
+its prediction error (random network distillation, Burda et al., ICLR 2019).
 
-Random network distillation (Burda et al. 2019): one network learns to give the outputs of a random one, and the bonus
-is by how much it still fails. With the entry point curiosity = "my_learner:SPEC" of the group gaitnet.learners,
-
-    gait-train ppo --preset laptop --set learners=[curiosity] --set curiosity.weight=0.2
+python examples/extending/my_learner.py
 """
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -17,27 +16,23 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import nn
 
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.registry import register_learner
 from gait_trainers.config.section import Section
 from gait_trainers.learners.base import Column, Learner, LearnerSpec
+from gait_trainers.rl.train import train
 
 
 class CuriosityConfig(Section):
     weight: float = Field(default=0.1, ge=0, description="Weight of the bonus: reward = task + weight * bonus.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam step size of the predictor.")
 
 
-def network(size: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(size, 64), nn.ReLU(), nn.Linear(64, 16))
-
-
-class Bonus(VecEnvWrapper):
-    """Adds the bonus of the state that each step leads to, and keeps the rollout's observations."""
-
-    def __init__(self, venv: VecEnv, target: nn.Module, predictor: nn.Module, weight: float) -> None:
+class Bonus(VecEnvWrapper):  # adds the bonus of the state that a step leads to, and keeps the rollout's observations
+    def __init__(self, venv: VecEnv, weight: float) -> None:
         super().__init__(venv)
-        self.target, self.predictor, self.weight = target, predictor, weight
-        self.bonus = np.zeros(venv.num_envs)  # of the latest step
-        self.seen: list[torch.Tensor] = []  # (n, d) a step
+        d = venv.observation_space.shape[0]
+        self.networks = nn.ModuleList(nn.Sequential(nn.Linear(d, 64), nn.ReLU(), nn.Linear(64, 16)) for _ in range(2))
+        self.weight, self.bonus, self.seen = weight, np.zeros(venv.num_envs), []
 
     def reset(self) -> Any:
         return self.venv.reset()
@@ -48,18 +43,14 @@ class Bonus(VecEnvWrapper):
         self.bonus = self.error(self.seen[-1]).detach().double().numpy()
         return obs, reward + self.weight * self.bonus, done, infos
 
-    def error(self, obs: torch.Tensor) -> torch.Tensor:
-        """Mean squared error of the predictor, (n, d) -> (n,)."""
-        return (self.predictor(obs) - self.target(obs).detach()).square().mean(dim=1)
+    def error(self, obs: torch.Tensor) -> torch.Tensor:  # of the predictor, (n, d) -> (n,)
+        return (self.networks[1](obs) - self.networks[0](obs).detach()).square().mean(dim=1)
 
 
-class Distil(BaseCallback):
-    """One step of the predictor at the end of each rollout, on all that was seen in it."""
-
-    def __init__(self, env: Bonus, learning_rate: float) -> None:
+class Distil(BaseCallback):  # one step of the predictor after each rollout, on all that was seen in it
+    def __init__(self, env: Bonus) -> None:
         super().__init__()
-        self.env = env
-        self.optimizer = torch.optim.Adam(env.predictor.parameters(), lr=learning_rate)
+        self.env, self.optimizer = env, torch.optim.Adam(env.networks[1].parameters(), lr=0.01)
 
     def _on_step(self) -> bool:
         return True
@@ -76,13 +67,11 @@ class Distil(BaseCallback):
 class Curiosity(Learner):
     def __init__(self, config: Any, base: Any) -> None:
         self.config: CuriosityConfig = config.section("curiosity")
-        size = base.observation_space.shape[0]
-        self.target, self.predictor = network(size), network(size)
 
     def wrap(self, env: VecEnv) -> VecEnv:
-        self.env = Bonus(env, self.target, self.predictor, self.config.weight)
-        self.callback = Distil(self.env, self.config.learning_rate)
-        self.parts = {"target": self.target, "predictor": self.predictor, "optimizer": self.callback.optimizer}
+        self.env = Bonus(env, self.config.weight)
+        self.callback = Distil(self.env)
+        self.parts = {"networks": self.env.networks, "optimizer": self.callback.optimizer}
         return self.env
 
     def get_state(self) -> dict[str, Any]:
@@ -97,3 +86,14 @@ class Curiosity(Learner):
 
 
 SPEC = LearnerSpec("curiosity", CuriosityConfig, Curiosity, columns=(Column("curiosity_reward", "curious {:.2f}"),))
+
+
+def main() -> None:
+    register_learner(SPEC)
+    small = {"env.num_envs": 8, "ppo.n_steps": 32, "ppo.minibatches": 4, "run.iterations": 3, "run.tensorboard": False}
+    own = {"algorithm": "ppo", "learners": ["curiosity"], "run.out": tempfile.mkdtemp()}
+    print(train(load_config(overrides=small | own)).run.path)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,8 +12,11 @@ import numpy as np
 from mujoco.batch import Batch, SimulationError
 
 from gait_envs.models.robot import Robot
+from gait_envs.simulation import process
 from gait_envs.simulation.base import State
 from gait_envs.simulation.fields import OwnFields
+
+process.write_no_log()
 
 MAX_SPEED = 1e3  # m/s or rad/s in any coordinate; beyond it a simulation has diverged
 MAX_WAY = 1e6  # m or rad in any coordinate
@@ -41,6 +44,7 @@ class BatchSimulation:
         # Called before every single physics step, its controls in place; must not change anything. See `instruments`.
         self.watch: Callable[[], None] | None = None
         self.batch.reset()
+        process.guard(self)
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
         """Start simulations afresh: no controls, no warm start, sensors at the new state."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from gait_envs.models.muscles import PEAK_FORCE
 from gait_envs.simulation.base import Simulation
+
+FACTORS = (1e-3, 1e3)  # within which mass, friction and gains may be drawn
+MOST_LATENCY = 100  # control steps: 2 s at 50 Hz
+LONGEST, FASTEST = 1e6, 100.0  # s between pushes, m/s of a push
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,20 @@ class RandomizeConfig:
 
     def __post_init__(self) -> None:
         for key in ("mass", "friction", "servo_gain", "latency"):
-            low, high = getattr(self, key)
-            least = 0 if key == "latency" else 1e-3
-            if not least <= low <= high:
-                raise ValueError(f"randomize.{key} is {(low, high)}, expected {least} <= low <= high")
-        for key in ("push_interval", "push_speed"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"randomize.{key} is {getattr(self, key)}, allowed is 0 or more")
+            least, most = (0, MOST_LATENCY) if key == "latency" else FACTORS
+            range_ = getattr(self, key)
+            try:
+                low, high = range_
+                fits = bool(least <= low <= high <= most)  # neither is NaN
+            except (TypeError, ValueError):
+                fits = False
+            if not fits:
+                raise ValueError(f"randomize.{key} is {range_}, expected {least} <= low <= high <= {most}")
+        for key, most in (("push_interval", LONGEST), ("push_speed", FASTEST)):
+            value: Any = getattr(self, key)
+            real = isinstance(value, Real) and not isinstance(value, bool)
+            if not (real and 0 <= value <= most):
+                raise ValueError(f"randomize.{key} is {value}, allowed is 0 to {most:g}")
 
 
 class Randomizer:

@@ -20,6 +20,7 @@ from gait_envs.simulation.base import Simulation, State
 from gait_envs.simulation.make import make_simulation
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.actions import Actions
+from gait_envs.tasks.checks import check_weights, is_real
 from gait_envs.tasks.config import TaskConfig
 from gait_envs.tasks.memory import Memory, blank_memory
 from gait_envs.tasks.part import Part, Start
@@ -79,10 +80,12 @@ class Task:
         self, settings: Settings, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
     ) -> Settings:
         """The settings with these instead; raises ValueError for what this task does not know."""
+        if reward_weights is not None:
+            check_weights(reward_weights)
         unknown = [name for name in reward_weights or {} if name not in self.terms]
         if unknown:
             raise ValueError(f"unknown reward term {unknown}; known are {list(self.terms)}")
-        if max_distance is not None and not (self.follows and max_distance > 0):
+        if max_distance is not None and not (self.follows and is_real(max_distance) and max_distance > 0):
             allowed = "more than 0" if self.follows else "nothing: the task follows no reference"
             raise ValueError(f"max_distance is {max_distance}, allowed is {allowed}")
         return Settings(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from gait_envs.reference.library import EMBEDDED, EMBEDDED_SETS
 from gait_envs.simulation.make import Drive
 from gait_envs.simulation.randomize import RandomizeConfig
+from gait_envs.tasks.checks import check_options
 from gait_envs.tasks.rewards import default_weights
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ MUSCLE_REWARD = default_weights("muscle")
 OBSERVATIONS = ("future", "phase", "none")
 ACTUATIONS = ("torque", "muscle", "activation")
 ACTION_BASES = ("reference", "home")
+LONGEST = 1e6  # s between two commands
+FARTHEST = 10_000  # frames to come
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,20 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         set_ = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731 - frozen dataclass
+        given: Any = self.randomize
+        if isinstance(given, bool):
+            set_("randomize", RandomizeConfig(enabled=given))
+        elif isinstance(given, Mapping):
+            set_("randomize", build(RandomizeConfig, {"enabled": True, **given}, "randomize"))
+        elif not isinstance(given, RandomizeConfig):
+            raise ValueError(f"randomize is {given!r}, allowed are true, false and a mapping of its keys")
+        check_options(self)
+        check_options(self.randomize, "randomize.")
         if not 0.0 <= self.min_height < self.max_height:
             raise ValueError(f"min_height {self.min_height} and max_height {self.max_height} must be 0 <= min < max")
-        if self.reset_noise < 0:
-            raise ValueError(f"reset_noise is {self.reset_noise}, allowed is 0 or more")
+        for key in ("reset_noise", "tracking_sharpness"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} is {getattr(self, key)}, allowed is 0 or more")
         choices = {"velocity_frame": ("heading", "world"), "previous_action": ("legs", "all")}
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
@@ -72,13 +85,6 @@ class TaskConfig:
             raise ValueError(f"rsi_probability is {self.rsi_probability}, allowed is [0, 1]")
         if self.rsi_probability > 0 and self.reference is None:
             raise ValueError("rsi_probability needs a reference to start from; set reference")
-        given: Any = self.randomize
-        if isinstance(given, bool):
-            set_("randomize", RandomizeConfig(enabled=given))
-        elif isinstance(given, Mapping):
-            set_("randomize", build(RandomizeConfig, {"enabled": True, **given}, "randomize"))
-        elif not isinstance(given, RandomizeConfig):
-            raise ValueError(f"randomize is {given!r}, allowed are true, false and a mapping of its keys")
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,15 @@ class WalkConfig(TaskConfig):
     curriculum: bool = False  # widen the forward range from its low end as commands are followed (`is_success`)
 
     def __post_init__(self) -> None:
+        for key in ("command_low", "command_high"):
+            value: Any = getattr(self, key)
+            if isinstance(value, list | tuple) and len(value) != 3:
+                raise ValueError(f"{key} needs (vx, vy, yaw rate), got {value}")
         super().__post_init__()
         for key in ("command_low", "command_high"):
-            value = tuple(float(v) for v in getattr(self, key))
-            if len(value) != 3:
-                raise ValueError(f"{key} needs (vx, vy, yaw rate), got {value}")
-            object.__setattr__(self, key, value)
+            object.__setattr__(self, key, tuple(float(v) for v in getattr(self, key)))
+        if not 0.0 <= self.command_interval <= LONGEST:
+            raise ValueError(f"command_interval is {self.command_interval} s, allowed is 0 to {LONGEST:g}")
         for low, high, name in zip(self.command_low, self.command_high, ("vx", "vy", "yaw rate"), strict=True):
             if low > high:
                 raise ValueError(f"command_low exceeds command_high for {name}: {low} > {high}")
@@ -135,6 +144,8 @@ class TrackConfig(TaskConfig):
         frames = self.future_frames
         if not frames or any(not isinstance(k, int) or k < 1 for k in frames) or list(frames) != sorted(set(frames)):
             raise ValueError(f"future_frames is {frames}, expected rising whole numbers of 1 or more")
+        if frames[-1] > FARTHEST:
+            raise ValueError(f"future_frames has a number above {FARTHEST}")
         for key in ("pose_sharpness", "rate_sharpness", "action_gain", "max_distance"):
             if not getattr(self, key) > 0:
                 raise ValueError(f"{key} is {getattr(self, key)}, allowed is more than 0")

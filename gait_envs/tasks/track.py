@@ -14,6 +14,7 @@ from gait_envs.tasks import terms
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.body import body_part, command_part, feet_part
+from gait_envs.tasks.checks import is_whole, plain
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.layouts import reference_rows
 from gait_envs.tasks.memory import Field, Memory
@@ -97,7 +98,10 @@ class Following:
         """Where one episode begins; `options` of reset override the draw."""
         clips, player = self.player.clips, self.player
         if "clip" in options:
-            clip = clips.index(options["clip"])
+            clip = plain(options["clip"])
+            if not isinstance(clip, str) and not is_whole(clip):
+                raise ValueError(f"options['clip'] is {clip!r}, expected the name or the number of a clip")
+            clip = clips.index(clip)
         elif "command" in options:
             clip = clips.nearest_speed(float(numbers_option(options, "command", 3)[0]))
         else:
@@ -105,7 +109,10 @@ class Following:
         last = int(player.last_frames[clip]) - 1  # a frame must follow
         frame, inside = 0, "frame" in options
         if inside:
-            frame = int(options["frame"])
+            frame = plain(options["frame"])
+            if not is_whole(frame):
+                raise ValueError(f"options['frame'] is {frame!r}, expected a whole number")
+            frame = int(frame)
         elif rng.random() < self.config.rsi_probability:
             frame, inside = int(rng.integers(last + 1)), True
         if not 0 <= frame <= last:

@@ -112,7 +112,7 @@ def standing(robot: Robot, noise: float, rng: np.random.Generator) -> tuple[np.n
 
 def numbers_option(options: Mapping[str, Any], key: str, size: int) -> np.ndarray:
     """A reset option of `size` finite numbers."""
-    value = np.array(options[key], dtype=float)
-    if value.shape != (size,) or not np.isfinite(value).all():
-        raise ValueError(f"options[{key!r}] must be {size} finite numbers, got {value.tolist()}")
-    return value
+    value = np.array(options[key])
+    if value.shape != (size,) or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+        raise ValueError(f"options[{key!r}] must be {size} finite numbers, got {options[key]!r}")
+    return value.astype(float)

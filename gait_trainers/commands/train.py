@@ -15,6 +15,7 @@ from gait_envs.tasks.config import TrackConfig
 from gait_trainers.commands.options import ReferenceOption
 from gait_trainers.config.layers import load_config, parse_assignment, preset_names
 from gait_trainers.config.schema import ConfigError, env_options
+from gait_trainers.runs.resumption import RESUMABLE
 
 IMITATION = "GaitNet/WildRobotImitation-v0"
 MUSCLES = "GaitNet/MuscleHumanoidImitation-v0"
@@ -171,10 +172,6 @@ def muscle(given: Given, reference: ReferenceOption = None) -> None:
     if given.resume is None and given.preset is None and given.config is None:
         given = given.also(preset="muscle")
     _train(given, {"algorithm": "muscle"}, {"env.id": MUSCLES})
-
-
-# What may differ when a run is continued: how long, and on what. Anything else would not be the same run.
-RESUMABLE = {"run.iterations", "run.minutes", "run.device", "run.torch_threads"}
 
 
 def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None = None) -> None:

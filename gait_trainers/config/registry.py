@@ -48,6 +48,13 @@ def learner_specs() -> dict[str, LearnerSpec]:
     return specs
 
 
+def register_learner(spec: LearnerSpec) -> None:
+    """Add a learner in this process, from a script or a notebook. ConfigError where its name is another's."""
+    other = learner_specs().setdefault(spec.name, spec)
+    if other is not spec:
+        raise ConfigError(f"learner {spec.name!r}: its name is taken by {other.make}")
+
+
 def learners_of(algorithm: str, more: Sequence[str] = ()) -> list[LearnerSpec]:
     """The learners of an algorithm, in order, then `more`; each once."""
     specs = learner_specs()

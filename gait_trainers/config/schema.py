@@ -182,15 +182,19 @@ class TrainConfig(Section):
         return self.run.iterations * self.rollout_steps
 
 
-@functools.cache
 def config_type() -> type[TrainConfig]:
     """`TrainConfig` with the sections of all learners, so that an unknown section stays an error."""
-    sections: dict[str, Any] = {}
-    for name, spec in learner_specs().items():
+    return _with_sections(tuple((name, spec.section) for name, spec in learner_specs().items()))
+
+
+@functools.cache
+def _with_sections(sections: tuple[tuple[str, type[Section]], ...]) -> type[TrainConfig]:
+    fields: dict[str, Any] = {}
+    for name, section in sections:
         if name in TrainConfig.model_fields:
             raise ConfigError(f"learner {name!r}: the configuration has a section of this name already")
-        sections[name] = (spec.section, Field(default_factory=spec.section))
-    return create_model("TrainConfig", __base__=TrainConfig, **sections)
+        fields[name] = (section, Field(default_factory=section))
+    return create_model("TrainConfig", __base__=TrainConfig, **fields)
 
 
 def env_options(env_id: str) -> Any:

@@ -16,18 +16,15 @@ from numpy.typing import NDArray
 from gait_envs.biomechanics.events import stance, stance_times, steps, touchdowns
 from gait_envs.constants import GRAVITY
 from gait_envs.rotations import heading_frame, quat_rotate, quat_rotate_inverse, quat_yaw
+from gait_envs.tasks.success import DRIFT, DRIFT_TIME, SPEED_ERROR, WARMUP
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 STANCE_LOAD = 0.05  # body weights on a foot from which it counts as standing
-WARMUP = 1.0  # s at the start of an episode left out of gait and speed figures
-DRIFT_TIME = 10.0  # s over which drifts are quoted
 MIN_DRIFT_TIME = 2.0  # s an episode must last for that; a fall within the first steps is no drift
 COLLAPSE_TILT = np.radians(30.0)  # a fall with less tilt than this is a collapse, not a topple
 MIN_STEP = 0.01  # m, step lengths below this on average have no meaningful symmetry
-MAX_SPEED_ERROR = 0.15  # m/s, of a walk that followed its command
-MAX_HEADING_DRIFT = 15.0  # degrees in 10 s, likewise
 FALL_CAUSES = ("forward", "backward", "left", "right", "low", "diverged")
 
 
@@ -125,11 +122,11 @@ def _drift_duration(valid: Mask, dt: float) -> Array:
 
 
 def followed(success: Mask, speed_error: Array, heading_drift: Array) -> Mask:
-    """(n,) `is_success`: episodes that survived, within `MAX_SPEED_ERROR` m/s and `MAX_HEADING_DRIFT` ° in 10 s.
+    """(n,) `is_success`: episodes that survived, within the limits of `gait_envs.tasks.success`.
 
     What could not be measured, as the drift of an episode under 2 s, was not followed.
     """
-    return success & (speed_error <= MAX_SPEED_ERROR) & (heading_drift <= MAX_HEADING_DRIFT)
+    return success & (speed_error <= SPEED_ERROR) & (heading_drift <= np.degrees(DRIFT))
 
 
 # -- contact -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
+from gait_trainers.config.layers import dump_yaml
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Learner
 from gait_trainers.models.actor_critic import keep_std_above
@@ -88,7 +89,7 @@ class RunCallback(BaseCallback):
         for learner in self.learners.values():  # first, so that no checkpoint is without its files
             learner.save_files(self.run.checkpoint_file(self._saved_at))
         state = capture(self.model, self.learners, self.metrics, self.health)
-        state["elapsed"] = self.elapsed
+        state["elapsed"], state["config"] = self.elapsed, dump_yaml(self.config)
         save_checkpoint(self.run, state, self._saved_at, self.config.run.keep_checkpoints)
 
     def _end_iteration(self) -> None:

@@ -33,11 +33,14 @@ def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0)
     env.seed(SEED)
     env.set_options({"command": [command, 0.0, 0.0]})
     obs = env.reset()
+    state, starts = None, np.ones(n, dtype=bool)  # of a policy that remembers
     alive, success = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
     velocity, frames, step = np.zeros((n, 2)), np.zeros(n), 0
     while alive.any() and (alive | success).mean() >= give_up:
-        action, _ = model.policy.predict(obs if norm is None else norm.normalize_obs(obs), deterministic=True)  # type: ignore[arg-type]
+        seen = obs if norm is None else norm.normalize_obs(obs)  # type: ignore[arg-type]
+        action, state = model.policy.predict(seen, state, starts, deterministic=True)  # type: ignore[arg-type]
         obs, _, done, _ = env.step(action)
+        starts = done
         step += 1
         info = env.last_transition
         counted = alive & (step > warmup)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from gait_trainers.rl.early_stop import WalkGoal
 from gait_trainers.rl.reward_schedule import ScheduleCallback
 from gait_trainers.rl.warm_start import begin_from
 from gait_trainers.runs.checkpoint import load_checkpoint, read_networks, restore
+from gait_trainers.runs.lock import locked
 from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay, TensorBoard
-from gait_trainers.runs.run_folder import Run, RunError, create_run, open_run
+from gait_trainers.runs.resumption import check_same_run
+from gait_trainers.runs.run_folder import Run, RunError, create_run, new_run, open_run
 
 
 @dataclass
@@ -39,17 +42,30 @@ class Result:
 def train(config: TrainConfig) -> Result:
     """A new run, from its first step."""
     training = build(config)  # before the folder: a configuration that cannot be built leaves none behind
-    return _run(training, create_run(config, _begin(training)), checkpoint=None)
+    init = _begin(training)
+    run = new_run(config)
+    with locked(run.path):
+        return _run(training, create_run(config, init, run))
 
 
 def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
-    """Continue a run folder from its last checkpoint, or from a given one, as if it had never stopped."""
-    run, checkpoint = open_run(path)
-    training = build(run.config(overrides))
-    if checkpoint is None:
-        _begin(training)
-    run.note_resumption(training.config)
-    return _run(training, run, checkpoint)
+    """Continue a run folder from its last checkpoint, or from a given one, as if it had never stopped.
+
+    A run without a checkpoint begins at its first step. ConfigError where the configuration differs from that of the
+    checkpoint in more than `RESUMABLE`; Locked where another process trains in the folder.
+    """
+    with locked(open_run(path)[0].path):
+        run, checkpoint = open_run(path)  # now that nobody else writes there
+        config = run.config(overrides)
+        state = None if checkpoint is None else load_checkpoint(checkpoint)
+        if checkpoint is not None and state is not None and "config" in state:
+            check_same_run(config, state["config"], run.path, checkpoint)
+        training = build(config)
+        if state is None:
+            _begin(training)
+        run.remove_leftovers()
+        run.note_resumption(config)
+        return _run(training, run, state, checkpoint)
 
 
 def verify(config: TrainConfig) -> Result:
@@ -81,11 +97,12 @@ def _begin(training: Training) -> dict[str, Any] | None:
     return None if init is None else begin_from(init, training.config, training.model, training.learners)
 
 
-def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
-    """Train to the end, from the beginning or from a checkpoint."""
+def _run(
+    training: Training, run: Run, state: Mapping[str, Any] | None = None, checkpoint: Path | None = None
+) -> Result:
+    """Train to the end, from the beginning or from the state of a checkpoint."""
     start = time.monotonic()
     config, model, learners = training.config, training.model, training.learners
-    state = None if checkpoint is None else load_checkpoint(checkpoint)
     done = 0 if state is None else state["sb3"]["num_timesteps"]
     columns = [column for spec in config.specs for column in spec.columns]
     display = ProgressDisplay(config.run.iterations, done // config.rollout_steps, columns)
@@ -130,7 +147,7 @@ def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
 
 
 def _logger(run: Run, config: TrainConfig, display: ProgressDisplay, done: int, *, resumed: bool) -> Logger:
-    csv = MetricsCSV(run.metrics_file, done // config.rollout_steps if resumed else None)
+    csv = MetricsCSV(run.metrics_file, done // config.rollout_steps)
     formats: list[Any] = [csv, display]
     if config.run.tensorboard:
         formats.append(TensorBoard(str(run.tensorboard), done + 1 if resumed else None))

@@ -1,12 +1,10 @@
 """Checkpoints: the whole state of a training between two iterations, and how to put it back, bit for bit.
 
-A file holds {"format_version", "state"}; `capture` says what the state is. It is read with torch's
-`weights_only=True`: tensors, containers and plain scalars, never code.
+`capture` says what the state is, `checkpoint_format` how it lies in a file, with a checksum over all of it.
 """
 
 from __future__ import annotations
 
-import io
 import random
 from collections import deque
 from collections.abc import Mapping
@@ -24,12 +22,11 @@ from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
 from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
 from gait_trainers.rl.sb3_vec import SB3VecEnv
+from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.normalizer import ObsNormalizer, set_vec_normalize_state, vec_normalize_state
 from gait_trainers.runs.run_folder import Run, RunError, open_run, remove_checkpoint, steps_of
 from gait_trainers.runs.stored_networks import fitting, stored_networks
-
-FORMAT_VERSION = 2
 
 
 def capture(
@@ -123,9 +120,7 @@ def _base(model: PPO) -> SB3VecEnv:
 def save_checkpoint(run: Run, state: Mapping[str, Any], steps: int, keep: int) -> Path:
     """Write the state after `steps` environment steps; only the last `keep` checkpoints stay."""
     file = run.checkpoint_file(steps)
-    buffer = io.BytesIO()
-    torch.save({"format_version": FORMAT_VERSION, "state": to_tensors(state)}, buffer)
-    write_durably(file, buffer.getvalue())
+    write_durably(file, encode(state))
     for old in run.checkpoints()[:-keep]:
         remove_checkpoint(old)
     return file
@@ -133,34 +128,30 @@ def save_checkpoint(run: Run, state: Mapping[str, Any], steps: int, keep: int) -
 
 @loader("checkpoint", ".pt")
 def load_checkpoint(file: Path) -> dict[str, Any]:
-    """The training state in a checkpoint; RunError names the file and an earlier one if it is damaged."""
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-        found = content["format_version"]
-        state = from_tensors(content["state"])
-    except Exception as error:  # torch raises many kinds for a damaged file
-        others = Run(file.parent.parent).checkpoints()
-        earlier = [other for other in others if (steps_of(other) or 0) < (steps_of(file) or 0)]
-        advice = f"continue from an earlier one with --resume {earlier[-1]}" if earlier else "there is no earlier one"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"{file} cannot be read as a checkpoint ({reason}); {advice}") from error
-    if found == 1:
-        return from_version_1(state)
-    if found != FORMAT_VERSION:
-        raise RunError(f"{file} has format version {found}, this version reads 1 and {FORMAT_VERSION}")
-    return state
+    """The training state in a checkpoint, as it was written to the bit.
 
-
-def from_version_1(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of a checkpoint of format version 1, in today's layout.
-
-    Version 1 knew two learners, and kept each under a key of its own. Of an episode it kept whether it survived, not
-    whether it followed.
+    RunError names the file if it is damaged, and the newest one before it that is whole.
     """
-    kept = {key: value for key, value in state.items() if key not in ("amp", "muscle")}
-    learners = {name: state[name] for name in ("amp", "muscle") if state.get(name) is not None}
-    episodes = [(*episode, None) for episode in state["metrics"]["episodes"]]
-    return kept | {"learners": learners, "metrics": state["metrics"] | {"episodes": episodes}}
+    try:
+        return decode(file.read_bytes())
+    except Damaged as error:
+        older = _whole_before(file)
+        advice = f"the last whole one before it is used by --resume {older}" if older else "no earlier one is whole"
+        raise RunError(f"{file} cannot be read as a checkpoint: {error}; {advice}") from error
+
+
+def _whole_before(file: Path) -> Path | None:
+    """The newest checkpoint before `file` that can be read."""
+    at = steps_of(file)
+    for other in reversed(Run(file.parent.parent).checkpoints()):
+        steps = steps_of(other)
+        if at is not None and steps is not None and steps < at:
+            try:
+                decode(other.read_bytes())
+            except (Damaged, OSError):
+                continue
+            return other
+    return None
 
 
 def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:
@@ -186,30 +177,3 @@ def load_artefacts(run_or_checkpoint: str | Path) -> list[Artefacts]:
             for spec in config.specs
             if spec.name in states
         ]
-
-
-# Checkpoints are read with weights_only=True: tensors, containers and plain scalars. An array is kept as a
-# tensor with a tag, so that it comes back as an array.
-_ARRAY = "__ndarray__"
-
-
-def to_tensors(tree: Any) -> Any:
-    if isinstance(tree, np.ndarray):
-        return {_ARRAY: torch.from_numpy(np.array(tree, order="C"))}
-    if isinstance(tree, np.generic):
-        return tree.item()
-    if isinstance(tree, Mapping):
-        return {key: to_tensors(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(to_tensors(value) for value in tree)
-    return tree
-
-
-def from_tensors(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        if set(tree) == {_ARRAY}:
-            return tree[_ARRAY].numpy()
-        return {key: from_tensors(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(from_tensors(value) for value in tree)
-    return tree

@@ -15,7 +15,7 @@ from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
 from gait_envs.errors import one_line
-from gait_envs.files import replacing
+from gait_envs.files import naming, replacing
 from gait_envs.loaders import loader
 from gait_envs.reading.text import parse_table, read_text
 from gait_trainers.learners.base import Column
@@ -49,7 +49,7 @@ class MetricsCSV(KVWriter):
             self.columns += new
             self._rewrite()
             return
-        with open(self.path, "a", newline="") as file:
+        with naming(self.path), open(self.path, "a", newline="") as file:
             csv.DictWriter(file, self.columns, restval="").writerow(row)
 
     def close(self) -> None:
@@ -86,8 +86,18 @@ class TensorBoard(TensorBoardOutputFormat):
     """SB3's writer; on resume it hides what a killed run wrote past its last checkpoint."""
 
     def __init__(self, folder: str, purge_step: int | None = None):
-        self.writer = SummaryWriter(log_dir=folder, purge_step=purge_step)
+        self.folder = folder
+        with naming(folder):
+            self.writer = SummaryWriter(log_dir=folder, purge_step=purge_step)
         self._is_closed = False
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        with naming(self.folder):
+            super().write(key_values, key_excluded, step)
+
+    def close(self) -> None:
+        with naming(self.folder):
+            super().close()
 
 
 class ProgressDisplay(KVWriter):

@@ -4,6 +4,7 @@ runs/<name>/config.yaml       the whole configuration
             provenance.json   versions, command, machine, commit
             metrics.csv       a row per iteration
             tb/               TensorBoard
+            .lock             held by the process that trains here
             checkpoints/step_<steps>.pt
                         step_<steps>.<…>  files of learners, such as .npz: the muscles' network
 """
@@ -19,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.errors import GaitNetError
-from gait_envs.files import write_durably
+from gait_envs.files import is_leftover, remove_leftovers, write_durably
 from gait_trainers.config.layers import dump_yaml, load_config
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.config.stored import check_stored
+from gait_trainers.runs.lock import NAME as LOCK
 from gait_trainers.runs.provenance import provenance
 
 
@@ -71,10 +73,22 @@ class Run:
 
     def note_resumption(self, config: TrainConfig) -> None:
         """Add to the provenance, and keep what the continuation changed (how long, on what)."""
-        origin = json.loads(self.provenance_file.read_text())
-        origin.setdefault("resumed", []).append(provenance(config.run.seed))
+        origin = self._provenance()
+        origin["resumed"] = [*origin.get("resumed", []), provenance(config.run.seed)]
         write_durably(self.provenance_file, json.dumps(origin, indent=2).encode())
         write_durably(self.config_file, dump_yaml(config).encode())
+
+    def _provenance(self) -> dict[str, Any]:
+        """What is in provenance.json, which somebody may have removed."""
+        try:
+            origin = json.loads(self.provenance_file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (ValueError, RecursionError) as error:
+            origin = str(error)
+        if not isinstance(origin, dict) or not isinstance(origin.get("resumed", []), list):
+            raise RunError(f"{self.provenance_file} is damaged; remove it to continue without it")
+        return origin
 
     def drop_checkpoints_after(self, steps: int) -> None:
         """Remove the checkpoints of a continuation that will be run again from here."""
@@ -82,19 +96,52 @@ class Run:
             if (steps_of(file) or 0) > steps:
                 remove_checkpoint(file)
 
+    def remove_leftovers(self) -> None:
+        """Remove what killed writes left: temporary files, and files of learners whose checkpoint never appeared.
 
-def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None) -> Run:
-    """A new folder with the configuration and where it came from; `init` says what its networks began from."""
+        Only the process that holds the lock may do so.
+        """
+        for folder in (self.path, self.path / "checkpoints"):
+            remove_leftovers(folder)
+        for beside in (self.path / "checkpoints").glob("step_*.*"):
+            if not beside.with_name(beside.name.split(".")[0] + ".pt").exists():
+                beside.unlink()
+
+
+def new_run(config: TrainConfig) -> Run:
+    """An empty folder for a run; RunError where there is one already. A run that was killed before its configuration
+    was written is no run yet.
+    """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = config.run.name or f"{config.algorithm}-{stamp}-seed{config.run.seed}"
     run = Run(Path(config.run.out) / name)
-    if run.path.exists() and any(run.path.iterdir()):
+    if run.path.exists() and not is_stillborn(run):
         raise RunError(f"{run.path} exists already; choose another --name, or continue it with --resume {run.path}")
     (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None, run: Run | None = None) -> Run:
+    """Write the configuration and where it came from; `init` says what its networks began from.
+
+    `run`: what `new_run` gave, where its lock has been taken meanwhile. The configuration comes last: with it the
+    folder is a run, which can be resumed.
+    """
+    run = run or new_run(config)
+    if not is_stillborn(run):  # another process was faster
+        raise RunError(f"{run.path} exists already; choose another --name")
+    run.remove_leftovers()
     origin = provenance(config.run.seed) | ({} if init is None else {"init": dict(init)})
     write_durably(run.provenance_file, json.dumps(origin, indent=2).encode())
     write_durably(run.config_file, dump_yaml(config).encode())
     return run
+
+
+def is_stillborn(run: Run) -> bool:
+    """Whether a folder holds nothing but what a run leaves that is killed before its configuration is written."""
+    ours = {run.provenance_file.name, "checkpoints", LOCK}
+    foreign = [x for x in run.path.iterdir() if x.name not in ours and not is_leftover(x)]
+    return not foreign and not run.checkpoints()
 
 
 def open_run(path: str | Path) -> tuple[Run, Path | None]:
@@ -104,6 +151,8 @@ def open_run(path: str | Path) -> tuple[Run, Path | None]:
         return open_run(path.parent.parent)[0], path
     run = Run(path)
     if not run.config_file.is_file():
+        if run.path.is_dir() and any(run.path.iterdir()) and is_stillborn(run):
+            raise RunError(f"{path} was killed before its config.yaml was written; start it again as it was started")
         raise RunError(f"{path} is not a run folder: it has no config.yaml")
     checkpoints = run.checkpoints()
     return run, checkpoints[-1] if checkpoints else None

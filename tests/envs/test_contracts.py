@@ -494,6 +494,39 @@ def test_a_pickle_goes_on_where_it_was(body: Body, make: Callable, settings: dic
         assert_same(dict(enumerate(twin.step(action))), dict(enumerate(env.step(action))))
 
 
+def test_a_pickled_or_copied_vector_form_goes_on_where_it_was(body: Body, make_vec: Callable) -> None:
+    pickle.loads(pickle.dumps(make_vec(2))).reset(seed=0)  # also before the first reset
+    env = make_vec(2, autoreset_mode="SameStep", max_episode_steps=6, threads=1)
+    env.reset(seed=2)
+    actions = actions_for(body, 2, 8)
+    env.set_settings(reward_weights={"alive": 3.0})
+    env.model.opt.gravity[2] = -9.0
+    for action in actions[:4]:
+        env.step(action)
+    twins = pickle.loads(pickle.dumps(env)), copy.deepcopy(env)
+    for action in actions[4:]:
+        expected = dict(enumerate(env.step(action)))
+        for twin in twins:
+            assert_same(dict(enumerate(twin.step(action))), expected)
+    for twin in twins:
+        assert (twin.spec, twin.metadata) == (env.spec, env.metadata)
+        assert twin.model.opt.gravity.tolist() == [0.0, 0.0, -9.0]
+        twin.model.opt.gravity[2] = 0.0
+        assert env.model.opt.gravity[2] == -9.0
+
+
+def test_a_copy_of_an_edited_environment_is_edited(body: Body, make: Callable) -> None:
+    env = make()
+    env.reset(seed=0)
+    env.unwrapped.model.opt.gravity[2] = -3.0
+    env.unwrapped.model.geom_friction[:, 0] *= 0.5
+    env.unwrapped.set_settings(reward_weights={"alive": 3.0})
+    env.step(np.zeros(body.joints))  # from which on the edit acts
+    twin = copy.deepcopy(env)
+    for action in actions_for(body, 1, 8)[:, 0]:
+        assert_same(dict(enumerate(twin.step(action))), dict(enumerate(env.step(action))))
+
+
 @lives(MODES[:2], OFTEN)
 def test_a_saved_state_goes_on_bit_for_bit(body: Body, make_vec: Callable, settings: dict, mode: AutoresetMode) -> None:
     steps, limit = pace(body, 240)

@@ -29,6 +29,7 @@ def differences(a: object, b: object, where: str = "") -> list[str]:
 def final_state(run: Path) -> dict:
     state = load_checkpoint(Run(run).checkpoints()[-1])
     state.pop("elapsed")  # wall time
+    state.pop("config", None)  # holds the name of the run
     return state
 
 

@@ -15,7 +15,8 @@ from helpers.runs import differences, final_state, metrics
 
 from gait_trainers.config.layers import load_config
 from gait_trainers.rl.train import resume, train
-from gait_trainers.runs.checkpoint import load_checkpoint, to_tensors
+from gait_trainers.runs.checkpoint import load_checkpoint
+from gait_trainers.runs.checkpoint_format import to_tensors
 from gait_trainers.runs.loggers import read_metrics
 from gait_trainers.runs.run_folder import Run, RunError
 
@@ -100,9 +101,9 @@ def test_a_checkpoint_of_version_1_is_continued_as_it_would_have_been(uninterrup
     }
     old["metrics"] = old["metrics"] | {"episodes": [episode[:3] for episode in now["metrics"]["episodes"]]}
     torch.save({"format_version": 1, "state": to_tensors(old)}, file)
-    for version in (0, 3):
+    for version in (0, 3):  # 3 has a checksum before it
         torch.save({"format_version": version, "state": {}}, tmp_path / "other.pt")
-        with pytest.raises(RunError, match=f"format version {version}, this version reads 1 and 2"):
+        with pytest.raises(RunError, match=f"format version {version}, this version reads 1, 2"):
             load_checkpoint(tmp_path / "other.pt")
     assert load_checkpoint(file)["learners"].keys() == {"amp"}
     resume(run.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.runs import differences, final_state, metrics
 
 from gait_trainers import cli
 from gait_trainers.config.layers import load_config
@@ -18,8 +20,9 @@ from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.amp.spec import SPEC as AMP
 from gait_trainers.rl.build import build
 from gait_trainers.rl.train import resume, train
-from gait_trainers.runs.checkpoint import from_tensors, load_checkpoint, read_networks, save_checkpoint, to_tensors
-from gait_trainers.runs.loggers import MetricsCSV, describe, read_metrics
+from gait_trainers.runs.checkpoint import load_checkpoint, read_networks, save_checkpoint
+from gait_trainers.runs.checkpoint_format import from_tensors, to_tensors
+from gait_trainers.runs.loggers import MetricsCSV, TensorBoard, describe, read_metrics
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.run_folder import Run, RunError, create_run, open_run
 
@@ -96,6 +99,25 @@ def test_a_damaged_checkpoint_is_named_with_the_one_to_use(tmp_path: Path, keep:
     assert f"--resume {first}" in str(caught.value)
 
 
+def test_only_a_whole_checkpoint_is_offered_in_place_of_a_damaged_one(tmp_path: Path) -> None:
+    run = create_run(tiny(tmp_path))
+    files = [save_checkpoint(run, {"data": np.arange(1000.0)}, steps, keep=3) for steps in (100, 200, 300)]
+
+    def offered() -> str:
+        with pytest.raises(RunError) as caught:
+            load_checkpoint(files[-1])
+        (line,) = str(caught.value).splitlines()
+        return line.rpartition("; ")[2]
+
+    for file in files[1:]:
+        damaged = bytearray(file.read_bytes())
+        damaged[len(damaged) // 2] ^= 4
+        file.write_bytes(damaged)
+    assert offered() == f"the last whole one before it is used by --resume {files[0]}"
+    files[0].write_bytes(b"")
+    assert offered() == "no earlier one is whole"
+
+
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:
     class Harm:
         def __reduce__(self):
@@ -128,6 +150,90 @@ def test_state_survives_the_file_exactly(tmp_path: Path) -> None:
     assert found["scalar"] == 0.1
     assert torch.equal(found["tensor"], state["tensor"])
     assert from_tensors(to_tensors({"a": np.ones(2)}))["a"].tolist() == [1, 1]
+
+
+def test_a_run_killed_before_its_configuration_was_written_is_started_again(tmp_path: Path) -> None:
+    path = tmp_path / "tiny"
+    (path / "checkpoints").mkdir(parents=True)
+    (path / "provenance.json").write_text("{")  # whatever a kill left
+    (path / f".config.yaml.{os.getpid()}.tmp").write_text("half")
+    with pytest.raises(RunError, match="start it again as it was started"):
+        resume(path)
+    train(tiny(tmp_path))
+    assert len(read_metrics(path / "metrics.csv")) == 3
+    assert not list(path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "metrics.csv", "checkpoints/step_000000000032.pt"])
+def test_a_folder_with_anything_else_in_it_is_never_taken(tmp_path: Path, foreign: str) -> None:
+    file = tmp_path / "tiny" / foreign
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunError, match="exists already"):
+        train(tiny(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_at_its_first_step(tmp_path: Path) -> None:
+    train(tiny(tmp_path, run__name="whole"))
+    run = create_run(tiny(tmp_path))
+    run.metrics_file.write_text("iteration,steps\n1,32\n")  # of a checkpoint that somebody removed
+    result = resume(run.path)
+    assert differences(final_state(tmp_path / "whole"), final_state(run.path)) == []
+    assert metrics(run.path) == metrics(tmp_path / "whole")
+    assert result.iterations == 3
+
+
+def test_what_killed_writes_left_is_removed_when_a_run_goes_on(tmp_path: Path) -> None:
+    run = train(tiny(tmp_path)).run
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, alive, folder = int(ended.stdout), os.getppid(), run.path / "checkpoints"
+    gone = [folder / f".step_000000000032.pt.{pid}.tmp" for pid in (dead, os.getpid())]
+    gone += [run.path / f".metrics.csv.{dead}.tmp", folder / "step_000000009999.npz"]
+    kept = [run.path / f".page.png.{alive}.tmp", run.path / ".mine.tmp", folder / "step_000000000096.npz"]
+    for file in (*gone, *kept):
+        file.write_text("half")
+    resume(run.path)
+    assert [file for file in gone if file.exists()] == []
+    assert [file for file in kept if not file.exists()] == []
+
+
+def test_a_damaged_provenance_is_named(tmp_path: Path) -> None:
+    run = train(tiny(tmp_path)).run
+    for text in ("{", "[]", "\ufeff", '{"resumed": 1}', "[" * 100_000):
+        run.provenance_file.write_text(text)
+        with pytest.raises(RunError, match=r"provenance\.json is damaged"):
+            resume(run.path)
+    run.provenance_file.unlink()
+    resume(run.path)
+    assert len(json.loads(run.provenance_file.read_text())["resumed"]) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(tiny(tmp_path))
+    table = MetricsCSV(run.metrics_file)
+    table.write({"a/iteration": 1}, {})
+    run.metrics_file.unlink()
+    run.metrics_file.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        table.write({"a/iteration": 2}, {})
+    assert caught.value.filename == str(run.metrics_file)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_checkpoint(run, {"steps": 1}, 1, keep=1)
+    assert caught.value.filename == str(run.checkpoint_file(1))
+    assert run.checkpoints() == []
+    board = TensorBoard(str(run.tensorboard))
+    monkeypatch.setattr(board.writer, "flush", lambda: full(0))
+    with pytest.raises(OSError, match="No space left") as caught:
+        board.write({"a/b": 1.0}, {"a/b": ()})
+    assert caught.value.filename == str(run.tensorboard)
 
 
 def test_resuming_something_else_is_a_clear_error(tmp_path: Path) -> None:
@@ -185,6 +291,17 @@ def test_reward_and_style_metrics_are_reported(tmp_path: Path, reference_clip: P
     names += ["physics_seconds", "policy_seconds", "update_seconds", "reward_tracking_lin_vel", "reward_torque"]
     for name in names:
         assert np.isfinite(float(row[name])), name
+
+
+def test_features_that_the_reference_holds_still_are_named_at_the_start(
+    tmp_path: Path, reference_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clip goes straight ahead, at one height and without turning."""
+    amp = {"algorithm": "ppo-amp", "amp__data": str(reference_clip), "amp__hidden": [8], "amp__batch_size": 32}
+    train(tiny(tmp_path, run__iterations=1, **amp))
+    said = capsys.readouterr().err
+    assert "warning: the reference holds 7 of 29 style features still" in said
+    assert "velocity_direction of 0, 1, 2; angular_velocity of 0, 1, 2; height of 0" in said
 
 
 def test_reported_rewards_are_in_their_own_units(tmp_path: Path) -> None:

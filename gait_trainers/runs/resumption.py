@@ -1,0 +1,48 @@
+"""What may change when a run is resumed, and how it is found out that something else did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gait_trainers.config.layers import validate
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.config.section import ConfigError
+
+# How long, and on what. Anything else would not be the same run.
+RESUMABLE = frozenset({"run.iterations", "run.minutes", "run.device", "run.torch_threads"})
+
+
+def check_same_run(config: TrainConfig, trained_with: str, run: Path, checkpoint: Path) -> None:
+    """ConfigError where `config` differs in more than `RESUMABLE` from what the checkpoint was trained with (YAML)."""
+    try:
+        recorded = validate(yaml.safe_load(trained_with), str(checkpoint))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{checkpoint}: its configuration is not valid YAML: {error}") from None
+    now, then = flat(config.model_dump()), flat(recorded.model_dump())
+    changed = [key for key in {**then, **now} if key not in RESUMABLE and not _same(now, then, key)]
+    if changed:
+        told = "; ".join(f"{key} is {now.get(key)!r}, was {then.get(key)!r}" for key in changed)
+        file = run / "config.yaml"
+        raise ConfigError(
+            f"{file} is not what {checkpoint.name} was trained with: {told}. When a run is resumed, only "
+            f"{', '.join(sorted(RESUMABLE))} may change. Put the old values back, or begin a new run from its "
+            f"networks: --config {file} --init {run} --name NEW"
+        )
+
+
+def flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Every value by its dotted key; flat({"ppo": {"gamma": 0.98}}) == {"ppo.gamma": 0.98}"""
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        values |= flat(value, f"{above}{key}.") if isinstance(value, Mapping) and value else {f"{above}{key}": value}
+    return values
+
+
+def _same(now: Mapping[str, Any], then: Mapping[str, Any], key: str) -> bool:
+    """Whether both have the same value, of the same kind: true is not 1."""
+    both = key in now and key in then
+    return both and repr(now[key]) == repr(then[key])
