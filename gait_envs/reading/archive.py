@@ -40,7 +40,7 @@ class Archive:
         self.error, self.limit, self.left, self.where = error, limit, limit, where
         if Path(path).exists() and not Path(path).is_file():  # a folder, or a pipe, which would be waited for
             raise error(f"{where}: not a file")
-        self._raw = _Bounded(path)
+        self._raw = BoundedFile(path)
         try:
             self._zip = zipfile.ZipFile(self._raw)
             names = [info.filename for info in self._zip.infolist()]
@@ -67,11 +67,10 @@ class Archive:
         """An array whose dtype is of one of these kinds (of `np.dtype.kind`), and of at most `limit` bytes."""
         try:
             info = self._zip.getinfo(f"{key}.npy" if f"{key}.npy" in self._zip.NameToInfo else key)
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError("it is compressed by another method than numpy's")
+            check_compression(info)
             with self._zip.open(info) as file:
                 head = file.read(min(_HEAD, info.file_size))
-                header = read_header(head)
+                header = read_header(io.BytesIO(head))
                 self._check(key, header, info.file_size, kinds, self.left if limit is None else limit)
                 return _filled(header, head[header.size :], file)
         except GaitNetError:
@@ -88,21 +87,25 @@ class Archive:
         count = math.prod(header.shape)
         size = count * max(header.dtype.itemsize, 8)
         if size > limit:
-            raise self.fault(key, f"its shape {one_line(header.shape)} takes {size} bytes, the limit is {limit}")
+            told = f"{limit}" if limit != self.left else f"{self.limit} for all arrays together"
+            raise self.fault(key, f"its shape {one_line(header.shape)} takes {size} bytes, the limit is {told}")
         self.left -= min(size, self.left)
         if stored - header.size != count * header.dtype.itemsize:
             raise self.fault(key, f"the archive holds {stored - header.size} bytes, its header says {header.shape}")
 
 
-def read_header(head: bytes) -> Header:
-    """The header at the beginning of an `.npy`; ValueError where there is none."""
-    file = io.BytesIO(head)
-    version = np.lib.format.read_magic(file)
+def read_header(stream: IO[bytes]) -> Header:
+    """The header of an `.npy`, of which no more is read; ValueError where there is none, or a long one."""
+    version = np.lib.format.read_magic(stream)
+    length = stream.read(2 if version == (1, 0) else 4)
+    size = int.from_bytes(length, "little")
+    if size > _HEAD:
+        raise ValueError(f"its header has {size} bytes, at most {_HEAD} are read")
     read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    if any(length < 0 for length in shape):
+    shape, fortran, dtype = read(io.BytesIO(length + stream.read(size)))
+    if any(side < 0 for side in shape):
         raise ValueError(f"its shape is {shape}")
-    return Header(shape, dtype, fortran and len(shape) > 1, file.tell())
+    return Header(shape, dtype, fortran and len(shape) > 1, 8 + len(length) + size)
 
 
 def _filled(header: Header, start: bytes, file: IO[bytes]) -> np.ndarray:
@@ -123,7 +126,13 @@ def _filled(header: Header, start: bytes, file: IO[bytes]) -> np.ndarray:
     return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 
-class _Bounded(io.FileIO):
+def check_compression(info: zipfile.ZipInfo) -> None:
+    """ValueError for bz2 and lzma, which expand a whole block however little is asked for; numpy uses neither."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("it is compressed by another method than numpy's")
+
+
+class BoundedFile(io.FileIO):
     """A file of which no single read may be large, so that no zip directory fills the memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -73,6 +73,8 @@ class Clip:
 def _validate(clip: Clip) -> None:
     where = f"clip {clip.name!r}" if clip.name else "clip"
     joints = len(clip.joint_names)
+    if clip.qpos.ndim != 2:
+        raise ClipError(f"{where}: qpos has shape {clip.qpos.shape}, expected (frames, {7 + joints})")
     shapes = {key: (clip.frames, more + joints) for key, more in (("qpos", 7), ("qvel", 6), ("torque", 0))}
     for key, shape in shapes.items():
         array = getattr(clip, key)

@@ -193,7 +193,7 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
 
     if given.resume is not None:
         if given.total_steps is not None:
-            run_config = load_config(trainer.open_run(given.resume)[0].config_file)
+            run_config = trainer.open_run(given.resume)[0].config()
             overrides["run.iterations"] = trainer.iterations_for(given.total_steps, run_config)
         result = trainer.resume(given.resume, overrides)
     else:

@@ -73,7 +73,10 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
 
 
 def dump_yaml(config: TrainConfig) -> str:
-    return yaml.safe_dump(config.model_dump(), sort_keys=False)
+    """As a file of its own, in which a module before the environment's id is left out: a file may not name one."""
+    tree = config.model_dump()
+    tree["env"]["id"] = config.env.id.rpartition(":")[2]
+    return yaml.safe_dump(tree, sort_keys=False)
 
 
 def nest(dotted: str, value: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
 import gait_envs  # noqa: F401 - registers the environments
-from gait_envs.errors import GaitNetError
+from gait_envs.errors import GaitNetError, one_line
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import TaskConfig, TrackConfig
 from gait_trainers.config.schema import env_options
@@ -102,7 +102,7 @@ def check_layout(found: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[
         for key in ours.keys() - {"description"}:
             if row.get(key) != ours[key]:
                 raise PolicyError(
-                    f"{where}: observation row {ours['index']} has {key} {row.get(key)!r}, "
+                    f"{where}: observation row {ours['index']} has {key} {one_line(repr(row.get(key)))}, "
                     f"the environment has {ours[key]!r} ({ours['name']})"
                 )
     if len(found) != len(expected):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder
+from gait_envs.reading.text import read_json
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.discriminator import Discriminator
 from gait_trainers.policies.base import GaussianPolicy, Network, Policy
@@ -166,12 +166,20 @@ def _run_training(path: str | Path, config: TrainConfig) -> dict[str, Any]:
 def _provenance(run: Path) -> dict[str, Any]:
     """The command, commit and versions that the run recorded when it began."""
     file = run / "provenance.json"
-    recorded = json.loads(file.read_text()) if file.is_file() else {}
+    recorded = read_json(file, RunError) if file.is_file() else {}
+    if not isinstance(recorded, dict):
+        raise RunError(f"{file}: expected an object; remove it to export without it")
     if "command" in recorded:
+        if not _is_command(recorded["command"]):
+            raise RunError(f"{file}: command is not a list of words; remove the file to export without it")
         program, *arguments = recorded["command"]
         name = "gait-train" if Path(program).name == "cli.py" else Path(program).name  # python -m gait_trainers.cli
         recorded["command"] = shlex.join([name, *arguments])
     return {key: recorded[key] for key in ("command", "commit", "time", "versions") if key in recorded}
+
+
+def _is_command(words: Any) -> bool:
+    return isinstance(words, list) and bool(words) and all(isinstance(word, str) for word in words)
 
 
 def last_quarter(metrics_file: Path) -> dict[str, float]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from pathlib import Path
 
+from gait_envs.reading.archive import Archive
 from gait_trainers.policies.base import GaussianPolicy, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, load_bundle
 from gait_trainers.policies.environment import in_environment
@@ -48,14 +48,18 @@ def _check_is_run(path: Path) -> None:
 
 def refuse_sb3_model(path: Path) -> None:
     """PolicyError for what `model.save()` of Stable-Baselines3 writes; nothing in it is opened."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    if not path.is_file():
         return
-    with zipfile.ZipFile(path) as archive:
-        if "_stable_baselines3_version" in archive.namelist():
-            raise PolicyError(
-                f"{path}: a model saved by Stable-Baselines3, which is partly pickle and is never loaded here; load "
-                "it in Python and write a bundle of it: gait_trainers.export_policy(model, vec_normalize, out)"
-            )
+    try:
+        with Archive(path, PolicyError, 0, str(path)) as archive:
+            keys = archive.keys
+    except PolicyError:  # no archive, or a damaged one, of which others say what it should be
+        return
+    if "_stable_baselines3_version" in keys:
+        raise PolicyError(
+            f"{path}: a model saved by Stable-Baselines3, which is partly pickle and is never loaded here; load "
+            "it in Python and write a bundle of it: gait_trainers.export_policy(model, vec_normalize, out)"
+        )
 
 
 def to_stderr(text: str) -> None:

@@ -11,12 +11,13 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
+from gait_envs.errors import one_line
 from gait_envs.loaders import FOLDER, loader
 from gait_trainers.policies.base import Feedforward, GaussianPolicy, Style
-from gait_trainers.policies.environment import deployment_kwargs
+from gait_trainers.policies.environment import EnvironmentOptionError, deployment_kwargs, make_env
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.normalizer import ObsNormalizer
-from gait_trainers.runs.run_folder import open_run
+from gait_trainers.runs.run_folder import RunError, open_run
 
 
 class PolicyNetwork(nn.Module):
@@ -88,8 +89,23 @@ def policy_from_run(path: str | Path) -> GaussianPolicy:
     left = load_artefacts(path)
     scorers = [Style(x.frames, _scorer(x.scorer), x.dilation) for x in left if x.scorer is not None]
     options = config.env.kwargs | {key: value for x in left for key, value in x.env_options.items()}
+    _check_fits(policy, config.env.id, options, path)
     network = PolicyNetwork(policy, normalizer)
     return torch_policy(_run_name(path), network, config.env.id, options, scorers[0] if scorers else None)
+
+
+def _check_fits(policy: ActorCriticPolicy, env_id: str, options: Mapping[str, Any], path: str | Path) -> None:
+    """RunError unless the networks observe what today's environment shows, and drive what it has."""
+    try:
+        env = make_env(env_id, threads=1, **deployment_kwargs(options))
+    except EnvironmentOptionError as error:
+        raise RunError(f"{path}: {one_line(error, 500)}") from None
+    task = env.core.task
+    env.close()
+    shown = (task.layout.size,), (len(task.action_names),)
+    found = policy.observation_space.shape, policy.action_space.shape
+    if found != shown:
+        raise RunError(f"{path}: its networks map {found[0]} to {found[1]}, {env_id} asks for {shown[0]} to {shown[1]}")
 
 
 def _run_name(path: str | Path) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 
-from gait_trainers.config.layers import load_config
 from gait_trainers.config.registry import learner_specs
 from gait_trainers.config.schema import TrainConfig, full_schedule
 from gait_trainers.rl.build import Training, build, make_vec_env
@@ -57,7 +56,7 @@ def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
     """
     with locked(open_run(path)[0].path):
         run, checkpoint = open_run(path)  # now that nobody else writes there
-        config = load_config(run.config_file, overrides=overrides)
+        config = run.config(overrides)
         state = None if checkpoint is None else load_checkpoint(checkpoint)
         if checkpoint is not None and state is not None and "config" in state:
             check_same_run(config, state["config"], run.path, checkpoint)

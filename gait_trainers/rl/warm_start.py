@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,14 +10,14 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 
-from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner, WarmStart
 from gait_trainers.models.symmetry import plain_names
-from gait_trainers.policies.base import GaussianPolicy, PolicyError
-from gait_trainers.policies.bundle import MANIFEST, NETWORK
+from gait_trainers.policies.base import BundleError, GaussianPolicy, PolicyError
+from gait_trainers.policies.bundle import MANIFEST, NETWORK, at, checked_files
 from gait_trainers.policies.environment import EnvironmentOptionError, check_task
 from gait_trainers.policies.loading import load_policy
+from gait_trainers.policies.onnx_check import check_graph
 from gait_trainers.policies.torch_policy import PolicyNetwork
 from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.normalizer import obs_normalizer, set_vec_normalize_state, vec_normalize_state
@@ -68,7 +67,7 @@ def _read(path: str) -> Source:
     run, file = open_run(path)
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
-    state, config = load_checkpoint(file), load_config(run.config_file)
+    state, config = load_checkpoint(file), run.config()
     normalize = state["vec_normalize"] if config.ppo.normalize_obs else None
     return Source(policy, state["policy"], normalize, file, state["learners"], state["sb3"]["num_timesteps"])
 
@@ -76,8 +75,16 @@ def _read(path: str) -> Source:
 def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     import onnx
 
-    graph = onnx.load(folder / NETWORK).graph
+    graph = check_graph(checked_files(folder)[NETWORK], folder / NETWORK).model.graph
     arrays = {x.name: np.array(onnx.numpy_helper.to_array(x)) for x in graph.initializer}
+    for name in ("mean", "remainder", "std"):
+        if name not in arrays or arrays[name].ndim != 1:
+            raise BundleError(f"{folder / NETWORK}: holds no {name!r} of the normaliser; no training can begin from it")
+    path = folder / MANIFEST
+    steps = at(policy.details, "training.steps", path)
+    normalized = at(policy.details, "training.config.ppo.normalize_obs", path)
+    if type(steps) is not int or type(normalized) is not bool:
+        raise BundleError(f"{path}: training.steps or training.config.ppo.normalize_obs is of another kind")
     weights = {
         name.removeprefix("policy."): torch.from_numpy(value)
         for name, value in arrays.items()
@@ -86,13 +93,12 @@ def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     start = np.zeros((1, len(arrays["mean"])), np.float32)
     _, std, _ = policy.network(start, policy.initial_state(1), np.ones(1, dtype=bool))
     weights["log_std"] = torch.from_numpy(np.log(std[0]))
-    training = json.loads((folder / MANIFEST).read_text())["training"]
     normalize = None
-    if training["config"]["ppo"]["normalize_obs"]:
+    if normalized:
         mean = arrays["mean"].astype(float) + arrays["remainder"]
         var = np.maximum(arrays["std"].astype(float) ** 2 - EPSILON, 0.0)
-        normalize = {"mean": mean, "var": var, "count": float(training["steps"])}
-    return Source(policy, weights, normalize, None, {}, training["steps"])
+        normalize = {"mean": mean, "var": var, "count": float(steps)}
+    return Source(policy, weights, normalize, None, {}, steps)
 
 
 def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> list[str]:

@@ -18,17 +18,15 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gait_envs.files import write_durably
 from gait_envs.loaders import loader
-from gait_envs.models.mirror import SignedPermutation
-from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
-from gait_trainers.models.actor_critic import build_policy
-from gait_trainers.models.symmetry import SymmetricActorCriticPolicy, without_projections
+from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
-from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer, set_vec_normalize_state, vec_normalize_state
+from gait_trainers.runs.normalizer import ObsNormalizer, set_vec_normalize_state, vec_normalize_state
 from gait_trainers.runs.run_folder import Run, RunError, open_run, remove_checkpoint, steps_of
+from gait_trainers.runs.stored_networks import fitting, stored_networks
 
 
 def capture(
@@ -162,15 +160,8 @@ def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, Obs
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
     state = load_checkpoint(file)
-    config = load_config(run.config_file)
-    spaces = state["spaces"]
-    mirrors = {name: SignedPermutation(**table) for name, table in (spaces.get("mirrors") or {}).items()}
-    policy = build_policy(config.networks, spaces["obs_size"], spaces["action_size"], mirrors or None)
-    policy.load_state_dict(state["policy"])
-    without_projections(policy)
-    policy.set_training_mode(False)
-    norm = state["vec_normalize"] if config.ppo.normalize_obs else None
-    return policy, obs_normalizer(norm, state["spaces"]["obs_size"]), config
+    config = run.config()
+    return *stored_networks(config, state, file), config
 
 
 def load_artefacts(run_or_checkpoint: str | Path) -> list[Artefacts]:
@@ -178,7 +169,11 @@ def load_artefacts(run_or_checkpoint: str | Path) -> list[Artefacts]:
     run, file = open_run(run_or_checkpoint)
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
-    config, states = load_config(run.config_file), load_checkpoint(file)["learners"]
-    return [
-        spec.left_by(config.section(spec.name), states[spec.name], file) for spec in config.specs if spec.name in states
-    ]
+    config, state = run.config(), load_checkpoint(file)
+    with fitting(file):
+        states = state["learners"]
+        return [
+            spec.left_by(config.section(spec.name), states[spec.name], file)
+            for spec in config.specs
+            if spec.name in states
+        ]

@@ -21,8 +21,9 @@ from typing import Any
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import is_leftover, remove_leftovers, write_durably
-from gait_trainers.config.layers import dump_yaml
+from gait_trainers.config.layers import dump_yaml, load_config
 from gait_trainers.config.schema import TrainConfig
+from gait_trainers.config.stored import check_stored
 from gait_trainers.runs.lock import NAME as LOCK
 from gait_trainers.runs.provenance import provenance
 
@@ -40,6 +41,15 @@ class Run:
     @property
     def config_file(self) -> Path:
         return self.path / "config.yaml"
+
+    def config(self, overrides: dict[str, Any] | None = None) -> TrainConfig:
+        """The stored configuration, with settings of the command line over it.
+
+        A run folder may come from anybody: its environment must be a registered one, with options of its own.
+        """
+        config = load_config(self.config_file, overrides=overrides)
+        check_stored(config.env.id, config.env.kwargs, str(self.config_file))
+        return config
 
     @property
     def provenance_file(self) -> Path:

@@ -11,25 +11,18 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO
 
 import numpy as np
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.formats.text import MAX_NUMBER
+from gait_envs.reading.archive import BoundedFile, Header, check_compression, read_header
 from gait_envs.rotations import normalize
 
 _SMALL = 1 << 24  # bytes: what is read whole (names, offsets) must not fill the memory
 MAX_FPS = 1e5
 _QUAT_SLACK = 0.1  # a quaternion's length may be off by rounding, not by more
-
-
-class Member(NamedTuple):
-    """What the header of an array says."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    fortran: bool
 
 
 class Archive:
@@ -40,7 +33,7 @@ class Archive:
         if not self.path.is_file():
             raise MotionError(f"{self.path}: {'not a file' if self.path.exists() else 'no such file'}")
         try:
-            with zipfile.ZipFile(self.path) as file:
+            with BoundedFile(self.path) as stream, zipfile.ZipFile(stream) as file:
                 self.keys = tuple(name.removesuffix(".npy") for name in file.namelist())
         except Exception as error:  # a damaged archive raises a dozen kinds
             raise MotionError(f"{self.path}: no whole .npz archive: {error}") from error
@@ -48,7 +41,7 @@ class Archive:
     def error(self, key: str, message: str) -> MotionError:
         return MotionError(f"{self.path}: {key}: {message}")
 
-    def member(self, key: str, shape: tuple[int | str | None, ...], kinds: str = "fiu") -> Member:
+    def member(self, key: str, shape: tuple[int | str | None, ...], kinds: str = "fiu") -> Header:
         """The header of a member, its shape and kind checked; a letter or None stands for any length."""
         with _Stream(self, key) as stream:
             header = stream.header
@@ -157,8 +150,9 @@ class _Stream:
         try:
             archive = self._open.enter_context(zipfile.ZipFile(self.archive.path))
             name = f"{self.key}.npy" if f"{self.key}.npy" in archive.namelist() else self.key
+            check_compression(archive.getinfo(name))
             self.file: IO[bytes] = self._open.enter_context(archive.open(name))
-            self.header = _read_header(self.file)
+            self.header = read_header(self.file)
         except Exception as error:
             self.__exit__()
             raise self.archive.error(self.key, f"not a readable array: {error}") from error
@@ -188,13 +182,6 @@ class _Stream:
             return self.file.read(count)
         except Exception as error:
             raise self.archive.error(self.key, f"not a readable array: {error}") from error
-
-
-def _read_header(file: IO[bytes]) -> Member:
-    version = np.lib.format.read_magic(file)
-    read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    return Member(shape, dtype, fortran and len(shape) > 1)
 
 
 def archive_keys(path: Path) -> tuple[str, ...] | None:

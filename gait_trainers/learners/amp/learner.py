@@ -23,6 +23,7 @@ from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows
 from gait_trainers.learners.base import Artefacts, Learner
 from gait_trainers.models.discriminator import Discriminator
+from gait_trainers.models.sizes import check_parameters
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 
@@ -103,6 +104,7 @@ def artefacts(section: AMPConfig, state: Mapping[str, Any], checkpoint: Path) ->
     """The discriminator in a checkpoint, ready to score."""
     saved = state["callback"]["discriminator"]
     size = len(saved["mean"]) // section.frames
+    check_parameters((size * section.frames, *section.hidden, 1))
     discriminator = Discriminator(
         np.zeros((1, size)), section.frames, section.hidden, use_spectral_norm=section.spectral_norm
     )

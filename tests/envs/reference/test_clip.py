@@ -100,6 +100,8 @@ def with_nan(key: str, frame: int) -> Callable[[], Clip]:
         (lambda: sample(contacts=np.zeros((5, 4))), r"contacts has shape \(5, 4\)"),
         (lambda: sample(qpos=2 * sample().qpos), "quaternion at frame 0 has length 2.0000"),
         (lambda: sample(qpos=np.zeros(16)), "qpos has shape"),
+        (lambda: sample(qpos=np.array(1.0)), r"qpos has shape \(\), expected \(frames, 16\)"),
+        (lambda: sample(qpos=np.full((6, 16), 1e300)), "qpos is too large at frame 0"),
     ],
 )
 def test_impossible_clips_are_refused(make: Callable[[], Clip], message: str) -> None:

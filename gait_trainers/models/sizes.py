@@ -1,0 +1,16 @@
+"""How large a network from a file may be: judged by its layers before any is built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+MAX_PARAMETERS = 16 << 20  # of the networks that are built together
+
+
+def check_parameters(*networks: Sequence[int]) -> int:
+    """How many parameters the layers of these sizes have, inputs first; ValueError beyond `MAX_PARAMETERS`."""
+    count = sum((wide + 1) * out for sizes in networks for wide, out in pairwise(sizes))
+    if count > MAX_PARAMETERS:
+        raise ValueError(f"{count} parameters, at most {MAX_PARAMETERS} are read")
+    return count
