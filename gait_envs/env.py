@@ -13,11 +13,11 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from gait_envs.arguments import seeds_of
+from gait_envs.changes import get_changes, make_changes, refuse_lost_edits
 from gait_envs.core import Core
-from gait_envs.pickling import get_changes, make_changes
+from gait_envs.pictures import HEIGHT, WIDTH, Pictures
 from gait_envs.registry import find
-from gait_envs.render import Offscreen, Window
-from gait_envs.simulation.base import State
+from gait_envs.render import Window
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.base import Task
 
@@ -41,7 +41,20 @@ class GaitEnv(gymnasium.Env):
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 50}  # noqa: RUF012
 
-    def __init__(self, task: str = "walk", render_mode: str | None = None, **config: Any) -> None:
+    def __init__(
+        self,
+        task: str = "walk",
+        render_mode: str | None = None,
+        *,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        camera_id: int | None = None,
+        camera_name: str | None = None,
+        **config: Any,
+    ) -> None:
+        """`width`, `height`: pixels of a picture; `camera_id` or `camera_name`: of a camera of the model, "track" if
+        neither is given, a free one for -1. A window begins with the camera that was asked for, and has its own size.
+        """
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise ValueError(f"unknown render_mode {render_mode!r}; allowed are None, {', '.join(RENDER_MODES)}")
         self.render_mode = render_mode
@@ -51,24 +64,41 @@ class GaitEnv(gymnasium.Env):
         self.metadata = self.metadata | {"render_fps": round(self.core.robot.control_rate)}
         self.observation_space, self.action_space = make_spaces(self.core.task)
         self._data: mujoco.MjData | None = None
-        self._offscreen: Offscreen | None = None
+        self._pictures = Pictures(self.core, width, height, camera_id, camera_name)
         self._window: Window | None = None
-        self._made_with = {"task": task, "render_mode": render_mode, **config}
+        self._window_camera = -1 if camera_id is camera_name is None else self._pictures.camera
+        size = {"width": width, "height": height, "camera_id": camera_id, "camera_name": camera_name}
+        self._made_with = {"task": task, "render_mode": render_mode, **size, **config}
 
     @property
     def model(self) -> mujoco.MjModel:
         """This environment's own: an edit acts here from the next step on, and nowhere else.
 
-        Not where simulations have fields of their own, with `randomize` or a walker's parameters; these are in
-        `core.physics.own_model(0)`.
+        Not where simulations have fields of their own, with `randomize` or a walker's parameters, which are in
+        `core.physics.own_model(0)`: there the next reset refuses an edit.
         """
         return self.core.robot.model
 
     @property
     def data(self) -> mujoco.MjData:
-        """The simulation as an `MjData`, current after each step and reset; writing to it has no effect."""
-        self._data = self.core.physics.get_data(0, self._data)
+        """The simulation as an `MjData`, current after each step and reset.
+
+        What is written to its state acts from the next step on: positions, velocities, activations, applied forces
+        (`qfrc_applied`, `xfrc_applied`), which stay until they are written again or a reset. Servos get their targets
+        from the action, whatever `ctrl` says; what MuJoCo derives from the state is derived again.
+        """
+        if self._data is None:
+            self._data = self.core.physics.get_data(0)
         return self._data
+
+    def _take_over_data(self) -> None:
+        """Let what somebody has written to `data` act."""
+        if self._data is not None and self.core.physics.write_data(0, self._data):
+            self.core.state = self.core.physics.read()
+
+    def _refresh_data(self) -> None:
+        if self._data is not None:
+            self.core.physics.get_data(0, self._data)
 
     @property
     def param_space(self) -> ParamSpace:
@@ -83,9 +113,11 @@ class GaitEnv(gymnasium.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         seeds = seeds_of(seed, 1)
+        refuse_lost_edits(self.core, self._made_with["task"])
         super().reset(seed=seeds[0])
         self.core.seed(seeds)
         obs, info = self.core.reset(options=options)
+        self._refresh_data()
         if self.render_mode == "human":
             self.render()
         return obs[0], _first(info)
@@ -94,7 +126,9 @@ class GaitEnv(gymnasium.Env):
         action = np.asarray(action)
         if action.shape != self.action_space.shape:
             raise ValueError(f"action has shape {action.shape}, expected {self.action_space.shape}")
+        self._take_over_data()
         result = self.core.step(action[None])
+        self._refresh_data()
         if self.render_mode == "human":
             self.render()
         # The time limit is the `TimeLimit` wrapper's; what truncates here is the end of a clip.
@@ -106,23 +140,20 @@ class GaitEnv(gymnasium.Env):
         if self.render_mode is None:
             gymnasium.logger.warn("render() without a render_mode; pass render_mode to gym.make")
             return None
+        self._take_over_data()
         if self.render_mode == "human":
             if self._window is None:
-                self._window = Window(copy.copy(self.model))
+                self._window = Window(copy.copy(self.model), self._window_camera)
             self.core.physics.write_model(0, self._window.model)
             self._window.show(self.data.qpos, self.data.qvel, self.core.robot.dt, self.data.act)
             return None
-        if self._offscreen is None:
-            self._offscreen = Offscreen(copy.copy(self.model))
-        self.core.physics.write_model(0, self._offscreen.model)
-        state, depth = self.core.state, self.render_mode == "depth_array"
-        return self._offscreen.frame(state.qpos[0], state.qvel[0], depth=depth, act=activations(state))
+        return self._pictures.draw([0], depth=self.render_mode == "depth_array")[0]
 
     def close(self) -> None:
-        for view in (self._offscreen, self._window):
-            if view is not None:
-                view.close()
-        self._offscreen = self._window = None
+        self._pictures.close()
+        if self._window is not None:
+            self._window.close()
+            self._window = None
 
     def set_settings(
         self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
@@ -132,14 +163,17 @@ class GaitEnv(gymnasium.Env):
 
     def get_state(self) -> dict[str, Any]:
         """Everything the future depends on; see `Core.get_state`."""
+        self._take_over_data()
         return self.core.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from `get_state`, bit for bit."""
         self.core.set_state(state)
+        self._refresh_data()
 
     def __getstate__(self) -> dict[str, Any]:
         """How it was made, its state, and edits of the model; not what was drawn."""
+        self._take_over_data()
         changes = get_changes(self.core, self._made_with["task"])
         return {"made_with": self._made_with, "spec": self.spec, "changes": changes}
 
@@ -165,11 +199,6 @@ def _asked_limit(usual: int) -> int | None:
     if asked is None and isinstance(spec, EnvSpec):
         asked = spec.max_episode_steps
     return usual if asked is None else None if asked == -1 else asked
-
-
-def activations(state: State) -> np.ndarray | None:
-    """Of the first sub-environment's muscles, (na,)."""
-    return None if state.muscles is None else state.muscles.activation[0]
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from weakref import WeakSet
 
 import mujoco
 import mujoco.viewer
@@ -65,15 +67,48 @@ def write_mp4(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: f
             raise RenderError(f"{path}: ffmpeg failed: {complaint.decode(errors='replace').strip()}")
 
 
+_open: WeakSet[_Renderer] = WeakSet()
+
+
+class _Renderer(mujoco.Renderer):
+    """MuJoCo's, which frees what it has of the graphics library in its own context and before that library ends.
+
+    As it is, it frees the numbers of its objects in whatever context is current. Those are somebody else's objects
+    there: the next picture of that one is upside down.
+    """
+
+    def __init__(self, model: mujoco.MjModel, height: int, width: int) -> None:
+        super().__init__(model, height, width)
+        if not _open:
+            # The library's own end is registered by its first context; what is registered later is called earlier.
+            atexit.unregister(_close_all)
+            atexit.register(_close_all, os.getpid())
+        _open.add(self)
+
+    def close(self) -> None:
+        if self._gl_context:
+            self._gl_context.make_current()
+        super().close()
+
+
+def _close_all(pid: int) -> None:
+    """At the end of the process, for those who never call `close`; a forked child has no contexts to close."""
+    if os.getpid() == pid:
+        for renderer in list(_open):
+            renderer.close()
+
+
 class Offscreen:
     """Draws states of one model into arrays; keeps its own `MjData`, so drawing never touches physics."""
 
     def __init__(
-        self, model: mujoco.MjModel, width: int = 640, height: int = 480, camera: str | None = "track"
+        self, model: mujoco.MjModel, width: int = 640, height: int = 480, camera: str | int | None = "track"
     ) -> None:
-        """Through a camera of the model; None: one of our own that goes along with its first body."""
+        """Through a camera of the model, by name or number; None: one of our own that goes along with its first body,
+        -1: MuJoCo's free camera, which stays where it is.
+        """
         cameras = [model.camera(i).name for i in range(model.ncam)]
-        if camera is not None and camera not in cameras:
+        if isinstance(camera, str) and camera not in cameras:
             raise ValueError(f"no camera {camera!r}; the model has {', '.join(cameras) or 'none'}")
         most = model.vis.global_
         if not (0 < width <= most.offwidth and 0 < height <= most.offheight):
@@ -84,7 +119,7 @@ class Offscreen:
         self.model, self._data = model, mujoco.MjData(model)
         self._camera = _along(model) if camera is None else camera
         try:
-            self._renderer = mujoco.Renderer(model, height, width)
+            self._renderer = _Renderer(model, height, width)
         except Exception as error:  # the GL back ends raise many kinds
             raise RenderError(
                 f"cannot render off screen with MUJOCO_GL={os.environ.get('MUJOCO_GL', '(unset)')}: {error}. "
@@ -154,7 +189,8 @@ def _show_muscles(model: mujoco.MjModel, option: mujoco.MjvOption) -> None:
 class Window:
     """MuJoCo's passive viewer at real time."""
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, camera: int = -1) -> None:
+        """Through a camera of the model, by its number; -1: a free one, which the mouse moves."""
         if HEADLESS:  # asking GLFW anyway would end the process
             raise RenderError("no display to open a window on; use render_mode='rgb_array'")
         self._data = mujoco.MjData(model)
@@ -162,6 +198,8 @@ class Window:
         self._viewer = mujoco.viewer.launch_passive(model, self._data)
         with self._viewer.lock():
             _show_muscles(model, self._viewer.opt)
+            if camera >= 0:
+                self._viewer.cam.type, self._viewer.cam.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, camera
         self._clock = time.monotonic()
 
     @property

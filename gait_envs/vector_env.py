@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium import spaces
@@ -13,13 +12,15 @@ from gymnasium.vector.utils import batch_space
 
 from gait_envs.arguments import MOST_ENVS, MOST_THREADS, seeds_of, time_limit
 from gait_envs.arguments import autoreset_mode as to_mode
+from gait_envs.changes import get_changes, make_changes, refuse_lost_edits
 from gait_envs.core import Core
-from gait_envs.env import RENDER_MODES, activations, make_spaces
-from gait_envs.pickling import get_changes, make_changes
+from gait_envs.env import RENDER_MODES, make_spaces
+from gait_envs.pictures import HEIGHT, WIDTH, Pictures
 from gait_envs.registry import find
-from gait_envs.render import Offscreen
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.checks import check_count
+
+ARRAYS = [mode for mode in RENDER_MODES if mode != "human"]
 
 
 class GaitVectorEnv(VectorEnv):
@@ -29,7 +30,7 @@ class GaitVectorEnv(VectorEnv):
     `_final_info`; in `DISABLED` mode pass `options={"reset_mask": mask}` to reset some.
     """
 
-    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 50}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": ARRAYS, "render_fps": 50}  # noqa: RUF012
 
     def __init__(
         self,
@@ -40,13 +41,22 @@ class GaitVectorEnv(VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         threads: int = 0,
         render_mode: str | None = None,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        camera_id: int | None = None,
+        camera_name: str | None = None,
         **config: Any,
     ) -> None:
+        """`threads`: of the physics, 0 for one a processor; the other arguments are those of the scalar form, whose
+        time limit is `max_episode_steps`, -1 for none.
+        """
         check_count(num_envs, "num_envs", 1, MOST_ENVS)
         check_count(threads, "threads", 0, MOST_THREADS)
         mode = to_mode(autoreset_mode)
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode {render_mode!r} of a vector environment; allowed are None and 'rgb_array'")
+        if render_mode is not None and render_mode not in ARRAYS:
+            raise ValueError(
+                f"render_mode is {render_mode!r}; of a vector environment, allowed are None, {', '.join(ARRAYS)}"
+            )
         row = find(task)
         limit = time_limit(max_episode_steps, row.steps)
         made = row.make_task(config)
@@ -64,16 +74,24 @@ class GaitVectorEnv(VectorEnv):
         self.single_observation_space, self.single_action_space = make_spaces(made)
         self.observation_space: spaces.Space = batch_space(self.single_observation_space, num_envs)
         self.action_space: spaces.Space = batch_space(self.single_action_space, num_envs)
-        self._offscreen: Offscreen | None = None
+        self._pictures = Pictures(self.core, width, height, camera_id, camera_name)
         self._made_with = {
             "num_envs": num_envs, "task": task, "max_episode_steps": max_episode_steps, "threads": threads,
-            "autoreset_mode": mode, "render_mode": render_mode, **config,
+            "autoreset_mode": mode, "render_mode": render_mode,
+            "width": width, "height": height, "camera_id": camera_id, "camera_name": camera_name, **config,
         }  # fmt: skip
 
     @property
     def model(self) -> Any:
         """The `MjModel` that all sub-environments share; an edit acts as in the scalar form."""
         return self.core.robot.model
+
+    @property
+    def data(self) -> NoReturn:
+        """Only the scalar form has this; here it would show one of many."""
+        raise AttributeError(
+            "a vector environment has no data; core.physics.get_data(i) is a copy of sub-environment i's MjData"
+        )
 
     @property
     def param_space(self) -> ParamSpace:
@@ -93,6 +111,7 @@ class GaitVectorEnv(VectorEnv):
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise ValueError(f"options['reset_mask'] must be {self.num_envs} booleans, one of them true; got {mask}")
         seeds = seeds_of(seed, self.num_envs)
+        refuse_lost_edits(self.core, self._made_with["task"])
         ids = np.flatnonzero(mask)
         self.core.seed(seeds, ids)
         return self.core.reset(ids, options)
@@ -105,19 +124,13 @@ class GaitVectorEnv(VectorEnv):
         return result.obs, result.reward, result.terminated, result.truncated, result.info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """The first sub-environment's picture, as a tuple of one, as Gymnasium's recorder expects."""
+        """A picture of each sub-environment, as Gymnasium's vector wrappers expect."""
         if self.render_mode is None:
             return None
-        if self._offscreen is None:
-            self._offscreen = Offscreen(copy.copy(self.model))
-        self.core.physics.write_model(0, self._offscreen.model)
-        state = self.core.state
-        return (self._offscreen.frame(state.qpos[0], state.qvel[0], act=activations(state)),)
+        return tuple(self._pictures.draw(range(self.num_envs), depth=self.render_mode == "depth_array"))
 
     def close_extras(self, **kwargs: Any) -> None:
-        if self._offscreen is not None:
-            self._offscreen.close()
-            self._offscreen = None
+        self._pictures.close()
 
     def set_settings(
         self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None

@@ -137,6 +137,9 @@ class Simulation(Protocol):
     def get_data(self, sim: int, data: mujoco.MjData | None = None) -> mujoco.MjData:
         """The state of one simulation as an `MjData`, written into `data` if given."""
 
+    def write_data(self, sim: int, data: mujoco.MjData) -> bool:
+        """Take over the state in an `MjData` that `get_data` gave; whether somebody has changed it since."""
+
     def get_state(self) -> dict[str, Any]:
         """Everything the next step depends on, as arrays and plain values."""
 

@@ -163,6 +163,16 @@ class BatchSimulation:
         """The state of one simulation as an `MjData`; of one alone, all of what its last step computed."""
         return self.batch.get_data(sim, data)
 
+    def write_data(self, sim: int, data: mujoco.MjData) -> bool:
+        """Take over the state in an `MjData` that `get_data` gave; whether somebody has changed it since."""
+        row = np.empty(self.batch.state.shape[1])
+        mujoco.mj_getState(self.robot.model, data, row, mujoco.mjtState.mjSTATE_INTEGRATION)
+        if row.tobytes() == self.batch.state[sim].tobytes():
+            return False
+        self.batch.state[sim] = row
+        self.batch.forward(np.array([sim]), stage=mujoco.mjtStage.mjSTAGE_VEL)
+        return True
+
     def lowest_sole(self, qpos: np.ndarray, sim: int | None = None) -> float:
         """Height of the lowest point of the soles in a pose (nq,), m; negative is inside the floor.
 

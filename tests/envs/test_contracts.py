@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import itertools
 import multiprocessing
 import pickle
@@ -20,6 +21,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from gait_envs import IDS, registry
+from gait_envs.env import GaitEnv
 from gait_envs.reference.clip import save_clip
 from gait_envs.reference.library import load_clips
 from gait_envs.vector_env import GaitVectorEnv
@@ -559,6 +561,94 @@ def only_plain(value: Any) -> None:
         assert isinstance(value, int | float | str) or value.dtype != object
 
 
+# Arguments of both forms, each with a value that is not the usual one.
+ARGUMENTS: dict[str, Any] = {
+    "max_episode_steps": 7, "width": 40, "height": 30, "camera_id": 1, "camera_name": "side",
+    "render_mode": "rgb_array",
+}  # fmt: skip
+OF_ONE_FORM = {"num_envs", "autoreset_mode", "threads"}
+
+
+def test_both_forms_take_the_same_arguments(make: Callable, make_vec: Callable) -> None:
+    """`max_episode_steps` is `gymnasium.make`'s own argument in the scalar form."""
+    one, many = (
+        {name for name, p in inspect.signature(form.__init__).parameters.items() if p.kind != p.VAR_KEYWORD}
+        for form in (GaitEnv, GaitVectorEnv)
+    )
+    assert one | {"max_episode_steps"} == many - OF_ONE_FORM
+    assert set(ARGUMENTS) == one - {"self", "task"} | {"max_episode_steps"}
+    for name, value in ARGUMENTS.items():
+        scalar, vector = make(**{name: value}), make_vec(2, **{name: value})
+        assert scalar.unwrapped.core.max_episode_steps == vector.core.max_episode_steps
+        assert scalar.unwrapped.render_mode == vector.render_mode
+        assert vars(scalar.unwrapped._pictures).keys() == vars(vector._pictures).keys()
+        for key in ("width", "height", "camera"):
+            assert getattr(scalar.unwrapped._pictures, key) == getattr(vector._pictures, key)
+
+
+# Of each option a value that is not the usual one of any id.
+OTHER: dict[str, Any] = {
+    "heading_gain": 0.5, "velocity_frame": "world", "action_filter": 0.4, "tracking_sharpness": 1.5,
+    "target_height": 0.6, "min_height": 0.1, "max_height": 1.6, "max_tilt": 0.3, "reset_noise": 0.2,
+    "randomize": {"push_interval": 0.1}, "command_low": (-0.2, 0.0, 0.0), "command_high": (1.9, 0.2, 0.1),
+    "command_interval": 0.1, "curriculum": True, "reference_observation": "phase", "future_frames": (1, 3),
+    "whole_clips": True, "action_base": "home", "pose_sharpness": 1.0, "rate_sharpness": 0.02, "action_gain": 0.2,
+    "max_distance": 0.1, "muscle_controller": "nn", "params": {"mass": 1.2}, "rsi_probability": 0.4,
+}  # fmt: skip
+FLIPPED = {"previous_action": ("legs", "all"), "feed_forward": (True, False), "actuation": ("muscle", "activation")}
+
+
+@pytest.mark.parametrize(
+    ("env_id", "mode"),
+    [
+        ("GaitNet/WildRobot-v0", "NextStep"),
+        ("GaitNet/WildRobotImitation-v0", "SameStep"),
+        ("GaitNet/MuscleHumanoid-v0", "Disabled"),
+        pytest.param("GaitNet/Humanoid-v0", "SameStep", marks=pytest.mark.slow),
+        pytest.param("GaitNet/HumanoidImitation-v0", "NextStep", marks=pytest.mark.slow),
+        pytest.param("GaitNet/MuscleHumanoidImitation-v0", "Disabled", marks=pytest.mark.slow),
+    ],
+    indirect=["env_id"],
+)
+def test_every_option_acts_alike_in_both_forms(env_id: str, usual: dict, make: Callable, mode: str) -> None:
+    """Alone and in a batch, an environment with the option goes the same way to the bit; the mode is given as text."""
+    kind = registry.find_id(env_id).options_type()
+    example, actuated = kind(), "Muscle" in env_id
+    options = {name: value for name, value in OTHER.items() if hasattr(example, name)}
+    for name, (one, other) in FLIPPED.items():
+        if hasattr(example, name) and (name != "actuation" or actuated):
+            options[name] = other if getattr(example, name) == one else one
+    untried = {field.name for field in dataclasses.fields(kind)} - set(options)
+    assert untried <= {"reference", "reward_weights", "muscle_network", "actuation", "muscle_controller"}
+    if "Imitation" not in env_id:
+        options.pop("rsi_probability")  # needs a reference
+    if not actuated:
+        options.pop("muscle_controller", None)
+    options["reward_weights"] = {name: 2.0 * weight for name, weight in example.reward_weights.items()}
+    for name, value in options.items():
+        config = usual | {name: value}
+        scalar = make(max_episode_steps=4, **config)
+        vector = gymnasium.make_vec(
+            env_id, 2, vectorization_mode="vector_entry_point", autoreset_mode=mode, max_episode_steps=4, **config
+        )
+        assert vector.metadata["autoreset_mode"].value == mode
+        action = np.random.default_rng(0).uniform(-1, 1, scalar.action_space.shape)
+        first = scalar.reset(seed=1)[0], vector.reset(seed=0)[0][1]
+        np.testing.assert_array_equal(*first, err_msg=name)
+        for _ in range(4):
+            obs, reward, terminated, truncated, info = scalar.step(action)
+            many = vector.step(np.stack([action, action]))
+            last = many[-1]["final_info"] if mode == "SameStep" and (many[2] | many[3])[1] else many[-1]
+            seen = many[-1]["final_obs"] if last is not many[-1] else many[0]
+            np.testing.assert_array_equal(seen[1], obs, err_msg=name)
+            # A fall at the time limit is a fall; Gymnasium's `TimeLimit` says that it is both.
+            assert (many[1][1], many[2][1], many[3][1]) == (reward, terminated, truncated and not terminated), name
+            for key, found in info.items():
+                np.testing.assert_array_equal(last[key][1], found, err_msg=f"{name}: {key}")
+            if terminated or truncated:
+                break
+
+
 # -- time limits, failures, wrong use -------------------------------------------------------------------
 
 
@@ -744,8 +834,9 @@ def test_pictures(body: Body, make: Callable, make_vec: Callable) -> None:
 
     vec = make_vec(2, render_mode="rgb_array")
     vec.reset(seed=0)
-    (picture,) = vec.render()
+    picture, other = vec.render()
     np.testing.assert_array_equal(picture, before)
+    assert (other != before).any()
     vec.close()
 
 
