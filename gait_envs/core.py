@@ -67,6 +67,7 @@ class Core:
 
     @property
     def robot(self) -> Robot:
+        """The task's robot: the compiled model with its names resolved to indices."""
         return self.task.robot
 
     def set_settings(

@@ -26,6 +26,7 @@ class Layout(tuple[Row, ...]):
 
     @property
     def size(self) -> int:
+        """Length of the vector: the sum of the sizes of its rows."""
         return sum(row.size for row in self)
 
     def slices(self) -> dict[str, slice]:

@@ -125,6 +125,7 @@ class Offscreen:
             geom.matid, geom.rgba[:] = -1, GHOST
 
     def close(self) -> None:
+        """Release the renderer's graphics context."""
         self._renderer.close()
 
 
@@ -166,6 +167,7 @@ class Window:
 
     @property
     def is_open(self) -> bool:
+        """False once the user has closed the window."""
         return self._viewer.is_running()
 
     def show(
@@ -185,4 +187,5 @@ class Window:
         time.sleep(max(0.0, self._clock - time.monotonic()))
 
     def close(self) -> None:
+        """Close the window; it may be closed already."""
         self._viewer.close()

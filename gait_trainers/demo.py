@@ -36,6 +36,7 @@ def demo_config(out: Path, seed: int, minutes: float) -> TrainConfig:
 
 
 def main() -> None:
+    """Train, evaluate, film and report, with the options of the command line; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)

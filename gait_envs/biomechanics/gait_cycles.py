@@ -84,6 +84,7 @@ class Gait:
         return np.concatenate([self.curves[name][side] for side in SIDES])
 
     def mean(self, name: str) -> np.ndarray:
+        """Mean of a curve over the cycles of both legs, (51,), in the curve's unit; KeyError for an unknown name."""
         return self.both(name).mean(axis=0)
 
     def sd(self, name: str) -> np.ndarray:

@@ -50,12 +50,14 @@ class Skeleton:
     offsets: np.ndarray  # (J, 3) from the parent, in the parent's frame, file units
 
     def index(self, name: str) -> int:
+        """Index of the joint in `names`; raises MotionError, which lists the names, if it is unknown."""
         try:
             return self.names.index(name)
         except ValueError:
             raise MotionError(f"no joint {name!r}; the skeleton has {', '.join(self.names)}") from None
 
     def children(self, node: int) -> list[int]:
+        """Indices of the joints whose parent is joint `node`, in ascending order."""
         return [int(child) for child in np.flatnonzero(self.parents == node)]
 
 
@@ -77,6 +79,7 @@ class SkeletonMotion:
 
     @property
     def frames(self) -> int:
+        """Number of frames, T."""
         return len(self.rotations)
 
 

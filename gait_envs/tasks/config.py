@@ -155,10 +155,12 @@ class Actuation:
 
     @property
     def drive(self) -> Drive:
+        """How the muscles are driven: by the action itself, or by a controller and its network."""
         return Drive("direct" if self.actuation == "activation" else self.muscle_controller, self.muscle_network)
 
     @property
     def body_params(self) -> Mapping[str, Any] | None:
+        """The walker's parameters of every episode: the option `params`."""
         return self.params
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from gait_trainers.config.section import ConfigError, Section
 
 
 def preset_names() -> list[str]:
+    """Names of the bundled presets, sorted."""
     folder = resources.files("gait_trainers.config") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
@@ -70,6 +71,7 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
 
 
 def dump_yaml(config: TrainConfig) -> str:
+    """The configuration as YAML that `load_config` reads back, its keys in the order of the sections."""
     return yaml.safe_dump(config.model_dump(), sort_keys=False)
 
 

@@ -55,6 +55,7 @@ class Walk:
 
     @property
     def timings(self) -> dict[str, Timing]:
+        """Muscle group -> its activity over the gait cycle, compared with the published on-times."""
         return activation_timing(self.gait, self.on_times)
 
 
@@ -199,6 +200,7 @@ def figures(result: Walk) -> dict[str, Any]:
 
 
 def strides(gait: Gait) -> dict[str, float]:
+    """Stride figures: speed (m/s), step length (m), cadence (steps/min) and foot-off (% of the cycle)."""
     return {
         "speed": gait.speed,
         "step_length": gait.step_length,
@@ -212,4 +214,5 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float | None]:
+    """The values to five decimals; None, which JSON can hold, where one is not finite."""
     return {name: round(float(value), 5) if np.isfinite(value) else None for name, value in values.items()}

@@ -40,9 +40,11 @@ class ReplayBuffer:
         return self.data[rng.integers(self.size, size=count)]
 
     def get_state(self) -> dict[str, Any]:
+        """The filled rows (size, dim), the number of them, and the row that is written next."""
         return {"data": self.data[: self.size].copy(), "position": self.position, "size": self.size}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned for a buffer of the same capacity."""
         self.size, self.position = int(state["size"]), int(state["position"])
         self.data[: self.size] = state["data"]
 

@@ -62,6 +62,8 @@ class Discriminator(nn.Module):
 
 
 class Losses(NamedTuple):
+    """The two terms of the discriminator's loss, scalars, not weighted."""
+
     lsgan: Tensor
     r1: Tensor  # mean |dD/dx|^2 on reference windows, x normalised
 

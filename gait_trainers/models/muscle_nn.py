@@ -90,6 +90,8 @@ class Bounded(torch.autograd.Function):
 
 
 class Losses(NamedTuple):
+    """The two terms of the network's loss, scalars, not weighted."""
+
     torque: Tensor  # |(JtA a − (τ − b)) / MISSED|², mean over the batch
     effort: Tensor  # |a|², mean over the batch
 

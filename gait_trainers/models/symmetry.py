@@ -124,6 +124,7 @@ class SymmetricMeanStd(RunningMeanStd):
         self.mirror = mirror
 
     def update(self, arr: np.ndarray) -> None:
+        """Update the statistics with the rows (n, size) of `arr` and their mirror images."""
         super().update(np.concatenate([arr, self.mirror(arr)]))
         self.mean = 0.5 * (self.mean + self.mirror(self.mean))
         self.var = 0.5 * (self.var + self.var[self.mirror.index])

@@ -76,6 +76,7 @@ def verify_checksums(folder: Path) -> None:
 
 
 def sha256(path: Path) -> str:
+    """SHA-256 of the file's contents, in hexadecimal; OSError if it cannot be read."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -219,6 +219,7 @@ def shown_frames(rollout: Rollout) -> np.ndarray:
 
 
 def joint_names(policy: Policy) -> list[str]:
+    """Names of the actuated joints of the robot that the policy was trained on, in the robot's order."""
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     names = list(env.core.robot.joint_names)
     env.close()

@@ -18,6 +18,8 @@ SEED = 1_000_003  # of the evaluation's episodes: the same ones each time, and n
 
 
 class WalkCheck(NamedTuple):
+    """What one deterministic evaluation measures."""
+
     success_rate: float  # share of episodes that reached the time limit
     speed_error: float  # m/s, mean over episodes of |mean planar velocity - command|, start-up left out
 
@@ -87,5 +89,6 @@ class WalkGoal:
         )
 
     def close(self) -> None:
+        """Close the evaluation's environments, if any were made."""
         if self.env is not None:
             self.env.close()

@@ -199,6 +199,7 @@ _ARRAY = "__ndarray__"
 
 
 def to_tensors(tree: Any) -> Any:
+    """The tree with its arrays as tensors, and numpy scalars as Python's: what `weights_only=True` can load."""
     if isinstance(tree, np.ndarray):
         return {_ARRAY: torch.from_numpy(np.array(tree, order="C"))}
     if isinstance(tree, np.generic):
@@ -211,6 +212,7 @@ def to_tensors(tree: Any) -> Any:
 
 
 def from_tensors(tree: Any) -> Any:
+    """The inverse of `to_tensors`: tensors that were arrays are arrays again, numpy scalars stay Python's."""
     if isinstance(tree, dict):
         if set(tree) == {_ARRAY}:
             return tree[_ARRAY].numpy()

@@ -107,6 +107,7 @@ class RolloutMetrics:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned for the same number of environments."""
         self.returns[:] = state["returns"]
         self.lengths[:] = state["lengths"]
         self.episodes.clear()
@@ -150,6 +151,7 @@ class HealthMonitor:
         return warnings
 
     def get_state(self) -> dict[str, int]:
+        """Name of each check -> iterations in a row in which it held."""
         return dict(self.counts)
 
     def set_state(self, state: Mapping[str, int]) -> None:

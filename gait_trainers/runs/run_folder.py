@@ -37,18 +37,22 @@ class Run:
 
     @property
     def config_file(self) -> Path:
+        """The configuration that the run was started or resumed with, YAML."""
         return self.path / "config.yaml"
 
     @property
     def provenance_file(self) -> Path:
+        """Where, when and with which versions it was trained, JSON."""
         return self.path / "provenance.json"
 
     @property
     def metrics_file(self) -> Path:
+        """One row of metrics per iteration, CSV."""
         return self.path / "metrics.csv"
 
     @property
     def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
         return self.path / "tb"
 
     def checkpoints(self) -> list[Path]:
@@ -57,6 +61,7 @@ class Run:
         return sorted(files, key=lambda file: steps_of(file) or 0)
 
     def checkpoint_file(self, steps: int) -> Path:
+        """The checkpoint after this many environment steps, whether it exists or not."""
         return self.path / "checkpoints" / f"step_{steps:012d}.pt"
 
     def note_resumption(self, config: TrainConfig) -> None:

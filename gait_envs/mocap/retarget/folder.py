@@ -64,6 +64,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
+        """`failed` (no clip was made), `unfit` (the clip has faults) or `fit`."""
         return "failed" if self.clip is None else "unfit" if self.faults else "fit"
 
 

@@ -71,6 +71,7 @@ class Body:
 
     @property
     def contact_names(self) -> tuple[str, ...]:
+        """Contact points in the order of a clip's `contacts`: those of the left leg, then of the right."""
         return tuple(name for side in SIDES for name in self.legs[side].contacts)
 
     @property

@@ -56,8 +56,10 @@ class WindowStack:
         return self.frames.reshape(n, -1).copy(), self.counts >= length
 
     def get_state(self) -> dict[str, np.ndarray]:
+        """Copies of the frames (n, length, features) and of the number of frames seen (n,)."""
         return {"frames": self.frames.copy(), "counts": self.counts.copy()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned for a stack of the same shape."""
         self.frames[:] = state["frames"]
         self.counts[:] = state["counts"]

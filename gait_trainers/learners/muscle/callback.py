@@ -127,6 +127,7 @@ class MuscleCallback(BaseCallback):
         save_muscle_network(path, self.network.get_layers(), self.physics.muscles)
 
     def get_state(self) -> dict[str, Any]:
+        """Network, optimizer, both buffers, generator and hand-over, as a checkpoint stores them."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -25,6 +25,7 @@ class Tuples(NamedTuple):
 
 
 def row_size(muscles: Muscles) -> int:
+    """Numbers in one row of a buffer: the entries of JtA, and two torques per degree of freedom."""
     return len(muscles.entry_dof) + 2 * len(muscles.dofs)
 
 
