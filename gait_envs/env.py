@@ -1,4 +1,4 @@
-"""`gymnasium.Env` over a core of one."""
+"""The scalar environment: `gymnasium.Env` over a `Core` of one."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class GaitEnv(gymnasium.Env):
 
     @property
     def model(self) -> mujoco.MjModel:
-        """This environment's own: an edit acts here from the next step on, and nowhere else.
+        """This environment's own model: edits take effect from the next step on, and in no other environment.
 
-        Not where simulations have fields of their own, with `randomize` or a walker's parameters; these are in
-        `core.physics.own_model(0)`.
+        With `randomize` or walker parameters, simulations have their own values of some fields; these are in
+        `core.physics.own_model(0)`, and edits of them here have no effect.
         """
         return self.core.robot.model
 
@@ -74,7 +74,7 @@ class GaitEnv(gymnasium.Env):
         return self.core.parameters.space
 
     def normalize_params(self, params: Mapping[str, Any]) -> np.ndarray:
-        """Every parameter (P,) in [0, 1] of its range; see `ParamSpace.normalize`."""
+        """All parameters (P,), each scaled from its range to [0, 1]; see `ParamSpace.normalize`."""
         return self.param_space.normalize(params)
 
     def reset(
@@ -124,11 +124,11 @@ class GaitEnv(gymnasium.Env):
     def set_settings(
         self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
     ) -> None:
-        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        """Change what a schedule may change between two steps (None: unchanged); see `Core.set_settings`."""
         self.core.set_settings(reward_weights, max_distance)
 
     def get_state(self) -> dict[str, Any]:
-        """Everything the future depends on; see `Core.get_state`."""
+        """Everything that the rest of the episode depends on; see `Core.get_state`."""
         return self.core.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -147,11 +147,11 @@ class GaitEnv(gymnasium.Env):
 
 
 def _asked_limit(usual: int) -> int | None:
-    """The time limit that `gymnasium.make` was asked for while it makes this environment; None: no limit.
+    """The time limit, in steps, that was given to the running call of `gymnasium.make`; None: no limit.
 
-    `make` keeps `max_episode_steps` from the environment, in the arguments and in its spec, and wraps it in a
-    `TimeLimit` that it cannot see. But whether an episode has succeeded depends on its limit. So the arguments of the
-    call are looked up; without such a call it is the `usual` limit.
+    `make` does not pass `max_episode_steps` on to the environment, but wraps it in a `TimeLimit`. Whether an episode
+    succeeds depends on its limit, so the arguments of the call are read from its stack frame; without such a call
+    the limit is `usual`.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not gymnasium.make.__code__:
@@ -165,7 +165,7 @@ def _asked_limit(usual: int) -> int | None:
 
 
 def activations(state: State) -> np.ndarray | None:
-    """Of the first sub-environment's muscles, (na,)."""
+    """Muscle activations of the first sub-environment, (na,); None without muscles."""
     return None if state.muscles is None else state.muscles.activation[0]
 
 

@@ -1,4 +1,4 @@
-"""Pictures: off screen for videos and arrays, a window for people."""
+"""Rendering: off screen to arrays and videos, or in a window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GHOST = (0.15, 0.75, 0.45, 0.4)  # red, green, blue, opacity
 HEADLESS = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 if HEADLESS and "MUJOCO_GL" not in os.environ:
-    # MuJoCo chose a window system when it was imported, perhaps long before us; without a display it is EGL.
+    # MuJoCo chose a window system when it was imported, perhaps before this module; without a display it is EGL.
     os.environ["MUJOCO_GL"] = "egl"
     try:
         from mujoco.egl import GLContext
@@ -33,31 +33,31 @@ if HEADLESS and "MUJOCO_GL" not in os.environ:
 
 
 class RenderError(GaitNetError, RuntimeError):
-    """Nothing can be drawn here; says what is missing."""
+    """Rendering is impossible here; the message says what is missing."""
 
 
 def write_mp4(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float) -> None:
-    """Encode pictures (height, width, 3) uint8 as a video that every browser plays, whole or not at all.
+    """Encode pictures (height, width, 3) uint8 as an MP4 that every browser plays, written atomically.
 
-    Needs imageio-ffmpeg. Raises `RenderError` for no picture at all, and with what ffmpeg says.
+    Needs imageio-ffmpeg. Raises `RenderError` without a frame, or with ffmpeg's message.
     """
     import imageio_ffmpeg
 
     pictures = iter(frames)
     first = next(pictures, None)
     if first is None:
-        raise RenderError(f"{path}: a video needs a picture at least")
+        raise RenderError(f"{path}: a video needs at least one frame")
     height, width, _ = first.shape
     # yuv420p, which every browser plays, needs even sizes.
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
     target = "-an -c:v libx264 -crf 20 -pix_fmt yuv420p -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -movflags +faststart -f mp4"
     with replacing(path) as temporary:
-        temporary.touch()  # where that cannot be, the system's own words say more than ffmpeg's
+        temporary.touch()  # if that fails, the system's error says more than ffmpeg's
         program = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
         command = [*program, *source.split(), *target.split(), str(temporary)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # ffmpeg says below why it left
+            with contextlib.suppress(BrokenPipeError):  # ffmpeg's message, below, says why it stopped
                 for picture in itertools.chain([first], pictures):
                     process.stdin.write(picture.tobytes())
             _, complaint = process.communicate()
@@ -66,12 +66,12 @@ def write_mp4(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: f
 
 
 class Offscreen:
-    """Draws states of one model into arrays; keeps its own `MjData`, so drawing never touches physics."""
+    """Renders states of one model into arrays, with its own `MjData`, so that rendering never affects physics."""
 
     def __init__(
         self, model: mujoco.MjModel, width: int = 640, height: int = 480, camera: str | None = "track"
     ) -> None:
-        """Through a camera of the model; None: one of our own that goes along with its first body."""
+        """Through a camera of the model; None: one that follows the first body."""
         cameras = [model.camera(i).name for i in range(model.ncam)]
         if camera is not None and camera not in cameras:
             raise ValueError(f"no camera {camera!r}; the model has {', '.join(cameras) or 'none'}")
@@ -156,7 +156,7 @@ class Window:
     """MuJoCo's passive viewer at real time."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        if HEADLESS:  # asking GLFW anyway would end the process
+        if HEADLESS:  # GLFW would end the process
             raise RenderError("no display to open a window on; use render_mode='rgb_array'")
         self._data = mujoco.MjData(model)
         self.model = model
