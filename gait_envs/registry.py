@@ -43,14 +43,16 @@ class Environment:
 
     def options_type(self) -> type[TaskConfig]:
         """The dataclass of its options."""
-        return _found(self.options)
+        kind: type[TaskConfig] = _found(self.options)
+        return kind
 
     def make_task(self, config: Mapping[str, Any]) -> Task:
         """Its task with these options, on a copy of its body; raises TypeError for an unknown key."""
         from gait_envs.tasks.config import build
 
         options = build(self.options_type(), config, f"the {self.task} task")
-        return _found(self.make)(_found(self.robot)(options).copy(), options)
+        task: Task = _found(self.make)(_found(self.robot)(options).copy(), options)
+        return task
 
 
 _ROBOT, _HUMAN = "gait_envs.models.robot:for_wildrobot", "gait_envs.models.robot:for_human"

@@ -56,8 +56,8 @@ class GaitVectorEnv(VectorEnv):
             autoreset_mode=AutoresetMode(autoreset_mode),
         )
         self.single_observation_space, self.single_action_space = make_spaces(made)
-        self.observation_space: spaces.Space = batch_space(self.single_observation_space, num_envs)
-        self.action_space: spaces.Space = batch_space(self.single_action_space, num_envs)
+        self.observation_space: spaces.Space[Any] = batch_space(self.single_observation_space, num_envs)
+        self.action_space: spaces.Space[Any] = batch_space(self.single_action_space, num_envs)
         self._offscreen: Offscreen | None = None
 
     @property

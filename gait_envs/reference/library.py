@@ -111,7 +111,7 @@ class MotionLibrary:
 
     def index_at(self, clip: np.ndarray, frame: np.ndarray) -> np.ndarray:
         """Row (k,) in the tables of frames (k,) int."""
-        return self.starts[clip] + self._place(clip, frame)[0]
+        return np.asarray(self.starts[clip] + self._place(clip, frame)[0])
 
     def turn_at(self, clip: np.ndarray, frame: np.ndarray) -> np.ndarray:
         """How far (k,) rad a clip has been turned about the vertical from its table's frames, by going round."""
@@ -120,7 +120,7 @@ class MotionLibrary:
 
     def ended(self, clip: np.ndarray, time: np.ndarray) -> np.ndarray:
         """(k,) bool: finite clips of which nothing is left at this time (s)."""
-        return ~self.loops[clip] & (self._frames(time) >= self.lengths[clip] - 1)
+        return np.asarray(~self.loops[clip] & (self._frames(time) >= self.lengths[clip] - 1))
 
     def _frames(self, time: np.ndarray) -> np.ndarray:
         """Times (k,) s as fractional frames."""
@@ -190,7 +190,7 @@ def probabilities(weights: np.ndarray, count: int) -> np.ndarray:
         raise ValueError(
             f"weights[{at}] is {weights[at]}, expected a finite number above 0; leave the clip out instead"
         )
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def weights_from_failures(failures: np.ndarray, floor: float = 0.1) -> np.ndarray:

@@ -78,7 +78,8 @@ class LearnerSpec:
 
     def build(self, config: TrainConfig, base: SB3VecEnv) -> Learner:
         """The learner of a training in `base`."""
-        return _found(self.make)(config, base)
+        learner: Learner = _found(self.make)(config, base)
+        return learner
 
     def left_by(self, section: Any, state: Mapping[str, Any], checkpoint: Path) -> Artefacts:
         """What the learner left in a checkpoint."""

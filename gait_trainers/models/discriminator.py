@@ -55,7 +55,8 @@ class Discriminator(nn.Module):
 
     def score(self, normalized: Tensor) -> Tensor:
         """Scores of windows that are already normalised."""
-        return self.layers(normalized).squeeze(-1)
+        scores: Tensor = self.layers(normalized)
+        return scores.squeeze(-1)
 
     def forward(self, windows: Tensor) -> Tensor:
         return self.score(self.normalize(windows))

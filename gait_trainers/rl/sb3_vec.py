@@ -43,6 +43,7 @@ class SB3VecEnv(VecEnv):
         if any(other != options for other in self._options):
             raise ValueError("reset options are given to all environments at once; they must not differ")
         seeds = None if self._seeds[0] is None else list(self._seeds)
+        obs: np.ndarray
         obs, self.last_info = self.env.reset(seed=seeds, options=options or None)  # type: ignore[arg-type]
         self.last_transition = self.last_info
         self.returns[:] = 0.0
