@@ -99,7 +99,7 @@ class GaitEnv(gymnasium.Env):
         finished = bool(self.core.finished[0])
         return result.obs[0], float(result.reward[0]), terminated, finished, _first(result.info)
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         if self.render_mode is None:
             gymnasium.logger.warn("render() without a render_mode; pass render_mode to gym.make")
             return None

@@ -15,7 +15,7 @@ from gait_envs.tasks.layouts import acting_muscles, action_names
 from gait_envs.tasks.memory import Field, Memory
 
 if TYPE_CHECKING:
-    from gait_envs.tasks.base import Start
+    from gait_envs.tasks.part import Start
 
 
 class Actions:
