@@ -72,7 +72,7 @@ class BatchSimulation:
                 self.batch.step(ids, nstep=now, stage=mujoco.mjtStage.mjSTAGE_VEL)
             except SimulationError as error:
                 failed += error.ids.tolist()
-        # NaN fails the comparison, so one test finds both runaway and undefined states; one test for all rows is cheaper.
+        # NaN fails the comparison, so one test finds both runaway and undefined states; for all rows at once.
         if not failed and np.abs(self._qvel).max() < MAX_SPEED and np.abs(self._qpos).max() < MAX_WAY:
             return np.zeros(len(self._qvel), dtype=bool)
         diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < MAX_WAY))

@@ -93,7 +93,7 @@ def discriminator_losses(
 
 
 def accuracy(real_score: Tensor, fake_score: Tensor) -> float:
-    """Share of windows on the right side of 1/2, reference and policy counted alike."""
+    """Share of windows on the right side of 1/2, reference and policy weighted equally."""
     return 0.5 * ((real_score > 0.5).float().mean() + (fake_score < 0.5).float().mean()).item()
 
 

@@ -65,7 +65,7 @@ def verify(config: TrainConfig) -> Result:
 
 
 def smoke_settings() -> dict[str, Any]:
-    """What --verify changes: two iterations of the real thing, tiny."""
+    """What --verify changes: two iterations of the same training, with few environments and steps."""
     ours = {"env.num_envs": 16, "ppo.n_steps": 16, "ppo.minibatches": 4, "run.iterations": 2}
     learners = learner_specs().items()
     return ours | {f"{name}.{key}": value for name, spec in learners for key, value in spec.smoke.items()}
@@ -101,7 +101,7 @@ def _run(training: Training, run: Run, checkpoint: Path | None) -> Result:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoint}: cannot be continued by this version: {error}") from error
         keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
-        keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
+        keeper.stopped = keeper.out_of_time()  # unchanged, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to the continuation that is run again
     model.set_logger(_logger(run, config, display, done, resumed=state is not None))
     callbacks: list[BaseCallback] = [x.callback for x in learners.values() if x.callback is not None]

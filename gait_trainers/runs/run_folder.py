@@ -1,4 +1,4 @@
-"""Run folders: what a run is made of on disk.
+"""Run folders: the files of a run.
 
 runs/<name>/config.yaml       the whole configuration
             provenance.json   versions, command, machine, commit
@@ -56,7 +56,7 @@ class Run:
         return self.path / "tb"
 
     def checkpoints(self) -> list[Path]:
-        """Oldest first. A checkpoint appears whole or not at all, so the last one is the one to use."""
+        """Checkpoints, oldest first. They are written atomically, so the last one is complete."""
         files = [file for file in (self.path / "checkpoints").glob("step_*.pt") if steps_of(file) is not None]
         return sorted(files, key=lambda file: steps_of(file) or 0)
 
@@ -79,7 +79,7 @@ class Run:
 
 
 def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None) -> Run:
-    """A new folder with the configuration and where it came from; `init` says what its networks began from."""
+    """A new folder with configuration and provenance; `init` describes the weights of a warm start."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = config.run.name or f"{config.algorithm}-{stamp}-seed{config.run.seed}"
     run = Run(Path(config.run.out) / name)

@@ -20,7 +20,7 @@ from gait_trainers.models.discriminator import accuracy, discriminator_losses
 class AMPCallback(BaseCallback):
     """At the end of each rollout: measure the discriminator, train it, remember the rollout's windows.
 
-    The order is: style rewards with the discriminator as it was, its update, then PPO's update. All random
+    The order is: style rewards from the discriminator before its update, its update, then PPO's update. All random
     choices come from generators of this callback, so that the policy's own are left alone.
     """
 
@@ -57,7 +57,7 @@ class AMPCallback(BaseCallback):
         return metrics | {"disc_updates": float(len(losses)), "disc_replay": float(len(self.replay))}
 
     def measure(self, fresh: np.ndarray) -> dict[str, float]:
-        """How the discriminator that rewarded this rollout tells it from the reference, without noise."""
+        """How well the discriminator that rewarded this rollout separates it from the reference, without noise."""
         self.discriminator.eval()
         count = self.config.batch_size
         with torch.no_grad():
@@ -80,7 +80,7 @@ class AMPCallback(BaseCallback):
         return config.input_noise + progress * (config.input_noise_final - config.input_noise)
 
     def get_state(self) -> dict[str, Any]:
-        """What the next updates depend on, for a checkpoint."""
+        """Everything that the next updates depend on, for a checkpoint."""
         return {
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -91,7 +91,7 @@ class AMPCallback(BaseCallback):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `get_state` gave."""
+        """Restore what `get_state` returned."""
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.replay.set_state(state["replay"])
