@@ -78,7 +78,7 @@ def read_table(path: str | os.PathLike[str]) -> ProvenanceTable:
             fields = {key: row[key].strip() for key in FIELDS if row.get(key, "").strip()}
             full = (path.parent / file).resolve()
             if full in by_path:
-                raise MotionError(f"{where}: {file} is there twice")
+                raise MotionError(f"{where}: {file} is listed twice")
             by_path[full] = fields
             if file == Path(file).name:
                 by_name[file] = fields
@@ -91,7 +91,7 @@ def read_table(path: str | os.PathLike[str]) -> ProvenanceTable:
 
 
 def meta_of(capture: Capture) -> dict[str, Any]:
-    """What stays with a capture in a file, beside its frames."""
+    """The metadata that is stored with a capture's frames."""
     meta = {"origin": dict(capture.origin), "history": [*capture.history], "notes": [*capture.notes]}
     return meta | (capture.recorded.as_meta() if capture.recorded else {})
 

@@ -1,4 +1,4 @@
-"""Runs a policy over many episodes and says how well it walks, command by command."""
+"""Evaluates how well a policy walks, command by command."""
 
 from __future__ import annotations
 

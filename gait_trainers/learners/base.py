@@ -110,7 +110,7 @@ class Learner:
         """Write files that are read without torch beside a checkpoint that is about to appear: `<stem>.<anything>`."""
 
     def warm_start(self, source: WarmStart) -> list[str]:
-        """Load initial weights; returns the names of those loaded, for the provenance. ValueError if they do not fit."""
+        """Load initial weights; returns the names of those loaded, for the provenance. ValueError if unsuitable."""
         return []
 
     def step_metrics(self) -> Mapping[str, np.ndarray]:
