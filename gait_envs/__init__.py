@@ -1,4 +1,4 @@
-"""Standard Gymnasium environments in which characters and robots walk like living things."""
+"""Standard Gymnasium environments in which humanoids and robots learn natural walking."""
 
 from gait_envs.registry import IDS, register_all, register_environment
 from gait_envs.version import __version__

@@ -1,4 +1,4 @@
-"""Where the models, motions and policies lie: one resolver for a checkout and for an installed wheel."""
+"""Paths of the bundled models, motions and policies, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def asset_root() -> Path:
 
 
 def asset_path(name: str) -> Path:
-    """Path of an asset such as `wildrobot/scene.xml`; an unknown name lists its neighbours."""
+    """Path of an asset such as `wildrobot/scene.xml`; FileNotFoundError lists what there is for an unknown name."""
     path = asset_root() / name
     if not path.exists():
         folder = path.parent if path.parent.is_dir() else asset_root()

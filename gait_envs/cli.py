@@ -1,4 +1,4 @@
-"""What the command lines share: commands imported only when they are asked for, faults told in one line."""
+"""Shared by both command lines: commands are imported lazily, expected errors are printed as one line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gait_envs.errors import GaitNetError
 
 
 def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.TyperGroup]:
-    """A group of commands that live in modules of their own: name to ("module:function", text for the list).
+    """A group of commands in separate modules: name -> ("module:function", text for the list).
 
-    A module is imported when its command is run or asked for its help, not for the list of commands: some take
-    seconds.
+    A module is imported when its command runs or prints its help, not for the list of commands: some imports
+    take seconds.
     """
 
     class LazyGroup(typer.core.TyperGroup):
@@ -45,7 +45,7 @@ def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.Type
 
 
 def run(app: Callable[[], object], program: str, extra: str, complain: Callable[[str], None]) -> None:
-    """A console entry point: an expected fault is one line and exit status 2, not a traceback.
+    """A console entry point: an expected error prints one line and exits with status 2, without a traceback.
 
     `complain` prints the line; `extra` is what to install where a library is missing.
     """

@@ -1,4 +1,4 @@
-"""The one order of a step and the one place of automatic resets, for one sub-environment or a thousand."""
+"""The order of a step and the automatic resets, written once for any number of sub-environments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gait_envs.tasks.memory import Memory
 from gait_envs.tasks.view import View
 
 Info = dict[str, Any]
-SUNK = 0.005  # m; a reference frame deeper in the floor than soft contact goes is lifted onto it
+SUNK = 0.005  # m; a reference frame that penetrates the floor deeper, more than soft contact does, is lifted onto it
 
 
 class StepResult(NamedTuple):
@@ -33,8 +33,8 @@ class StepResult(NamedTuple):
 class Core:
     """n sub-environments: robot, physics and task, stepped together.
 
-    A step is: act, push, simulate, reward, fail, log, draw new commands, observe. Sub-environment i owns
-    generator i, so it lives the same life alone or among others.
+    A step is: act, push, simulate, reward, terminate, log, resample commands, observe. Sub-environment i has its own
+    random generator, so its episodes do not depend on how many others there are.
     """
 
     def __init__(
@@ -60,19 +60,20 @@ class Core:
         self.memory: Memory = task.blank_memory(n)
         self.state: State = self.physics.read()
         self.rngs: list[np.random.Generator] = []
-        self.settings = task.settings  # what holds from the next step on; see `set_settings`
-        self.finished = np.zeros(n, dtype=bool)  # whose episode came to its own end in the last step, as a clip does
-        self.divergences = 0  # simulations that blew up since construction; each was ended as a fall
+        self.settings = task.settings  # in force from the next step on; see `set_settings`
+        self.finished = np.zeros(n, dtype=bool)  # ended in the last step without a fall, as at a clip's end
+        self.divergences = 0  # simulations that diverged since construction; each counted as a fall
         self._ended = np.zeros(n, dtype=bool)  # episodes that are over and not reset yet
 
     @property
     def robot(self) -> Robot:
+        """The task's robot: the compiled model with its names resolved to indices."""
         return self.task.robot
 
     def set_settings(
         self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
     ) -> None:
-        """From the next step on these hold (None: as before); raises ValueError for what the task does not know.
+        """Settings from the next step on (None: unchanged); raises ValueError for what the task does not know.
 
         A schedule calls this between rollouts. The settings are not part of `get_state`: they follow from the
         schedule.
@@ -82,13 +83,13 @@ class Core:
     # -- resets -----------------------------------------------------------------------------------------
 
     def seed(self, seeds: Sequence[int | None], ids: Sequence[int] | np.ndarray | None = None) -> None:
-        """New generators for `ids` (None: all) where a seed is given; the first ones take the system's entropy."""
+        """Reseed `ids` (None: all) where a seed is given; without one, a first generator is seeded by the system."""
         if not self.rngs:
             self.rngs = [np.random.default_rng() for _ in range(self.n)]
         for i in range(self.n) if ids is None else ids:
             if seeds[i] is not None:
                 self.rngs[i] = np.random.default_rng(seeds[i])
-                self.memory.level[i] = 0.0  # the same seed is the same life, its curriculum included
+                self.memory.level[i] = 0.0  # the same seed gives the same episodes, curriculum included
 
     def reset(self, ids: np.ndarray | None = None, options: Mapping[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin episodes in `ids` (None: all); every row of the result is current."""
@@ -122,7 +123,7 @@ class Core:
         self._ended = self._ended & ~fresh
 
     def _own_options(self, ids: np.ndarray, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The reset options of each of `ids`: a value is for everyone, or it has a row for each sub-environment."""
+        """The reset options of each of `ids`: a value applies to all, or has one row per sub-environment."""
         known = self.task.option_keys
         unknown = [key for key in options if key not in known]
         if unknown:
@@ -132,7 +133,7 @@ class Core:
             if len(options[key]) != self.n:
                 raise ValueError(
                     f"options[{key!r}] has {len(options[key])} rows for {self.n} sub-environments; "
-                    "give one value for all, or a row for each"
+                    "give one value for all, or one row each"
                 )
         return [{key: value[i] if key in each else value for key, value in options.items()} for i in ids]
 
@@ -163,7 +164,7 @@ class Core:
         return result
 
     def _step_and_reset(self, action: np.ndarray, due: np.ndarray) -> StepResult:
-        """NEXT_STEP: the finished episodes give way to new ones (reward 0) while the others step."""
+        """NEXT_STEP: finished episodes are reset (reward 0) while the others step."""
         result = self._advance(action, np.flatnonzero(~due))
         obs, info = self._begin_anew(np.flatnonzero(due), result)
         self._ended = (result.terminated | result.truncated) & ~due
@@ -188,7 +189,7 @@ class Core:
         return obs, info
 
     def _advance(self, action: np.ndarray, ids: np.ndarray | None) -> StepResult:
-        """The step itself, for the rows `ids` (None: all); other rows of the result mean nothing."""
+        """The step itself, for the rows `ids` (None: all); other rows of the result are undefined."""
         task, before = self.task, self.memory
         rows = np.arange(self.n) if ids is None else ids
         target, memory = task.act(before, action)
@@ -196,13 +197,13 @@ class Core:
         self.physics.step(target, ids)
         state, diverged = self.physics.read(), self.physics.diverged
         if diverged.any():
-            # The last sane state stands in for the undefined one; the episode ends as a fall.
+            # The last valid state replaces the undefined one; the episode ends as a fall.
             self.divergences += int(diverged[rows].sum())
             state = state.where(diverged, self.state)
         view = task.advance(task.view(state, memory, self.settings))
         self.state, self.memory = state, view.memory
         reward_terms = task.reward(view)
-        # Term by term: NumPy's own sum over terms rounds one row otherwise than many.
+        # Term by term: NumPy's sum over an axis rounds one row differently from many.
         reward = sum(reward_terms.values(), np.zeros(self.n))
         terminated = task.failed(view) | diverged
         alive = ~terminated
@@ -240,7 +241,7 @@ class Core:
     # -- continuation -----------------------------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that the future depends on, as arrays and plain values."""
+        """Everything that the rest of the episodes depends on, as arrays and plain values."""
         return {
             "physics": self.physics.get_state(),
             "memory": {name: value.copy() for name, value in self.memory.arrays().items()},
@@ -254,7 +255,7 @@ class Core:
         """Continue from `get_state`, bit for bit."""
         if len(saved["ended"]) != self.n:
             raise ValueError(f"the saved state is of {len(saved['ended'])} sub-environments, this has {self.n}")
-        # What memories did not have from the beginning is blank in older states.
+        # Fields that were added to the memory later are blank in older states.
         blank = self.task.blank_memory(self.n).arrays()
         later = {field.name: blank[field.name] for field in self.task.fields if field.later}
         saved = {**saved, "memory": later | renamed(saved["memory"]), "state": renamed(saved["state"])}

@@ -1,4 +1,4 @@
-"""`gymnasium.Env` over a core of one."""
+"""The scalar environment: `gymnasium.Env` over a `Core` of one."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class GaitEnv(gymnasium.Env):
 
     @property
     def model(self) -> mujoco.MjModel:
-        """This environment's own: an edit acts here from the next step on, and nowhere else.
+        """This environment's own model: edits take effect from the next step on, and in no other environment.
 
         Not where simulations have fields of their own, with `randomize` or a walker's parameters, which are in
         `core.physics.own_model(0)`: there the next reset refuses an edit.
@@ -106,7 +106,7 @@ class GaitEnv(gymnasium.Env):
         return self.core.parameters.space
 
     def normalize_params(self, params: Mapping[str, Any]) -> np.ndarray:
-        """Every parameter (P,) in [0, 1] of its range; see `ParamSpace.normalize`."""
+        """All parameters (P,), each scaled from its range to [0, 1]; see `ParamSpace.normalize`."""
         return self.param_space.normalize(params)
 
     def reset(
@@ -136,7 +136,7 @@ class GaitEnv(gymnasium.Env):
         finished = bool(self.core.finished[0])
         return result.obs[0], float(result.reward[0]), terminated, finished, _first(result.info)
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         if self.render_mode is None:
             gymnasium.logger.warn("render() without a render_mode; pass render_mode to gym.make")
             return None
@@ -158,7 +158,7 @@ class GaitEnv(gymnasium.Env):
     def set_settings(
         self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
     ) -> None:
-        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        """Change what a schedule may change between two steps (None: unchanged); see `Core.set_settings`."""
         self.core.set_settings(reward_weights, max_distance)
 
     def get_state(self) -> dict[str, Any]:
@@ -184,11 +184,11 @@ class GaitEnv(gymnasium.Env):
 
 
 def _asked_limit(usual: int) -> int | None:
-    """The time limit that `gymnasium.make` was asked for while it makes this environment; None: no limit.
+    """The time limit, in steps, that was given to the running call of `gymnasium.make`; None: no limit.
 
-    `make` keeps `max_episode_steps` from the environment, in the arguments and in its spec, and wraps it in a
-    `TimeLimit` that it cannot see. But whether an episode has succeeded depends on its limit. So the arguments of the
-    call are looked up; without such a call it is the `usual` limit.
+    `make` does not pass `max_episode_steps` on to the environment, but wraps it in a `TimeLimit`. Whether an episode
+    succeeds depends on its limit, so the arguments of the call are read from its stack frame; without such a call
+    the limit is `usual`.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not gymnasium.make.__code__:

@@ -1,10 +1,10 @@
-"""The one base of every error that a user can cause: the command line prints it as a sentence, not a traceback."""
+"""The base class of every error that a user can cause; the command line prints its message without a traceback."""
 
 from __future__ import annotations
 
 
 class GaitNetError(Exception):
-    """Something given to GaitNet cannot be used: says what, where, and what is allowed."""
+    """An input that GaitNet cannot use; the message says what, where, and what is allowed."""
 
 
 class MotionError(GaitNetError, ValueError):

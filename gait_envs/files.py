@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Atomic writes: files and folders appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """The name of a file to write, which takes the place of `path` once the block has ended without an error.
+    """Path of a temporary file to write, which replaces `path` once the block has ended without an error.
 
-    It lies beside `path`, since only within a file system does a file take another's place at once, and ends in
-    .tmp, so that no search for captures or clips finds one that a killed program left. Folders that are missing are
-    made. An `OSError` names `path`.
+    It lies beside `path`, since only a rename within one file system is atomic, and ends in .tmp, so that no search
+    for captures or clips finds what a killed program left behind. Missing folders are created. An `OSError` names
+    `path`.
     """
     path = Path(path)
     temporary = _beside(path)
@@ -29,13 +29,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         _name(error, temporary, path)
         raise
     finally:
-        with suppress(OSError):  # what went wrong before it says more
+        with suppress(OSError):  # the original error says more
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """An empty folder to fill, which takes the place of `path` once the block has ended without an error.
+    """An empty temporary folder to fill, which replaces `path` once the block has ended without an error.
 
     An existing folder is moved aside first and deleted last, so that one of the two is always there. An `OSError`
     names `path`.
@@ -111,7 +111,10 @@ def _runs(pid: int) -> bool:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """An `OSError` that names `path` if no file can be written there; for before long work. Makes its folder."""
+    """Raise an `OSError` that names `path` if no file can be written there; to be called before long work.
+
+    Creates missing folders.
+    """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -121,7 +124,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 class _Kept(Exception):
-    """Ends a trial: nothing takes the place of what is there."""
+    """Ends the trial before anything is replaced."""
 
 
 def _beside(path: Path) -> Path:
@@ -129,8 +132,8 @@ def _beside(path: Path) -> Path:
 
 
 def _name(error: OSError, temporary: Path, path: Path) -> None:
-    """Let an error about the temporary name, or about a full disk, which names no file, be about `path`."""
+    """Make an error about the temporary file, or about a full disk, which names no file, name `path`."""
     if error.errno is None:
-        return  # raised by hand; its own words are all that it has to say
+        return  # raised by our own code, with a full message
     if error.filename is None or str(error.filename).startswith(str(temporary)):
         error.filename, error.filename2 = str(path), None

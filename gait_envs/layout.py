@@ -1,4 +1,4 @@
-"""Tables that say what each number of a vector is; they build the vectors and the documentation."""
+"""Tables that say what each number of a vector is; vectors and documentation are made from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Row(NamedTuple):
-    """One named run of numbers in a vector."""
+    """A named range of numbers in a vector."""
 
     name: str
     size: int
@@ -20,12 +20,13 @@ class Row(NamedTuple):
 
 
 class Layout(tuple[Row, ...]):
-    """Rows in order; the single source of an observation's order, its size and its docs."""
+    """Rows in order: the single source of an observation's order, size and documentation."""
 
     __slots__ = ()
 
     @property
     def size(self) -> int:
+        """Length of the vector: the sum of the sizes of its rows."""
         return sum(row.size for row in self)
 
     def slices(self) -> dict[str, slice]:
@@ -46,7 +47,7 @@ class Layout(tuple[Row, ...]):
         parts = [values[row.name] for row in self]
         for row, part in zip(self, parts, strict=True):
             if part.shape[-1] != row.size:
-                raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
+                raise ValueError(f"{row.name} has {part.shape[-1]} numbers, but its layout says {row.size}")
         limits = _limits(self)
         return np.minimum(np.maximum(np.concatenate(parts, axis=-1), -limits), limits).astype(np.float32)
 

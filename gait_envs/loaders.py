@@ -1,6 +1,6 @@
-"""The table of everything that reads files from outside.
+"""The table of all functions that read external files.
 
-A function that reads a file which somebody else may have written enrols itself:
+A function that reads files which others may have written registers itself:
 
     @loader("clip", ".npz")
     def load_clip(path): ...
@@ -35,12 +35,12 @@ LOADERS: dict[str, Loader] = {}  # of the modules imported so far; `all_loaders`
 
 
 def loader(name: str, *suffixes: str) -> Callable[[Read], Read]:
-    """Enrol a function under a name; it stays what it is. Raises ValueError if another function has that name."""
+    """Register a function, unchanged, under a name; raises ValueError if another function has that name."""
 
     def enrol(read: Read) -> Read:
         known = LOADERS.get(name)
         if known is not None and known.read is not read:
-            raise ValueError(f"loader {name!r} is there twice: {known.read!r} and {read!r}")
+            raise ValueError(f"loader {name!r} is registered twice: {known.read!r} and {read!r}")
         LOADERS[name] = Loader(name, read, suffixes)
         return read
 

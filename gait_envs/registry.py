@@ -1,7 +1,7 @@
 """Every environment in one table: its id, its body, its task, the task's options, its time limit, its preset.
 
-Another package adds a robot or a task with `register_environment`, which it may leave to be called at `import
-gait_envs`: its entry point of the group `gaitnet.environments` names a function without arguments that registers.
+Another package adds a robot or a task with `register_environment`. An entry point of the group `gaitnet.environments`
+that names a function without arguments has this done on `import gait_envs`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GROUP = "gaitnet.environments"  # of the entry points
 
 
 class RegistryError(GaitNetError, ValueError):
-    """An environment that cannot be registered, or is not known."""
+    """An environment that cannot be registered, or is unknown."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Environment:
 
     def options_type(self) -> type[TaskConfig]:
         """The dataclass of its options."""
-        return _found(self.options)
+        kind: type[TaskConfig] = _found(self.options)
+        return kind
 
     def make_task(self, config: Mapping[str, Any]) -> Task:
         """Its task with these options, on a copy of its body; raises TypeError for an unknown key."""
@@ -83,7 +84,7 @@ IDS: dict[str, str] = {}  # id to the short name of its task
 
 
 def register_environment(row: Environment) -> None:
-    """Add an environment, here and with Gymnasium.
+    """Add an environment to this table and to Gymnasium.
 
     Raises `RegistryError` where its id or the short name of its task is another's.
     """
@@ -108,7 +109,7 @@ def register_all() -> None:
     for plugin in metadata.entry_points(group=GROUP):
         try:
             plugin.load()()
-        except Exception as error:  # whatever another package does wrong must not take ours along
+        except Exception as error:  # a broken plug-in must not prevent ours from being registered
             warnings.warn(
                 f"environments of the plug-in {plugin.name!r} ({plugin.value}) are left out: {error!r}", stacklevel=2
             )
@@ -127,7 +128,7 @@ def find_id(env_id: str) -> Environment | None:
 
 
 def make_task(task: str, config: Mapping[str, Any]) -> Task:
-    """A task on its body with these options; unknown names and keys are errors."""
+    """A task on its body with these options; raises ValueError for an unknown name, TypeError for an unknown key."""
     return find(task).make_task(config)
 
 

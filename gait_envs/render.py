@@ -1,4 +1,4 @@
-"""Pictures: off screen for videos and arrays, a window for people."""
+"""Rendering: off screen to arrays and videos, or in a window."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GHOST = (0.15, 0.75, 0.45, 0.4)  # red, green, blue, opacity
 HEADLESS = sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 if HEADLESS and "MUJOCO_GL" not in os.environ:
-    # MuJoCo chose a window system when it was imported, perhaps long before us; without a display it is EGL.
+    # MuJoCo chose a window system when it was imported, perhaps before this module; without a display it is EGL.
     os.environ["MUJOCO_GL"] = "egl"
     try:
         from mujoco.egl import GLContext
@@ -35,31 +35,31 @@ if HEADLESS and "MUJOCO_GL" not in os.environ:
 
 
 class RenderError(GaitNetError, RuntimeError):
-    """Nothing can be drawn here; says what is missing."""
+    """Rendering is impossible here; the message says what is missing."""
 
 
 def write_mp4(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float) -> None:
-    """Encode pictures (height, width, 3) uint8 as a video that every browser plays, whole or not at all.
+    """Encode pictures (height, width, 3) uint8 as an MP4 that every browser plays, written atomically.
 
-    Needs imageio-ffmpeg. Raises `RenderError` for no picture at all, and with what ffmpeg says.
+    Needs imageio-ffmpeg. Raises `RenderError` without a frame, or with ffmpeg's message.
     """
     import imageio_ffmpeg
 
     pictures = iter(frames)
     first = next(pictures, None)
     if first is None:
-        raise RenderError(f"{path}: a video needs a picture at least")
+        raise RenderError(f"{path}: a video needs at least one frame")
     height, width, _ = first.shape
     # yuv420p, which every browser plays, needs even sizes.
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
     target = "-an -c:v libx264 -crf 20 -pix_fmt yuv420p -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -movflags +faststart -f mp4"
     with replacing(path) as temporary:
-        temporary.touch()  # where that cannot be, the system's own words say more than ffmpeg's
+        temporary.touch()  # if that fails, the system's error says more than ffmpeg's
         program = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
         command = [*program, *source.split(), *target.split(), str(temporary)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # ffmpeg says below why it left
+            with contextlib.suppress(BrokenPipeError):  # ffmpeg's message, below, says why it stopped
                 for picture in itertools.chain([first], pictures):
                     process.stdin.write(picture.tobytes())
             _, complaint = process.communicate()
@@ -99,7 +99,7 @@ def _close_all(pid: int) -> None:
 
 
 class Offscreen:
-    """Draws states of one model into arrays; keeps its own `MjData`, so drawing never touches physics."""
+    """Renders states of one model into arrays, with its own `MjData`, so that rendering never affects physics."""
 
     def __init__(
         self, model: mujoco.MjModel, width: int = 640, height: int = 480, camera: str | int | None = "track"
@@ -160,6 +160,7 @@ class Offscreen:
             geom.matid, geom.rgba[:] = -1, GHOST
 
     def close(self) -> None:
+        """Release the renderer's graphics context."""
         self._renderer.close()
 
 
@@ -204,6 +205,7 @@ class Window:
 
     @property
     def is_open(self) -> bool:
+        """False once the user has closed the window."""
         return self._viewer.is_running()
 
     def show(
@@ -223,4 +225,5 @@ class Window:
         time.sleep(max(0.0, self._clock - time.monotonic()))
 
     def close(self) -> None:
+        """Close the window; it may be closed already."""
         self._viewer.close()

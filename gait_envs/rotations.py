@@ -15,13 +15,13 @@ Array = Any  # any array-API array; NumPy's ndarray in practice
 
 def array_namespace(x: Array) -> Any:
     """The array-API namespace of `x`, so that the same code can run on another backend."""
-    if type(x) is np.ndarray:  # every call of a step: worth the shorter way
+    if type(x) is np.ndarray:  # called many times a step, so the common case comes first
         return np
     return x.__array_namespace__() if hasattr(x, "__array_namespace__") else np
 
 
 def _vector(xp: Any, *components: Array) -> Array:
-    """Components (...,) as vectors (..., k): `stack` along a last axis, which for NumPy's rows is the slower way."""
+    """Components (...,) as vectors (..., k): faster than `stack` along the last axis for NumPy rows."""
     if xp is np and components[0].ndim == 1:
         return np.array(components).T
     return xp.stack(components, axis=-1)

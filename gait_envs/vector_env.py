@@ -1,4 +1,4 @@
-"""`gymnasium.vector.VectorEnv` over a core of n: one process, every processor."""
+"""The vector environment: `gymnasium.vector.VectorEnv` over a `Core` of n, in one process on all processors."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ARRAYS = [mode for mode in RENDER_MODES if mode != "human"]
 
 
 class GaitVectorEnv(VectorEnv):
-    """Many bodies at once; sub-environment i equals the scalar environment seeded `seed + i`.
+    """Many environments at once; sub-environment i equals the scalar environment seeded with `seed + i`.
 
     In `SAME_STEP` mode `info` holds `final_obs` (n, size) and `final_info` with the masks `_final_obs` and
-    `_final_info`; in `DISABLED` mode pass `options={"reset_mask": mask}` to reset some.
+    `_final_info`; in `DISABLED` mode pass `options={"reset_mask": mask}` to reset only some.
     """
 
     metadata: dict[str, Any] = {"render_modes": ARRAYS, "render_fps": 50}  # noqa: RUF012
@@ -83,7 +83,7 @@ class GaitVectorEnv(VectorEnv):
 
     @property
     def model(self) -> Any:
-        """The `MjModel` that all sub-environments share; an edit acts as in the scalar form."""
+        """The `MjModel` that all sub-environments share; edits take effect as in the scalar form."""
         return self.core.robot.model
 
     @property
@@ -95,17 +95,17 @@ class GaitVectorEnv(VectorEnv):
 
     @property
     def param_space(self) -> ParamSpace:
-        """As of the scalar form."""
+        """The same as in the scalar form."""
         return self.core.parameters.space
 
     def normalize_params(self, params: Mapping[str, Any]) -> np.ndarray:
-        """As of the scalar form."""
+        """The same as in the scalar form."""
         return self.param_space.normalize(params)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | np.ndarray | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin anew; `options` are those of the scalar form, for all or a row for each, and `reset_mask` (n,)."""
+        """Begin new episodes; `options`: those of the scalar form, one value or a row each, and `reset_mask` (n,)."""
         options = dict(options or {})
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
@@ -135,11 +135,11 @@ class GaitVectorEnv(VectorEnv):
     def set_settings(
         self, reward_weights: Mapping[str, float] | None = None, max_distance: float | None = None
     ) -> None:
-        """What a schedule may change between two steps (None: as before); see `Core.set_settings`."""
+        """Change what a schedule may change between two steps (None: unchanged); see `Core.set_settings`."""
         self.core.set_settings(reward_weights, max_distance)
 
     def get_state(self) -> dict[str, Any]:
-        """Everything the future depends on; see `Core.get_state`."""
+        """Everything that the rest of the episodes depends on; see `Core.get_state`."""
         return self.core.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ def describe() -> None:
 
 
 def main() -> None:
-    """Entry point: an expected problem is one sentence on stderr and exit status 2, not a traceback."""
+    """Entry point: an expected error prints one sentence on stderr and exits with status 2, without a traceback."""
     run(app, "gait-train", "train", lambda text: typer.echo(f"gait-train: {text}", err=True))
 
 

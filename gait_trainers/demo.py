@@ -1,4 +1,4 @@
-"""`make demo`: learn to walk from scratch before your eyes, then show how well, beside the bundled policy."""
+"""`make demo`: train a walking policy from scratch, then compare it with the bundled one."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def demo_config(out: Path, seed: int, minutes: float) -> TrainConfig:
 
 
 def main() -> None:
+    """Train, evaluate, film and report, with the options of the command line; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
@@ -64,7 +65,7 @@ def main() -> None:
         try:
             make_video(policy, video, COMMAND)
             videos.append(video)
-        except RuntimeError as error:  # no OpenGL here; everything else still stands
+        except RuntimeError as error:  # no OpenGL here; everything else still works
             console.print(f"[yellow]no video: {error}[/yellow]")
     page = write_report(run, evaluations, policy=policies["trained just now"], command=COMMAND, videos=videos)
     console.print(f"\nreport   {page}\nvideos   {', '.join(map(str, videos)) or 'none'}")

@@ -94,7 +94,7 @@ def test_a_name_belongs_to_one_function(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert read(Path()) == "read"
     assert loader("thing", ".thing")(read) is read
-    with pytest.raises(ValueError, match="loader 'thing' is there twice"):
+    with pytest.raises(ValueError, match="loader 'thing' is registered twice"):
         loader("thing", ".thing")(lambda path: None)
 
 

@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gait_envs", "gait_trainers")
 PAGE = ROOT / "docs" / "api.md"
-DOCUMENTED = 0.94  # least share of public functions, classes and methods with a docstring; to become 0.98
+DOCUMENTED = 0.98  # least share of public functions, classes and methods with a docstring
 MEDIAN, LONGEST = 120, 350  # lines of a source file
 LONGER: dict[str, str] = {}  # file -> why
 WITHOUT_PAGE = [  # while there is no page

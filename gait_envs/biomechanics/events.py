@@ -163,7 +163,7 @@ def step_figures(
     """Figures of a walk from its feet: left and right `stands` (T, 2) bool, `place` (T, 2, 2) m on the floor.
 
     A step is the other foot's touchdown after one foot's, and belongs to the foot that lands; a stride is a foot's next
-    touchdown after its own. `cadence` is in steps a minute. A left step's length is how far the left foot lands ahead,
+    touchdown after its own. `cadence` is in steps/min. A left step's length is how far the left foot lands ahead,
     along the body's `heading` (T,) rad, of where the right one landed before. Asymmetry is |left - right| over their
     mean, in percent. `shortest` (s) is of a swing, and between the feet's touchdowns. What a clip is too short for is
     left out.

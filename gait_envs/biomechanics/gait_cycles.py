@@ -1,6 +1,6 @@
 """Gait analysis as in a clinic: cycles from heel strike to heel strike, and angles, moments, powers over them.
 
-Angles are counted as in `human_figures`. Moments are the body's own (internal), per kg, positive where they extend hip
+Angles are counted as in `published_gait`. Moments are the body's own (internal), per kg, positive where they extend hip
 and knee, abduct the hip and plantarflex the ankle; powers are positive where muscles give. The ground pushes in
 weights, positive up and forward.
 """
@@ -62,7 +62,7 @@ class Cycle(NamedTuple):
 
 @dataclass(frozen=True)
 class Gait:
-    """What was measured of a walker over whole cycles; curves (cycles, 51) by name and side."""
+    """Measurements of a walker over whole cycles; curves (cycles, 51) by name and side."""
 
     speed: float  # m/s
     stride_time: float  # s
@@ -76,7 +76,7 @@ class Gait:
 
     @property
     def cadence(self) -> float:
-        """Steps a minute."""
+        """Cadence, steps/min."""
         return 120.0 / self.stride_time
 
     def both(self, name: str) -> np.ndarray:
@@ -84,6 +84,7 @@ class Gait:
         return np.concatenate([self.curves[name][side] for side in SIDES])
 
     def mean(self, name: str) -> np.ndarray:
+        """Mean of a curve over the cycles of both legs, (51,), in the curve's unit; KeyError for an unknown name."""
         return self.both(name).mean(axis=0)
 
     def sd(self, name: str) -> np.ndarray:
@@ -194,7 +195,7 @@ def muscle_series(activation: np.ndarray, muscles: Sequence[str], side: str) -> 
 
 
 def peaks(gait: Gait) -> dict[str, float]:
-    """What a clinic reads off the curves; means over the cycles of each one's own peak.
+    """The usual clinical figures; means over the cycles of each cycle's peak.
 
     NaN is the peak over a part of the cycle that a foot which leaves the ground very early does not have.
     """
@@ -265,5 +266,5 @@ def on_times(intervals: Sequence[tuple[float, float]], stance: float, foot_off: 
 
 
 def activation_timing(gait: Gait, published: Mapping[str, np.ndarray]) -> dict[str, Timing]:
-    """Of each muscle group that both know; the mean cycle of both legs."""
+    """Timing of each muscle group in both, from the mean cycle of both legs."""
     return {name: timing(gait.mean(name), on) for name, on in published.items() if name in gait.curves}

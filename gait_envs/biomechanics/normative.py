@@ -1,6 +1,6 @@
 """Published curves of how people walk, to compare a walker with: bands of mean and standard deviation at its speed.
 
-Angles and the upward push are embedded (`human_figures`). Moments, powers and the push forward are read from a folder
+Angles and the upward push are embedded (`published_gait`). Moments, powers and the push forward are read from a folder
 of the user's, as are the on-times of muscles: their licences do not allow them here.
 """
 
@@ -157,7 +157,9 @@ def _read_emg(path: Path) -> Emg:
         for ours, theirs in EMG_NAMES.items():
             times = [float(value) for value in activation[theirs] if value != "na"]
             if len(times) % 2 or times != sorted(times) or not all(0 <= time <= 100 for time in times):
-                raise NormativeError(f"{path}: {theirs} is {activation[theirs]}; expected rising pairs in 0 to 100 %")
+                raise NormativeError(
+                    f"{path}: {theirs} is {activation[theirs]}; expected ascending pairs in 0 to 100 %"
+                )
             intervals[ours] = list(zip(times[::2], times[1::2], strict=True))
     except json.JSONDecodeError as error:
         raise NormativeError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None

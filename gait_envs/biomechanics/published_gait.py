@@ -62,7 +62,7 @@ class Figures:
 def figures_at(speed: float, leg: float) -> Figures:
     """Figures of a walk at `speed` (m/s) on legs `leg` (m) long, hip to floor, between the published groups.
 
-    Bodies of different size walk alike at the same speed over √(g·leg), with cadences over √(g/leg).
+    Walks of bodies of different size are similar at equal speed / √(g·leg), with cadence in proportion to √(g/leg).
     """
     strides = _read(asset_path("humanoid/tables/walking_strides.csv"), 1)
     angles = _read(asset_path("humanoid/tables/walking_angles.csv"), 2)

@@ -1,4 +1,4 @@
-"""From a demand to activations: muscle controllers by name.
+"""Muscle controllers by name: from a demand to activations.
 
 `qp` distributes a desired torque by static optimisation, `nn` by a trained network; `direct` takes the action as the
 activations. All have one form: a controller maps (`TorqueMap`, demand, memory) to (activations, memory). The memory is
@@ -22,7 +22,7 @@ Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class MuscleController(Protocol):
-    """What every controller offers."""
+    """The interface of every controller."""
 
     takes_torque: bool  # is the demand a torque (n, d), N·m, on the muscles' dofs, or activations (n, m)?
     demand_size: int  # d or m

@@ -1,4 +1,4 @@
-"""Position targets: what an action asks of the servos."""
+"""Position targets: from an action to servo targets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gait_envs.rotations import Array, array_namespace
 
 
 def low_pass(action: Array, previous: Array, alpha: float) -> Array:
-    """First-order filter: alpha of the new, 1 - alpha of what was; alpha = 1 passes everything."""
+    """First-order low-pass filter: alpha · new + (1 - alpha) · old; alpha = 1 passes everything."""
     return alpha * action + (1.0 - alpha) * previous
 
 

@@ -1,4 +1,4 @@
-"""Which axis is up and what a unit is: the same motion in other axes and units."""
+"""Axes and units: the same motion with another vertical axis and another unit of length."""
 
 from __future__ import annotations
 

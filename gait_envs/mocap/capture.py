@@ -16,9 +16,9 @@ BLOCK = 4096  # frames read at a time
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a capture was before it was converted."""
+    """Properties of a capture before it was converted."""
 
-    fps: float  # captured frames a second
+    fps: float  # captured frames per second
     unit: float  # metres a unit of the original file
     up: str  # its vertical axis, such as "+y"
     rest_frames: int = 0  # leading frames of a rest pose that were dropped
@@ -50,12 +50,14 @@ class Skeleton:
     offsets: np.ndarray  # (J, 3) from the parent, in the parent's frame, file units
 
     def index(self, name: str) -> int:
+        """Index of the joint in `names`; raises MotionError, which lists the names, if it is unknown."""
         try:
             return self.names.index(name)
         except ValueError:
             raise MotionError(f"no joint {name!r}; the skeleton has {', '.join(self.names)}") from None
 
     def children(self, node: int) -> list[int]:
+        """Indices of the joints whose parent is joint `node`, in ascending order."""
         return [int(child) for child in np.flatnonzero(self.parents == node)]
 
 
@@ -68,15 +70,16 @@ class SkeletonMotion:
     translations: np.ndarray  # (T, J, 3) from the parent, in the parent's frame, file units
     fps: float
     name: str = ""
-    notes: tuple[str, ...] = ()  # what the importer had to put right
+    notes: tuple[str, ...] = ()  # what the importer had to repair
     unit: float | None = None  # metres a file unit, where the format says
     up: str | None = None  # vertical axis such as "+y", where the format says
     origin: Mapping[str, str] = field(default_factory=dict)  # source, license, subject, activity, where known
     history: tuple[str, ...] = ()  # what was done to it, in order
-    recorded: Recorded | None = None  # None: it is as it was recorded
+    recorded: Recorded | None = None  # None: not converted
 
     @property
     def frames(self) -> int:
+        """Number of frames, T."""
         return len(self.rotations)
 
 

@@ -15,7 +15,7 @@ _FOLDER = "gait_envs.mocap.commands"
 COMMANDS = {
     "import": (f"{_FOLDER}.import_:import_command", "Convert captures: cleaned, in metres, z up."),
     "retarget": (f"{_FOLDER}.retarget:retarget_command", "Retarget captured motion to a robot, as clips."),
-    "inspect": (f"{_FOLDER}.inspect:inspect_command", "Print what a clip or a set of clips holds."),
+    "inspect": (f"{_FOLDER}.inspect:inspect_command", "Print the contents of a clip or of a set of clips."),
     "view": (f"{_FOLDER}.view:view_command", "Play a clip on its robot, in a window or as a video."),
     "export": (f"{_FOLDER}.export:export_command", "Write motions as BVH, or an edited BVH as a clip."),
     "split": (f"{_FOLDER}.split:split_command", "Split clips into parts, such as train and test."),

@@ -12,7 +12,7 @@ from gait_envs.mocap.quality import Poses, carry, robot_poses
 from gait_envs.mocap.retarget.target_body import Body
 from gait_envs.reference.clip import Clip
 
-# A box of a sole stands while it is lower and slower than this, in leg lengths and leg lengths a second.
+# A box of a sole stands while it is lower and slower than this, in leg lengths and leg lengths per second.
 _LOW, _SLOW = 0.02, 0.5
 _SHORTEST = 0.06  # s, briefer contacts and gaps are noise
 

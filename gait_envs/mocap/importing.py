@@ -35,7 +35,7 @@ TARGETS = ("npz", "bvh")
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """What decides how captures are imported."""
+    """Options of importing captures."""
 
     cleaning: Cleaning = field(default_factory=Cleaning)
     to: str = "npz"
@@ -48,7 +48,7 @@ class ImportSettings:
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a capture."""
+    """The result of importing a capture."""
 
     job: Job
     path: Path | None = None  # None: it failed

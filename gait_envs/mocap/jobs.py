@@ -1,4 +1,4 @@
-"""Captures to work through, one by one: which there are, what each is called, what is known of it, how it is opened.
+"""Captures to process one by one: finding, naming, describing and opening them.
 
 `import` and `retarget` share this: each makes one file, or a few, of every job.
 """
@@ -37,7 +37,7 @@ class Reading:
     """How captures are read, over what their files say."""
 
     format: str | None = None  # None: by suffix and content
-    fps: float | None = None  # captured frames a second
+    fps: float | None = None  # captured frames per second
     asf: str | None = None  # skeleton of .amc files; None: the one beside each
 
     def __post_init__(self) -> None:

@@ -81,7 +81,7 @@ def read_table(path: str | os.PathLike[str]) -> ProvenanceTable:
 
 
 def meta_of(capture: Capture) -> dict[str, Any]:
-    """What stays with a capture in a file, beside its frames."""
+    """The metadata that is stored with a capture's frames."""
     meta = {"origin": dict(capture.origin), "history": [*capture.history], "notes": [*capture.notes]}
     return meta | (capture.recorded.as_meta() if capture.recorded else {})
 

@@ -1,4 +1,4 @@
-"""What a retargeted clip is worth: how its feet stand, and whether a body could be carried by them."""
+"""Quality of a retargeted clip: foot contact and dynamic feasibility."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def robot_poses(qpos: np.ndarray, body: Body) -> Poses:
 
 @dataclass(frozen=True)
 class Load:
-    """What the ground and the servos would have to do for a body to move exactly so."""
+    """Ground reaction and servo torques that the exact motion would require."""
 
     contact_force: np.ndarray  # (T, contacts) N, normal force under each contact geom
     torque: np.ndarray  # (T, joints) N·m
@@ -187,7 +187,7 @@ def feasible(load: Load, body: Body) -> np.ndarray:
 
 
 def faults(quality: dict[str, float], body: Body) -> list[str]:
-    """What makes a clip unfit, in plain words with the figure and its bound; empty if nothing does."""
+    """Why a clip is unfit, each reason with the figure and its limit; empty if it is fit."""
     bounds = _MOST | {key: (most * body.leg_length, words) for key, (most, words) in _MOST_OF_LEG.items()}
     found = [
         f"{words.format(quality[key])} ({key}, at most {most:.3g})"

@@ -96,7 +96,7 @@ def swapped_sides(names: Sequence[str]) -> SignedPermutation:
 
 @dataclass(frozen=True, eq=False)
 class Mirror:
-    """The tables of one robot. Every one of them is an involution: applied twice, it changes nothing."""
+    """The tables of one robot. Each is an involution: applied twice, it changes nothing."""
 
     joint_names: tuple[str, ...]
     joints: SignedPermutation  # (joints,) angles, rates, torques, targets, actions on joints
@@ -110,11 +110,11 @@ class Mirror:
     features: SignedPermutation  # (11 + 2 joints,) AMP features
 
     def body_positions(self, positions: np.ndarray) -> np.ndarray:
-        """The image of places or velocities (..., bodies, 3) of the robot's bodies, the root first."""
+        """The mirror image of positions or velocities (..., bodies, 3) of the robot's bodies, the root first."""
         return POLAR(positions[..., self.bodies.index, :])
 
     def foot_positions(self, positions: np.ndarray) -> np.ndarray:
-        """The image of places or velocities (..., 2, 3) of the left and right foot."""
+        """The mirror image of positions or velocities (..., 2, 3) of the left and right foot."""
         return POLAR(positions[..., self.feet.index, :])
 
     def named(self, names: Sequence[str]) -> SignedPermutation:

@@ -26,7 +26,7 @@ TOES = ("left_big_toe", "left_small_toes", "right_big_toe", "right_small_toes") 
 
 @dataclass(frozen=True, eq=False)
 class Robot:
-    """What the rest of the code needs to know of a model; arrays are in joint order, nu being the joints.
+    """A compiled model with its names resolved to indices; arrays are in joint order, nu is the number of joints.
 
     The model must have a free root joint first, one position servo a joint (or motor, where the traits have gains; a
     joint that muscles move needs none), an `imu` site with a `gyro`, geoms and touch sensors named as `SOLES` (and
@@ -46,11 +46,11 @@ class Robot:
     muscles: Muscles | None
     segments: Segments
     kp: np.ndarray  # (nu,) N·m/rad, of the servos, or of the stable PD that says what muscles shall do
-    lead: np.ndarray  # (nu,) s, kd / kp: by how much a target must run ahead for the damping not to hold it back
+    lead: np.ndarray  # (nu,) s, kd / kp: lead of a target that compensates the lag due to damping
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
     armature: np.ndarray  # (nv,) kg·m², that the model's derived constants were computed with
-    action_scale: np.ndarray  # (nu,) rad a unit of action moves the target: half the joint's range
+    action_scale: np.ndarray  # (nu,) rad per unit of action: half the joint's range
     mass: float  # kg
     pelvis: int  # body id of the root
     ends: np.ndarray  # (k,) body ids of the traits' `ends`
@@ -61,16 +61,16 @@ class Robot:
     toe_touch: slice | None  # (4,) N, of the toes before the ball of the foot
     foot_pos: slice  # (2·3,) m
     foot_vel: slice  # (2·3,) m/s
-    substeps: int  # physics steps a control step
-    dt: float  # s a control step
+    substeps: int  # physics steps per control step
+    dt: float  # s per control step
 
     @property
     def control_rate(self) -> float:
-        """Control steps a second."""
+        """Control rate, Hz."""
         return 1.0 / self.dt
 
     def copy(self) -> Robot:
-        """The same robot with a model of its own, which may be edited without touching any other's."""
+        """The same robot with its own copy of the model, which may be edited without affecting others."""
         return dataclasses.replace(self, model=copy.copy(self.model))
 
     def body_positions(self, qpos: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
@@ -100,12 +100,12 @@ class Robot:
 
     @functools.cached_property
     def _scratch(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """A copy of the model whose lengths may be written to, and a simulation of it."""
+        """A copy of the model whose lengths may be modified, and an `MjData` for it."""
         return copy.copy(self.model), mujoco.MjData(self.model)
 
 
 def _sensor_run(model: mujoco.MjModel, names: tuple[str, ...]) -> slice:
-    """The run of sensordata that these sensors fill; they must lie together, in order."""
+    """The slice of sensordata of these sensors, which must be consecutive and in this order."""
     starts = [int(model.sensor(name).adr[0]) for name in names]
     ends = [start + int(model.sensor(name).dim[0]) for start, name in zip(starts, names, strict=True)]
     if starts[1:] != ends[:-1]:
@@ -114,7 +114,7 @@ def _sensor_run(model: mujoco.MjModel, names: tuple[str, ...]) -> slice:
 
 
 def load_robot(file: str | os.PathLike[str], control_rate: float | None = None, traits: Traits | None = None) -> Robot:
-    """Compile a model and resolve its names; raises ValueError for what `Robot` asks of it and it lacks.
+    """Compile a model and resolve its names; raises ValueError if it lacks what `Robot` requires.
 
     file: among the assets (cached, as compiling takes a while); with `traits`, any MJCF file
     control_rate: Hz, None for the robot's own
@@ -135,7 +135,7 @@ def _load(asset: str, control_rate: float | None) -> Robot:
 def _compile(file: Path, name: str, traits: Traits, control_rate: float | None) -> Robot:
     model = mujoco.MjModel.from_xml_path(str(file))
     control_rate = control_rate or traits.control_rate
-    # MuJoCo would put a diverging simulation back to its defaults and say nothing; we end the episode instead.
+    # MuJoCo would silently reset a diverging simulation to its defaults; we end the episode instead.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     substeps = round(1.0 / (control_rate * model.opt.timestep))
     if substeps < 1 or abs(substeps * model.opt.timestep * control_rate - 1.0) > 1e-9:

@@ -1,4 +1,4 @@
-"""Segments of a body that can be longer or shorter, and the model fields of a body whose segments are.
+"""Body segments of adjustable length, and the model fields that follow from the lengths.
 
 A segment is stretched along one axis of its bodies' own frames, as rubber would be of which more is put in: every
 point of it (joints of its children, path points, centres of mass and of shapes) goes along, the thickness stays and
@@ -36,7 +36,7 @@ class Segments:
         return out
 
     def leg_ratio(self, scale: np.ndarray) -> np.ndarray:
-        """How many times as high the root of the straight body stands, (n,), for scales (n, k)."""
+        """Height of the root of the straight body relative to the unscaled one, (n,), for scales (n, k)."""
         return 1.0 + (scale - 1.0) @ self.leg
 
 
@@ -73,7 +73,7 @@ def stretched(model: mujoco.MjModel, factors: np.ndarray) -> dict[str, np.ndarra
     of_geom, of_site = factors[:, model.geom_bodyid], factors[:, model.site_bodyid]
     geom_quat, geom_size = _shapes(model.geom_type, model.geom_quat, model.geom_size, of_geom)
     site_quat, site_size = _shapes(model.site_type, model.site_quat, model.site_size, of_site)
-    # Bounds that collisions are looked for in may be generous, never small.
+    # Bounds for the broad phase of collisions may be too large, never too small.
     most = np.maximum(of_geom.max(axis=2), 1.0)
     of_bound = factors[:, np.repeat(np.arange(model.nbody), model.body_bvhnum)]
     bounds = model.bvh_aabb[: of_bound.shape[1]]

@@ -1,6 +1,6 @@
-"""What a discriminator sees: one extractor for the policy's motion and for the reference.
+"""The features that a discriminator sees: one extractor for policy and reference motion.
 
-Both roads, a simulated state and a clip's frame, call `amp_features` with the same five quantities, so
+A simulated state and a clip's frame both pass through `amp_features` with the same five quantities, so
 the discriminator can only tell them apart by how they move.
 """
 

@@ -1,4 +1,4 @@
-"""What the clips of a folder say about themselves, read without their frames."""
+"""Metadata of the clips of a folder, read without their frames."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _entry_or_why(path: Path, folder: Path) -> Entry:
 
 
 def entry_of(clip: Clip) -> Entry:
-    """What a clip in memory says of itself; its `file` is its name."""
+    """The entry of a clip in memory; its `file` is its name."""
     return _entry(clip.name, clip.name, clip.meta, model=clip.model, source=clip.source, license=clip.license)
 
 

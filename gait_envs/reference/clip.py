@@ -1,4 +1,4 @@
-"""One motion format: an `.npz` without pickle, holding what a body did, frame by frame."""
+"""The motion format: an `.npz` without pickle that holds a body's motion frame by frame."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from gait_envs.rotations import quat_conj, quat_mul, quat_slerp, wrap_angle, yaw
 
 __all__ = ["EMBEDDED", "EMBEDDED_SETS", "MotionLibrary", "load_clips", "open_clips", "weights_from_failures"]
 
-EMBEDDED_SETS = {"wildrobot": "wildrobot_walk", "humanoid": "human_walk"}  # the references that come with the package
+EMBEDDED_SETS = {"wildrobot": "wildrobot_walk", "humanoid": "human_walk"}  # the bundled references
 EMBEDDED = EMBEDDED_SETS["wildrobot"]
 SNAP = 1e-6  # frames; a time so near a frame is that frame's: 0.06 s at 50 Hz is frame 3, not 2.9999...
 STRAIGHT = 1e-6  # rad; a loop that turns its heading by less does not turn
@@ -25,7 +25,7 @@ class MotionLibrary:
     """All frames of all clips, end to end; clip c owns frames starts[c] .. starts[c] + lengths[c].
 
     Queries are batches: row i asks for `clip[i]` (a number) at `time[i]` seconds, or at `frame[i]`, from the clip's
-    start. A looping clip goes on for ever: each time round it is moved on by its stride, and turned on by its turn.
+    start. A looping clip continues for ever: each lap is displaced by its stride and rotated by its turn.
     A finite clip stands still outside its frames. Tables of a packed set stay mapped, and hold its other clips too.
     """
 
@@ -40,12 +40,12 @@ class MotionLibrary:
         self.names, self.loops = tables.names, tables.loops  # (clips,)
         self.starts, self.lengths = tables.starts, tables.lengths  # (clips,) first row in the tables, and how many
         self.qpos, self.qvel = tables.qpos, tables.qvel  # (frames, nq), (frames, nv)
-        self.contacts = tables.contacts  # (frames, feet) N, planned or measured loads; infinite where nobody knows them
-        self.torque = tables.torque  # (frames, joints) N·m that the motion needs; infinite where nobody knows
+        self.contacts = tables.contacts  # (frames, feet) N, planned or measured loads; infinite where unknown
+        self.torque = tables.torque  # (frames, joints) N·m that the motion needs; infinite where unknown
         self.durations = (self.lengths - 1) / fps  # (clips,) s
         first, last = (self.qpos.take(rows, 0) for rows in (self.starts, self.starts + self.lengths - 1))
         self.speeds = np.linalg.norm(last[:, :2] - first[:, :2], axis=1) / self.durations  # (clips,) m/s
-        # What one time round a looping clip does to the root: a turn about the vertical, then a shift.
+        # What one lap of a looping clip does to the root: a turn about the vertical, then a shift.
         self.turns = np.where(self.loops, _turn(first[:, 3:7], last[:, 3:7]), 0.0)  # (clips,) rad
         self.strides = last[:, :2] - _turned(first[:, :2], self.turns)  # (clips, 2) m
         self._any_loop, self._any_turn = bool(self.loops.any()), bool(self.turns.any())
@@ -111,16 +111,16 @@ class MotionLibrary:
 
     def index_at(self, clip: np.ndarray, frame: np.ndarray) -> np.ndarray:
         """Row (k,) in the tables of frames (k,) int."""
-        return self.starts[clip] + self._place(clip, frame)[0]
+        return np.asarray(self.starts[clip] + self._place(clip, frame)[0])
 
     def turn_at(self, clip: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """How far (k,) rad a clip has been turned about the vertical from its table's frames, by going round."""
+        """Rotation (k,) rad about the vertical relative to the clip's table frames, accumulated over laps."""
         turns = self._place(clip, frame)[1]
         return np.zeros(len(clip)) if turns is None else self.turns[clip] * turns
 
     def ended(self, clip: np.ndarray, time: np.ndarray) -> np.ndarray:
-        """(k,) bool: finite clips of which nothing is left at this time (s)."""
-        return ~self.loops[clip] & (self._frames(time) >= self.lengths[clip] - 1)
+        """(k,) bool: finite clips that are over at this time (s)."""
+        return np.asarray(~self.loops[clip] & (self._frames(time) >= self.lengths[clip] - 1))
 
     def _frames(self, time: np.ndarray) -> np.ndarray:
         """Times (k,) s as fractional frames."""
@@ -143,7 +143,7 @@ class MotionLibrary:
     def _go_on(
         self, qpos: np.ndarray, qvel: np.ndarray, clip: np.ndarray, turns: np.ndarray | None, outside: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Table rows moved to where the clip has got to by now, in place."""
+        """Displace table rows by the laps done so far, in place."""
         if outside.any():
             qvel[outside] = 0.0
         if turns is None or not turns.any():
@@ -183,14 +183,14 @@ def probabilities(weights: np.ndarray, count: int) -> np.ndarray:
     """Weights that add up to 1; refused where a clip would never be drawn."""
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape != (count,):
-        raise ValueError(f"weights has shape {weights.shape}, expected ({count},), one a clip")
+        raise ValueError(f"weights has shape {weights.shape}, expected ({count},), one per clip")
     bad = ~(np.isfinite(weights) & (weights > 0))
     if bad.any():
         at = int(np.argmax(bad))
         raise ValueError(
             f"weights[{at}] is {weights[at]}, expected a finite number above 0; leave the clip out instead"
         )
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def weights_from_failures(failures: np.ndarray, floor: float = 0.1) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One published set, one licence: what may lie together in a folder without somebody having said so."""
+"""One licence per set: which files may share a folder without explicit consent."""
 
 from __future__ import annotations
 

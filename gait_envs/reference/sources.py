@@ -34,6 +34,7 @@ class LazyClips(Sequence[Clip]):
         return self._readers[at]()
 
     def meta(self, at: int) -> dict[str, Any]:
+        """Metadata of clip `at`; reads the whole clip, and raises ClipError if its file is damaged."""
         return self[at].meta
 
     def select(self, names: Sequence[str]) -> LazyClips:

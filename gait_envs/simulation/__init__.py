@@ -1,1 +1,1 @@
-"""Many simulations of one robot behind one seam, and what is written into their models."""
+"""Batched simulation of one robot behind one interface, and the model fields that may vary per simulation."""

@@ -1,4 +1,4 @@
-"""The seam in front of the physics: what a task sees of n simulations, and what every backend must do.
+"""The interface to the physics: what a task sees of n simulations, and what every backend must implement.
 
 `BatchSimulation` (servos) and `MuscleSimulation` fulfil it with `mujoco.batch`. Another backend is one more class with
 these methods, given to `Core(task, n, simulation=...)`; no task knows which one it runs on. See
@@ -24,7 +24,7 @@ RENAMED = {"wished": "desired"}
 
 @dataclass(frozen=True)
 class MuscleReadings:
-    """What a task sees of n bodies' m muscles after a control step."""
+    """The m muscles of n bodies after a control step."""
 
     activation: np.ndarray  # (n, m) in [0, 1], since the last refresh
     effort: np.ndarray  # (n,) squared activations, mean over the muscles and over the control step
@@ -34,7 +34,7 @@ class MuscleReadings:
 
 @dataclass(frozen=True)
 class State:
-    """What a task sees of n simulations after a control step; copies, safe to keep."""
+    """The state of n simulations after a control step; copies, safe to keep."""
 
     qpos: np.ndarray  # (n, nq) root position m, quaternion wxyz, joints rad
     qvel: np.ndarray  # (n, nv) root m/s in the world, root rad/s in the body, joints rad/s
@@ -65,7 +65,7 @@ class State:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> State:
-        """The inverse of `arrays`; raises KeyError for one that is missing."""
+        """The inverse of `arrays`; raises KeyError for a missing array."""
         muscles = None
         if OF_MUSCLES[0] in arrays:
             muscles = MuscleReadings(**{name: arrays[name] for name in OF_MUSCLES})
@@ -105,7 +105,7 @@ class Simulation(Protocol):
 
     @property
     def fields(self) -> ModelFields:
-        """The numbers of the model, each simulation's own."""
+        """The model's fields, per simulation."""
 
     def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
         """Start `ids` afresh at (k, nq) and (k, nv): no controls, no warm start, sensors at the new state."""
@@ -123,13 +123,13 @@ class Simulation(Protocol):
         """Compute what follows from fields of `ids` (None: all) that were written."""
 
     def masses(self) -> np.ndarray:
-        """Of each simulation's own body, (n,) kg."""
+        """Total mass of each simulation's body, (n,) kg."""
 
     def lowest_sole(self, qpos: np.ndarray, sim: int | None = None) -> float:
         """Height of the soles' lowest point in a pose (nq,), m, of the body of one simulation (None: the robot's)."""
 
     def own_model(self, sim: int) -> mujoco.MjModel:
-        """The model of one simulation for pictures, whose lengths may be its own; until the next call."""
+        """The model of one simulation, with its segment lengths, for rendering; valid until the next call."""
 
     def write_model(self, sim: int, model: mujoco.MjModel) -> None:
         """Give a copy of the robot's model the lengths of one simulation, where any has its own."""
@@ -141,7 +141,7 @@ class Simulation(Protocol):
         """Take over the state in an `MjData` that `get_data` gave; whether somebody has changed it since."""
 
     def get_state(self) -> dict[str, Any]:
-        """Everything the next step depends on, as arrays and plain values."""
+        """Everything that the next step depends on, as arrays and plain values."""
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `get_state`, bit for bit."""

@@ -1,4 +1,4 @@
-"""Many simulations of one robot: a thin use of MuJoCo's native batch, which keeps the bits of a plain loop."""
+"""Simulations of one robot on MuJoCo's native batch, bit-identical to a plain loop."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class BatchSimulation:
                 self.batch.step(ids, nstep=now, stage=mujoco.mjtStage.mjSTAGE_VEL)
             except SimulationError as error:
                 failed += error.ids.tolist()
-        # NaN fails the comparison, so one test finds both runaway and undefined states; of all at once it is cheaper.
+        # NaN fails the comparison, so one test finds both runaway and undefined states; for all rows at once.
         if not failed and np.abs(self._qvel).max() < MAX_SPEED and np.abs(self._qpos).max() < MAX_WAY:
             return np.zeros(len(self._qvel), dtype=bool)
         diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < MAX_WAY))
@@ -132,7 +132,7 @@ class BatchSimulation:
     def set_const(self, ids: np.ndarray | None = None) -> None:
         """Compute what follows from fields of `ids` (None: all) that were written, such as contacts' inverse weights.
 
-        As it was for the robot's own model: plain fields give its bits.
+        For unmodified fields the result equals the robot's model bit for bit.
         """
         model, armature = self.robot.model, self.robot.armature
         if (armature == model.dof_armature).all():
@@ -144,7 +144,7 @@ class BatchSimulation:
         own[rows] = model.dof_armature
 
     def masses(self) -> np.ndarray:
-        """Of each simulation's own body, (n,) kg."""
+        """Total mass of each simulation's body, (n,) kg."""
         return np.broadcast_to(self.fields.values("body_mass").sum(axis=1), self.diverged.shape)
 
     def own_model(self, sim: int) -> mujoco.MjModel:
@@ -220,7 +220,7 @@ class BatchSimulation:
 
 
 def as_slice(index: np.ndarray) -> np.ndarray | slice:
-    """Rising neighbours as a slice, which NumPy takes several times sooner; other indices as they are."""
+    """Consecutive indices as a slice, which NumPy takes several times faster; others unchanged."""
     if len(index) and (np.diff(index) == 1).all():
         return slice(int(index[0]), int(index[-1]) + 1)
     return index

@@ -1,4 +1,4 @@
-"""What a gait laboratory measures of walkers, here at every physics step: motion, joint moments, floor, muscles."""
+"""What a gait laboratory measures, sampled at every physics step: motion, joint moments, ground reactions, muscles."""
 
 from __future__ import annotations
 

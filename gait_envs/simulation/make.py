@@ -1,4 +1,4 @@
-"""Which simulation moves a body as its configuration says."""
+"""The simulation backend that a configuration asks for."""
 
 from __future__ import annotations
 

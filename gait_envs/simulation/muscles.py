@@ -29,7 +29,7 @@ from gait_envs.simulation.base import MuscleReadings, State, renamed
 from gait_envs.simulation.batch import BatchSimulation
 
 REFRESH = 2  # physics steps that activations are held
-SHARE = 16  # simulations at least that a thread finds activations for, else it is not worth its while
+SHARE = 16  # least number of simulations per thread; below it, threads cost more than they save
 SAVED = ("memory", "effort", "desired", "residual", "acceleration", "held")  # beside what MuJoCo keeps
 
 
@@ -98,7 +98,7 @@ class MuscleSimulation(BatchSimulation):
         self._memory[changed] = 0.0
 
     def _own_curves(self) -> Curves:
-        """The muscles' curves, with a row for each simulation where their parameters are its own."""
+        """The muscles' curves, with one row per simulation where their parameters differ."""
         muscles, own = self.muscles, self.fields
         gain, bias, lengthrange = muscles.gainprm, muscles.biasprm, muscles.lengthrange
         if "actuator_gainprm" in own:

@@ -47,7 +47,7 @@ class RandomizeConfig:
 
 
 class Randomizer:
-    """Draws per-simulation model fields from each sub-environment's own generator; off, it draws nothing."""
+    """Draws per-simulation model fields from each sub-environment's own generator; when disabled, it draws nothing."""
 
     def __init__(self, config: RandomizeConfig, physics: Simulation) -> None:
         self.config, self.physics = config, physics

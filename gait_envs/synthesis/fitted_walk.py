@@ -67,7 +67,7 @@ def human_walk(body: Body, speed: float, fps: float = 30.0) -> Clip:
 
 
 def angle_errors(clip: Clip, body: Body) -> dict[str, float]:
-    """Root mean square difference (rad) of each joint of the right leg from what the published figures ask of it."""
+    """Root mean square difference (rad) of each joint of the right leg from the published angles."""
     phase = np.arange(clip.frames - 1) / (clip.frames - 1)
     wanted = wanted_angles(figures_at(clip.meta["speed"], float(body.home[2])), phase)
     found = {name: clip.qpos[:-1, 7 + clip.joint_names.index(f"right_{name}")] for name in LEG}

@@ -40,7 +40,7 @@ class GaitParameters:
 def natural_gait(speed: float, rate: float = 50.0) -> GaitParameters:
     """Gait parameters of a walk at `speed` m/s, its cycle a whole even number of frames at `rate`.
 
-    Steps come at 2.4 to 3.4 a second. Equal Froude numbers give 2.75 at 1 m/s for people's preferred gait;
+    The step rate is 2.4 to 3.4 steps/s. Equal Froude numbers give 2.75 at 1 m/s for people's preferred gait;
     slow walks are quicker-footed than that here, because a biped without ankle roll must not stand long on
     one leg: the time constant of its sideways fall is sqrt(height / g), a fifth of a second.
     """

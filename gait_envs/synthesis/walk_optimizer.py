@@ -37,7 +37,7 @@ _EVEN = ("x", "z", "pitch")  # the same at both steps; the root's others change 
 _TRACKS = (*_ROOT, *LEG)
 _BALL, _BALL_AHEAD, _HEEL = slice(0, 4), slice(0, 2), slice(4, 8)  # of the right foot's points
 
-Residual = tuple[np.ndarray, np.ndarray]  # residual (n,), its slopes (n, unknowns)
+Residual = tuple[np.ndarray, np.ndarray]  # residual (n,), its Jacobian (n, unknowns)
 
 
 class WalkFit:
@@ -85,7 +85,7 @@ class WalkFit:
         """Move the unknowns to where no step makes the cost smaller, by Levenberg-Marquardt; returns itself.
 
         Its own loop and not `scipy.optimize.least_squares`: that ended at 2 to 11 % more cost at 0.6 and 0.8 m/s, for
-        1.2 to 1.8 times the time, whose methods decompose the whole matrix of slopes (8685 x 348), not its square.
+        1.2 to 1.8 times the time, whose methods decompose the whole Jacobian (8685 x 348), not its square.
         """
         damping, here = 1e-3, self._residuals(self.values)
         for _ in range(_ROUNDS):
@@ -202,7 +202,7 @@ class WalkFit:
         return np.concatenate([path, path * mirror + step])
 
     def _foot(self, qpos: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The right foot's points (T, points, 3) m, and their slopes (T, points, 3, unknowns)."""
+        """The right foot's points (T, points, 3) m, and their Jacobian (T, points, 3, unknowns)."""
         model, data = self.body.model, mujoco.MjData(self.body.model)
         owners, local, radius = self.points
         columns = [self.column[f"right_{name}"] - 1 for name in LEG]

@@ -1,1 +1,1 @@
-"""Tasks: what is observed, rewarded and called a failure."""
+"""Tasks: observation, reward and termination."""

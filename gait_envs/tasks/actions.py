@@ -1,4 +1,4 @@
-"""From an action to what the simulation is asked for: filter, target poses or activations, latency."""
+"""From an action to the controls of the simulation: filter, target poses or activations, latency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gait_envs.tasks.layouts import acting_muscles, action_names
 from gait_envs.tasks.memory import Field, Memory
 
 if TYPE_CHECKING:
-    from gait_envs.tasks.base import Start
+    from gait_envs.tasks.part import Start
 
 
 class Actions:
@@ -43,14 +43,14 @@ class Actions:
         shape = (len(self.names),)
         self.fields = (
             Field("action", shape, "1", "the latest"),
-            Field("previous_action", shape, "1", "the one before"),
+            Field("previous_action", shape, "1", "the action before that"),
             Field("filtered", shape, "1", "after the low-pass filter"),
-            Field("delayed", (lags + 1, controls), "rad, 1", "what the simulation is asked for, newest first"),
-            Field("lag", (), "control steps", "until a target acts", int),
+            Field("delayed", (lags + 1, controls), "rad, 1", "controls of the last steps, newest first"),
+            Field("lag", (), "control steps", "until a control takes effect", int),
         )
 
     def begin(self, memory: Memory, ids: np.ndarray, starts: Sequence[Start], lag: np.ndarray) -> None:
-        """No correction of the base, or the action that holds the starting pose; muscles at rest."""
+        """The zero action, or without a base the action that holds the starting pose; muscles at rest."""
         joints, muscles = np.stack([start.qpos[7:] for start in starts]), self.activations
         for rows in (memory.action, memory.previous_action, memory.filtered):
             rows[ids, :muscles], rows[ids, muscles:] = -1.0, 0.0
@@ -62,7 +62,7 @@ class Actions:
         memory.lag[ids] = lag
 
     def act(self, memory: Memory, action: np.ndarray) -> tuple[np.ndarray, Memory]:
-        """What the simulation is asked for in this step (n, controls), and the memory with the action (n, actions)."""
+        """The controls of this step (n, controls), and the memory with the action (n, actions)."""
         action = np.minimum(np.maximum(np.asarray(action, dtype=np.float64), -1.0), 1.0)
         filtered = low_pass(action, memory.filtered, self.config.action_filter)
         controls = self.controls(filtered, memory)[:, None, :]
@@ -72,7 +72,7 @@ class Actions:
         return delayed[np.arange(len(action)), memory.lag] if lags else delayed[:, 0], memory
 
     def controls(self, filtered: Array, memory: Memory) -> Array:
-        """Target poses (n, nu) rad of a filtered action, before them activations (n, m) where it gives these.
+        """Target poses (n, nu) rad of a filtered action, preceded by activations (n, m) in direct control of muscles.
 
         A muscle's -1 is rest and its 1 is full activation: the whole range of an action acts.
         """

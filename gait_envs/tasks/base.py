@@ -1,4 +1,4 @@
-"""The contract of a task: a body, actions, and parts that each say what they remember, observe, reward and end.
+"""The contract of a task: a body, actions, and parts with their own memory, observations, rewards and terminations.
 
 A task is composed: each concern (the feet, a command to obey, a clip to follow) is a `Part`. `Core` knows this class
 only. See docs/contracts/task.md.
@@ -29,7 +29,7 @@ from gait_envs.tasks.view import Settings, View
 
 
 class Task:
-    """Pure batched functions for one robot and one configuration; arrays have a row for each sub-environment."""
+    """Pure batched functions for one robot and one configuration; arrays have one row per sub-environment."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Task:
         )
 
     def param_values(self, options: Mapping[str, Any]) -> np.ndarray:
-        """The walker's parameters (P,) under these options of reset: theirs, or those of every episode."""
+        """The walker's parameters (P,) for these reset options, else those of the configuration."""
         return self.param_space.values(options["params"]) if "params" in options else self._usual
 
     def make_simulation(self, n: int, threads: int) -> Simulation:
@@ -102,7 +102,7 @@ class Task:
         return make_simulation(self.robot, n, threads, self.config.drive)
 
     def view(self, state: State, memory: Memory, settings: Settings | None = None) -> View:
-        """This moment; `settings`: None for the configuration's."""
+        """The view of this state and memory; `settings`: None for the configuration's."""
         return View(self, state, memory, settings or self.settings)
 
     def blank_memory(self, n: int) -> Memory:
@@ -117,7 +117,7 @@ class Task:
                 part.begin(memory, ids, starts)
 
     def act(self, memory: Memory, action: np.ndarray) -> tuple[np.ndarray, Memory]:
-        """What the simulation is asked for in this step (n, controls), and the memory with the action in it."""
+        """The controls of this step (n, controls), and the memory with the action in it."""
         for before in self._before:
             memory = memory.replace(**before(memory))
         return self.actions.act(memory, action)
@@ -129,7 +129,7 @@ class Task:
         return view
 
     def finish(self, memory: Memory, ids: np.ndarray, success: np.ndarray) -> None:
-        """Of the sub-environments `ids`, whose episodes ended: what outlasts an episode, such as a curriculum."""
+        """Update what outlasts an episode, such as a curriculum, of the sub-environments `ids` whose episode ended."""
         for part in self.parts:
             if part.finish is not None:
                 part.finish(memory, ids, success)
@@ -158,9 +158,9 @@ class Task:
         return functools.reduce(np.logical_and, conditions, np.ones(len(view), dtype=bool))
 
     def finished(self, view: View) -> np.ndarray:
-        """Whether the episode has come to its own end, other than by a failure (n,)."""
+        """Whether the episode has ended without a failure, as at the end of a clip, (n,)."""
         return functools.reduce(np.logical_or, [of(view) for of in self._endings], np.zeros(len(view), dtype=bool))
 
     def info(self, view: View) -> dict[str, np.ndarray]:
-        """What one may want to log; constant keys and shapes."""
+        """Quantities to log, with constant keys and shapes."""
         return {name: of(view) for name, of in self.columns.items()}

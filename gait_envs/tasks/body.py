@@ -1,4 +1,4 @@
-"""What every task shows, logs and fails by of the body itself."""
+"""The parts of every task that concern the body: observations, logged quantities and falls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gait_envs.tasks.view import View, gravity, half_turn, steered_command, velo
 
 
 def command_part(dt: float) -> Part:
-    """The command to obey, the heading that it has turned to by now, and the steps of the episode."""
+    """The command, the heading that its yaw rate integrates to, and the steps of the episode."""
 
     def begin(memory: Memory, ids: np.ndarray, starts: Sequence[Start]) -> None:
         memory.command[ids] = [start.command for start in starts]
@@ -34,7 +34,7 @@ def command_part(dt: float) -> Part:
     return Part(
         fields=(
             Field("command", (3,), "m/s, m/s, rad/s", "forward, leftward, yaw rate"),
-            Field("heading", (), "rad", "where the commanded yaw rate has turned to by now"),
+            Field("heading", (), "rad", "integral of the commanded yaw rate"),
             Field("level", (), "1", "how much of the command range the curriculum has opened, in [0, 1]"),
             Field("steps", (), "control steps", "since the reset", int),
         ),
@@ -44,7 +44,7 @@ def command_part(dt: float) -> Part:
 
 
 def body_part(robot: Robot, config: TaskConfig) -> Part:
-    """Joints, root and last action as they are observed, falls, and what is logged of them."""
+    """Observation of joints, root and last action; falls; logged quantities."""
     joints, held = len(robot.joint_names), held_actions(robot, config)
     who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
     in_world = config.velocity_frame == "world"
@@ -105,7 +105,7 @@ def _of_muscles() -> dict[str, Callable[[View], Array]]:
 
 
 def feet_part(robot: Robot) -> Part:
-    """How long each foot has been, or was, in the air."""
+    """Swing time of each foot, running and at touchdown."""
 
     def begin(memory: Memory, ids: np.ndarray, starts: Sequence[Start]) -> None:
         memory.air_time[ids] = memory.swing_time[ids] = 0.0
@@ -118,7 +118,7 @@ def feet_part(robot: Robot) -> Part:
     return Part(
         fields=(
             Field("air_time", (2,), "s", "since each foot last bore load; 0 while it does"),
-            Field("swing_time", (2,), "s", "in the air of a foot that has just landed, else 0"),
+            Field("swing_time", (2,), "s", "swing time of a foot that has just landed, else 0"),
         ),
         begin=begin,
         after=after,

@@ -27,7 +27,7 @@ FARTHEST = 10_000  # frames to come
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """What walking to a command and following a clip have in common."""
+    """Options common to walking to a command and following a clip."""
 
     heading_gain: float = 1.0  # 1/s; gain of the heading correction in the observed yaw rate
     velocity_frame: str = "heading"  # frame of the observed root velocity: "heading" or "world"
@@ -39,7 +39,7 @@ class TaskConfig:
     min_height: float = 0.2  # m; the root below this is a fall
     max_height: float = 0.7  # m; the root above this is a failure too
     max_tilt: float = 1.0  # rad between the root's axis and the vertical; more is a fall
-    reset_noise: float = 0.05  # rad (and ten times it in rad/s); noise of the initial home pose
+    reset_noise: float = 0.05  # rad (and ten times it in rad/s); noise added to the home pose at reset
     reference: str | tuple[str, ...] | None = None  # clips to start from: the name of a set, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
     randomize: RandomizeConfig = field(default_factory=RandomizeConfig)  # or a bool, or a mapping of its keys
@@ -51,12 +51,12 @@ class TaskConfig:
 
     @property
     def body_params(self) -> Mapping[str, Any] | None:
-        """The walker's parameters of every episode; None where the body has none that could be set."""
+        """The walker's default parameters; None where the body has none."""
         return None
 
     @property
     def distance_limit(self) -> float | None:
-        """m, the bodies' mean distance from a reference that ends an episode; None without a reference to follow."""
+        """m, mean distance of the bodies from the reference that ends an episode; None without one."""
         return None
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class WalkConfig(TaskConfig):
-    """Everything one may set about walking to a command."""
+    """Options of walking to a command."""
 
     # Commands: forward and leftward velocity m/s in the heading frame, yaw rate rad/s.
     command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
@@ -114,15 +114,15 @@ class WalkConfig(TaskConfig):
 
 @dataclass(frozen=True)
 class TrackConfig(TaskConfig):
-    """Everything one may set about following clips."""
+    """Options of following clips."""
 
     reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(TRACK_REWARD))
     reference: str | tuple[str, ...] | None = EMBEDDED  # clips to follow: a set's name, a file or a folder
     rsi_probability: float = 1.0  # share that start on a random frame; others on the first, or standing
     reference_observation: str = "future"  # "future" frames, the "phase" of the clip, or "none"
     future_frames: tuple[int, ...] = (1,)  # which future frames are observed, counted from the current one
-    # Where the last frames to come have been seen, a state looks like no other, and a value bootstrapped from it
-    # rests on nothing: training diverges by it. So an episode ends there, unless it is to be measured.
+    # Near a clip's end the observed future frames would repeat its last frame. Such states are followed by nothing, so
+    # their bootstrapped values are arbitrary and training diverges. Episodes end before, except in evaluation.
     whole_clips: bool = False  # continue to a clip's last frame, beyond its last complete observation
     action_base: str = "reference"  # target pose of a zero action: the next frame, or the "home" pose
     feed_forward: bool = False  # shift targets by the torques that a clip requires, where it contains them
@@ -148,12 +148,12 @@ class TrackConfig(TaskConfig):
             raise ValueError(f"future_frames has a number above {FARTHEST}")
         for key in ("pose_sharpness", "rate_sharpness", "action_gain", "max_distance"):
             if not getattr(self, key) > 0:
-                raise ValueError(f"{key} is {getattr(self, key)}, allowed is more than 0")
+                raise ValueError(f"{key} is {getattr(self, key)}, it must be greater than 0")
 
 
 @dataclass(frozen=True)
 class Actuation:
-    """What moves a human body: settings to be mixed into a task's.
+    """Options of how a human body is actuated: a mixin for a task's.
 
     Not a TaskConfig itself: a dataclass of two bases takes each field's default from the first base that has
     it, inherited or not, so that the task's own defaults would be lost.
@@ -166,10 +166,12 @@ class Actuation:
 
     @property
     def drive(self) -> Drive:
+        """How the muscles are driven: by the action itself, or by a controller and its network."""
         return Drive("direct" if self.actuation == "activation" else self.muscle_controller, self.muscle_network)
 
     @property
     def body_params(self) -> Mapping[str, Any] | None:
+        """The walker's parameters of every episode: the option `params`."""
         return self.params
 
     def __post_init__(self) -> None:

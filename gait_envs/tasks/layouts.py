@@ -12,7 +12,7 @@ FUTURE_ROWS = ("reference_joint_position", "reference_joint_velocity", "root_err
 
 
 def acting_muscles(robot: Robot, config: TaskConfig) -> tuple[str, ...]:
-    """The muscles whose activations an action gives; none where muscles follow a target pose."""
+    """The muscles whose activations an action gives; empty where muscles follow a target pose."""
     direct = config.drive.controller == "direct"
     return robot.muscles.names if direct and robot.muscles else ()
 
@@ -35,7 +35,7 @@ def reference_rows(robot: Robot, config: TrackConfig) -> tuple[Row, ...]:
     if config.reference_observation == "none":
         return ()
     if config.reference_observation == "phase":
-        return (Row("phase", 2, "1", "sine and cosine of the way through the clip, one turn a clip", 1.0),)
+        return (Row("phase", 2, "1", "sine and cosine of the phase of the clip, one turn per clip", 1.0),)
     joints, frames = len(robot.joint_names), config.future_frames
     when = "of the next frame" if frames == (1,) else f"{', '.join(map(str, frames))} frames ahead"
     sizes = (joints, joints, 3, 3)

@@ -17,23 +17,23 @@ class Field(NamedTuple):
     meaning: str
     kind: type = float
     blank: float = 0.0  # before the first reset
-    later: bool = False  # states saved before the field existed lack it, and go on with its blank
+    later: bool = False  # states saved before the field existed lack it, and are restored with the blank
 
 
 class Memory:
-    """Arrays by name, each (n, ...): `memory.command`. `replace` makes another; only a reset writes rows in place."""
+    """Arrays by name, each (n, ...): `memory.command`. `replace` returns a copy; only a reset writes rows in place."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.__dict__.update(arrays)
 
-    def __getattr__(self, name: str) -> np.ndarray:  # only asked for what is not there
+    def __getattr__(self, name: str) -> np.ndarray:  # only called for missing names
         raise AttributeError(f"the memory has no {name!r}; it has {', '.join(self.__dict__)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"memory.{name} cannot be set; use memory.replace({name}=...)")
 
     def replace(self, **changes: np.ndarray) -> Memory:
-        """The same but for these arrays; raises ValueError for a name that is not there."""
+        """A copy with these arrays instead; raises ValueError for an unknown name."""
         arrays = self.__dict__ | changes
         if len(arrays) > len(self.__dict__):
             unknown = changes.keys() - self.__dict__.keys()
@@ -45,15 +45,15 @@ class Memory:
         return Memory({name: value[ids] for name, value in self.__dict__.items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Every array by name: for saving."""
+        """Every array by name, for saving."""
         return dict(self.__dict__)
 
 
 def blank_memory(fields: Iterable[Field], n: int) -> Memory:
-    """Memory of n sub-environments that have not been reset yet; raises ValueError for a name that is there twice."""
+    """Memory of n sub-environments that have not been reset yet; raises ValueError for a duplicate name."""
     arrays: dict[str, np.ndarray] = {}
     for field in fields:
         if field.name in arrays:
-            raise ValueError(f"two parts of the task remember {field.name!r}; name one of them otherwise")
+            raise ValueError(f"two parts of the task have a memory field {field.name!r}; rename one of them")
         arrays[field.name] = np.full((n, *field.shape), field.blank, dtype=field.kind)
     return Memory(arrays)

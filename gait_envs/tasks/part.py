@@ -1,4 +1,4 @@
-"""Parts of a task: tables of pure functions of a `View` or of the `Memory`, one table a concern.
+"""Parts of a task: tables of pure functions of a `View` or of the `Memory`, one table per concern.
 
 A part leaves out what it has nothing to say about. See docs/contracts/task.md.
 """
@@ -20,7 +20,7 @@ from gait_envs.tasks.view import View
 
 @dataclass(frozen=True)
 class Start:
-    """One sub-environment's beginning, drawn from its own generator."""
+    """The initial state of one sub-environment, drawn from its own generator."""
 
     qpos: np.ndarray  # (nq,)
     qvel: np.ndarray  # (nv,)
@@ -28,7 +28,7 @@ class Start:
     on_floor: bool  # True: the pose is to be lifted or lowered until its lowest sole touches
     clip: int = 0  # the reference frame it was taken from, where there is one
     frame: int = 0
-    walker: np.ndarray = field(default_factory=lambda: np.ones(0))  # parameters of who follows it, see `tasks.player`
+    walker: np.ndarray = field(default_factory=lambda: np.ones(0))  # the walker's parameters, see `tasks.player`
 
 
 class Observed(NamedTuple):
@@ -44,16 +44,16 @@ class Part:
 
     fields: tuple[Field, ...] = ()  # what it remembers
     begin: Callable[[Memory, np.ndarray, Sequence[Start]], None] | None = None  # writes the rows `ids` of a reset
-    before: Callable[[Memory], dict[str, Array]] | None = None  # each step, before the simulation: what moves on
-    after: Callable[[View], dict[str, Array]] | None = None  # each step, after it: what has happened
-    redraw: Callable[[Memory, np.ndarray, list[np.random.Generator]], None] | None = None  # commands that are due
+    before: Callable[[Memory], dict[str, Array]] | None = None  # each step, before the simulation
+    after: Callable[[View], dict[str, Array]] | None = None  # each step, after the simulation
+    redraw: Callable[[Memory, np.ndarray, list[np.random.Generator]], None] | None = None  # new commands where due
     finish: Callable[[Memory, np.ndarray, np.ndarray], None] | None = None  # ended `ids`, success?
     observed: tuple[Observed, ...] = ()
     terms: Mapping[str, Term] = field(default_factory=dict)  # reward terms that may be given a weight
     columns: Mapping[str, Callable[[View], Array]] = field(default_factory=dict)  # of `info`
     quantities: Mapping[str, Callable[[View], Array]] = field(
         default_factory=dict
-    )  # what others may ask a view for by name
-    failures: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: the episode ends, worth nothing from there
-    conditions: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: of an episode that survived to be a success
-    endings: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: the episode has come to its own end
+    )  # what other parts may look up in a view by name
+    failures: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: failure; the value of the next state is 0
+    conditions: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: a surviving episode is a success
+    endings: tuple[Callable[[View], Array], ...] = ()  # (n,) bool: the episode is over without a failure

@@ -1,7 +1,7 @@
-"""Plays reference clips at the memory's place, as each walker goes: at its own cadence, stride and lengths.
+"""Plays reference clips at the frames in memory, adapted to each walker's cadence, stride and segment lengths.
 
 A walker's row holds its stride, its cadence and the scales of its segments (see `gait_envs.simulation.parameters`);
-one of nothing but ones plays the clip's own frames, bit for bit.
+a row of ones plays the clip's frames bit for bit.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from gait_envs.tasks.reference_tables import clip_bodies, clip_commands
 
 
 class Player:
-    """The reference of n sub-environments; arrays have a row for each."""
+    """The references of n sub-environments; arrays have one row each."""
 
     def __init__(self, robot: Robot, clips: MotionLibrary, margin: int) -> None:
         """`margin`: control steps before the end of a clip that does not loop at which it counts as over."""
         self.robot, self.clips, self.margin = robot, clips, margin
         self.bodies = clip_bodies(robot, clips)
-        # The last frame that is tracked, (clips,); a looping clip's only bounds where an episode may begin.
+        # The last frame that is tracked, (clips,); for a looping clip it only limits where an episode may start.
         self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
         self.commands = clip_commands(clips.qpos, clips.starts, clips.lengths, robot.dt)
         walker = (2 + len(robot.segments.names),)
         self.fields = (
             Field("clip", (), "", "which clip is followed", int),
             Field("frame", (), "control steps", "the reference frame that belongs to the current state", int),
-            Field("origin", (2,), "m", "where the clip's own origin lies in this world"),
-            Field("reference_qpos", (robot.model.nq,), "m, 1, rad", "that frame, in this world"),
-            Field("reference_qvel", (robot.model.nv,), "m/s, rad/s", "and its velocities"),
+            Field("origin", (2,), "m", "position of the clip's origin in the world"),
+            Field("reference_qpos", (robot.model.nq,), "m, 1, rad", "position at that frame, in the world"),
+            Field("reference_qvel", (robot.model.nv,), "m/s, rad/s", "velocity at that frame"),
             Field("between", (), "control steps", "beyond `frame`, below 1; 0 at the clip's cadence", later=True),
             Field("walker", walker, "1", "stride, cadence and the segments' scales", blank=1.0, later=True),
         )
 
     def reference(self, memory: Memory, ahead: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Reference positions (n, nq) and velocities (n, nv), `ahead` control steps on, in this world."""
+        """Reference positions (n, nq) and velocities (n, nv), `ahead` control steps from now, in the world."""
         qpos, qvel = self.played(memory.clip, memory.frame, memory.between, memory.walker, ahead)
         qpos[:, :2] += memory.origin
         return qpos, qvel
@@ -45,7 +45,7 @@ class Player:
     def played(
         self, clip: np.ndarray, frame: np.ndarray, between: np.ndarray, walker: np.ndarray, ahead: int = 0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Clips as these walkers go, in the clips' own worlds: a plain one's are the clip's frames.
+        """Clips adapted to these walkers, in the clips' coordinates; with default parameters, the clip's frames.
 
         Others play it at their cadence; the joints' angles are the clip's, legs of another length raise the root in
         proportion, and its way is longer by them and by the stride.
@@ -64,7 +64,7 @@ class Player:
         return qpos, qvel
 
     def command(self, memory: Memory) -> np.ndarray:
-        """What the reference does at its place, as a command (n, 3) m/s, m/s, rad/s."""
+        """The reference's velocity at the current frame, as a command (n, 3) m/s, m/s, rad/s."""
         return self.paced(self.commands[self._row(memory)], memory.walker)
 
     def paced(self, command: np.ndarray, walker: np.ndarray) -> np.ndarray:
@@ -74,29 +74,29 @@ class Player:
         return command * np.stack([speed, speed, cadence], axis=1)
 
     def reference_bodies(self, memory: Memory, ids: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Where the bodies of `ids` (all) should be, (k, bodies, 3) m, in this world."""
+        """Reference positions of the bodies of `ids` (None: all), (k, bodies, 3) m, in the world."""
         clip, frame, walker = memory.clip[ids], memory.frame[ids], memory.walker[ids]
         rows = self.clips.index_at(clip, frame)
-        # Going round, a loop is elsewhere than its table row, and may be turned: the bodies go with the root.
+        # After a lap, a loop is displaced and perhaps turned against its table row: the bodies move with the root.
         relative = self.bodies[rows] - self.clips.qpos[rows, None, :3]
         turned = quat_rotate(yaw_quat(self.clips.turn_at(clip, frame))[:, None], relative)
         bodies = memory.reference_qpos[ids, None, :3] + turned
         own = np.flatnonzero((walker != 1.0).any(axis=1))
-        if len(own):  # their poses and lengths are in no table
+        if len(own):  # their poses and lengths are not tabulated
             bodies[own] = self.robot.body_positions(memory.reference_qpos[ids][own], walker[own, 2:])
         return bodies
 
     def planned_load(self, memory: Memory) -> np.ndarray:
-        """The reference's loads on the soles, (n, 4) N; infinite where it does not know them."""
+        """The reference's loads on the soles, (n, 4) N; infinite where unknown."""
         return self.clips.contacts[self._row(memory)]
 
     def planned_torque(self, memory: Memory) -> np.ndarray:
-        """The joint torques that the reference needs, (n, joints) N·m; zero where it does not know them."""
+        """The joint torques that the reference needs, (n, joints) N·m; zero where unknown."""
         torque = self.clips.torque[self._row(memory)]
         return np.where(np.isfinite(torque), torque, 0.0)
 
     def phase(self, memory: Memory) -> np.ndarray:
-        """How far through its clip each is, (n,): 0 at the first frame, 1 at the last."""
+        """Phase within the clip, (n,): 0 at the first frame, 1 at the last."""
         last = self.clips.lengths[memory.clip] - 1
         at = memory.frame + memory.between
         return np.where(self.clips.loops[memory.clip], at % last, np.minimum(at, last)) / last
@@ -107,12 +107,12 @@ class Player:
 
     def left(self, memory: Memory) -> np.ndarray:
         """Control steps until then, (n,); infinite for a clip that loops."""
-        # At a cadence of its own a walker sees that many times as far ahead, and comes that many frames a step nearer.
+        # A walker at c times the clip's cadence looks c times as far ahead and advances c frames per step.
         cadence = memory.walker[:, 1]
         at = memory.frame + memory.between + self.margin * (cadence - 1.0)
         left = (self.last_frames[memory.clip] - at) / cadence
         return np.where(self.clips.loops[memory.clip], np.inf, left)
 
     def _row(self, memory: Memory) -> np.ndarray:
-        """The table row (n,) of the frame that is nearest."""
+        """The table row (n,) of the nearest frame."""
         return self.clips.index_at(memory.clip, memory.frame + (memory.between >= 0.5))

@@ -1,4 +1,4 @@
-"""What the frames of a task's clips say, computed once: where bodies are, and which command is obeyed."""
+"""Tables over the frames of a task's clips, computed once: positions of the bodies, and commands."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ COMMAND_WINDOW = 1.0  # s over which a clip's velocity is averaged into a comman
 
 
 def clip_bodies(robot: Robot, library: MotionLibrary) -> np.ndarray:
-    """Where the bodies are in every frame of the library's clips, (frames, bodies, 3) m, in each clip's own world.
+    """Positions of the bodies in every frame of the library's clips, (frames, bodies, 3) m, in each clip's coordinates.
 
-    Rows as in the library's tables; where these also hold clips that are not the library's, ours are left blank.
+    Rows as in the library's tables; where these also hold clips that are not the library's, their rows are left blank.
     """
     bodies = np.empty((len(library.qpos), robot.model.nbody - robot.pelvis, 3))
     for start, length in zip(library.starts, library.lengths, strict=True):
@@ -23,7 +23,7 @@ def clip_bodies(robot: Robot, library: MotionLibrary) -> np.ndarray:
 
 
 def clip_commands(qpos: np.ndarray, starts: np.ndarray, lengths: np.ndarray, dt: float) -> np.ndarray:
-    """The velocity command that each reference frame obeys, (frames, 3): forward, leftward m/s, yaw rate rad/s.
+    """The velocity command that each reference frame follows, (frames, 3): forward, leftward m/s, yaw rate rad/s.
 
     A clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading.
     """

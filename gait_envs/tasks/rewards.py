@@ -1,7 +1,7 @@
 """Every reward term in one table: name, unit, meaning, function, and its weight in the default rewards.
 
 A reward is the weighted sum of some terms. A term is a function of a `View` that gives (n,) numbers; larger is better,
-but for costs, whose weights are negative. Where there is arithmetic to it, that is in `tasks.terms`. The order of the
+except for costs, whose weights are negative. The arithmetic is in `tasks.terms`. The order of the
 table is the order of the default rewards.
 """
 
@@ -18,8 +18,8 @@ from gait_envs.rotations import Array, quat_conj, quat_mul, quat_to_rotvec
 from gait_envs.tasks import terms
 from gait_envs.tasks.view import View, gravity, heading_error, steered_command, velocity, yaw_rate
 
-SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a swing shorter than the first costs, longer than the second earns no more
-SLOW = 0.5  # m/s, below which a cost of transport counts as at this speed: standing has none
+SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a shorter swing than the first costs; beyond the second it earns no more
+SLOW = 0.5  # m/s; lower speeds are raised to it in the cost of transport, which standing still would make infinite
 # Sharpness of each tracked quantity's kernel, exp(-k·|error|²), summed over its components; the joints' are options.
 ROOT, ROOT_VELOCITY, TURN, ENDS, MASSES = 30.0, 6.0, 8.0, 40.0, 10.0
 UNWEIGHTED: Mapping[str, float] = MappingProxyType({})
@@ -62,7 +62,7 @@ def _centre(view: View) -> Array:
 
 
 def _ends(view: View) -> Array:
-    """Distances of the ends, relative to the root in its heading frame, from where the reference has them, flat."""
+    """Position errors of the end effectors relative to the root, in its heading frame, flattened, m."""
     return view.quantity("end_error").reshape(len(view), -1)
 
 
@@ -109,7 +109,7 @@ def _effort(view: View) -> Array:
 
 JOINTS, RATES = slice(7, None), slice(6, None)
 
-# Of tasks that follow a reference.
+# For tasks that follow a reference.
 TRACKING = table((
     Term("track_pose", "1", "kernel of the joint angle errors",
          lambda v: kernel(_reference(v, JOINTS), v.options.pose_sharpness), {"track": 1.0, "humanoid_track": 1.0}),
@@ -129,8 +129,8 @@ TRACKING = table((
          {"track": -0.5}),
 ))  # fmt: skip
 
-# Of every task. Servo torque is priced by the work that it does for the humanoid: a human's torques are a thousand
-# times WildRobot's, in squares. The four weights of "walk" are those of the WildRobot design document.
+# Of every task. The humanoid is charged for power instead of torque: squared, a human's torques are a thousand
+# times WildRobot's. The four weights of "walk" are those of the WildRobot design document.
 WALKING = table((
     Term("tracking_lin_vel", "1", "exp(-k·|vx - command|), heading frame", lambda v: _follow(v, 0),
          {"walk": 5.0, "humanoid_walk": 1.5}),

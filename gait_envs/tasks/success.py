@@ -1,4 +1,4 @@
-"""When an episode counts as a success: what training, evaluation, the curriculum and the stopping rule agree on.
+"""When an episode counts as a success: shared by training, evaluation, the curriculum and early stopping.
 
 `success` is survival: the time limit, or the end of the clip, was reached without a failure. `is_success` asks that
 the command was followed as well: the mean velocity is near the commanded one, and the heading has not drifted away.
@@ -19,7 +19,7 @@ from gait_envs.tasks.view import View, heading_error, velocity
 SPEED_ERROR = 0.15  # m/s, |mean planar velocity in the heading frame − mean command|, at most
 DRIFT = np.radians(15.0)  # rad, |heading − commanded heading| at the end, at most for each `DRIFT_TIME`
 DRIFT_TIME = 10.0  # s
-WARMUP = 1.0  # s at the start of an episode left out of its mean velocity; an episode that ends sooner has all of it
+WARMUP = 1.0  # s at the start of an episode left out of its mean velocity; of a shorter episode, all is used
 
 
 def success_part(dt: float, *, follows: bool = False) -> Part:
@@ -41,7 +41,7 @@ def success_part(dt: float, *, follows: bool = False) -> Part:
         error = heading_error(view)
         return {
             "velocity_miss": before + miss,
-            "drift": memory.drift + wrap_angle(error - memory.drift),  # unwrapped: a full turn is no way back
+            "drift": memory.drift + wrap_angle(error - memory.drift),  # unwrapped: a full turn counts as drift
         }
 
     def followed(view: View) -> Array:
@@ -65,5 +65,5 @@ def success_part(dt: float, *, follows: bool = False) -> Part:
 
 
 def above_standing_still(command: Array) -> Array:
-    """Whether a command (n, 3) asks for more speed than standing still would be a success with, (n,) bool."""
+    """Whether standing still would fail to follow the command (n, 3), (n,) bool."""
     return np.hypot(command[:, 0], command[:, 1]) > SPEED_ERROR

@@ -1,4 +1,4 @@
-"""How a task looks in the mirror: what becomes of its observations and actions when left and right change places."""
+"""Mirror images of a task's observations and actions: left and right exchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TaskMirror(NamedTuple):
 
 
 def task_mirror(task: Task) -> TaskMirror:
-    """From the robot's own tables, by the names of the observation's rows and of the actions.
+    """Built from the robot's mirror tables, by the names of the observation's rows and of the actions.
 
     A command to the left is the mirror image of one to the right. Raises `MirrorError` where a vector has no mirror
     image: a body whose sides differ, an unknown row, velocities in the world's frame.

@@ -6,13 +6,13 @@ from gait_envs.rotations import Array, array_namespace
 
 
 def tracking(value: Array, target: Array, sharpness: float) -> Array:
-    """exp(-sharpness·|value - target|): 1 on target, a slope everywhere, so that it never goes flat."""
+    """exp(-sharpness·|value - target|): 1 on target, with a gradient everywhere."""
     xp = array_namespace(value)
     return xp.exp(-sharpness * xp.abs(value - target))
 
 
 def progress(speed: Array, target: Array) -> Array:
-    """Share of the commanded speed reached, in [-1, 1]: a pull out of standing still."""
+    """Share of the commanded speed reached, in [-1, 1]: a gradient away from standing still."""
     xp = array_namespace(speed)
     pace = xp.maximum(xp.abs(target), xp.full_like(target, 0.1))
     return xp.clip(speed * xp.sign(target) / pace, -1.0, 1.0)
@@ -38,7 +38,7 @@ def squared(x: Array) -> Array:
 def cost_of_transport(torque: Array, rate: Array, velocity: Array, weight: float, slow: float) -> Array:
     """Mechanical power of the servos over weight times speed, without unit; braking costs as driving does.
 
-    torque (n, nu) N·m, rate (n, nu) rad/s, velocity (n, 2) m/s, weight N, slow m/s: the least speed divided by
+    torque (n, nu) N·m, rate (n, nu) rad/s, velocity (n, 2) m/s, weight N, slow m/s: lower speeds are raised to it
     """
     xp = array_namespace(torque)
     speed = xp.sqrt(velocity[..., 0] ** 2 + velocity[..., 1] ** 2)
@@ -51,16 +51,16 @@ def foot_load(foot_force: Array) -> Array:
 
 
 def scuff(foot_force: Array, planned: Array, threshold: float) -> Array:
-    """How many feet bear load while the plan has them in the air; both (n, 4) N."""
+    """Number of feet that bear load while the reference has them in swing; both (n, 4) N."""
     xp = array_namespace(foot_force)
     early = (foot_load(foot_force) > threshold) & (foot_load(planned) <= threshold)
     return xp.sum(1.0 * early, axis=-1)
 
 
 def swing(swing_time: Array, short: float, long: float) -> Array:
-    """Sum over the feet that have just landed of their time in the air beyond `short`, capped at `long` (s).
+    """Swing time beyond `short`, capped at `long` (s), summed over the feet that have just landed.
 
-    swing_time (n, 2) s is 0 where a foot has not just landed. Shuffling, many short swings, comes out negative.
+    swing_time (n, 2) s is 0 where a foot has not just landed. Shuffling (many short swings) gives a negative sum.
     """
     xp = array_namespace(swing_time)
     earned = xp.minimum(swing_time, xp.full_like(swing_time, long)) - short

@@ -1,4 +1,4 @@
-"""Following reference clips frame by frame: `GaitNet/WildRobotImitation-v0`, `HumanoidImitation-v0` and muscles'."""
+"""Following reference clips frame by frame: the task of the `...Imitation-v0` environments."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def track(robot: Robot, config: TrackConfig) -> Task:
 
 
 class Following:
-    """A place in a reference clip, how far the body is from it, and what is made of both."""
+    """The current frame of a reference clip, the body's distance from it, and what follows from both."""
 
     def __init__(self, robot: Robot, config: TrackConfig, space: ParamSpace) -> None:
         self.robot, self.config, self.space = robot, config, space
@@ -88,7 +88,7 @@ class Following:
             failures=(lambda v: np.linalg.norm(v.memory.error, axis=-1).mean(axis=-1) > v.settings.max_distance,),
             endings=(lambda v: self.player.over(v.memory) & (not v.settings.free),),
         )
-        # Behind what is shown of the body itself; an episode begins after the actions have.
+        # Its observations come after the body's; its reset after that of the actions.
         columns = {**COLUMNS, "time_left": lambda v: self.player.left(v.memory) * robot.dt}
         self.shown = Part(begin=self.begin, observed=self._observed(), terms=TRACKING, columns=columns)
 
@@ -106,7 +106,7 @@ class Following:
             clip = clips.nearest_speed(float(numbers_option(options, "command", 3)[0]))
         else:
             clip = int(rng.choice(len(clips.clips), p=clips.weights))
-        last = int(player.last_frames[clip]) - 1  # a frame must follow
+        last = int(player.last_frames[clip]) - 1  # at least one frame must follow
         frame, inside = 0, "frame" in options
         if inside:
             frame = plain(options["frame"])
@@ -117,7 +117,7 @@ class Following:
             frame, inside = int(rng.integers(last + 1)), True
         if not 0 <= frame <= last:
             raise ValueError(f"options['frame'] is {frame}, clip {clips.clips[clip].name!r} has 0 to {last}")
-        # Without a reference to keep to, the others have to set off by themselves.
+        # Without a limit on the distance, the others start from standing.
         stands = settings.free and not inside
         values = self.space.values(options.get("params", self.config.body_params or {}))
         walker = np.concatenate([self.space.of(kind, values[None])[0] for kind in ("stride", "cadence", "scale")])
@@ -131,7 +131,7 @@ class Following:
         return Start(qpos, qvel, command, on_floor=stands, clip=clip, frame=frame, walker=walker)
 
     def begin(self, memory: Memory, ids: np.ndarray, starts: Sequence[Start]) -> None:
-        """The place in the reference of the freshly reset, and how far their bodies are from it."""
+        """The reference frame of the rows just reset, and their bodies' distance from it."""
         memory.clip[ids] = [start.clip for start in starts]
         memory.frame[ids] = [start.frame for start in starts]
         memory.between[ids] = 0.0
@@ -140,7 +140,7 @@ class Following:
         memory.origin[ids] = np.stack([start.qpos[:2] for start in starts]) - there[:, :2]
         there[:, :2] += memory.origin[ids]
         memory.reference_qpos[ids], memory.reference_qvel[ids] = there, qvel
-        # Joints have been put within their limits, and soles onto the floor.
+        # Joints have been clipped to their limits, and soles put onto the floor.
         placed = self.robot.body_positions(np.stack([start.qpos for start in starts]), walker[:, 2:])
         memory.error[ids] = placed - self.player.reference_bodies(memory, ids)
         memory.velocity_error[ids] = 0.0
@@ -163,8 +163,8 @@ class Following:
     def base(self, memory: Memory) -> Array:
         """The target poses (n, nu) rad of an action of zero: the reference's pose.
 
-        A servo whose damping would hold a moving target back is given it that much earlier (`Robot.lead`). With
-        `feed_forward` the target also lies ahead by as much as the servo gives way under the clip's own torque.
+        A servo that its damping would make lag a moving target gets the target earlier by that lag (`Robot.lead`). With
+        `feed_forward` the target is also shifted by the servo's deflection under the clip's own torque.
         """
         base = memory.reference_qpos[:, 7:] + self.robot.lead * memory.reference_qvel[:, 6:]
         if self.config.feed_forward:
@@ -172,13 +172,13 @@ class Following:
         return base
 
     def compare(self, view: View) -> dict[str, Array]:
-        """How far the bodies are from where they should be, and how fast that changes."""
+        """Position and velocity errors of the bodies."""
         error = view.state.body_pos - view.quantity("reference_bodies")
         rate = np.linalg.norm(error - view.memory.error, axis=-1).mean(axis=-1) / self.robot.dt
         return {"error": error, "velocity_error": rate}
 
     def end_error(self, view: View) -> Array:
-        """Ends relative to the root in its heading frame, less where the reference has them, (n, ends, 3) m."""
+        """Position errors of the end effectors relative to the root, in its heading frame, (n, ends, 3) m."""
         relative = view.state.body_pos[:, self._ends] - view.state.body_pos[:, :1]
         bodies = view.quantity("reference_bodies")
         desired = bodies[:, self._ends] - bodies[:, :1]
@@ -199,7 +199,7 @@ class Following:
         return np.stack([np.sin(angle), np.cos(angle)], axis=1)
 
     def _future(self, view: View) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The observed frames to come: positions (n, nq) and velocities (n, nv) of each."""
+        """The observed future frames: positions (n, nq) and velocities (n, nv) of each."""
         return [self.player.reference(view.memory, ahead) for ahead in self.config.future_frames]
 
     def _joints(self, view: View) -> Array:
@@ -226,12 +226,12 @@ class Following:
 
 @derived
 def desired_bodies(view: View) -> Array:
-    """Where the bodies should be, (n, bodies, 3) m, by the error that is remembered: it is known at a reset too."""
+    """Reference positions of the bodies, (n, bodies, 3) m, from the error in memory, which is known at a reset too."""
     return view.state.body_pos - view.memory.error
 
 
 def mpjpe_global(view: View) -> Array:
-    """Mean distance of the bodies from where they should be, (n,) mm."""
+    """Mean distance of the bodies from the reference, (n,) mm."""
     return 1e3 * terms.mean_distance(view.state.body_pos, desired_bodies(view))
 
 

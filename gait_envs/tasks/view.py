@@ -1,4 +1,4 @@
-"""One moment as a task sees it: state, memory and settings, and what is derived from them, each derived once.
+"""One moment as a task sees it: state, memory and settings, and derived quantities, each computed once.
 
 A derived quantity is a function of the view with `@derived` on it; whoever asks first computes it, every other reward
 term, observation and column of `info` shares it. Arrays have a row for each sub-environment.
@@ -20,7 +20,7 @@ from gait_envs.tasks.memory import Memory
 if TYPE_CHECKING:
     from gait_envs.tasks.base import Task
 
-STEER = 0.5  # rad/s, the most that the observed yaw rate turns back towards the commanded heading
+STEER = 0.5  # rad/s, limit of the heading correction in the observed yaw rate
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Settings:
     """What a schedule may change between two steps: an input of every step, never a change of the task."""
 
     reward_weights: Mapping[str, float]  # the reward is the sum of these terms
-    max_distance: float = np.inf  # m, mean over the bodies from where a reference has them; more is a failure
+    max_distance: float = np.inf  # m, mean distance of the bodies from the reference; more is a failure
 
     @property
     def free(self) -> bool:
-        """Whether there is no limit on the distance: clips then only give commands, and poses to begin in."""
+        """Whether there is no limit on the distance: clips then only give commands and initial poses."""
         return bool(np.isinf(self.max_distance))
 
 
@@ -54,13 +54,13 @@ class View:
         return len(self.state.qpos)
 
     def quantity(self, name: str) -> Array:
-        """A quantity that a part of the task offers, derived once; raises KeyError where no part does."""
+        """A quantity that a part of the task offers, computed once; raises KeyError where no part does."""
         if name not in self.cache:
             self.cache[name] = self.task.quantities[name](self)
         return self.cache[name]
 
     def after(self, memory: Memory) -> View:
-        """The same moment with what has been remembered of it; what was derived stays derived.
+        """The same moment with an updated memory; derived quantities are kept.
 
         So nothing that a `Part.after` asks for may depend on what such functions change.
         """
@@ -120,15 +120,15 @@ def yaw_rate(view: View) -> Array:
 
 @derived
 def heading_error(view: View) -> Array:
-    """How far the commanded heading lies to the left of the robot's, (n,) rad in [-π, π)."""
+    """Commanded heading minus the robot's, (n,) rad in [-π, π); positive to the left."""
     return wrap_angle(view.memory.heading - yaw(view))
 
 
 def steered_command(view: View) -> Array:
-    """The command with its yaw rate corrected towards the heading it should have by now, (n, 3) m/s, m/s, rad/s.
+    """The command with its yaw rate corrected towards the commanded heading, (n, 3) m/s, m/s, rad/s.
 
-    A walker that only feels its yaw rate drifts with the sum of its errors; the correction is the usual outer loop
-    (at most `STEER`), and `heading_gain=0` turns it off. Not kept: a command may be redrawn before it is observed.
+    A walker that only senses its yaw rate drifts by the integral of its errors; the correction is the usual outer loop
+    (at most `STEER`), and `heading_gain=0` turns it off. Not cached: a command may be resampled before it is observed.
     """
     correction = np.minimum(np.maximum(view.task.config.heading_gain * heading_error(view), -STEER), STEER)
     command = view.memory.command.copy()

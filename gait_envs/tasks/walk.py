@@ -45,7 +45,7 @@ def walk(robot: Robot, config: WalkConfig) -> Task:
 
 
 class Commands:
-    """Draws commands, and the poses that episodes begin in: the home pose, or a frame of a clip as fast."""
+    """Draws commands and initial poses: the home pose, or a frame of a clip of similar speed."""
 
     def __init__(self, robot: Robot, config: WalkConfig) -> None:
         self.robot, self.config = robot, config
@@ -79,9 +79,9 @@ class Commands:
         return rng.uniform(low, high)
 
     def learn(self, memory: Memory, ids: np.ndarray, success: np.ndarray) -> None:
-        """Of a curriculum: the level of `ids` goes up a tenth with a success, else down half as much.
+        """Curriculum: the level of `ids` rises by 0.1 after a success, else falls by 0.05.
 
-        A command that standing still would be a success with says nothing, and moves nothing.
+        A command that standing still would follow does not count.
         """
         change = np.where(success, 0.1, -0.05) * above_standing_still(memory.command[ids])
         memory.level[ids] = np.clip(memory.level[ids] + change, 0.0, 1.0)
@@ -102,7 +102,7 @@ def load_library(robot: Robot, config: TaskConfig) -> MotionLibrary:
 
 
 def standing(robot: Robot, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The home pose (nq,) and its velocities (nv,), with a little noise on the joints: rad, ten times it rad/s."""
+    """The home pose (nq,) and its velocities (nv,), with noise on the joints: rad, and ten times that in rad/s."""
     qpos, qvel = robot.home_qpos.copy(), np.zeros(robot.model.nv)
     joints = qpos[7:] + noise * rng.uniform(-1, 1, len(robot.home))
     qpos[7:] = np.clip(joints, robot.lower, robot.upper)

@@ -78,6 +78,7 @@ class Given:
 
     @property
     def overrides(self) -> dict[str, Any]:
+        """Dotted key of the configuration -> value; `--set` wins over an option for the same key."""
         return {key: value for key, value in self.named.items() if value is not None} | self.assignments
 
 

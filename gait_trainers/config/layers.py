@@ -25,6 +25,7 @@ from gait_trainers.config.section import ConfigError, Section
 
 
 def preset_names() -> list[str]:
+    """Names of the bundled presets, sorted."""
     folder = resources.files("gait_trainers.config") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 

@@ -182,10 +182,12 @@ class TrainConfig(Section):
 
     @property
     def batch_size(self) -> int:
+        """Environment steps in one minibatch of PPO."""
         return self.rollout_steps // self.ppo.minibatches
 
     @property
     def total_steps(self) -> int:
+        """Environment steps of the whole training, all environments counted."""
         return self.run.iterations * self.rollout_steps
 
 

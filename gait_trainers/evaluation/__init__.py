@@ -1,1 +1,1 @@
-"""What a policy does, in figures."""
+"""Evaluation of policies: rollouts and the figures computed from them."""

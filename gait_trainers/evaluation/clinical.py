@@ -1,4 +1,4 @@
-"""Walks of a policy as a gait laboratory would record them, with every figure of them."""
+"""Walks of a policy, recorded and analysed as in a gait laboratory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gait_trainers.evaluation.walking import Command, parse_command, show_comman
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, follows_clips, make_env
 
-SECONDS, SETTLE = 20.0, 3.0  # s of a walk, and of its beginning that is left out
+SECONDS, SETTLE = 20.0, 3.0  # s of a walk, and of its start that is left out
 UNITS = {"moment": "N·m/kg", "power": "W/kg", "vertical": "weights", "aft": "weights"}  # by the end of a curve's name
 
 
@@ -49,12 +49,13 @@ class Walk:
 
     @property
     def matches(self) -> dict[str, Match]:
-        """Each curve that is published, compared."""
+        """Every curve with published data, compared with it."""
         known = [name for name in self.gait.curves if name in self.bands]
         return {name: compare(self.gait.mean(name), *self.bands[name]) for name in known}
 
     @property
     def timings(self) -> dict[str, Timing]:
+        """Muscle group -> its activity over the gait cycle, compared with the published on-times."""
         return activation_timing(self.gait, self.on_times)
 
 
@@ -172,7 +173,7 @@ def _prepare(
 
 
 def figures(result: Walk) -> dict[str, Any]:
-    """Everything about a walk, JSON-able: what cannot be told is None."""
+    """All figures of a walk, JSON-able; None where a figure is undefined."""
     gait, matches = result.gait, result.matches
     curves = {}
     for name in gait.curves:
@@ -199,6 +200,7 @@ def figures(result: Walk) -> dict[str, Any]:
 
 
 def strides(gait: Gait) -> dict[str, float]:
+    """Stride figures: speed (m/s), step length (m), cadence (steps/min) and foot-off (% of the cycle)."""
     return {
         "speed": gait.speed,
         "step_length": gait.step_length,
@@ -212,4 +214,5 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float | None]:
+    """The values to five decimals; None, which JSON can hold, where one is not finite."""
     return {name: round(float(value), 5) if np.isfinite(value) else None for name, value in values.items()}

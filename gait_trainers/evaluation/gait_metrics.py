@@ -1,4 +1,4 @@
-"""How well, and how, a robot walks: pure batched functions over recorded rollouts.
+"""Gait metrics: pure batched functions over recorded rollouts.
 
 Arrays carry time first and episodes second, (T, n, …). `valid` (T, n) marks the frames to measure: an
 episode's frames up to and including its last, usually without its first second. Sides are ordered
@@ -22,7 +22,7 @@ Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 STANCE_LOAD = 0.05  # body weights on a foot from which it counts as standing
-MIN_DRIFT_TIME = 2.0  # s an episode must last for that; a fall within the first steps is no drift
+MIN_DRIFT_TIME = 2.0  # s; least duration of an episode to measure drift
 COLLAPSE_TILT = np.radians(30.0)  # a fall with less tilt than this is a collapse, not a topple
 MIN_STEP = 0.01  # m, step lengths below this on average have no meaningful symmetry
 FALL_CAUSES = ("forward", "backward", "left", "right", "low", "diverged")
@@ -199,7 +199,7 @@ def fall_cause(qpos: Array) -> NDArray[np.str_]:
 
 
 def episode_metrics(rollout: Rollout) -> dict[str, Array]:
-    """Every figure above, one value an episode (n,)."""
+    """Every figure above, one value per episode (n,)."""
     r, n = rollout, rollout.valid.shape[1]
     yaw = quat_yaw(r.qpos[..., 3:7])
     velocity = heading_velocity(r.qpos, r.qvel)

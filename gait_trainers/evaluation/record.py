@@ -1,4 +1,4 @@
-"""Has a policy follow clips in simulation, and keeps what physics made of them as new clips.
+"""Records a policy that follows clips in simulation, and saves the simulated motion as new clips.
 
 A captured motion that was only fitted to the robot's joints is not quite possible: feet slip a little, weight is
 not quite carried. Its recording is, and it knows the forces under the feet.
@@ -47,7 +47,7 @@ class RecordError(GaitNetError, RuntimeError):
 
 
 class Recorded(NamedTuple):
-    """What came of following the clips of a reference."""
+    """The result of following the clips of a reference."""
 
     clips: list[Clip]
     figures: list[dict[str, Any]]  # of each of them: where it is from, its errors and its own quality
@@ -110,7 +110,7 @@ def record_clips(
 
 
 def plan_tries(reference: Reference, finite: int, looping: int, seed: int) -> Plan:
-    """As many episodes a clip; those along looping clips begin anywhere in them."""
+    """The same number of episodes per clip; those along looping clips begin anywhere in them."""
     library = reference.task.library
     assert library is not None
     clips = np.repeat(np.arange(len(library.clips)), np.where(library.loops, looping, finite))
@@ -155,7 +155,7 @@ def recorded_clip(rollout: Rollout, i: int, frames: slice, source: Clip, robot: 
 
 
 def effort(rollout: Rollout, i: int, frames: slice, robot: Robot) -> dict[str, float]:
-    """What the motion in these frames of episode i asks of the floor and the servos."""
+    """Loads on floor and servos in these frames of episode i."""
     limit = robot.model.actuator_forcerange[:, 1]
     torque = rollout.torque[frames, i]
     return {
@@ -167,7 +167,7 @@ def effort(rollout: Rollout, i: int, frames: slice, robot: Robot) -> dict[str, f
 
 
 def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON knows them: what could not be measured is None."""
+    """The values for JSON: None where one could not be measured."""
     return {
         key: value if isinstance(value, str) else round(float(value), 6) if np.isfinite(value) else None
         for key, value in figures.items()
@@ -179,7 +179,7 @@ def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_out(out: Path, reference: Sequence[str | Path], force: bool) -> None:
     """RecordError unless recordings may and can be written there: a new or empty folder, or with `force` older
-    recordings. Leaves everything as it was."""
+    recordings. Changes nothing."""
     if any(out.resolve() == Path(source).resolve() for source in reference):
         raise RecordError(f"--out {out} is the reference itself; choose another folder")
     try:
@@ -208,7 +208,7 @@ def _try_folder(path: Path) -> None:
 
 
 def write_recordings(out: Path, clips: Sequence[Clip], figures: Sequence[Mapping[str, Any]]) -> None:
-    """The clips and `metrics.json` as the folder `out`, whole or not at all; what was there before goes."""
+    """The clips and `metrics.json` as the folder `out`, whole or not at all; existing content is replaced."""
     with replacing_folder(out.resolve()) as temporary:
         for clip in clips:
             save_clip(temporary / f"{clip.name}.npz", clip)

@@ -1,4 +1,4 @@
-"""Records what a policy does, episode by episode, for figures, pictures, videos and new clips."""
+"""Rollouts: records episodes of a policy for figures, plots, videos and new clips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH = 512  # episodes simulated together; bounds the memory of a recording
 
 
 class EvaluationError(GaitNetError, ValueError):
-    """An evaluation that cannot be made as asked."""
+    """An evaluation that is impossible as requested."""
 
 
 class Recording(NamedTuple):
@@ -45,7 +45,7 @@ def record(
     seconds: float | None = None,
     threads: int = 0,
 ) -> tuple[Rollout, dict[str, np.ndarray]]:
-    """One episode for each command (n, 3), all at once; episode i is seeded `seed + i`.
+    """One episode per command (n, 3), simulated together; episode i is seeded with `seed + i`.
 
     Returns what happened and how each episode ended: `success` (n,), `cause` of the fall (n,) or "",
     `steps` (n,) and `style_score` (n,), the mean score of its windows (NaN without a discriminator).
@@ -122,7 +122,7 @@ def _why(core: Core) -> np.ndarray:
 
 
 def _activations(states: Sequence[State]) -> np.ndarray | None:
-    """(T, n, m) of the muscles, where there are any."""
+    """Muscle activations (T, n, m); None without muscles."""
     found = [state.muscles.activation for state in states if state.muscles is not None]
     return np.stack(found) if found else None
 
@@ -191,7 +191,7 @@ def _check_fit(policy: Policy, task: Task) -> None:
     layout, moved = task.layout, len(task.action_names)
     try:
         action, _ = policy.act(np.zeros((1, layout.size), np.float32), policy.initial_state(1), np.ones(1, bool))
-    except Exception as error:  # onnxruntime and torch raise their own kinds
+    except Exception as error:  # onnxruntime and torch raise different errors
         rows = ", ".join(f"{row.name} {row.size}" for row in layout)
         raise PolicyError(
             f"{policy.name}: cannot act on the environment's {layout.size} observations ({rows}): {error}"

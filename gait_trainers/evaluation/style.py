@@ -1,4 +1,4 @@
-"""How near a policy's gait is to its reference: a fresh linear judge, and the mean cycle of each joint.
+"""Similarity of a policy's gait to its reference: a linear classifier, and the mean cycle of each joint.
 
 *Gap* is the cross-validated accuracy of a logistic regression that tells windows of the policy's motion from windows
 of the reference (a classifier two-sample test; D. Lopez-Paz and M. Oquab, ICLR 2017): 0.5 is indistinguishable. It

@@ -1,4 +1,4 @@
-"""Runs a policy along reference clips and says how closely it follows them, clip by clip."""
+"""Evaluates how closely a policy follows reference clips, clip by clip."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _check_own(name: str, reference: str | Sequence[str]) -> None:
     try:
         load_clips(reference)
     except (ValueError, OSError) as error:
-        raise EvaluationError(f"{name}: what it was trained on cannot be read; give --reference: {error}") from error
+        raise EvaluationError(f"{name}: its training clips cannot be read; give --reference: {error}") from error
 
 
 def shortened(reference: Reference, seconds: float | None) -> Reference:

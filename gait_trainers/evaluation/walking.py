@@ -1,4 +1,4 @@
-"""Runs a policy over many episodes and says how well it walks, command by command."""
+"""Evaluates how well a policy walks, command by command."""
 
 from __future__ import annotations
 
@@ -114,5 +114,6 @@ def parse_command(text: str) -> Command:
 
 
 def show_command(command: Sequence[float]) -> str:
+    """A command (vx, vy, yaw rate) as text: `0.5`, or `0.5, 0, 0.2` unless it is straight ahead."""
     vx, vy, yaw_rate = command
     return f"{vx:g}" if vy == yaw_rate == 0 else f"{vx:g}, {vy:g}, {yaw_rate:g}"

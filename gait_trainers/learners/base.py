@@ -1,6 +1,6 @@
 """The contract of a learner: what learns beside PPO, such as a discriminator (docs/contracts/learner.md).
 
-It has two halves. A `LearnerSpec` says what is known before anything is built; it imports no torch, so that
+It has two halves. A `LearnerSpec` describes the learner before anything is built; it imports no torch, so that
 configurations are checked quickly. A `Learner` is made from it for one training. Trainer, checkpoints, warm start,
 display and export know these two and no learner in particular.
 """
@@ -34,7 +34,7 @@ class Column(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A state of affairs that is fine for a while and a problem when it lasts."""
+    """A condition that is harmless for a while and a problem when it persists."""
 
     name: str
     holds: Callable[[Mapping[str, float]], bool]  # of an iteration's metrics by name, some of which may be missing
@@ -42,7 +42,7 @@ class Check(NamedTuple):
 
 
 class WarmStart(NamedTuple):
-    """What a training begins from (`run.init`), as far as a learner is concerned."""
+    """The initial weights of a training (`run.init`), as far as a learner is concerned."""
 
     checkpoint: Path | None  # of a run, with the learner's files beside it; None: a bundle
     state: Mapping[str, Any] | None  # the learner's in that checkpoint; None: it was not there
@@ -50,7 +50,7 @@ class WarmStart(NamedTuple):
 
 
 class Artefacts(NamedTuple):
-    """What a learner leaves to those who run or export the policy, read from a checkpoint without a training."""
+    """What a learner provides for running or exporting the policy, read from a checkpoint without a training."""
 
     env_options: Mapping[str, Any] = {}  # of the environment wherever the policy acts
     files: Mapping[str, Path] = {}  # of a bundle: name -> file to copy
@@ -61,7 +61,7 @@ class Artefacts(NamedTuple):
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """A learner before it is built. Places are "module:name", imported when they are needed, or the thing itself."""
+    """A learner before it is built. Objects may be given as "module:name", which is imported when needed."""
 
     name: str  # of its section of the configuration, of its state in checkpoints, of the group of its metrics
     section: type[Section]
@@ -79,7 +79,8 @@ class LearnerSpec:
 
     def build(self, config: TrainConfig, base: SB3VecEnv) -> Learner:
         """The learner of a training in `base`."""
-        return _found(self.make)(config, base)
+        learner: Learner = _found(self.make)(config, base)
+        return learner
 
     def left_by(self, section: Any, state: Mapping[str, Any], checkpoint: Path) -> Artefacts:
         """What the learner left in a checkpoint."""
@@ -100,17 +101,17 @@ class Learner:
         return env
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that its future depends on: tensors, arrays, containers and plain scalars."""
+        """Everything that the rest of its training depends on: tensors, arrays, containers and plain scalars."""
         return {}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from `get_state`; the environments' own state is there already."""
+        """Continue from `get_state`; the environments' state has been restored already."""
 
     def save_files(self, checkpoint: Path) -> None:
-        """Write what others read without torch beside a checkpoint that is about to appear: `<stem>.<anything>`."""
+        """Write files that are read without torch beside a checkpoint that is about to appear: `<stem>.<anything>`."""
 
     def warm_start(self, source: WarmStart) -> list[str]:
-        """Take what there is to begin from; returns its names, for the provenance. ValueError where it cannot fit."""
+        """Load initial weights; returns the names of those loaded, for the provenance. ValueError if unsuitable."""
         return []
 
     def step_metrics(self) -> Mapping[str, np.ndarray]:
@@ -118,13 +119,13 @@ class Learner:
         return {}
 
     def apply_schedule(self, settings: Settings) -> None:
-        """Take what the schedule says of the rollout that begins."""
+        """Apply the schedule's settings for the rollout that begins."""
 
     def prepare_evaluation(self, env: SB3VecEnv) -> None:
-        """Let bodies in the environments of an evaluation move as they do where the policy is used."""
+        """Make the bodies in an evaluation's environments move as they do where the policy is used."""
 
     def warnings(self) -> list[str]:
-        """Sentences to be said before training begins."""
+        """Warnings to be printed before training begins."""
         return []
 
 

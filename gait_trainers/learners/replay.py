@@ -1,4 +1,4 @@
-"""A memory of earlier policy windows: the discriminator does not forget what it has already refuted."""
+"""Replay buffer of earlier policy windows, so that the discriminator does not forget earlier failures of the policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class ReplayBuffer:
-    """A ring of the last `capacity` windows."""
+    """Ring buffer of the last `capacity` windows."""
 
     # A rollout may be larger than the memory. It gives at most this share, drawn at random, so that the
     # memory always spans at least ten rollouts.
@@ -24,7 +24,7 @@ class ReplayBuffer:
         return self.size
 
     def add(self, windows: np.ndarray, rng: np.random.Generator) -> None:
-        """Remember (a share of) one rollout's windows, (m, dim)."""
+        """Store (a share of) one rollout's windows, (m, dim)."""
         capacity = len(self.data)
         limit = min(len(windows), int(np.ceil(self.SHARE_PER_ROLLOUT * capacity)))
         if limit == 0:
@@ -40,9 +40,11 @@ class ReplayBuffer:
         return self.data[rng.integers(self.size, size=count)]
 
     def get_state(self) -> dict[str, Any]:
+        """The filled rows (size, dim), the number of them, and the row that is written next."""
         return {"data": self.data[: self.size].copy(), "position": self.position, "size": self.size}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned for a buffer of the same capacity."""
         self.size, self.position = int(state["size"]), int(state["position"])
         self.data[: self.size] = state["data"]
 

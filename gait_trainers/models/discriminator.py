@@ -55,13 +55,16 @@ class Discriminator(nn.Module):
 
     def score(self, normalized: Tensor) -> Tensor:
         """Scores of windows that are already normalised."""
-        return self.layers(normalized).squeeze(-1)
+        scores: Tensor = self.layers(normalized)
+        return scores.squeeze(-1)
 
     def forward(self, windows: Tensor) -> Tensor:
         return self.score(self.normalize(windows))
 
 
 class Losses(NamedTuple):
+    """The two terms of the discriminator's loss, scalars, not weighted."""
+
     lsgan: Tensor
     r1: Tensor  # mean |dD/dx|^2 on reference windows, x normalised
 
@@ -90,7 +93,7 @@ def discriminator_losses(
 
 
 def accuracy(real_score: Tensor, fake_score: Tensor) -> float:
-    """Share of windows on the right side of 1/2, reference and policy counted alike."""
+    """Share of windows on the right side of 1/2, reference and policy weighted equally."""
     return 0.5 * ((real_score > 0.5).float().mean() + (fake_score < 0.5).float().mean()).item()
 
 

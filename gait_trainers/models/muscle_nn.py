@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gait_envs.control.muscle_network import HIDDEN, LEAK, SCALE, Layers, MuscleNetwork
 from gait_envs.models.muscles import Muscles
 
-MISSED = 100.0  # N·m; a torque missed by so much costs 1
+MISSED = 100.0  # N·m; an error of this size costs 1
 START = 0.2  # first bias of the outputs: every muscle is somewhat active to begin with
 
 
@@ -55,7 +55,7 @@ class MuscleNN(nn.Module):
         return [(_numpy(layer.weight.T), _numpy(layer.bias)) for layer in self.linear]
 
     def set_layers(self, layers: Layers) -> None:
-        """Take over weights; ValueError where they are those of another shape."""
+        """Load weights; ValueError if their shapes differ."""
         found = [weight.shape for weight, _ in layers]
         expected = [(layer.in_features, layer.out_features) for layer in self.linear]
         if found != expected:
@@ -66,7 +66,7 @@ class MuscleNN(nn.Module):
                 layer.bias.copy_(torch.from_numpy(bias))
 
     def numpy(self) -> MuscleNetwork:
-        """The network as it is now, for a controller."""
+        """A copy of the current network in NumPy, for a controller."""
         return MuscleNetwork(self.get_layers(), self.muscles)
 
 
@@ -90,12 +90,14 @@ class Bounded(torch.autograd.Function):
 
 
 class Losses(NamedTuple):
+    """The two terms of the network's loss, scalars, not weighted."""
+
     torque: Tensor  # |(JtA a − (τ − b)) / MISSED|², mean over the batch
     effort: Tensor  # |a|², mean over the batch
 
 
 def muscle_losses(network: MuscleNN, entries: Tensor, torque: Tensor) -> Losses:
-    """What S. Lee et al. 2019 train for, of entries of JtA (n, entries) and active torques (n, d) N·m."""
+    """Losses of S. Lee et al. 2019 for entries of JtA (n, entries) and active torques (n, d) N·m."""
     activations = network(entries, torque)
     missed = (network.torque(entries, activations) - torque) / MISSED
     return Losses(missed.square().sum(dim=1).mean(), activations.square().sum(dim=1).mean())

@@ -31,14 +31,14 @@ _PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original$")
 
 
 def swapped_halves(size: int) -> SignedPermutation:
-    """The mirror of hidden units: each half of the layer takes the place of the other. ValueError if `size` is odd."""
+    """The mirror of hidden units: the two halves of the layer change places. ValueError if `size` is odd."""
     if size % 2:
         raise ValueError(f"a symmetric layer needs an even number of units, not {size}")
     return SignedPermutation(np.roll(np.arange(size), size // 2), np.ones(size))
 
 
 def unchanged(size: int) -> SignedPermutation:
-    """The mirror of what has no sides, such as a value."""
+    """The mirror of quantities without sides, such as a value."""
     return SignedPermutation(np.arange(size), np.ones(size))
 
 
@@ -65,7 +65,7 @@ class Equivariant(nn.Module):
 
 
 def symmetrize(layer: nn.Linear, output: SignedPermutation, input: SignedPermutation) -> None:
-    """Keep a linear layer equivariant from now on. What it was is projected, its weight scaled to the norm it had."""
+    """Keep a linear layer equivariant from now on. Its weight is projected and rescaled to its former norm."""
     with torch.no_grad():
         projected = Equivariant(output, input)(layer.weight)
         layer.weight.copy_(projected * (layer.weight.norm() / projected.norm().clamp(min=1e-12)))
@@ -87,7 +87,7 @@ class SymmetricActorCriticPolicy(ActorCriticPolicy):
         extractor = self.mlp_extractor
         self._symmetrize(extractor.policy_net, self.action_net, self.action_mirror)
         self._symmetrize(extractor.value_net, self.value_net, unchanged(1))
-        # A deviation has no direction: the two sides share it, whatever their signs.
+        # Standard deviations have no sign: both sides share one, whatever the signs of the mirror.
         pairs = SignedPermutation(self.action_mirror.index, np.ones(len(self.action_mirror)))
         parametrize.register_parametrization(self, "log_std", Equivariant(pairs))
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
@@ -124,6 +124,7 @@ class SymmetricMeanStd(RunningMeanStd):
         self.mirror = mirror
 
     def update(self, arr: np.ndarray) -> None:
+        """Update the statistics with the rows (n, size) of `arr` and their mirror images."""
         super().update(np.concatenate([arr, self.mirror(arr)]))
         self.mean = 0.5 * (self.mean + self.mirror(self.mean))
         self.var = 0.5 * (self.var + self.var[self.mirror.index])

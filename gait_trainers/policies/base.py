@@ -1,4 +1,4 @@
-"""The contract of a policy: observations in, actions out, with whatever it remembers in between.
+"""The contract of a policy: observations in, actions out, with a recurrent state in between.
 
 A caller keeps the policy's state for it and says where episodes begin:
 
@@ -26,15 +26,15 @@ from gait_envs.errors import GaitNetError
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
-State = tuple[np.ndarray, ...]  # (n, …) each, a row an environment; () without memory
+State = tuple[np.ndarray, ...]  # (n, …) each, one row per environment; () without memory
 
 
 class PolicyError(GaitNetError, ValueError):
-    """Something that is no policy, or none for this environment: says what was found and what may be given."""
+    """Not a policy, or not one for this environment; the message says what was found and what is expected."""
 
 
 class BundleError(PolicyError):
-    """A bundle that cannot be used: says which file, which key, and what was expected."""
+    """A bundle that cannot be used; the message names file, key and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Style:
 
 
 class Policy(Protocol):
-    """What every policy can do, whether it is a bundle, a run, a live training or somebody else's code."""
+    """The interface of every policy, be it a bundle, a run, a live training or your own code."""
 
     @property
     def name(self) -> str:
-        """What tables and pictures call it."""
+        """Its name in tables and plots."""
 
     @property
     def env_id(self) -> str:
@@ -59,7 +59,7 @@ class Policy(Protocol):
 
     @property
     def env_kwargs(self) -> Mapping[str, Any]:
-        """The options of that environment which it needs wherever it acts; none that only its training had."""
+        """The environment options that it needs wherever it acts, without those of its training."""
 
     @property
     def style(self) -> Style | None:
@@ -67,18 +67,18 @@ class Policy(Protocol):
 
     @property
     def reference(self) -> str | Sequence[str] | None:
-        """The clips it was trained to follow; None: those that its environment has by default."""
+        """The clips it was trained to follow; None: the environment's default."""
 
     @property
     def layout(self) -> Sequence[Mapping[str, Any]] | None:
-        """The rows of its observation as `Layout.table()` gives them; None: as its environment observes today."""
+        """The rows of its observation as `Layout.table()` gives them; None: those of its environment."""
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What else is known of it: `policy.json` of a bundle."""
+        """Its metadata: `policy.json` of a bundle."""
 
     def initial_state(self, n: int) -> State:
-        """What it remembers before the first observation of `n` episodes."""
+        """The recurrent state before the first observation of `n` episodes."""
 
     def act(
         self, obs: Array, state: State, starts: Mask, *, deterministic: bool = True, rng: Generator | None = None
@@ -94,7 +94,7 @@ class Network(Protocol):
     """What a `GaussianPolicy` computes with: the distribution of its actions."""
 
     def initial_state(self, n: int) -> State:
-        """As of the policy."""
+        """See `Policy.initial_state`."""
 
     def __call__(self, obs: Array, state: State, starts: Mask) -> tuple[Array, Array, State]:
         """Mean and standard deviation (n, nu) float32 of the actions before clipping, and the next state."""
@@ -129,7 +129,7 @@ class GaussianPolicy:
     noise: float = 1.0  # times the network's own deviation, in draws
 
     def initial_state(self, n: int) -> State:
-        """What the network remembers before the first observation of `n` episodes."""
+        """The recurrent state before the first observation of `n` episodes."""
         return self.network.initial_state(n)
 
     def act(

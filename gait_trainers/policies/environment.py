@@ -1,4 +1,4 @@
-"""The environment that a policy acts in: making it, and whether another one shows it the same."""
+"""The environment that a policy acts in: making it, and checking that another one is compatible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EnvironmentOptionError(GaitNetError, ValueError):
 
 
 def deployment_kwargs(env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The environment options that a policy needs wherever it runs, without those of its training."""
+    """The environment options that a policy needs wherever it acts, without those of its training."""
     return {key: value for key, value in env_kwargs.items() if key not in TRAINING_KWARGS}
 
 
@@ -50,7 +50,7 @@ def follows_clips(env_id: str) -> bool:
 
 
 def in_environment(policy: GaussianPolicy, env_id: str, say: Callable[[str], None] = lambda _: None) -> GaussianPolicy:
-    """The policy in another environment that shows it the same and does the same with its actions.
+    """The policy in another environment with the same observations and the same effect of actions.
 
     Options that the other one does not know, and the reward's weights, stay behind; `say` is told which.
     """

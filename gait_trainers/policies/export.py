@@ -1,4 +1,4 @@
-"""From a trained policy to a bundle: one ONNX graph, compared with the trainer's own before anything is written."""
+"""From a trained policy to a bundle: one ONNX graph, compared with torch before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a policy from wherever it lies: a bundle, a run folder or one of its checkpoints."""
+"""Loading a policy from a bundle, a run folder or one of its checkpoints."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ def refuse_sb3_model(path: Path) -> None:
 
 
 def to_stderr(text: str) -> None:
-    """A note beside a command's own output."""
+    """Print a note to stderr."""
     print(text, file=sys.stderr)

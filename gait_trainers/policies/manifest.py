@@ -61,7 +61,7 @@ def describe_command(task: Task) -> dict[str, Any]:
 
 
 def describe_action(task: Task) -> dict[str, Any]:
-    """What becomes of the network's action: how it is filtered, and the servo targets it asks for."""
+    """How the network's action is filtered and turned into servo targets."""
     robot, config = task.robot, task.config
     base, scale = "home_rad", robot.action_scale
     if isinstance(config, TrackConfig) and config.action_base == "reference":

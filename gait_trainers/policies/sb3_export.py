@@ -1,4 +1,4 @@
-"""A bundle of a user's own Stable-Baselines3 model, taken from the live objects that it was trained with."""
+"""A bundle of your own Stable-Baselines3 model, made from the objects that it was trained with."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def export_policy(
     policy = detached(feedforward(model))
     if env_id is None:
         if env_kwargs is not None:
-            raise ExportError("env_kwargs are of the environment env_id; give that too")
+            raise ExportError("env_kwargs without env_id; give both")
         env_id, env_kwargs = environment(model.get_env() or (vec_normalize and vec_normalize.venv))
     env_id = env_id.rpartition(":")[2]  # the module that registers it is ours
     size = make_env(env_id, threads=1, **deployment_kwargs(env_kwargs or {})).core.task.layout.size
@@ -86,7 +86,7 @@ def feedforward(model: BaseAlgorithm) -> ActorCriticPolicy:
 
 
 def detached(policy: ActorCriticPolicy) -> ActorCriticPolicy:
-    """A copy on the CPU, so that the model can go on training as it was."""
+    """A copy on the CPU, which leaves the model untouched."""
     with torch.no_grad():  # the distribution of the last update would carry its gradients, which cannot be copied
         policy.get_distribution(torch.zeros(1, *policy.observation_space.shape, device=policy.device))  # type: ignore[misc]
     return copy.deepcopy(policy).cpu().eval()

@@ -52,7 +52,7 @@ class PolicyNetwork(nn.Module):
 
 
 def torch_network(network: PolicyNetwork) -> Feedforward:
-    """As what a policy acts with, on whatever device it lies."""
+    """As the distribution that a policy acts with, on the network's device."""
 
     def forward(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.no_grad():

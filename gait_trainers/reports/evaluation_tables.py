@@ -1,4 +1,4 @@
-"""Tables of evaluations: of walking, command by command; of following clips; of recordings."""
+"""Tables of evaluations: walking per command, tracking per clip, recordings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WIDE, NARROW_COLUMNS = 148, 7  # characters that all of them take; those shown w
 
 
 def table_rows(result: Mapping[str, Any], columns: int = len(WALKING)) -> list[list[str]]:
-    """The table's cells, one row a command and one for all of them, with the first `columns` figures."""
+    """The table's cells, one row per command and one for all of them, with the first `columns` figures."""
     rows = [(show_command(row["command"]), row) for row in result["per_command"]]
     return [
         [name, *figure_cells(row, WALKING[:columns]), show_falls(row["falls"])]
@@ -69,7 +69,7 @@ TRACKING = (  # heading, key, format
 
 
 def print_tracking(result: Mapping[str, Any], console: Console) -> None:
-    """A row a clip, the hardest ones where they are many, and one for all."""
+    """One row per clip (of many, only the hardest), and one for all."""
     rows = result["per_clip"]
     left_out = len(rows) - SHOWN
     if left_out > 0:
@@ -84,13 +84,13 @@ def print_tracking(result: Mapping[str, Any], console: Console) -> None:
         caption += f"; the {SHOWN} hardest of {len(result['per_clip'])} clips, --json has all"
     headings = ("clip", *(heading for heading, _, _ in TRACKING), "failures")
     cells = [[row["clip"], *figure_cells(row, TRACKING), show_falls(row["falls"])] for row in rows]
-    last = {"seconds": None, "speed": None, **result}  # lengths and speeds have no mean that says anything
+    last = {"seconds": None, "speed": None, **result}  # the mean of lengths or speeds is meaningless
     cells.append(["all", *figure_cells(last, TRACKING), show_falls(result["falls"])])
     console.print(figure_table(title, headings, cells, ("clip", "failures"), caption))
 
 
 def show_reference(reference: str | Sequence[str]) -> str:
-    """Where clips come from, for a title."""
+    """The source of the clips, for a title."""
     return reference if isinstance(reference, str) else ", ".join(reference)
 
 
@@ -107,7 +107,7 @@ RECORDING = (  # heading, key, format
 
 
 def print_recorded(recorded: Recorded, title: str, console: Console) -> None:
-    """A row a clip that was followed, the hardest ones where they are many, and one for all."""
+    """One row per clip that was followed (of many, only the hardest), and one for all."""
     names, caption = list(recorded.success), ""
     if len(names) > SHOWN:
         names = sorted(names, key=recorded.success.__getitem__)[:SHOWN]

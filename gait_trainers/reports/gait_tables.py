@@ -1,4 +1,4 @@
-"""Tables of gait analysis: a walk's curves and muscles against normative data, and what a clinic reads off them."""
+"""Tables of gait analysis: a walk's curves and muscles against normative data, and the usual clinical figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMED = (
 READ = {  # figure -> words and format
     "speed": ("speed, m/s", "{:.2f}"),
     "step_length": ("step length, m", "{:.2f}"),
-    "cadence": ("steps a minute", "{:.0f}"),
+    "cadence": ("cadence, steps/min", "{:.0f}"),
     "foot_off": ("foot off, % of the cycle", "{:.0f}"),
     "ankle_power_peak": ("push-off power A2, W/kg", "{:.2f}"),
     "push_off_work": ("push-off work, J/kg", "{:.3f}"),
@@ -62,7 +62,7 @@ def print_walk(result: Walk, title: str, console: Console) -> None:
 
 
 def print_figures(conditions: Sequence[tuple[str, Walk]], console: Console) -> None:
-    """What a clinic reads off the curves, a column a condition; of two, also how the second differs."""
+    """The usual clinical figures, one column per condition; of two, also the difference."""
     read = [strides(result.gait) | peaks(result.gait) for _, result in conditions]
     rows = []
     for key, (words, form) in READ.items():

@@ -1,4 +1,4 @@
-"""Tables of figures: a row each, and a last one about all of them."""
+"""Tables of figures, with a last row for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One page about a run: how it learned, how well it walks, and what the gait looks like."""
+"""The report of a run: training curves, evaluation and gait."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def write_report(
     try:
         plt.imsave(folder / "strip.png", strip(policy, rollout))
         note = ""
-    except RuntimeError as error:  # no renderer on this machine
+    except RuntimeError as error:  # no rendering on this machine
         note = str(error)
     page = _page(run_dir, results, command, videos, folder, note)
     with replacing(folder / "index.html") as temporary:
@@ -219,6 +219,7 @@ def shown_frames(rollout: Rollout) -> np.ndarray:
 
 
 def joint_names(policy: Policy) -> list[str]:
+    """Names of the actuated joints of the robot that the policy was trained on, in the robot's order."""
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     names = list(env.core.robot.joint_names)
     env.close()

@@ -1,4 +1,4 @@
-"""A policy on film: one episode, drawn off screen, with captions, as .mp4 or .gif."""
+"""Videos of a policy: one episode, rendered off screen, with captions, as .mp4 or .gif."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INK, PAPER = (32, 38, 46), (255, 255, 255)
 
 
 class PlayError(GaitNetError, RuntimeError):
-    """Nothing can be shown here; says what to do instead."""
+    """Nothing can be displayed here; the message says what to do instead."""
 
 
 def make_video(
@@ -155,7 +155,7 @@ def caption(picture: np.ndarray, text: str) -> np.ndarray:
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    """Encode pictures (height, width, 3) uint8; the file appears whole or not at all."""
+    """Encode pictures (height, width, 3) uint8; written atomically."""
     if path.suffix != ".gif":
         write_mp4(path, frames, fps)
         return

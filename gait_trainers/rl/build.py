@@ -1,4 +1,4 @@
-"""The pieces of a training: environments, learners and PPO, seeded and joined as a configuration says."""
+"""Builds a training: environments, learners and PPO, seeded and connected as configured."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def build_learners(config: TrainConfig, base: SB3VecEnv) -> dict[str, Learner]:
 
 
 def check_device(name: str) -> None:
-    """Raise unless torch can compute there; SB3 would fall back to the CPU without a word."""
+    """Raise unless torch can compute there; SB3 would silently fall back to the CPU."""
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""The callbacks that keep a run, its metrics, checkpoints, warnings and end."""
+"""The callbacks of a run: metrics, checkpoints, warnings and its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Say = Callable[..., None]
 class RunCallback(BaseCallback):
     """Closes each iteration once PPO's update is done, which is when SB3 starts the next rollout.
 
-    `until` is asked after each iteration with its number; a sentence ends the training, None goes on.
+    `until` is called after each iteration with its number; if it returns a sentence, training ends.
     """
 
     model: PPO
@@ -82,7 +82,7 @@ class RunCallback(BaseCallback):
             self._end_iteration()
 
     def save(self) -> None:
-        """A checkpoint of this moment, which must lie between two iterations."""
+        """Write a checkpoint; to be called between two iterations only."""
         if self._saved_at == self.model.num_timesteps:
             return
         self._saved_at = self.model.num_timesteps

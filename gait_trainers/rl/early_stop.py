@@ -14,7 +14,7 @@ from gait_trainers.learners.base import Learner
 from gait_trainers.policies.environment import deployment_kwargs
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
-SEED = 1_000_003  # of the evaluation's episodes: the same ones each time, and none that training begins with
+SEED = 1_000_003  # seed of the evaluation's episodes: the same each time, and different from those of training
 
 
 class WalkCheck(NamedTuple):
@@ -24,7 +24,7 @@ class WalkCheck(NamedTuple):
 
 
 def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0) -> WalkCheck:
-    """One deterministic episode in each environment of `env`, with nothing of the training touched.
+    """One deterministic episode in each environment of `env`, without affecting the training.
 
     Ends at once when the success rate can no longer reach `give_up`.
     """
@@ -34,7 +34,7 @@ def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0)
     env.seed(SEED)
     env.set_options({"command": [command, 0.0, 0.0]})
     obs = env.reset()
-    state, starts = None, np.ones(n, dtype=bool)  # of a policy that remembers
+    state, starts = None, np.ones(n, dtype=bool)  # of a recurrent policy
     alive, success = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
     velocity, frames, landings, step = np.zeros((n, 2)), np.zeros(n), 0, 0
     while alive.any() and (alive | success).mean() >= give_up:
@@ -56,7 +56,7 @@ def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0)
 
 
 class WalkGoal:
-    """What `RunCallback` asks after each iteration, from `run.stop_when`: a sentence once the goal is met."""
+    """The criterion `run.stop_when`, called by `RunCallback` after each iteration: a sentence once the goal is met."""
 
     def __init__(
         self,
@@ -94,5 +94,6 @@ class WalkGoal:
         )
 
     def close(self) -> None:
+        """Close the evaluation's environments, if any were made."""
         if self.env is not None:
             self.env.close()

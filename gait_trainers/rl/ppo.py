@@ -1,4 +1,4 @@
-"""PPO as configured: Stable-Baselines3's, and one that only collects."""
+"""The configured PPO: Stable-Baselines3's, or a variant that only collects rollouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FrozenPPO(PPO):
     """Collects rollouts, for learners to learn from."""
 
     def train(self) -> None:
-        """Leave the policy as it is."""
+        """Leave the policy unchanged."""
 
 
 def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None) -> PPO:

@@ -1,4 +1,4 @@
-"""The one bridge from a `GaitVectorEnv` to Stable-Baselines3's `VecEnv`.
+"""The adapter from a `GaitVectorEnv` to Stable-Baselines3's `VecEnv`.
 
 Information stays in arrays: `last_info` is the batch of the latest step, and a per-environment dict is filled
 only for environments whose episode ended, which is where SB3 looks.
@@ -43,6 +43,7 @@ class SB3VecEnv(VecEnv):
         if any(other != options for other in self._options):
             raise ValueError("reset options are given to all environments at once; they must not differ")
         seeds = None if self._seeds[0] is None else list(self._seeds)
+        obs: np.ndarray
         obs, self.last_info = self.env.reset(seed=seeds, options=options or None)  # type: ignore[arg-type]
         self.last_transition = self.last_info
         self.returns[:] = 0.0
@@ -105,11 +106,11 @@ class SB3VecEnv(VecEnv):
         return [False for _ in self._rows(indices)]
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that decides how the environments continue."""
+        """Everything that the rest of the episodes depends on."""
         return {"env": self.env.get_state(), "returns": self.returns.copy(), "lengths": self.lengths.copy()}  # type: ignore[attr-defined]
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `get_state` gave."""
+        """Restore what `get_state` returned."""
         self.env.set_state(state["env"])  # type: ignore[attr-defined]
         self.returns[:] = state["returns"]
         self.lengths[:] = state["lengths"]
@@ -123,7 +124,7 @@ class SB3VecEnv(VecEnv):
 
 
 def transition_info(info: InfoBatch, done: np.ndarray) -> InfoBatch:
-    """`info` as the step left it: rows of finished episodes come from `final_info`."""
+    """`info` before automatic resets: rows of finished episodes come from `final_info`."""
     final = info.get("final_info")
     if final is None or not done.any():
         return info

@@ -80,7 +80,7 @@ def verify(config: TrainConfig) -> Result:
 
 
 def smoke_settings() -> dict[str, Any]:
-    """What --verify changes: two iterations of the real thing, tiny."""
+    """What --verify changes: two iterations of the same training, with few environments and steps."""
     ours = {"env.num_envs": 16, "ppo.n_steps": 16, "ppo.minibatches": 4, "run.iterations": 2}
     learners = learner_specs().items()
     return ours | {f"{name}.{key}": value for name, spec in learners for key, value in spec.smoke.items()}

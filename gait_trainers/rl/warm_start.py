@@ -1,4 +1,4 @@
-"""Beginning a training with the networks of another one (`run.init`)."""
+"""Warm start: a training that begins with the networks of another one (`run.init`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun fr
 
 
 class Source(NamedTuple):
-    """What a run or a bundle holds to begin from."""
+    """The initial weights and statistics that a run or a bundle provides."""
 
     policy: GaussianPolicy
     weights: Mapping[str, torch.Tensor]  # of the policy; a bundle has no value network
@@ -39,7 +39,7 @@ class Source(NamedTuple):
 
 
 def begin_from(path: str, config: TrainConfig, model: PPO, learners: Mapping[str, Learner]) -> dict[str, Any]:
-    """Give a training that has not begun the networks and normalisers of a run, a checkpoint or a bundle.
+    """Load networks and normalisers of a run, a checkpoint or a bundle into a training that has not begun.
 
     Returns what was taken, for the provenance. ConfigError where it does not fit.
     """

@@ -1,1 +1,1 @@
-"""Runs on disk: folders, checkpoints, provenance, metrics and where they are shown."""
+"""Runs on disk: folders, checkpoints, provenance, metrics and loggers."""

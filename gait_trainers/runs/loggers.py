@@ -1,4 +1,4 @@
-"""Where metrics go besides TensorBoard: a CSV file and the screen. Both are SB3 logger formats."""
+"""Loggers besides TensorBoard: a CSV file and the progress display. Both are SB3 output formats."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def column(key: str) -> str:
 
 
 class MetricsCSV(KVWriter):
-    """metrics.csv, a row per iteration. A row that brings a new column makes the file be rewritten, whole."""
+    """metrics.csv, a row per iteration. A row with a new column rewrites the file."""
 
     def __init__(self, path: Path, keep_iterations: int | None = None):
         """keep_iterations: drop the rows after it, which a killed run wrote past its last checkpoint."""
@@ -53,7 +53,7 @@ class MetricsCSV(KVWriter):
             csv.DictWriter(file, self.columns, restval="").writerow(row)
 
     def close(self) -> None:
-        """Nothing is held open between rows."""
+        """Nothing to close: the file is not kept open between rows."""
 
     def _rewrite(self) -> None:
         with replacing(self.path) as temporary, open(temporary, "w", newline="") as file:

@@ -1,4 +1,4 @@
-"""What training reports: averages over a rollout, recent episodes, and warnings in words."""
+"""Training metrics: averages over a rollout, figures of recent episodes, and health warnings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST = 1.0  # s of a clip that an episode must have had to follow, for its end 
 
 
 class Episode(NamedTuple):
-    """One that is over."""
+    """A finished episode."""
 
     reward: float  # sum of the rewards that PPO saw
     length: int  # control steps
@@ -47,10 +47,10 @@ def fair_episodes(info: Mapping[str, Any], steps: np.ndarray, dt: float) -> np.n
 
 
 class RolloutMetrics:
-    """Accumulates what n environments report, a step at a time; `summary` closes an iteration."""
+    """Accumulates the metrics of n environments step by step; `summary` closes an iteration."""
 
     def __init__(self, num_envs: int, recent: int = 256, dt: float = 0.02):
-        """dt: s a control step."""
+        """dt: s per control step."""
         self.dt = dt
         self.returns = np.zeros(num_envs)  # total reward so far in the running episodes
         self.lengths = np.zeros(num_envs, dtype=np.int64)
@@ -84,7 +84,7 @@ class RolloutMetrics:
         self._counts[name] += len(values)
 
     def summary(self) -> dict[str, float]:
-        """The iteration's means, then start again. Episode figures are over the most recent episodes."""
+        """The iteration's means; resets the sums. Episode figures are over the most recent episodes."""
         means = {name: self._sums[name] / self._counts[name] for name in self._sums if self._counts[name]}
         self._sums.clear()
         self._counts.clear()
@@ -107,6 +107,7 @@ class RolloutMetrics:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned for the same number of environments."""
         self.returns[:] = state["returns"]
         self.lengths[:] = state["lengths"]
         self.episodes.clear()
@@ -132,10 +133,10 @@ CHECKS = (
 
 
 class HealthMonitor:
-    """Says once, in words, when a healthy range has been left for `patience` iterations in a row."""
+    """Warns once when a check has held for `patience` iterations in a row."""
 
     def __init__(self, checks: Sequence[Check] = (), patience: int = 30):
-        """checks: those of learners, beside our own."""
+        """checks: those of learners, in addition to `CHECKS`."""
         self.patience = patience
         self.checks = (*checks, *CHECKS)
         self.counts = {check.name: 0 for check in self.checks}
@@ -150,6 +151,7 @@ class HealthMonitor:
         return warnings
 
     def get_state(self) -> dict[str, int]:
+        """Name of each check -> iterations in a row in which it held."""
         return dict(self.counts)
 
     def set_state(self, state: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Running statistics of observations and returns: SB3's `VecNormalize` as plain arrays, and there and back."""
+"""Running statistics of observations and returns: SB3's `VecNormalize` to plain arrays and back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def vec_normalize_state(norm: VecNormalize | None) -> dict[str, Any] | None:
 
 
 def set_vec_normalize_state(norm: VecNormalize | None, state: Mapping[str, Any] | None) -> None:
-    """Go on with the statistics of `vec_normalize_state`."""
+    """Restore the statistics of `vec_normalize_state`."""
     if norm is None or state is None:
         return
     obs = _obs_statistics(norm)

@@ -1,4 +1,4 @@
-"""Run folders: what a run is made of on disk.
+"""Run folders: the files of a run.
 
 runs/<name>/config.yaml       the whole configuration
             provenance.json   versions, command, machine, commit
@@ -40,6 +40,7 @@ class Run:
 
     @property
     def config_file(self) -> Path:
+        """The configuration that the run was started or resumed with, YAML."""
         return self.path / "config.yaml"
 
     def config(self, overrides: dict[str, Any] | None = None) -> TrainConfig:
@@ -53,22 +54,26 @@ class Run:
 
     @property
     def provenance_file(self) -> Path:
+        """Where, when and with which versions it was trained, JSON."""
         return self.path / "provenance.json"
 
     @property
     def metrics_file(self) -> Path:
+        """One row of metrics per iteration, CSV."""
         return self.path / "metrics.csv"
 
     @property
     def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
         return self.path / "tb"
 
     def checkpoints(self) -> list[Path]:
-        """Oldest first. A checkpoint appears whole or not at all, so the last one is the one to use."""
+        """Checkpoints, oldest first. They are written atomically, so the last one is complete."""
         files = [file for file in (self.path / "checkpoints").glob("step_*.pt") if steps_of(file) is not None]
         return sorted(files, key=lambda file: steps_of(file) or 0)
 
     def checkpoint_file(self, steps: int) -> Path:
+        """The checkpoint after this many environment steps, whether it exists or not."""
         return self.path / "checkpoints" / f"step_{steps:012d}.pt"
 
     def note_resumption(self, config: TrainConfig) -> None:

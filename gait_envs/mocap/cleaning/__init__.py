@@ -1,1 +1,1 @@
-"""From a capture as it was recorded to one that is whole, evenly timed, in metres and z up."""
+"""Cleaning: from a raw capture to one without gaps, evenly sampled, in metres and z up."""

@@ -32,7 +32,7 @@ def check_cutoff(cutoff: float, fps: float) -> None:
 
 
 def butterworth_name(cutoff: float) -> str:
-    """What the history says of it."""
+    """Its entry in the history."""
     return f"low-pass {cutoff:g} Hz, {ORDER}th order Butterworth, zero phase"
 
 
@@ -71,7 +71,7 @@ def _filtfilt(values: np.ndarray, cutoff: float, fps: float) -> np.ndarray:
 
 
 def butterworth_margin(cutoff: float, fps: float) -> int:
-    """Frames after which the filter has forgotten where a window was cut: its slowest pole has died away."""
+    """Frames after which the effect of a window's cut has decayed, by the filter's slowest pole."""
     check_cutoff(cutoff, fps)
     poles = butter(ORDER, cutoff, fs=fps, output="zpk")[1]
     return int(np.ceil(np.log(_FORGOTTEN) / np.log(np.abs(poles).max())))

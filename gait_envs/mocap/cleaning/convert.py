@@ -1,4 +1,4 @@
-"""A capture as it was recorded, to one that is whole, even in time, in metres and z up; a block at a time.
+"""From a raw capture to one without gaps, evenly sampled, in metres and z up; block by block.
 
 The stages are lazy: frames flow through them in windows that overlap by as much as each stage looks about,
 so memory does not grow with the capture and the result is that of the whole capture at once. What the stages
@@ -37,9 +37,9 @@ _STATURE = 1.70 / 0.82  # of an adult, in leg lengths (hip joint to ankle)
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What to do with a capture beside metres and z up."""
+    """Options of cleaning, besides conversion to metres and z up."""
 
-    fps: float | None = None  # frames a second of the result; None: as captured
+    fps: float | None = None  # frames per second of the result; None: as captured
     low_pass: float | None = None  # Hz
     repair: bool = True
     longest: float = LONGEST  # s, the longest gap that is filled
@@ -48,7 +48,7 @@ class Cleaning:
     joint_map: Mapping[str, str] | None = None  # role -> joint, for unusual names
 
     def __post_init__(self) -> None:
-        """A wrong choice is an error at once, not one for every capture."""
+        """Validated here, so that a wrong value is one error and not one per capture."""
         if self.fps is not None and not 0 < self.fps < np.inf:
             raise MotionError(f"fps is {self.fps:g}; expected a positive number")
         if self.low_pass is not None and not 0 < self.low_pass < np.inf:
@@ -63,7 +63,7 @@ class Cleaning:
 
 @dataclass(frozen=True)
 class Look:
-    """What a capture's first frames show."""
+    """What is detected in a capture's first frames."""
 
     unit: float  # metres a file unit
     up: str

@@ -1,4 +1,4 @@
-"""What a low-pass takes from foot strikes, the quickest thing in a walk."""
+"""How much a low-pass filter blunts foot strikes, the fastest events of a walk."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def resample(values: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
 
 
 def derivative(values: np.ndarray, fps: float) -> np.ndarray:
-    """Rate of change a second of values (T, ...): central differences, one-sided at the ends."""
+    """Rate of change per second of values (T, ...): central differences, one-sided at the ends."""
     return np.gradient(values, 1.0 / fps, axis=0)
 
 

@@ -1,4 +1,4 @@
-"""What the commands that read captures, `import` and `retarget`, take and say alike."""
+"""Options and messages shared by the commands that read captures, `import` and `retarget`."""
 
 from __future__ import annotations
 

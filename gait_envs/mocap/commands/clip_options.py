@@ -1,4 +1,4 @@
-"""What the commands take for clips: all that a training takes for its reference."""
+"""Clip arguments of the commands: whatever a training accepts as its reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gait-data inspect`: what a clip, or a set of clips, holds."""
+"""`gait-data inspect`: the contents of a clip or of a set of clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of `gait-data` print alike."""
+"""Printing shared by the commands of `gait-data`."""
 
 from __future__ import annotations
 

@@ -60,6 +60,6 @@ def _fractions(text: str) -> dict[str, float]:
         except ValueError:
             raise ClipError(f"--parts {text}: {item.strip()!r} is not of the form name=fraction") from None
         if not name or name in fractions:
-            raise ClipError(f"--parts {text}: a part needs a name of its own")
+            raise ClipError(f"--parts {text}: part names must be unique")
         fractions[name] = value
     return fractions

@@ -111,7 +111,8 @@ def open_capture(path: str | os.PathLike[str], format: str | None = None, **opti
     unknown = [key for key in options if key not in allowed]
     if unknown:
         raise MotionError(f"{path}: unknown option {unknown[0]!r}; allowed: {', '.join(allowed) or 'none'}")
-    return reader(path, **options)
+    capture: Capture = reader(path, **options)
+    return capture
 
 
 def open_with_gaps(

@@ -39,6 +39,7 @@ class Archive:
             raise MotionError(f"{self.path}: no whole .npz archive: {error}") from error
 
     def error(self, key: str, message: str) -> MotionError:
+        """The error of a member, to be raised: names the file and the key."""
         return MotionError(f"{self.path}: {key}: {message}")
 
     def member(self, key: str, shape: tuple[int | str | None, ...], kinds: str = "fiu") -> Header:

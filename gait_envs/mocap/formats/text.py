@@ -42,6 +42,7 @@ class TextFile:
             raise MotionError(f"{self.path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
     def error(self, number: int, message: str) -> MotionError:
+        """The error of line `number` (counted from 1), to be raised: names the file and the line."""
         return MotionError(f"{self.path}, line {number}: {message}")
 
     def numbers(self, number: int, words: list[str], what: str, count: int | None = None) -> list[float]:

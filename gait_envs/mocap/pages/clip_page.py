@@ -33,24 +33,52 @@ def write_page(
     """Draw the page to `path` (its suffix chooses the format); with `landmarks`, the captured body beside it."""
     joints = _joint_groups(clip.joint_names)
     rows = -(-len(joints) // _COLUMNS)
-    figure = Figure(figsize=(13, 8.0 + 1.6 * rows), layout="constrained")
-    parts = np.array(figure.subfigures(4, 1, height_ratios=[2.4, 1.6 * rows, 1.1, 2.9]), dtype=object)
+    height, ratios = 8.0 + 1.6 * rows, [2.4, 1.6 * rows, 1.1, 2.9]
+    figure = Figure(figsize=(13, height))
+    parts = np.array(figure.subfigures(4, 1, height_ratios=ratios), dtype=object)
+    heights = height * np.array(ratios) / sum(ratios)  # inches
     poses = robot_poses(clip.qpos, body)
     time = np.arange(clip.frames) / clip.fps
-    _draw_figures(parts[0].subplots(), clip, poses, landmarks)
-    panels = parts[1].subplots(rows, min(_COLUMNS, len(joints)), squeeze=False).ravel()
+    _draw_figures(parts[0].subplots(gridspec_kw=_margins(heights[0], top=0.85, bottom=0.1)), clip, poses, landmarks)
+    panels = (
+        parts[1]
+        .subplots(
+            rows, min(_COLUMNS, len(joints)), squeeze=False, gridspec_kw=_margins(heights[1], rows=rows, wspace=0.25)
+        )
+        .ravel()
+    )
     for axes, (name, members) in zip(panels, joints.items(), strict=False):
         _draw_joint(axes, time, clip, body, name, members)
     for axes in panels[len(joints) :]:
         axes.axis("off")
-    _draw_contacts(parts[2].subplots(), time, clip, body)
-    soles, speed, numbers = parts[3].subplots(1, 3, width_ratios=[1, 1, 1.35])
+    _draw_contacts(parts[2].subplots(gridspec_kw=_margins(heights[2], left=0.09)), time, clip, body)
+    soles, speed, numbers = parts[3].subplots(
+        1, 3, width_ratios=[1, 1, 1.35], gridspec_kw=_margins(heights[3], bottom=0.5, wspace=0.12)
+    )
     _draw_soles(soles, time, clip, poses)
     _draw_speed(speed, time, clip)
     _write_numbers(numbers, quality, faults)
     title = f"{clip.name} on {clip.model}: {clip.duration:.2f} s, {quality['speed']:.2f} m/s"
-    figure.suptitle(f"{title}\n{clip.source} ({clip.license})")
+    figure.suptitle(f"{title}\n{clip.source} ({clip.license})", y=1 - 0.15 / height)
     return save_figure(figure, path)
+
+
+def _margins(
+    height: float, *, top: float = 0.3, bottom: float = 0.25, left: float = 0.04, rows: int = 1, wspace: float = 0.2
+) -> dict[str, float]:
+    """Where the axes of a part lie: `height`, `top` and `bottom` in inches, `left` as a share of the width.
+
+    Fixed, since a layout engine draws the page several times over to find them.
+    """
+    panel = (height - top - bottom - 0.5 * (rows - 1)) / rows  # half an inch for tick labels and title between rows
+    return {
+        "left": left,
+        "right": 0.985,
+        "top": 1 - top / height,
+        "bottom": bottom / height,
+        "hspace": 0.5 / panel,
+        "wspace": wspace,
+    }
 
 
 def check_picture(path: Path) -> None:

@@ -43,8 +43,10 @@ def write_set(folder: Path, entries: Sequence[Entry]) -> tuple[Path, Path]:
 
 def draw_set(path: Path, entries: Sequence[Entry], title: str) -> Path:
     """One page: accepted and set aside, histograms of the figures with the worst clips named, reasons."""
-    figure = Figure(figsize=(13, 10), layout="constrained")
-    grid = figure.add_gridspec(4, 3, height_ratios=[0.2, 1, 1, 1.1])
+    figure = Figure(figsize=(13, 10))
+    # Fixed margins: a layout engine draws the page several times over to find them.
+    margins = {"left": 0.03, "right": 0.985, "top": 0.935, "bottom": 0.02, "hspace": 0.4, "wspace": 0.1}
+    grid = figure.add_gridspec(4, 3, height_ratios=[0.2, 1, 1, 1.1], **margins)
     found = counts(entries)
     _draw_counts(figure.add_subplot(grid[0, :]), found)
     measured = {verdict: [e for e in entries if e.verdict == verdict] for verdict in ("fit", "unfit")}
@@ -75,11 +77,18 @@ def _draw_histogram(axes: Any, key: str, label: str, measured: Mapping[str, Sequ
     everything = np.concatenate(list(values.values()))
     axes.set_title(label, fontsize=9)
     axes.tick_params(labelsize=7)
+    axes.locator_params(nbins=4)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     if not len(everything):
         return
     low, high = float(everything.min()), float(everything.max())
     bins = np.linspace(low, high if high > low else low + 1e-3, 21)
-    axes.hist(list(values.values()), bins=bins, stacked=True, color=[COLORS[verdict] for verdict in values])
+    below = np.zeros(len(bins) - 1)
+    for verdict, numbers in values.items():  # stacked outlines, which are drawn much faster than bars
+        above = below + np.histogram(numbers, bins)[0]
+        axes.stairs(above, bins, baseline=below, fill=True, color=COLORS[verdict])
+        below = above
+    axes.set_ylim(0, 1.05 * below.max())
     if len(values["fit"]):
         middle = float(np.median(values["fit"]))
         axes.axvline(middle, color="black", lw=1)

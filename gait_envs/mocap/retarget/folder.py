@@ -33,7 +33,7 @@ from gait_envs.version import __version__
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides how captures become clips, beside the robot."""
+    """Options of retargeting, besides the robot."""
 
     cleaning: Cleaning = field(default_factory=Cleaning)
     reading: Reading = field(default_factory=Reading)
@@ -43,7 +43,7 @@ class Recipe:
     speed: float | None = None
 
     def __post_init__(self) -> None:
-        """A wrong choice is an error at once, not one for every capture."""
+        """Validated here, so that a wrong value is one error and not one per capture."""
         time_scale(self.time, 1.0)
         if self.speed is not None and not 0 < self.speed < float("inf"):
             raise MotionError(f"speed {self.speed:g} m/s: expected a positive number")
@@ -54,16 +54,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a capture."""
+    """The result of retargeting a capture."""
 
     job: Job
     clip: Path | None = None  # None: it was refused
     faults: tuple[str, ...] = ()  # why it is unfit or was refused
     kept: bool = False  # an earlier run had made it
-    notes: tuple[str, ...] = ()  # what was guessed or put right
+    notes: tuple[str, ...] = ()  # what was guessed or repaired
 
     @property
     def verdict(self) -> str:
+        """`failed` (no clip was made), `unfit` (the clip has faults) or `fit`."""
         return "failed" if self.clip is None else "unfit" if self.faults else "fit"
 
 
@@ -111,7 +112,7 @@ def targets(job: Job, out: Path) -> list[Path]:
 def check_folder(jobs: Sequence[Job], out: Path, accepted: bool) -> None:
     """Refuse before any work a folder that the clips of these captures may not go to.
 
-    It may hold clips, and what is to be made anew; not one of the captures, nor any other .npz. Together with the
+    It may hold clips, including those to be replaced; not one of the captures, nor any other .npz. Together with the
     clips to be made they must be under one licence, unless that was `accepted`.
     """
     check_targets((job.capture, target) for job in jobs for target in targets(job, out))

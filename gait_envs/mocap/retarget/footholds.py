@@ -19,7 +19,7 @@ from gait_envs.rotations import wrap_angle
 # Proportions of an adult, in leg lengths (hip to ankle), after Winter's anthropometric tables.
 _ANKLE_HEIGHT = 0.08
 _HEEL_BEHIND_ANKLE = 0.06
-# A part of the foot stands while it is lower and slower than this, in leg lengths and leg lengths a second.
+# A part of the foot stands while it is lower and slower than this, in leg lengths and leg lengths per second.
 _LOW, _SLOW = 0.06, 1.0
 _SHORTEST = 0.06  # s, briefer contacts and gaps are noise
 _STEP = 0.6  # s within which every walking foot stands once

@@ -26,7 +26,7 @@ _CONVERGED = 1e-4  # m and rad moved in one iteration
 
 @dataclass(frozen=True)
 class Targets:
-    """What the robot should do, over T frames, in its own size and time."""
+    """Targets for the robot over T frames, at its own size and rate."""
 
     pelvis: np.ndarray  # (T, 3) m, the pelvis body's origin
     pelvis_quat: np.ndarray  # (T, 4)
@@ -62,7 +62,7 @@ class BoneTask(mink.Task):
 
 
 def _jacobian(configuration: mink.Configuration, kind: str, index: int) -> np.ndarray:
-    """Of a body's or site's place (3, nv)."""
+    """Position Jacobian of a body or a site, (3, nv)."""
     out = np.zeros((3, configuration.nv))
     of = mujoco.mj_jacSite if kind == "site" else mujoco.mj_jacBody
     of(configuration.model, configuration.data, out, None, index)

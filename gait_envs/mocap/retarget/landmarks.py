@@ -44,6 +44,7 @@ class Landmarks:
 
     @property
     def frames(self) -> int:
+        """Number of frames, T."""
         return len(self.points["left_hip"])
 
     def mid(self, part: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Legs told by the shape of a skeleton, for rigs whose names say nothing: other languages, codes, unusual words.
+"""Legs identified by the shape of a skeleton, for rigs with unknown joint names: other languages, codes, unusual words.
 
 A leg is a chain hip, knee, ankle with a twin of the same lengths that hangs on the same joint. Of all such twins (arms,
 fingers, straps) the legs are the longest whose two bones are about as long as each other and that end in a foot.

@@ -1,4 +1,4 @@
-"""What a capture shows that no walk over the ground does: reasons to doubt it before a robot learns from it."""
+"""Plausibility checks: signs that a capture is not a walk over the ground, before a robot learns from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.landmarks import Landmarks, heading
 
 _LOW = 40.0  # percent of the frames, those with an ankle lowest: in them its foot stands, if it ever does
-_SLIDE = 0.25  # leg lengths a second: feet that go back so fast while they are low walk on something that moves
+_SLIDE = 0.25  # leg lengths per second: feet that go back so fast while they are low walk on something that moves
 _STAYS = 0.3  # of that speed: a root that goes no faster than this stays
 _SHORT = 0.5  # s: less than a step and a half
 

@@ -57,7 +57,7 @@ class Limb:
 
 @dataclass(frozen=True)
 class Description:
-    """What a retarget YAML says."""
+    """The contents of a retarget YAML."""
 
     path: Path
     name: str

@@ -44,7 +44,7 @@ class Body:
     legs: dict[str, Leg]
     tasks: dict[str, Task]  # pelvis, chest, soles
     bones: tuple[Bone, ...]
-    fps: float  # frames a second of its clips: the rate at which it is controlled
+    fps: float  # frames per second of its clips: the control rate
     posture: float
     smoothing: float  # s
     lean: float | None  # rad, None: as captured
@@ -71,6 +71,7 @@ class Body:
 
     @property
     def contact_names(self) -> tuple[str, ...]:
+        """Contact points in the order of a clip's `contacts`: those of the left leg, then of the right."""
         return tuple(name for side in SIDES for name in self.legs[side].contacts)
 
     @property
@@ -235,7 +236,7 @@ def _strength(model: mujoco.MjModel) -> np.ndarray:
 
 
 def _digest(text: bytes, model: mujoco.MjModel) -> str:
-    """What a clip depends on of its robot: a change in YAML or model changes it."""
+    """Digest of everything in YAML and model that a clip depends on."""
     arrays = (model.body_pos, model.body_quat, model.body_mass, model.body_inertia, model.jnt_pos, model.jnt_axis,
               model.jnt_range, model.dof_armature, model.dof_damping, model.dof_frictionloss, model.geom_pos,
               model.geom_quat, model.geom_size, model.site_pos, model.key_qpos, model.actuator_forcerange)  # fmt: skip

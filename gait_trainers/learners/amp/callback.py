@@ -21,7 +21,7 @@ from gait_trainers.models.discriminator import accuracy, discriminator_losses
 class AMPCallback(BaseCallback):
     """At the end of each rollout: measure the discriminator, train it, remember the rollout's windows.
 
-    The order is: style rewards with the discriminator as it was, its update, then PPO's update. All random
+    The order is: style rewards from the discriminator before its update, its update, then PPO's update. All random
     choices come from generators of this callback, so that the policy's own are left alone.
     """
 
@@ -104,7 +104,7 @@ class AMPCallback(BaseCallback):
         return config.input_noise + progress * (config.input_noise_final - config.input_noise)
 
     def get_state(self) -> dict[str, Any]:
-        """What the next updates depend on, for a checkpoint."""
+        """Everything that the next updates depend on, for a checkpoint."""
         return {
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -115,7 +115,7 @@ class AMPCallback(BaseCallback):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `get_state` gave."""
+        """Restore what `get_state` returned."""
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.replay.set_state(state["replay"])

@@ -93,7 +93,7 @@ def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
 
 
 def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
-    """Windows of the clips that the discriminator takes for real."""
+    """Windows of the clips that count as real."""
     scale = base.env.unwrapped.core.robot.traits.contact_scale  # type: ignore[attr-defined]
     clips = reference_clips(config, base)
     amp: AMPConfig = config.section("amp")

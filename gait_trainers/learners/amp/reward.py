@@ -1,4 +1,4 @@
-"""The style reward: what the discriminator's score is worth to the policy, and the wrapper that adds it."""
+"""The style reward: a function of the discriminator's score, and the wrapper that adds it to the task reward."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ class AMPRewardWrapper(VecEnvWrapper):
         return windows.astype(np.float32, copy=False)
 
     def get_state(self) -> dict[str, Any]:
-        """What the next steps depend on, for a checkpoint."""
+        """Everything that the next steps depend on, for a checkpoint."""
         return self.stack.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `get_state` gave."""
+        """Restore what `get_state` returned."""
         self.stack.set_state(state)
 
     def _score(self, windows: np.ndarray) -> np.ndarray:

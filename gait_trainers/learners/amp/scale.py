@@ -43,5 +43,5 @@ def describe_still(still: dict[str, list[str]], size: int) -> str:
     parts = "; ".join(f"{row} of {', '.join(names)}" for row, names in still.items())
     return (
         f"the reference holds {count} of {size} style features still, so that their scale is a floor "
-        f"(amp.feature_std_floor) and any motion there counts as foreign: {parts}"
+        f"(amp.feature_std_floor) and any motion there looks unlike the reference: {parts}"
     )

@@ -62,8 +62,10 @@ class WindowStack:
         return self.frames[:, :: self.dilation].reshape(n, -1).copy(), self.counts >= span
 
     def get_state(self) -> dict[str, np.ndarray]:
+        """Copies of the frames (n, length, features) and of the number of frames seen (n,)."""
         return {"frames": self.frames.copy(), "counts": self.counts.copy()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned for a stack of the same shape."""
         self.frames[:] = state["frames"]
         self.counts[:] = state["counts"]

@@ -19,7 +19,7 @@ from gait_trainers.learners.replay import ReplayBuffer
 from gait_trainers.models.muscle_nn import MuscleNN, muscle_losses
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
-MEASURED = 512  # held-out tuples that an iteration's figures are of
+MEASURED = 512  # held-out tuples from which an iteration's figures are computed
 
 
 class MuscleCallback(BaseCallback):
@@ -80,7 +80,7 @@ class MuscleCallback(BaseCallback):
             self.logger.record(f"muscle/{name}", value)
 
     def update(self) -> dict[str, float]:
-        """Train on the tuples there are, measure, and let the network drive if it may. Returns the figures."""
+        """Train on the collected tuples, measure, and hand over if the network is accurate. Returns the figures."""
         losses = np.mean([self._step() for _ in range(self.config.updates)], axis=0)
         figures = self.measure()
         good = self.config.controller == "nn" and figures["muscle_gap"] <= self.config.handover
@@ -89,7 +89,7 @@ class MuscleCallback(BaseCallback):
         return figures | {"muscle_loss": float(losses[0]), "muscle_tuples": float(len(self.buffer))}
 
     def measure(self) -> dict[str, float]:
-        """How network and static optimisation meet the torques of held-out tuples.
+        """How closely network and static optimisation reproduce the torques of held-out tuples.
 
         The gap is √(residual² − that of static optimisation²). What muscles can do is a convex set and static
         optimisation finds its nearest point, so no torque of the network is farther from the best one, on average.
@@ -113,7 +113,7 @@ class MuscleCallback(BaseCallback):
         return min(1.0, self.handed / self.config.handover_iterations)
 
     def drive(self, physics: MuscleSimulation, sims: np.ndarray | None = None) -> None:
-        """Let the network as it is now move bodies: all, or only the simulations `sims`."""
+        """Let the current network drive all bodies, or only the simulations `sims`."""
         physics.use_controller("nn", sims, network=self.network.numpy())
 
     def _take_over(self) -> None:
@@ -123,10 +123,11 @@ class MuscleCallback(BaseCallback):
             self.drive(self.physics, taken)
 
     def save_network(self, path: Any) -> None:
-        """Write its file, for `muscle_network` of the environments."""
+        """Write the network's file, for the environments' option `muscle_network`."""
         save_muscle_network(path, self.network.get_layers(), self.physics.muscles)
 
     def get_state(self) -> dict[str, Any]:
+        """Network, optimizer, both buffers, generator and hand-over, as a checkpoint stores them."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),

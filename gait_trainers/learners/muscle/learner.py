@@ -1,4 +1,4 @@
-"""MuscleNN as a learner: its callback, and the network's file for those who act without torch."""
+"""MuscleNN as a learner: its callback, and the network's file for acting without torch."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class MuscleLearner(Learner):
 
 
 def network_file(checkpoint: Path) -> Path:
-    """Where the network of a checkpoint lies."""
+    """Path of the network's file of a checkpoint."""
     return checkpoint.with_suffix(".npz")
 
 
 def artefacts(section: MuscleConfig, state: Mapping[str, Any], checkpoint: Path) -> Artefacts:
-    """The environment's options by which the network moves the body; nothing while it does not do so alone."""
+    """Environment options that make the network drive the body; empty until it has taken over completely."""
     if not state["drives"]:
         return Artefacts()
     file = network_file(checkpoint).resolve()

@@ -53,7 +53,7 @@ def check(config: TrainConfig, options: Any) -> None:
     if options.muscle_controller != "qp":
         raise ValueError(
             "env.kwargs.muscle_controller: algorithm muscle chooses the controller itself, see "
-            "muscle.controller; to go on with a network, begin from its run or bundle with run.init"
+            "muscle.controller; to continue with a trained network, start from its run or bundle with run.init"
         )
 
 

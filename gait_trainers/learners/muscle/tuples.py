@@ -1,4 +1,4 @@
-"""Tuples: what a muscle controller was asked in a state, kept for a network to learn from.
+"""Tuples: the inputs of a muscle controller, stored for a network to learn from.
 
 A tuple's row is the entries of JtA, the active torque τ − b and the passive torque b, all N·m and float32.
 """
@@ -25,6 +25,7 @@ class Tuples(NamedTuple):
 
 
 def row_size(muscles: Muscles) -> int:
+    """Numbers in one row of a buffer: the entries of JtA, and two torques per degree of freedom."""
     return len(muscles.entry_dof) + 2 * len(muscles.dofs)
 
 
@@ -52,7 +53,7 @@ def gather(refreshes: Sequence[Refresh], which: np.ndarray, muscles: Muscles) ->
 
 
 class Fit(NamedTuple):
-    """How activations meet the torques of tuples."""
+    """How closely activations reproduce the torques of tuples."""
 
     residual: float  # root mean square of the torque missed, as share of that of the desired torque τ
     energy: float  # mean squared activation

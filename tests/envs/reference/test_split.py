@@ -167,7 +167,7 @@ def test_clips_that_say_nothing_stay_together(run, folder: Path, tmp_path: Path)
     [
         (("nowhere",), "nowhere: no such folder"),
         (("{folder}", "--parts", "train"), "--parts train: 'train' is not of the form name=fraction"),
-        (("{folder}", "--parts", "a=0.5,a=0.5"), "a part needs a name of its own"),
+        (("{folder}", "--parts", "a=0.5,a=0.5"), "part names must be unique"),
         (("{folder}", "--parts", "a=0.5"), "add up to 0.5"),
         (("{folder}", "--by", "speed"), "by 'speed': expected one of subject, activity, clip"),
         (("{folder}", "--by", "activity"), "2 groups cannot fill 3 parts: run, walk"),

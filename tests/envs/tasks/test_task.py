@@ -80,7 +80,7 @@ def test_a_part_of_ones_own_remembers_shows_pays_and_ends() -> None:
 
 
 def test_a_name_belongs_to_one_part() -> None:
-    with pytest.raises(ValueError, match="two parts of the task remember 'steps'; name one of them otherwise"):
+    with pytest.raises(ValueError, match="two parts of the task have a memory field 'steps'; rename one of them"):
         blank_memory((Field("steps", (), "", ""), Field("steps", (2,), "", "")), 3)
 
 

@@ -134,7 +134,7 @@ def test_a_layout_packs_in_order_within_limits() -> None:
     assert packed.dtype == np.float32
     np.testing.assert_array_equal(packed, np.array([[0.3, 1, -5, 2]], np.float32))
     np.testing.assert_array_equal(LAYOUT.pack(values | {"height": np.array([[1e300]])})[0, 0], 2.0)
-    with pytest.raises(ValueError, match="rate has 2 numbers, its layout says 3"):
+    with pytest.raises(ValueError, match="rate has 2 numbers, but its layout says 3"):
         LAYOUT.pack(values | {"rate": np.zeros((1, 2))})
     with pytest.raises(KeyError, match="height"):
         LAYOUT.pack({"rate": np.zeros((1, 3))})

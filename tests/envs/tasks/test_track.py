@@ -524,7 +524,7 @@ def test_the_reference_may_be_let_go_between_two_steps(straight: str) -> None:
     with pytest.raises(ValueError, match=r"unknown reward term \['speed'\]; known are \['tracking_lin_vel'"):
         env.set_settings({"speed": 1.0})
     for wrong in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match=f"max_distance is {wrong}, allowed is more than 0"):
+        with pytest.raises(ValueError, match=f"max_distance is {wrong}, it must be greater than 0"):
             env.set_settings(max_distance=wrong)
     with pytest.raises(ValueError, match=r"max_distance is 1\.0, allowed is nothing: the task follows no reference"):
         GaitVectorEnv(1).set_settings(max_distance=1.0)
@@ -571,13 +571,13 @@ def test_reset_options_that_cannot_be(reference: str, options: dict[str, Any], m
             r"reference_observation is 'all', allowed are \('future', 'phase'",
         ),
         ({"action_base": "zero"}, r"action_base is 'zero', allowed are \('reference', 'home'\)"),
-        ({"future_frames": ()}, r"future_frames is \(\), expected rising whole numbers of 1 or more"),
+        ({"future_frames": ()}, r"future_frames is \(\), expected ascending whole numbers of at least 1"),
         ({"future_frames": (0, 1)}, r"future_frames is \(0, 1\)"),
         ({"future_frames": (5, 1)}, r"future_frames is \(5, 1\)"),
         ({"future_frames": (1, 1)}, r"future_frames is \(1, 1\)"),
         ({"future_frames": (1.5,)}, r"future_frames is \(1.5,\)"),
-        ({"max_distance": 0.0}, "max_distance is 0.0, allowed is more than 0"),
-        ({"action_gain": -1.0}, "action_gain is -1.0, allowed is more than 0"),
+        ({"max_distance": 0.0}, "max_distance is 0.0, it must be greater than 0"),
+        ({"action_gain": -1.0}, "action_gain is -1.0, it must be greater than 0"),
         ({"reference": None}, "needs a reference"),
         ({"reference": None, "rsi_probability": 0.0}, "tracking needs a reference: a clip, a folder of clips"),
         ({"reward_weights": {"track_hands": 1.0}}, r"unknown reward term \['track_hands'\]; known are .*'track_pose'"),

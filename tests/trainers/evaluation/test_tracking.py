@@ -192,7 +192,7 @@ def test_a_run_is_evaluated_on_what_it_was_trained_on(stills, tmp_path):
 
 def test_what_a_run_was_trained_on_may_be_gone(stills, tmp_path):
     trained = dataclasses.replace(idle(), reference=[str(tmp_path / "gone")])
-    with pytest.raises(EvaluationError, match=r"idle: what it was trained on cannot be read; give --reference: .*gone"):
+    with pytest.raises(EvaluationError, match=r"idle: its training clips cannot be read; give --reference: .*gone"):
         open_reference(trained)
     with pytest.raises(EnvironmentOptionError, match="warp"):
         open_reference(dataclasses.replace(idle(), reference=stills), None, {"warp": 9})

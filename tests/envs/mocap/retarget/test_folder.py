@@ -331,7 +331,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
         ("file,license\nx.bvh,y,z\n", "line 2: not 2 values; a value with a comma needs quotes"),
         ("file,license\nx.bvh\n", "line 2: not 2 values"),
         ("file,license\n,CC0\n", "line 2: no file"),
-        ("file,license\nx.bvh,a\n./x.bvh,b\n", r"line 3: \./x\.bvh is there twice"),
+        ("file,license\nx.bvh,a\n./x.bvh,b\n", r"line 3: \./x\.bvh is listed twice"),
         ('file,license\nx.bvh,"a\n', "unexpected end of data"),
     ],
 )
