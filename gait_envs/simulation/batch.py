@@ -17,6 +17,7 @@ from gait_envs.simulation.fields import OwnFields
 
 MAX_SPEED = 1e3  # m/s or rad/s in any coordinate; beyond it a simulation has diverged
 MAX_WAY = 1e6  # m or rad in any coordinate
+VELOCITIES = int(mujoco.mjtStage.mjSTAGE_VEL)  # what is current after a step: all that follows from the new state
 
 
 class BatchSimulation:
@@ -36,7 +37,8 @@ class BatchSimulation:
         self._sensors, self._force, self._xpos = bind("sensordata"), bind("actuator_force"), bind("xpos")
         self._qacc = bind("qacc") if robot.traits.gains is not None else None
         self._servo_controls = as_slice(robot.model.actuator_ctrladr[robot.servo_actuators])
-        self._servos = as_slice(robot.servos)
+        self._servos, self._servo_dofs = as_slice(robot.servos), as_slice(6 + robot.servos)
+        self._servo_actuators = as_slice(robot.servo_actuators)
         self.diverged = np.zeros(n, dtype=bool)
         # Called before every single physics step, its controls in place; must not change anything. See `instruments`.
         self.watch: Callable[[], None] | None = None
@@ -69,11 +71,12 @@ class BatchSimulation:
                 self.watch()
             try:
                 now = steps if self.watch is None else 1
-                self.batch.step(ids, nstep=now, stage=mujoco.mjtStage.mjSTAGE_VEL)
+                self.batch.step(ids, now, VELOCITIES)
             except SimulationError as error:
                 failed += error.ids.tolist()
-        # NaN fails the comparison, so one test finds both runaway and undefined states; of all at once it is cheaper.
-        if not failed and np.abs(self._qvel).max() < MAX_SPEED and np.abs(self._qpos).max() < MAX_WAY:
+        # No coordinate is beyond the root of the sum of all squares. NaN fails the comparison, so one test finds both
+        # runaway and undefined states.
+        if not failed and np.vdot(self._qvel, self._qvel) < MAX_SPEED**2 and np.vdot(self._qpos, self._qpos) < MAX_WAY**2:
             return np.zeros(len(self._qvel), dtype=bool)
         diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < MAX_WAY))
         diverged[failed] = True
@@ -85,26 +88,25 @@ class BatchSimulation:
 
     def read(self) -> State:
         """A copy of the current state."""
-        robot, sensors = self.robot, self._sensors
+        robot, sensors = self.robot, self._sensors.copy()
         n = len(sensors)
         return State(
             qpos=self._qpos.copy(),
             qvel=self._qvel.copy(),
-            gyro=sensors[:, robot.gyro].copy(),
-            foot_force=self._foot_force(),
-            foot_pos=sensors[:, robot.foot_pos].reshape(n, 2, 3).copy(),
-            foot_vel=sensors[:, robot.foot_vel].reshape(n, 2, 3).copy(),
+            gyro=sensors[:, robot.gyro],
+            foot_force=self._foot_force(sensors),
+            foot_pos=sensors[:, robot.foot_pos].reshape(n, 2, 3),
+            foot_vel=sensors[:, robot.foot_vel].reshape(n, 2, 3),
             torque=self._torque(),
             body_pos=self._xpos.reshape(n, -1, 3)[:, robot.pelvis :].copy(),
         )
 
-    def _foot_force(self) -> np.ndarray:
-        """Loads on the soles, (n, 4) N; toes that bend bear with the ball of their foot."""
-        force = self._sensors[:, self.robot.touch].copy()
+    def _foot_force(self, sensors: np.ndarray) -> np.ndarray:
+        """Loads on the soles, (n, 4) N; toes that bend bear with the ball of their foot. Adds to `sensors` in place."""
+        force = sensors[:, self.robot.touch]
         if self.robot.toe_touch is not None:
-            toes = self._sensors[:, self.robot.toe_touch]
-            force[:, 0] += toes[:, 0] + toes[:, 1]
-            force[:, 2] += toes[:, 2] + toes[:, 3]
+            toes = sensors[:, self.robot.toe_touch]
+            force[:, ::2] += toes[:, ::2] + toes[:, 1::2]
         return force
 
     def _torque(self) -> np.ndarray:
@@ -119,10 +121,10 @@ class BatchSimulation:
         """How much less than at its start the stable PD servos applied over the last physics step, (n, k) N·m."""
         assert self._qacc is not None
         robot, h = self.robot, self.robot.model.opt.timestep
-        kp = self.fields.values("actuator_gainprm")[:, robot.servo_actuators, 0]
-        kd = -self.fields.values("actuator_biasprm")[:, robot.servo_actuators, 2]
-        acceleration = self._qacc[:, 6 + robot.servos]
-        before = self._qvel[:, 6 + robot.servos] - h * acceleration
+        kp = self.fields.values("actuator_gainprm")[:, self._servo_actuators, 0]
+        kd = -self.fields.values("actuator_biasprm")[:, self._servo_actuators, 2]
+        acceleration = self._qacc[:, self._servo_dofs]
+        before = self._qvel[:, self._servo_dofs] - h * acceleration
         return h * (kp * before + kd * acceleration)
 
     def set_const(self, ids: np.ndarray | None = None) -> None:

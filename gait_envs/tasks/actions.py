@@ -63,13 +63,16 @@ class Actions:
 
     def act(self, memory: Memory, action: np.ndarray) -> tuple[np.ndarray, Memory]:
         """What the simulation is asked for in this step (n, controls), and the memory with the action (n, actions)."""
-        action = np.minimum(np.maximum(np.asarray(action, dtype=np.float64), -1.0), 1.0)
+        action = np.array(action, dtype=np.float64)
+        np.minimum(np.maximum(action, -1.0, out=action), 1.0, out=action)
         filtered = low_pass(action, memory.filtered, self.config.action_filter)
-        controls = self.controls(filtered, memory)[:, None, :]
-        lags = memory.delayed.shape[1] - 1
-        delayed = np.concatenate([controls, memory.delayed[:, :-1]], axis=1) if lags else controls
+        controls = self.controls(filtered, memory)
+        delayed, lags = controls[:, None, :], memory.delayed.shape[1] - 1
+        if lags:
+            delayed = np.concatenate([delayed, memory.delayed[:, :-1]], axis=1)
+            controls = delayed[np.arange(len(action)), memory.lag]
         memory = memory.replace(action=action, previous_action=memory.action, filtered=filtered, delayed=delayed)
-        return delayed[np.arange(len(action)), memory.lag] if lags else delayed[:, 0], memory
+        return controls, memory
 
     def controls(self, filtered: Array, memory: Memory) -> Array:
         """Target poses (n, nu) rad of a filtered action, before them activations (n, m) where it gives these.

@@ -11,6 +11,7 @@ from gait_envs.models.robot import Robot
 from gait_envs.reference.amp_features import amp_features
 from gait_envs.rotations import Array, quat_yaw
 from gait_envs.simulation.base import MuscleReadings
+from gait_envs.simulation.batch import as_slice
 from gait_envs.tasks import terms
 from gait_envs.tasks.config import TaskConfig
 from gait_envs.tasks.layouts import held_actions
@@ -46,6 +47,7 @@ def command_part(dt: float) -> Part:
 def body_part(robot: Robot, config: TaskConfig) -> Part:
     """Joints, root and last action as they are observed, falls, and what is logged of them."""
     joints, held = len(robot.joint_names), held_actions(robot, config)
+    shown = as_slice(held)
     who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
     in_world = config.velocity_frame == "world"
     upright = np.cos(config.max_tilt)
@@ -67,7 +69,7 @@ def body_part(robot: Robot, config: TaskConfig) -> Part:
             Observed(Row("command", 3, "m/s, m/s, rad/s", "forward, leftward, yaw rate (with heading correction)",
                          10.0), steered_command),
             Observed(Row("previous_action", len(held), "1", f"filtered, {who}", 1.0),
-                     lambda v: v.memory.filtered[:, held]),
+                     lambda v: v.memory.filtered[:, shown]),
         ),
         terms=WALKING,
         columns=(_of_muscles() if robot.muscles is not None else {}) | _of_root(robot),
@@ -87,7 +89,9 @@ def _of_root(robot: Robot) -> dict[str, Callable[[View], Array]]:
         "speed_error": lambda v: np.abs(velocity(v)[:, 0] - v.memory.command[:, 0]),
         "lateral_error": lambda v: np.abs(velocity(v)[:, 1] - v.memory.command[:, 1]),
         "yaw_rate_error": lambda v: np.abs(yaw_rate(v) - v.memory.command[:, 2]),
-        "amp_obs": lambda v: amp_features(v.state.qpos, v.state.qvel, v.state.foot_force, scale, half_turn(v)),
+        "amp_obs": lambda v: amp_features(
+            v.state.qpos, v.state.qvel, v.state.foot_force, scale, (half_turn(v), velocity(v))
+        ),
     }
 
 
@@ -113,7 +117,7 @@ def feet_part(robot: Robot) -> Part:
     def after(view: View) -> dict[str, Array]:
         air = view.memory.air_time
         loaded = terms.foot_load(view.state.foot_force) > robot.traits.loaded
-        return {"air_time": np.where(loaded, 0.0, air + robot.dt), "swing_time": np.where(loaded, air, 0.0)}
+        return {"air_time": (air + robot.dt) * ~loaded, "swing_time": air * loaded}
 
     return Part(
         fields=(

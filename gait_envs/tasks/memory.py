@@ -34,11 +34,12 @@ class Memory:
 
     def replace(self, **changes: np.ndarray) -> Memory:
         """The same but for these arrays; raises ValueError for a name that is not there."""
-        arrays = self.__dict__ | changes
-        if len(arrays) > len(self.__dict__):
+        other = Memory(self.__dict__)
+        other.__dict__.update(changes)
+        if len(other.__dict__) > len(self.__dict__):
             unknown = changes.keys() - self.__dict__.keys()
             raise ValueError(f"the memory has no {', '.join(sorted(unknown))}; it has {', '.join(self.__dict__)}")
-        return Memory(arrays)
+        return other
 
     def take(self, ids: np.ndarray) -> Memory:
         """The rows `ids` alone, copied."""

@@ -37,7 +37,9 @@ def success_part(dt: float, *, follows: bool = False) -> Part:
         memory = view.memory
         miss = velocity(view)[:, :2] - memory.command[:, :2]
         first = memory.steps == warmup + 1
-        before = np.where(first[:, None], 0.0, memory.velocity_miss) if first.any() else memory.velocity_miss
+        before = memory.velocity_miss
+        if np.count_nonzero(first):
+            before = np.where(first[:, None], 0.0, before)
         error = heading_error(view)
         return {
             "velocity_miss": before + miss,

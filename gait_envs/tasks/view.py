@@ -115,7 +115,7 @@ def gravity(view: View) -> Array:
 @derived
 def yaw_rate(view: View) -> Array:
     """Turning rate about the vertical, (n,) rad/s: the body rate's share along -gravity."""
-    return -(view.state.qvel[:, 3:6] * gravity(view)).sum(axis=1)
+    return -np.add.reduce(view.state.qvel[:, 3:6] * gravity(view), axis=1)
 
 
 @derived
@@ -130,7 +130,9 @@ def steered_command(view: View) -> Array:
     A walker that only feels its yaw rate drifts with the sum of its errors; the correction is the usual outer loop
     (at most `STEER`), and `heading_gain=0` turns it off. Not kept: a command may be redrawn before it is observed.
     """
-    correction = np.minimum(np.maximum(view.task.config.heading_gain * heading_error(view), -STEER), STEER)
-    command = view.memory.command.copy()
+    command, gain = view.memory.command.copy(), view.task.config.heading_gain
+    if gain == 0.0:
+        return command
+    correction = np.minimum(np.maximum(gain * heading_error(view), -STEER), STEER)
     command[:, 2] += correction
     return command
