@@ -120,7 +120,8 @@ class Core:
         # The other rows keep the state they had: a diverged one's stand-in, not what it diverged to.
         fresh = np.zeros(self.n, dtype=bool)
         fresh[ids] = True
-        self.state = self.physics.read().where(~fresh, self.state)
+        state = self.physics.read()
+        self.state = state if len(ids) == self.n else state.where(~fresh, self.state)
         self._ended = self._ended & ~fresh
 
     def _own_options(self, ids: np.ndarray, options: Mapping[str, Any]) -> list[dict[str, Any]]:

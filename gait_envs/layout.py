@@ -42,6 +42,10 @@ class Layout(tuple[Row, ...]):
         return limits
 
     @functools.cached_property
+    def _sizes(self) -> list[int]:
+        return [row.size for row in self]
+
+    @functools.cached_property
     def _range(self) -> tuple[np.ndarray, np.ndarray]:
         """The least and the largest value of each number, (size,) float64."""
         limits = self.limits.astype(np.float64)
@@ -50,9 +54,9 @@ class Layout(tuple[Row, ...]):
     def pack(self, values: Mapping[str, Any]) -> np.ndarray:
         """Concatenate `values` (each (n, size)) in this order, within the limits, as float32 (n, size)."""
         parts = [values[row.name] for row in self]
-        for row, part in zip(self, parts, strict=True):
-            if part.shape[-1] != row.size:
-                raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
+        if [part.shape[-1] for part in parts] != self._sizes:
+            row, part = next((r, p) for r, p in zip(self, parts, strict=True) if p.shape[-1] != r.size)
+            raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
         low, high = self._range
         packed = np.concatenate(parts, axis=-1)
         np.maximum(packed, low, out=packed)

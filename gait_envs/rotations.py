@@ -57,6 +57,13 @@ def cross(a: Array, b: Array) -> Array:
     return _vector(xp, ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)
 
 
+def dot(a: Array, b: Array) -> Array:
+    """Scalar product (...,) of vectors (..., 3)."""
+    ax, ay, az, bx, by, bz = _components(a, b)
+    product = ax * bx + ay * by + az * bz
+    return np.array([product]) if type(product) is float else product
+
+
 def quat_mul(a: Array, b: Array) -> Array:
     """Hamilton product a ⊗ b: the rotation b followed by a."""
     xp = array_namespace(a)

@@ -10,7 +10,7 @@ import numpy as np
 
 from gait_envs.layout import Layout, Row
 from gait_envs.reference.clip import Clip
-from gait_envs.rotations import half_turn_to_heading, quat_rotate, rotate_about_z
+from gait_envs.rotations import dot, half_turn_to_heading, quat_rotate, rotate_about_z
 
 MOVING = 0.1  # m/s, below which the direction of travel is noise and is set to zero
 CONTACT_SCALE = 10.0  # N, the force at which WildRobot's contacts read tanh(1) = 0.76; a sole bears 33 N at rest
@@ -58,7 +58,7 @@ def amp_features(
         velocity = rotate_about_z(turn, qvel[..., :3])
     else:
         turn, velocity = heading
-    speed = np.sqrt(np.add.reduce(velocity * velocity, axis=-1, keepdims=True))
+    speed = np.sqrt(dot(velocity, velocity))[..., None]
     direction = np.where(speed > MOVING, velocity / (speed + 1e-8), 0.0)
     angular = rotate_about_z(turn, quat_rotate(quat, qvel[..., 3:6]))
     contact = np.tanh(foot_force / contact_scale)

@@ -17,7 +17,10 @@ from gait_envs.simulation.fields import OwnFields
 
 MAX_SPEED = 1e3  # m/s or rad/s in any coordinate; beyond it a simulation has diverged
 MAX_WAY = 1e6  # m or rad in any coordinate
-VELOCITIES = int(mujoco.mjtStage.mjSTAGE_VEL)  # what is current after a step: all that follows from the new state
+# What is computed after a step: nothing, or all that follows from the new state.
+NOTHING, VELOCITIES = int(mujoco.mjtStage.mjSTAGE_NONE), int(mujoco.mjtStage.mjSTAGE_VEL)
+MANY = 5  # physics steps whose sensors take longer than a second call
+WITHOUT_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
 
 
 class BatchSimulation:
@@ -66,21 +69,38 @@ class BatchSimulation:
     def advance(self, ids: np.ndarray | None, steps: int) -> np.ndarray:
         """Some physics steps of the simulations `ids` (None: all); which of all simulations have diverged, (n,)."""
         failed: list[int] = []
-        for _ in range(1 if self.watch is None else steps):
-            if self.watch is not None:
+        if self.watch is not None:
+            for _ in range(steps):
                 self.watch()
+                failed += self._steps(ids, 1)
+        elif steps >= MANY and len(self.fields) == 0:
+            # Sensors are read after the last physics step only, and no step depends on them.
+            option = self.robot.model.opt
+            flags = option.disableflags
+            option.disableflags = flags | WITHOUT_SENSORS
             try:
-                now = steps if self.watch is None else 1
-                self.batch.step(ids, now, VELOCITIES)
-            except SimulationError as error:
-                failed += error.ids.tolist()
+                failed += self._steps(ids, steps - 1, NOTHING)
+            finally:
+                option.disableflags = flags
+            failed += self._steps(ids, 1)
+        else:
+            failed += self._steps(ids, steps)
         # No coordinate is beyond the root of the sum of all squares. NaN fails the comparison, so one test finds both
         # runaway and undefined states.
-        if not failed and np.vdot(self._qvel, self._qvel) < MAX_SPEED**2 and np.vdot(self._qpos, self._qpos) < MAX_WAY**2:
+        speed, way = np.vdot(self._qvel, self._qvel), np.vdot(self._qpos, self._qpos)
+        if not failed and speed < MAX_SPEED**2 and way < MAX_WAY**2:
             return np.zeros(len(self._qvel), dtype=bool)
         diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < MAX_WAY))
         diverged[failed] = True
         return diverged
+
+    def _steps(self, ids: np.ndarray | None, steps: int, stage: int = VELOCITIES) -> list[int]:
+        """Physics steps of `ids` (None: all), then the new state's `stage`; which of all simulations MuJoCo gave up."""
+        try:
+            self.batch.step(ids, steps, stage)
+        except SimulationError as error:
+            return error.ids.tolist()
+        return []
 
     def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
         """Add a horizontal velocity (k, 2) m/s to the root: a push of m·v newton seconds."""
@@ -120,7 +140,7 @@ class BatchSimulation:
     def _gave_way(self) -> np.ndarray:
         """How much less than at its start the stable PD servos applied over the last physics step, (n, k) N·m."""
         assert self._qacc is not None
-        robot, h = self.robot, self.robot.model.opt.timestep
+        h = self.robot.model.opt.timestep
         kp = self.fields.values("actuator_gainprm")[:, self._servo_actuators, 0]
         kd = -self.fields.values("actuator_biasprm")[:, self._servo_actuators, 2]
         acceleration = self._qacc[:, self._servo_dofs]

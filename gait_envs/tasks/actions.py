@@ -52,11 +52,13 @@ class Actions:
     def begin(self, memory: Memory, ids: np.ndarray, starts: Sequence[Start], lag: np.ndarray) -> None:
         """No correction of the base, or the action that holds the starting pose; muscles at rest."""
         joints, muscles = np.stack([start.qpos[7:] for start in starts]), self.activations
+        first = np.zeros((len(ids), len(self.names)))
+        first[:, :muscles] = -1.0
+        if self._base is None:
+            hold = action_holding(joints, self.robot.home, self.robot.action_scale)
+            first[:, muscles:] = hold[:, self.robot.servos] if muscles else hold
         for rows in (memory.action, memory.previous_action, memory.filtered):
-            rows[ids, :muscles], rows[ids, muscles:] = -1.0, 0.0
-            if self._base is None:
-                hold = action_holding(joints, self.robot.home, self.robot.action_scale)
-                rows[ids, muscles:] = hold[:, self.robot.servos] if muscles else hold
+            rows[ids] = first
         memory.delayed[ids, :, :muscles] = 0.0
         memory.delayed[ids, :, muscles:] = joints[:, None]
         memory.lag[ids] = lag

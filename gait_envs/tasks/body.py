@@ -18,7 +18,7 @@ from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.memory import Field, Memory
 from gait_envs.tasks.part import Observed, Part, Start
 from gait_envs.tasks.rewards import WALKING
-from gait_envs.tasks.view import View, gravity, half_turn, steered_command, velocity, yaw_rate
+from gait_envs.tasks.view import View, gravity, half_turn, steered_command, velocity, velocity_error, yaw_rate
 
 
 def command_part(dt: float) -> Part:
@@ -55,7 +55,7 @@ def body_part(robot: Robot, config: TaskConfig) -> Part:
     def fallen(view: View) -> Array:
         """Too low, too high or tilted over."""
         height = view.state.qpos[:, 2]
-        return (height < config.min_height) | (height > config.max_height) | (-gravity(view)[:, 2] < upright)
+        return (height < config.min_height) | (height > config.max_height) | (gravity(view)[:, 2] > -upright)
 
     return Part(
         observed=(
@@ -86,8 +86,8 @@ def _of_root(robot: Robot) -> dict[str, Callable[[View], Array]]:
         "y_velocity": lambda v: velocity(v)[:, 1],
         "yaw_rate": yaw_rate,
         "command": lambda v: v.memory.command.copy(),
-        "speed_error": lambda v: np.abs(velocity(v)[:, 0] - v.memory.command[:, 0]),
-        "lateral_error": lambda v: np.abs(velocity(v)[:, 1] - v.memory.command[:, 1]),
+        "speed_error": lambda v: velocity_error(v)[:, 0],
+        "lateral_error": lambda v: velocity_error(v)[:, 1],
         "yaw_rate_error": lambda v: np.abs(yaw_rate(v) - v.memory.command[:, 2]),
         "amp_obs": lambda v: amp_features(
             v.state.qpos, v.state.qvel, v.state.foot_force, scale, (half_turn(v), velocity(v))

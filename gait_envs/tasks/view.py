@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gait_envs.rotations import Array, gravity_direction, quat_yaw, rotate_about_z, wrap_angle
+from gait_envs.rotations import Array, dot, gravity_direction, quat_yaw, rotate_about_z, wrap_angle
 from gait_envs.simulation.base import State
 from gait_envs.tasks.memory import Memory
 
@@ -107,6 +107,18 @@ def velocity(view: View) -> Array:
 
 
 @derived
+def velocity_miss(view: View) -> Array:
+    """Velocity less the commanded one, forward and leftward, (n, 2) m/s."""
+    return velocity(view)[:, :2] - view.memory.command[:, :2]
+
+
+@derived
+def velocity_error(view: View) -> Array:
+    """Its size in each direction, (n, 2) m/s."""
+    return np.abs(velocity_miss(view))
+
+
+@derived
 def gravity(view: View) -> Array:
     """Unit vector of gravity in the body frame, (n, 3); upright is (0, 0, -1)."""
     return gravity_direction(view.state.qpos[:, 3:7])
@@ -115,7 +127,7 @@ def gravity(view: View) -> Array:
 @derived
 def yaw_rate(view: View) -> Array:
     """Turning rate about the vertical, (n,) rad/s: the body rate's share along -gravity."""
-    return -np.add.reduce(view.state.qvel[:, 3:6] * gravity(view), axis=1)
+    return -dot(view.state.qvel[:, 3:6], gravity(view))
 
 
 @derived
