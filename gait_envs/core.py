@@ -53,6 +53,7 @@ class Core:
         `masks`: does `info` also hold Gymnasium's "_key" masks, as that of a vector environment must?
         """
         self.masks = masks
+        self.costly_info = True  # does `info` also hold what takes a share of a step? Training turns it off
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
         self.physics: Simulation = simulation or task.make_simulation(n, threads)
@@ -230,7 +231,7 @@ class Core:
         if reward_terms is None:
             reward_terms = dict.fromkeys(names, np.zeros(len(view)))
         info = {f"reward_{k}": reward_terms[k] for k in names}
-        info |= self.task.info(view)
+        info |= self.task.info(view, costly=self.costly_info)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(len(view), dtype=bool)
         info["success"] = truncated.copy()
         info["is_success"] = truncated & self.task.followed(view) if np.count_nonzero(truncated) else truncated.copy()

@@ -9,10 +9,9 @@ import numpy as np
 from gait_envs.layout import Row
 from gait_envs.models.robot import Robot
 from gait_envs.reference.amp_features import amp_features
-from gait_envs.rotations import Array, quat_yaw
+from gait_envs.rotations import Array, components, quat_yaw, vector
 from gait_envs.simulation.base import MuscleReadings
 from gait_envs.simulation.batch import as_slice
-from gait_envs.tasks import terms
 from gait_envs.tasks.config import TaskConfig
 from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.memory import Field, Memory
@@ -115,9 +114,13 @@ def feet_part(robot: Robot) -> Part:
         memory.air_time[ids] = memory.swing_time[ids] = 0.0
 
     def after(view: View) -> dict[str, Array]:
-        air = view.memory.air_time
-        loaded = terms.foot_load(view.state.foot_force) > robot.traits.loaded
-        return {"air_time": (air + robot.dt) * ~loaded, "swing_time": air * loaded}
+        left_toe, left_heel, right_toe, right_heel, *air = components(view.state.foot_force, view.memory.air_time)
+        loaded = left_toe + left_heel > robot.traits.loaded, right_toe + right_heel > robot.traits.loaded
+        feet = list(zip(air, loaded, strict=True))
+        return {
+            "air_time": vector(np, *((time + robot.dt) * (1.0 - down) for time, down in feet)),
+            "swing_time": vector(np, *(time * down for time, down in feet)),
+        }
 
     return Part(
         fields=(

@@ -89,7 +89,7 @@ class Following:
         )
         # Behind what is shown of the body itself; an episode begins after the actions have.
         columns = {**COLUMNS, "time_left": lambda v: self.player.left(v.memory) * robot.dt}
-        self.shown = Part(begin=self.begin, observed=self._observed(), terms=TRACKING, columns=columns)
+        self.shown = Part(begin=self.begin, observed=self._observed(), terms=TRACKING, columns=columns, costly=COSTLY)
 
     # -- episodes -------------------------------------------------------------------------------------------
 
@@ -240,6 +240,7 @@ def mpjpe_aligned(view: View) -> Array:
     return 1e3 * terms.mean_distance(terms.procrustes(ours, theirs), theirs)
 
 
+COSTLY = frozenset({"mpjpe_aligned"})
 COLUMNS = {
     "clip": lambda v: v.memory.clip.copy(),
     "frame": lambda v: v.memory.frame.copy(),
