@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,6 +53,7 @@ class Core:
         `masks`: does `info` also hold Gymnasium's "_key" masks, as that of a vector environment must?
         """
         self.masks = masks
+        self.costly_info = True  # does `info` also hold what takes a share of a step? Training turns it off
         self.task, self.n = task, n
         self.max_episode_steps, self.autoreset_mode = max_episode_steps, autoreset_mode
         self.physics: Simulation = simulation or task.make_simulation(n, threads)
@@ -64,6 +66,7 @@ class Core:
         self.finished = np.zeros(n, dtype=bool)  # ended in the last step without a fall, as at a clip's end
         self.divergences = 0  # simulations that diverged since construction; each counted as a fall
         self._ended = np.zeros(n, dtype=bool)  # episodes that are over and not reset yet
+        self._all = np.arange(n)
 
     @property
     def robot(self) -> Robot:
@@ -93,7 +96,7 @@ class Core:
 
     def reset(self, ids: np.ndarray | None = None, options: Mapping[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin episodes in `ids` (None: all); every row of the result is current."""
-        self._begin(np.arange(self.n) if ids is None else ids, options or {})
+        self._begin(self._all if ids is None else ids, options or {})
         view = self.task.view(self.state, self.memory, self.settings)
         return self.task.observe(view), self._info(view, np.zeros(self.n, dtype=bool))
 
@@ -119,7 +122,8 @@ class Core:
         # The other rows keep the state they had: a diverged one's stand-in, not what it diverged to.
         fresh = np.zeros(self.n, dtype=bool)
         fresh[ids] = True
-        self.state = self.physics.read().where(~fresh, self.state)
+        state = self.physics.read()
+        self.state = state if len(ids) == self.n else state.where(~fresh, self.state)
         self._ended = self._ended & ~fresh
 
     def _own_options(self, ids: np.ndarray, options: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -141,17 +145,15 @@ class Core:
 
     def step(self, action: np.ndarray) -> StepResult:
         """Advance every sub-environment by one control step, or by its reset where one is due."""
-        action = np.asarray(action)
-        if action.dtype.kind not in "fiub":
-            raise ValueError(f"action is of type {action.dtype}, expected real numbers")
-        if not np.isfinite(action).all():
+        # A sum of squares that is finite says that all are; else it may have overflown.
+        if not math.isfinite(np.vdot(action, action)) and not np.isfinite(action).all():
             raise ValueError(f"action is not finite in sub-environments {np.flatnonzero(~np.isfinite(action).all(1))}")
-        if self.autoreset_mode == AutoresetMode.NEXT_STEP and self._ended.any():
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and np.count_nonzero(self._ended):
             return self._step_and_reset(action, self._ended.copy())
         result = self._advance(action, None)
         done = result.terminated | result.truncated
         self._ended = done
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and done.any():
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(done):
             ids = np.flatnonzero(done)
             final = {
                 "final_obs": result.obs,
@@ -191,13 +193,13 @@ class Core:
     def _advance(self, action: np.ndarray, ids: np.ndarray | None) -> StepResult:
         """The step itself, for the rows `ids` (None: all); other rows of the result are undefined."""
         task, before = self.task, self.memory
-        rows = np.arange(self.n) if ids is None else ids
+        rows = self._all if ids is None else ids
         target, memory = task.act(before, action)
         self.randomizer.push(rows, before.steps, self.rngs)
         self.physics.step(target, ids)
         state, diverged = self.physics.read(), self.physics.diverged
-        if diverged.any():
-            # The last valid state replaces the undefined one; the episode ends as a fall.
+        if np.count_nonzero(diverged):
+            # The last sane state stands in for the undefined one; the episode ends as a fall.
             self.divergences += int(diverged[rows].sum())
             state = state.where(diverged, self.state)
         view = task.advance(task.view(state, memory, self.settings))
@@ -212,7 +214,7 @@ class Core:
             truncated = truncated | ((view.memory.steps >= self.max_episode_steps) & alive)
         info = self._info(view, truncated, terminated, reward_terms)
         done = terminated | truncated
-        if done.any():
+        if np.count_nonzero(done):
             ended = rows[(done & ~self._ended)[rows]]
             task.finish(self.memory, ended, info["is_success"][ended])
         task.redraw(self.memory, rows, self.rngs)
@@ -226,13 +228,14 @@ class Core:
         reward_terms: Mapping[str, np.ndarray] | None = None,
     ) -> Info:
         """Constant keys and shapes: at a reset the rewards are zero."""
-        zero = np.zeros(len(view))
         names = view.settings.reward_weights
-        info = {f"reward_{k}": reward_terms[k] if reward_terms else zero for k in names}
-        info |= self.task.info(view)
+        if reward_terms is None:
+            reward_terms = dict.fromkeys(names, np.zeros(len(view)))
+        info = {f"reward_{k}": reward_terms[k] for k in names}
+        info |= self.task.info(view, costly=self.costly_info)
         info["fall"] = terminated.copy() if terminated is not None else np.zeros(len(view), dtype=bool)
         info["success"] = truncated.copy()
-        info["is_success"] = truncated & self.task.followed(view) if truncated.any() else truncated.copy()
+        info["is_success"] = truncated & self.task.followed(view) if np.count_nonzero(truncated) else truncated.copy()
         if self.masks:
             every = np.ones(len(view), dtype=bool)
             info |= {f"_{key}": every for key in info}

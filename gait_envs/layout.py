@@ -22,9 +22,7 @@ class Row(NamedTuple):
 class Layout(tuple[Row, ...]):
     """Rows in order: the single source of an observation's order, size and documentation."""
 
-    __slots__ = ()
-
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Length of the vector: the sum of the sizes of its rows."""
         return sum(row.size for row in self)
@@ -37,29 +35,35 @@ class Layout(tuple[Row, ...]):
             start += row.size
         return out
 
-    @property
+    @functools.cached_property
     def limits(self) -> np.ndarray:
-        """The largest absolute value of each number, (size,) float32."""
-        return _limits(self)
+        """The largest absolute value of each number, (size,) float32; not to be written to."""
+        limits = np.repeat([row.limit for row in self], [row.size for row in self]).astype(np.float32)
+        limits.flags.writeable = False
+        return limits
+
+    @functools.cached_property
+    def _sizes(self) -> list[int]:
+        return [row.size for row in self]
+
+    @functools.cached_property
+    def _range(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the largest value of each number, (size,) float64."""
+        limits = self.limits.astype(np.float64)
+        return -limits, limits
 
     def pack(self, values: Mapping[str, Any]) -> np.ndarray:
         """Concatenate `values` (each (n, size)) in this order, within the limits, as float32 (n, size)."""
         parts = [values[row.name] for row in self]
-        for row, part in zip(self, parts, strict=True):
-            if part.shape[-1] != row.size:
-                raise ValueError(f"{row.name} has {part.shape[-1]} numbers, but its layout says {row.size}")
-        limits = _limits(self)
-        return np.minimum(np.maximum(np.concatenate(parts, axis=-1), -limits), limits).astype(np.float32)
+        if [part.shape[-1] for part in parts] != self._sizes:
+            row, part = next((r, p) for r, p in zip(self, parts, strict=True) if p.shape[-1] != r.size)
+            raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
+        low, high = self._range
+        packed = np.concatenate(parts, axis=-1)
+        np.maximum(packed, low, out=packed)
+        return np.minimum(packed, high, out=packed).astype(np.float32)
 
     def table(self) -> list[dict[str, Any]]:
         """Rows as plain dicts with their index range, for docs and exported bundles."""
         slices = self.slices()
         return [{"index": [slices[r.name].start, slices[r.name].stop], **r._asdict()} for r in self]
-
-
-@functools.lru_cache(maxsize=64)
-def _limits(rows: tuple[Row, ...]) -> np.ndarray:
-    """See `Layout.limits`; not to be written to."""
-    limits = np.repeat([row.limit for row in rows], [row.size for row in rows]).astype(np.float32)
-    limits.flags.writeable = False
-    return limits

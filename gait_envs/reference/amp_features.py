@@ -10,7 +10,7 @@ import numpy as np
 
 from gait_envs.layout import Layout, Row
 from gait_envs.reference.clip import Clip
-from gait_envs.rotations import half_turn_to_heading, quat_rotate, rotate_about_z
+from gait_envs.rotations import dot, half_turn_to_heading, quat_rotate, rotate_about_z
 
 MOVING = 0.1  # m/s, below which the direction of travel is noise and is set to zero
 CONTACT_SCALE = 10.0  # N, the force at which WildRobot's contacts read tanh(1) = 0.76; a sole bears 33 N at rest
@@ -44,18 +44,21 @@ def amp_features(
     qvel: np.ndarray,
     foot_force: np.ndarray,
     contact_scale: float = CONTACT_SCALE,
-    half_turn: tuple[np.ndarray, np.ndarray] | None = None,
+    heading: tuple[tuple[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """AMP features of states with k joints: (n, 7 + k), (n, 6 + k), (n, 4) N in, (n, 11 + 2 k) float32 out.
 
     Directions are in the heading frame, so that turning the whole motion changes nothing; speed is left
-    out on purpose (only its direction is in), so that one style serves every commanded speed. `half_turn`: that of
-    `half_turn_to_heading`, where it is known already.
+    out on purpose (only its direction is in), so that one style serves every commanded speed. `heading`: where they
+    are known already, what `half_turn_to_heading` gives, and the root's velocity (n, 3) m/s in the heading frame.
     """
     quat = qpos[..., 3:7]
-    turn = half_turn_to_heading(quat) if half_turn is None else half_turn
-    velocity = rotate_about_z(turn, qvel[..., :3])
-    speed = np.sqrt((velocity * velocity).sum(axis=-1, keepdims=True))
+    if heading is None:
+        turn = half_turn_to_heading(quat)
+        velocity = rotate_about_z(turn, qvel[..., :3])
+    else:
+        turn, velocity = heading
+    speed = np.sqrt(dot(velocity, velocity))[..., None]
     direction = np.where(speed > MOVING, velocity / (speed + 1e-8), 0.0)
     angular = rotate_about_z(turn, quat_rotate(quat, qvel[..., 3:6]))
     contact = np.tanh(foot_force / contact_scale)

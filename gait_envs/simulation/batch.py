@@ -20,6 +20,10 @@ process.write_no_log()
 
 MAX_SPEED = 1e3  # m/s or rad/s in any coordinate; beyond it a simulation has diverged
 MAX_WAY = 1e6  # m or rad in any coordinate
+# What is computed after a step: nothing, or all that follows from the new state.
+NOTHING, VELOCITIES = int(mujoco.mjtStage.mjSTAGE_NONE), int(mujoco.mjtStage.mjSTAGE_VEL)
+MANY = 5  # physics steps whose sensors take longer than a second call
+WITHOUT_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
 
 
 class BatchSimulation:
@@ -39,7 +43,8 @@ class BatchSimulation:
         self._sensors, self._force, self._xpos = bind("sensordata"), bind("actuator_force"), bind("xpos")
         self._qacc = bind("qacc") if robot.traits.gains is not None else None
         self._servo_controls = as_slice(robot.model.actuator_ctrladr[robot.servo_actuators])
-        self._servos = as_slice(robot.servos)
+        self._servos, self._servo_dofs = as_slice(robot.servos), as_slice(6 + robot.servos)
+        self._servo_actuators = as_slice(robot.servo_actuators)
         self.diverged = np.zeros(n, dtype=bool)
         # Called before every single physics step, its controls in place; must not change anything. See `instruments`.
         self.watch: Callable[[], None] | None = None
@@ -68,20 +73,38 @@ class BatchSimulation:
     def advance(self, ids: np.ndarray | None, steps: int) -> np.ndarray:
         """Some physics steps of the simulations `ids` (None: all); which of all simulations have diverged, (n,)."""
         failed: list[int] = []
-        for _ in range(1 if self.watch is None else steps):
-            if self.watch is not None:
+        if self.watch is not None:
+            for _ in range(steps):
                 self.watch()
+                failed += self._steps(ids, 1)
+        elif steps >= MANY and len(self.fields) == 0:
+            # Sensors are read after the last physics step only, and no step depends on them.
+            option = self.robot.model.opt
+            flags = option.disableflags
+            option.disableflags = flags | WITHOUT_SENSORS
             try:
-                now = steps if self.watch is None else 1
-                self.batch.step(ids, nstep=now, stage=mujoco.mjtStage.mjSTAGE_VEL)
-            except SimulationError as error:
-                failed += error.ids.tolist()
-        # NaN fails the comparison, so one test finds both runaway and undefined states; for all rows at once.
-        if not failed and np.abs(self._qvel).max() < MAX_SPEED and np.abs(self._qpos).max() < MAX_WAY:
+                failed += self._steps(ids, steps - 1, NOTHING)
+            finally:
+                option.disableflags = flags
+            failed += self._steps(ids, 1)
+        else:
+            failed += self._steps(ids, steps)
+        # No coordinate is beyond the root of the sum of all squares. NaN fails the comparison, so one test finds both
+        # runaway and undefined states.
+        speed, way = np.vdot(self._qvel, self._qvel), np.vdot(self._qpos, self._qpos)
+        if not failed and speed < MAX_SPEED**2 and way < MAX_WAY**2:
             return np.zeros(len(self._qvel), dtype=bool)
         diverged = ~((np.abs(self._qvel).max(axis=1) < MAX_SPEED) & (np.abs(self._qpos).max(axis=1) < MAX_WAY))
         diverged[failed] = True
         return diverged
+
+    def _steps(self, ids: np.ndarray | None, steps: int, stage: int = VELOCITIES) -> list[int]:
+        """Physics steps of `ids` (None: all), then the new state's `stage`; which of all simulations MuJoCo gave up."""
+        try:
+            self.batch.step(ids, steps, stage)
+        except SimulationError as error:
+            return error.ids.tolist()
+        return []
 
     def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
         """Add a horizontal velocity (k, 2) m/s to the root: a push of m·v newton seconds."""
@@ -89,26 +112,25 @@ class BatchSimulation:
 
     def read(self) -> State:
         """A copy of the current state."""
-        robot, sensors = self.robot, self._sensors
+        robot, sensors = self.robot, self._sensors.copy()
         n = len(sensors)
         return State(
             qpos=self._qpos.copy(),
             qvel=self._qvel.copy(),
-            gyro=sensors[:, robot.gyro].copy(),
-            foot_force=self._foot_force(),
-            foot_pos=sensors[:, robot.foot_pos].reshape(n, 2, 3).copy(),
-            foot_vel=sensors[:, robot.foot_vel].reshape(n, 2, 3).copy(),
+            gyro=sensors[:, robot.gyro],
+            foot_force=self._foot_force(sensors),
+            foot_pos=sensors[:, robot.foot_pos].reshape(n, 2, 3),
+            foot_vel=sensors[:, robot.foot_vel].reshape(n, 2, 3),
             torque=self._torque(),
             body_pos=self._xpos.reshape(n, -1, 3)[:, robot.pelvis :].copy(),
         )
 
-    def _foot_force(self) -> np.ndarray:
-        """Loads on the soles, (n, 4) N; toes that bend bear with the ball of their foot."""
-        force = self._sensors[:, self.robot.touch].copy()
+    def _foot_force(self, sensors: np.ndarray) -> np.ndarray:
+        """Loads on the soles, (n, 4) N; toes that bend bear with the ball of their foot. Adds to `sensors` in place."""
+        force = sensors[:, self.robot.touch]
         if self.robot.toe_touch is not None:
-            toes = self._sensors[:, self.robot.toe_touch]
-            force[:, 0] += toes[:, 0] + toes[:, 1]
-            force[:, 2] += toes[:, 2] + toes[:, 3]
+            toes = sensors[:, self.robot.toe_touch]
+            force[:, ::2] += toes[:, ::2] + toes[:, 1::2]
         return force
 
     def _torque(self) -> np.ndarray:
@@ -122,11 +144,11 @@ class BatchSimulation:
     def _gave_way(self) -> np.ndarray:
         """How much less than at its start the stable PD servos applied over the last physics step, (n, k) N·m."""
         assert self._qacc is not None
-        robot, h = self.robot, self.robot.model.opt.timestep
-        kp = self.fields.values("actuator_gainprm")[:, robot.servo_actuators, 0]
-        kd = -self.fields.values("actuator_biasprm")[:, robot.servo_actuators, 2]
-        acceleration = self._qacc[:, 6 + robot.servos]
-        before = self._qvel[:, 6 + robot.servos] - h * acceleration
+        h = self.robot.model.opt.timestep
+        kp = self.fields.values("actuator_gainprm")[:, self._servo_actuators, 0]
+        kd = -self.fields.values("actuator_biasprm")[:, self._servo_actuators, 2]
+        acceleration = self._qacc[:, self._servo_dofs]
+        before = self._qvel[:, self._servo_dofs] - h * acceleration
         return h * (kp * before + kd * acceleration)
 
     def set_const(self, ids: np.ndarray | None = None) -> None:

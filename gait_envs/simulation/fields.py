@@ -15,6 +15,7 @@ class OwnFields:
     def __init__(self, batch: Batch, model: mujoco.MjModel) -> None:
         self._batch, self._model = batch, model
         self._own: dict[str, np.ndarray] = {}
+        self._shared: dict[str, np.ndarray] = {}  # views of the model
 
     def __contains__(self, name: str) -> bool:
         """Whether each simulation has its own values of the field, because `own` has been asked for them."""
@@ -36,4 +37,8 @@ class OwnFields:
 
     def values(self, name: str) -> np.ndarray:
         """The values (n, ...), or (1, ...) where all share them; not to be written to."""
-        return self._own[name] if name in self._own else getattr(self._model, name)[None]
+        if name in self._own:
+            return self._own[name]
+        if name not in self._shared:
+            self._shared[name] = getattr(self._model, name)[None]
+        return self._shared[name]

@@ -52,24 +52,29 @@ class Actions:
     def begin(self, memory: Memory, ids: np.ndarray, starts: Sequence[Start], lag: np.ndarray) -> None:
         """The zero action, or without a base the action that holds the starting pose; muscles at rest."""
         joints, muscles = np.stack([start.qpos[7:] for start in starts]), self.activations
+        first = np.zeros((len(ids), len(self.names)))
+        first[:, :muscles] = -1.0
+        if self._base is None:
+            hold = action_holding(joints, self.robot.home, self.robot.action_scale)
+            first[:, muscles:] = hold[:, self.robot.servos] if muscles else hold
         for rows in (memory.action, memory.previous_action, memory.filtered):
-            rows[ids, :muscles], rows[ids, muscles:] = -1.0, 0.0
-            if self._base is None:
-                hold = action_holding(joints, self.robot.home, self.robot.action_scale)
-                rows[ids, muscles:] = hold[:, self.robot.servos] if muscles else hold
+            rows[ids] = first
         memory.delayed[ids, :, :muscles] = 0.0
         memory.delayed[ids, :, muscles:] = joints[:, None]
         memory.lag[ids] = lag
 
     def act(self, memory: Memory, action: np.ndarray) -> tuple[np.ndarray, Memory]:
-        """The controls of this step (n, controls), and the memory with the action (n, actions)."""
-        action = np.minimum(np.maximum(np.asarray(action, dtype=np.float64), -1.0), 1.0)
+        """What the simulation is asked for in this step (n, controls), and the memory with the action (n, actions)."""
+        action = np.array(action, dtype=np.float64)
+        np.minimum(np.maximum(action, -1.0, out=action), 1.0, out=action)
         filtered = low_pass(action, memory.filtered, self.config.action_filter)
-        controls = self.controls(filtered, memory)[:, None, :]
-        lags = memory.delayed.shape[1] - 1
-        delayed = np.concatenate([controls, memory.delayed[:, :-1]], axis=1) if lags else controls
+        controls = self.controls(filtered, memory)
+        delayed, lags = controls[:, None, :], memory.delayed.shape[1] - 1
+        if lags:
+            delayed = np.concatenate([delayed, memory.delayed[:, :-1]], axis=1)
+            controls = delayed[np.arange(len(action)), memory.lag]
         memory = memory.replace(action=action, previous_action=memory.action, filtered=filtered, delayed=delayed)
-        return delayed[np.arange(len(action)), memory.lag] if lags else delayed[:, 0], memory
+        return controls, memory
 
     def controls(self, filtered: Array, memory: Memory) -> Array:
         """Target poses (n, nu) rad of a filtered action, preceded by activations (n, m) in direct control of muscles.

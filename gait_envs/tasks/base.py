@@ -57,6 +57,7 @@ class Task:
         self.terms = {name: term for part in self.parts for name, term in part.terms.items()}
         self.quantities = {name: of for part in self.parts for name, of in part.quantities.items()}
         self.columns = {name: of for part in self.parts for name, of in part.columns.items()}
+        self._costly = frozenset(name for part in self.parts for name in part.costly)
         self._observed = tuple(row for part in self.parts for row in part.observed)
         self._failures = [of for part in self.parts for of in part.failures]
         self._endings = [of for part in self.parts for of in part.endings]
@@ -161,6 +162,7 @@ class Task:
         """Whether the episode has ended without a failure, as at the end of a clip, (n,)."""
         return functools.reduce(np.logical_or, [of(view) for of in self._endings], np.zeros(len(view), dtype=bool))
 
-    def info(self, view: View) -> dict[str, np.ndarray]:
-        """Quantities to log, with constant keys and shapes."""
-        return {name: of(view) for name, of in self.columns.items()}
+    def info(self, view: View, *, costly: bool = True) -> dict[str, np.ndarray]:
+        """What one may want to log; constant keys and shapes. `costly`: also what takes a share of a step."""
+        left_out = frozenset() if costly else self._costly
+        return {name: of(view) for name, of in self.columns.items() if name not in left_out}

@@ -9,15 +9,15 @@ import numpy as np
 from gait_envs.layout import Row
 from gait_envs.models.robot import Robot
 from gait_envs.reference.amp_features import amp_features
-from gait_envs.rotations import Array, quat_yaw
+from gait_envs.rotations import Array, components, quat_yaw, vector
 from gait_envs.simulation.base import MuscleReadings
-from gait_envs.tasks import terms
+from gait_envs.simulation.batch import as_slice
 from gait_envs.tasks.config import TaskConfig
 from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.memory import Field, Memory
 from gait_envs.tasks.part import Observed, Part, Start
 from gait_envs.tasks.rewards import WALKING
-from gait_envs.tasks.view import View, gravity, half_turn, steered_command, velocity, yaw_rate
+from gait_envs.tasks.view import View, gravity, half_turn, steered_command, velocity, velocity_error, yaw_rate
 
 
 def command_part(dt: float) -> Part:
@@ -46,6 +46,7 @@ def command_part(dt: float) -> Part:
 def body_part(robot: Robot, config: TaskConfig) -> Part:
     """Observation of joints, root and last action; falls; logged quantities."""
     joints, held = len(robot.joint_names), held_actions(robot, config)
+    shown = as_slice(held)
     who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
     in_world = config.velocity_frame == "world"
     upright = np.cos(config.max_tilt)
@@ -53,7 +54,7 @@ def body_part(robot: Robot, config: TaskConfig) -> Part:
     def fallen(view: View) -> Array:
         """Too low, too high or tilted over."""
         height = view.state.qpos[:, 2]
-        return (height < config.min_height) | (height > config.max_height) | (-gravity(view)[:, 2] < upright)
+        return (height < config.min_height) | (height > config.max_height) | (gravity(view)[:, 2] > -upright)
 
     return Part(
         observed=(
@@ -67,7 +68,7 @@ def body_part(robot: Robot, config: TaskConfig) -> Part:
             Observed(Row("command", 3, "m/s, m/s, rad/s", "forward, leftward, yaw rate (with heading correction)",
                          10.0), steered_command),
             Observed(Row("previous_action", len(held), "1", f"filtered, {who}", 1.0),
-                     lambda v: v.memory.filtered[:, held]),
+                     lambda v: v.memory.filtered[:, shown]),
         ),
         terms=WALKING,
         columns=(_of_muscles() if robot.muscles is not None else {}) | _of_root(robot),
@@ -84,10 +85,12 @@ def _of_root(robot: Robot) -> dict[str, Callable[[View], Array]]:
         "y_velocity": lambda v: velocity(v)[:, 1],
         "yaw_rate": yaw_rate,
         "command": lambda v: v.memory.command.copy(),
-        "speed_error": lambda v: np.abs(velocity(v)[:, 0] - v.memory.command[:, 0]),
-        "lateral_error": lambda v: np.abs(velocity(v)[:, 1] - v.memory.command[:, 1]),
+        "speed_error": lambda v: velocity_error(v)[:, 0],
+        "lateral_error": lambda v: velocity_error(v)[:, 1],
         "yaw_rate_error": lambda v: np.abs(yaw_rate(v) - v.memory.command[:, 2]),
-        "amp_obs": lambda v: amp_features(v.state.qpos, v.state.qvel, v.state.foot_force, scale, half_turn(v)),
+        "amp_obs": lambda v: amp_features(
+            v.state.qpos, v.state.qvel, v.state.foot_force, scale, (half_turn(v), velocity(v))
+        ),
     }
 
 
@@ -111,9 +114,13 @@ def feet_part(robot: Robot) -> Part:
         memory.air_time[ids] = memory.swing_time[ids] = 0.0
 
     def after(view: View) -> dict[str, Array]:
-        air = view.memory.air_time
-        loaded = terms.foot_load(view.state.foot_force) > robot.traits.loaded
-        return {"air_time": np.where(loaded, 0.0, air + robot.dt), "swing_time": np.where(loaded, air, 0.0)}
+        left_toe, left_heel, right_toe, right_heel, *air = components(view.state.foot_force, view.memory.air_time)
+        loaded = left_toe + left_heel > robot.traits.loaded, right_toe + right_heel > robot.traits.loaded
+        feet = list(zip(air, loaded, strict=True))
+        return {
+            "air_time": vector(np, *((time + robot.dt) * (1.0 - down) for time, down in feet)),
+            "swing_time": vector(np, *(time * down for time, down in feet)),
+        }
 
     return Part(
         fields=(

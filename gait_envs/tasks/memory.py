@@ -33,12 +33,13 @@ class Memory:
         raise AttributeError(f"memory.{name} cannot be set; use memory.replace({name}=...)")
 
     def replace(self, **changes: np.ndarray) -> Memory:
-        """A copy with these arrays instead; raises ValueError for an unknown name."""
-        arrays = self.__dict__ | changes
-        if len(arrays) > len(self.__dict__):
+        """The same but for these arrays; raises ValueError for a name that is not there."""
+        other = Memory(self.__dict__)
+        other.__dict__.update(changes)
+        if len(other.__dict__) > len(self.__dict__):
             unknown = changes.keys() - self.__dict__.keys()
             raise ValueError(f"the memory has no {', '.join(sorted(unknown))}; it has {', '.join(self.__dict__)}")
-        return Memory(arrays)
+        return other
 
     def take(self, ids: np.ndarray) -> Memory:
         """The rows `ids` alone, copied."""

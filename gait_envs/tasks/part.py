@@ -51,6 +51,7 @@ class Part:
     observed: tuple[Observed, ...] = ()
     terms: Mapping[str, Term] = field(default_factory=dict)  # reward terms that may be given a weight
     columns: Mapping[str, Callable[[View], Array]] = field(default_factory=dict)  # of `info`
+    costly: frozenset[str] = frozenset()  # columns that take a share of a step; whoever reads none may leave them out
     quantities: Mapping[str, Callable[[View], Array]] = field(
         default_factory=dict
     )  # what other parts may look up in a view by name

@@ -16,7 +16,7 @@ import numpy as np
 from gait_envs.constants import GRAVITY
 from gait_envs.rotations import Array, quat_conj, quat_mul, quat_to_rotvec
 from gait_envs.tasks import terms
-from gait_envs.tasks.view import View, gravity, heading_error, steered_command, velocity, yaw_rate
+from gait_envs.tasks.view import View, gravity, heading_error, steered_command, velocity, velocity_error, yaw_rate
 
 SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a shorter swing than the first costs; beyond the second it earns no more
 SLOW = 0.5  # m/s; lower speeds are raised to it in the cost of transport, which standing still would make infinite
@@ -83,7 +83,7 @@ def _turning(view: View) -> Array:
 
 
 def _follow(view: View, axis: int) -> Array:
-    return terms.tracking(velocity(view)[:, axis], view.memory.command[:, axis], view.options.tracking_sharpness)
+    return np.exp(-view.options.tracking_sharpness * velocity_error(view)[:, axis])
 
 
 def _transport(view: View) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from gait_envs.rotations import Array, wrap_angle
 from gait_envs.tasks.memory import Field, Memory
 from gait_envs.tasks.part import Part, Start
-from gait_envs.tasks.view import View, heading_error, velocity
+from gait_envs.tasks.view import View, heading_error, velocity_miss
 
 SPEED_ERROR = 0.15  # m/s, |mean planar velocity in the heading frame − mean command|, at most
 DRIFT = np.radians(15.0)  # rad, |heading − commanded heading| at the end, at most for each `DRIFT_TIME`
@@ -35,13 +35,14 @@ def success_part(dt: float, *, follows: bool = False) -> Part:
 
     def after(view: View) -> dict[str, Array]:
         memory = view.memory
-        miss = velocity(view)[:, :2] - memory.command[:, :2]
         first = memory.steps == warmup + 1
-        before = np.where(first[:, None], 0.0, memory.velocity_miss) if first.any() else memory.velocity_miss
+        before = memory.velocity_miss
+        if np.count_nonzero(first):
+            before = np.where(first[:, None], 0.0, before)
         error = heading_error(view)
         return {
-            "velocity_miss": before + miss,
-            "drift": memory.drift + wrap_angle(error - memory.drift),  # unwrapped: a full turn counts as drift
+            "velocity_miss": before + velocity_miss(view),
+            "drift": memory.drift + wrap_angle(error - memory.drift),  # unwrapped: a full turn is no way back
         }
 
     def followed(view: View) -> Array:

@@ -90,7 +90,7 @@ class Following:
         )
         # Its observations come after the body's; its reset after that of the actions.
         columns = {**COLUMNS, "time_left": lambda v: self.player.left(v.memory) * robot.dt}
-        self.shown = Part(begin=self.begin, observed=self._observed(), terms=TRACKING, columns=columns)
+        self.shown = Part(begin=self.begin, observed=self._observed(), terms=TRACKING, columns=columns, costly=COSTLY)
 
     # -- episodes -------------------------------------------------------------------------------------------
 
@@ -247,6 +247,7 @@ def mpjpe_aligned(view: View) -> Array:
     return 1e3 * terms.mean_distance(terms.procrustes(ours, theirs), theirs)
 
 
+COSTLY = frozenset({"mpjpe_aligned"})
 COLUMNS = {
     "clip": lambda v: v.memory.clip.copy(),
     "frame": lambda v: v.memory.frame.copy(),

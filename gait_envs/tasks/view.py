@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gait_envs.rotations import Array, gravity_direction, quat_yaw, rotate_about_z, wrap_angle
+from gait_envs.rotations import Array, dot, gravity_direction, quat_yaw, rotate_about_z, wrap_angle
 from gait_envs.simulation.base import State
 from gait_envs.tasks.memory import Memory
 
@@ -107,6 +107,18 @@ def velocity(view: View) -> Array:
 
 
 @derived
+def velocity_miss(view: View) -> Array:
+    """Velocity less the commanded one, forward and leftward, (n, 2) m/s."""
+    return velocity(view)[:, :2] - view.memory.command[:, :2]
+
+
+@derived
+def velocity_error(view: View) -> Array:
+    """Its size in each direction, (n, 2) m/s."""
+    return np.abs(velocity_miss(view))
+
+
+@derived
 def gravity(view: View) -> Array:
     """Unit vector of gravity in the body frame, (n, 3); upright is (0, 0, -1)."""
     return gravity_direction(view.state.qpos[:, 3:7])
@@ -115,7 +127,7 @@ def gravity(view: View) -> Array:
 @derived
 def yaw_rate(view: View) -> Array:
     """Turning rate about the vertical, (n,) rad/s: the body rate's share along -gravity."""
-    return -(view.state.qvel[:, 3:6] * gravity(view)).sum(axis=1)
+    return -dot(view.state.qvel[:, 3:6], gravity(view))
 
 
 @derived
@@ -130,7 +142,9 @@ def steered_command(view: View) -> Array:
     A walker that only senses its yaw rate drifts by the integral of its errors; the correction is the usual outer loop
     (at most `STEER`), and `heading_gain=0` turns it off. Not cached: a command may be resampled before it is observed.
     """
-    correction = np.minimum(np.maximum(view.task.config.heading_gain * heading_error(view), -STEER), STEER)
-    command = view.memory.command.copy()
+    command, gain = view.memory.command.copy(), view.task.config.heading_gain
+    if gain == 0.0:
+        return command
+    correction = np.minimum(np.maximum(gain * heading_error(view), -STEER), STEER)
     command[:, 2] += correction
     return command

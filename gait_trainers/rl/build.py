@@ -38,6 +38,8 @@ def build(config: TrainConfig) -> Training:
     torch.set_num_threads(config.run.torch_threads)
     torch.manual_seed(config.run.seed)
     base = make_vec_env(config)
+    if hasattr(base.env.unwrapped, "core"):  # an id from elsewhere may have none
+        base.env.unwrapped.core.costly_info = False
     learners = build_learners(config, base)
     mirrors = find_mirrors(base) if config.networks.symmetric else None
     env: VecEnv = base

@@ -161,3 +161,27 @@ def test_every_batch_shape(q: np.ndarray, split: int) -> None:
     np.testing.assert_array_equal(whole, np.stack([r.quat_rotate(a, b) for a, b in zip(q, v, strict=True)]))
     np.testing.assert_array_equal(whole.reshape(2, 2, 3), r.quat_rotate(q.reshape(2, 2, 4), v.reshape(2, 2, 3)))
     np.testing.assert_array_equal(r.quat_mul(q[:split], q[split - 1]), r.quat_mul(q, q[split - 1])[:split])
+
+
+@given(quaternions, vectors(3), vectors(3))
+def test_a_single_row_has_the_bits_of_many(q: np.ndarray, v: np.ndarray, w: np.ndarray) -> None:
+    """A row alone is computed with Python's floats, rows together with NumPy's arrays."""
+
+    def everything(q: np.ndarray, v: np.ndarray, w: np.ndarray) -> list[np.ndarray]:
+        turn = r.half_turn_to_heading(q)
+        return [
+            r.cross(v, w),
+            r.dot(v, w),
+            r.quat_mul(q, q[:, ::-1].copy()),
+            r.quat_rotate(q, v),
+            r.quat_yaw(q),
+            r.rotate_about_z(turn, v),
+            r.gravity_direction(q),
+            r.wrap_angle(v[:, 0]),
+        ]
+
+    together = everything(q, v, w)
+    for i in range(len(q)):
+        for many, one in zip(together, everything(q[i : i + 1], v[i : i + 1], w[i : i + 1]), strict=True):
+            assert one.dtype == many.dtype
+            np.testing.assert_array_equal(one, many[i : i + 1])

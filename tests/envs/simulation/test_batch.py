@@ -308,3 +308,24 @@ def test_turning_the_start_turns_the_life() -> None:
         two.step(ROBOT.home[None])
     np.testing.assert_allclose(two.read().qpos[:, 7:], one.read().qpos[:, 7:], atol=1e-3)
     np.testing.assert_allclose(two.read().qpos[:, 1], one.read().qpos[:, 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_step_reads_the_sensors_of_mujocos_own_and_leaves_the_model_alone(n: int) -> None:
+    """Sensors are computed in the last physics step only; they and the state have MuJoCo's bits."""
+    robot = ROBOT.copy()
+    physics, data, flags = (
+        BatchSimulation(robot, n, threads=1),
+        mujoco.MjData(robot.model),
+        robot.model.opt.disableflags,
+    )
+    physics.reset(np.arange(n), np.tile(robot.home_qpos, (n, 1)), np.zeros((n, robot.model.nv)))
+    physics.get_data(0, data)
+    for target in np.random.default_rng(0).uniform(robot.lower, robot.upper, (6, len(robot.home))):
+        physics.step(np.tile(target, (n, 1)))
+        data.ctrl[:] = target
+        mujoco.mj_step(robot.model, data, robot.substeps)
+        np.testing.assert_array_equal(physics.batch.qpos[-1], data.qpos)
+        np.testing.assert_array_equal(physics.read().foot_force[-1], data.sensordata[robot.touch])
+        assert robot.model.opt.disableflags == flags
+    assert physics.read().foot_force.max() > 0

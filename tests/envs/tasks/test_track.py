@@ -414,6 +414,17 @@ def test_errors_in_info_are_those_of_a_direct_computation(straight: str) -> None
     assert info["mpjpe_global"].min() > 5
 
 
+def test_training_leaves_out_what_takes_a_share_of_a_step(reference: str) -> None:
+    env, short = tracking(reference), tracking(reference)
+    short.core.costly_info = False
+    for each in (env, short):
+        each.reset(seed=0)
+    full, less = (each.step(np.zeros((4, 9)))[-1] for each in (env, short))
+    assert full.keys() - less.keys() == {"mpjpe_aligned", "_mpjpe_aligned"}
+    for key, value in less.items():
+        np.testing.assert_array_equal(value, full[key])
+
+
 def test_velocity_error_of_one_that_drifts_away(straight: str) -> None:
     """0.2 m/s sideways from the reference, whatever the distance by now."""
     env = tracking(straight, 2, max_distance=10.0)
