@@ -66,7 +66,7 @@ class GaitEnv(gymnasium.Env):
         self._data: mujoco.MjData | None = None
         self._pictures = Pictures(self.core, width, height, camera_id, camera_name)
         self._window: Window | None = None
-        self._window_camera = -1 if camera_id is camera_name is None else self._pictures.camera
+        self._window_camera = -1 if camera_id is None and camera_name is None else self._pictures.camera
         size = {"width": width, "height": height, "camera_id": camera_id, "camera_name": camera_name}
         self._made_with = {"task": task, "render_mode": render_mode, **size, **config}
 

@@ -51,11 +51,13 @@ class Environment:
         from gait_envs.tasks.config import build
 
         options = build(self.options_type(), config, f"the {self.task} task")
-        return _found(self.make)(self.shared_robot(options).copy(), options)
+        task: Task = _found(self.make)(self.shared_robot(options).copy(), options)
+        return task
 
     def shared_robot(self, options: TaskConfig) -> Robot:
         """Its body, as it is before anybody edits a copy."""
-        return _found(self.robot)(options)
+        robot: Robot = _found(self.robot)(options)
+        return robot
 
 
 _ROBOT, _HUMAN = "gait_envs.models.robot:for_wildrobot", "gait_envs.models.robot:for_human"

@@ -72,8 +72,8 @@ class GaitVectorEnv(VectorEnv):
             autoreset_mode=mode,
         )
         self.single_observation_space, self.single_action_space = make_spaces(made)
-        self.observation_space: spaces.Space = batch_space(self.single_observation_space, num_envs)
-        self.action_space: spaces.Space = batch_space(self.single_action_space, num_envs)
+        self.observation_space: spaces.Space[Any] = batch_space(self.single_observation_space, num_envs)
+        self.action_space: spaces.Space[Any] = batch_space(self.single_action_space, num_envs)
         self._pictures = Pictures(self.core, width, height, camera_id, camera_name)
         self._made_with = {
             "num_envs": num_envs, "task": task, "max_episode_steps": max_episode_steps, "threads": threads,
