@@ -4,7 +4,7 @@
     python scripts/fuzz.py --only bvh clip -n 5000     of loaders whose names contain one of these
     python scripts/fuzz.py --seed 7                    other inputs
 
-The loaders are those of `gait_envs.loaders`, their whole files the examples of the tests. A clear error is a
+The loaders are those of `gait_envs.reading.loaders`, their whole files the examples of the tests. A clear error is a
 `GaitNetError` or an `OSError` whose message is one line and names the file. Anything else is a finding: another
 exception, a warning, a result that its next user cannot bear, too much time or memory. Its input and traceback go to
 the folder --out. An input follows from seed, loader and number alone, so a finding comes again with the same arguments.
@@ -34,7 +34,7 @@ from helpers.examples import EXAMPLES, Example  # noqa: E402
 from mutations import damaged  # noqa: E402
 
 from gait_envs.errors import GaitNetError  # noqa: E402
-from gait_envs.loaders import LOADERS, Loader, all_loaders  # noqa: E402
+from gait_envs.reading.loaders import LOADERS, Loader, all_loaders  # noqa: E402
 
 INPUTS = 100_000
 LIMIT = 1.0  # s of processor time an input

@@ -12,7 +12,7 @@ from helpers.examples import EXAMPLES
 from helpers.scripts import load_script
 
 from gait_envs.errors import GaitNetError
-from gait_envs.loaders import LOADERS, Loader, all_loaders, loader
+from gait_envs.reading.loaders import LOADERS, Loader, all_loaders, loader
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gait_envs", "gait_trainers")
@@ -86,7 +86,7 @@ def test_every_loader_has_an_example() -> None:
 
 
 def test_a_name_belongs_to_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gait_envs.loaders.LOADERS", {})
+    monkeypatch.setattr("gait_envs.reading.loaders.LOADERS", {})
 
     @loader("thing", ".thing")
     def read(path: Path) -> str:

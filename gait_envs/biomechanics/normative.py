@@ -17,7 +17,7 @@ import numpy as np
 from gait_envs.biomechanics.gait_cycles import MOMENTS, PERCENT, POWERS
 from gait_envs.biomechanics.published_gait import Figures, between_groups, figures_at, groups_of_speed
 from gait_envs.constants import GRAVITY
-from gait_envs.loaders import FOLDER, loader
+from gait_envs.reading.loaders import FOLDER, loader
 from gait_envs.reference.clip import ClipError
 
 COLUMNS = ("variable", "percent_cycle", "speed", "mean_minus_1sd", "mean", "mean_plus_1sd")

@@ -21,9 +21,9 @@ import numpy as np
 
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
-from gait_envs.loaders import loader
 from gait_envs.models.muscles import Muscles
 from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
+from gait_envs.reading.loaders import loader
 
 FORMAT = "gaitnet muscle network 1"
 HIDDEN = (1024, 512, 512)

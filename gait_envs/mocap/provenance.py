@@ -21,8 +21,8 @@ from typing import Any
 
 from gait_envs.errors import MotionError, one_line
 from gait_envs.files import replacing
-from gait_envs.loaders import loader
 from gait_envs.mocap.capture import Capture
+from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_table, read_json, read_text
 
 FIELDS = ("source", "license", "subject", "activity")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gait_envs.errors import one_line
-from gait_envs.loaders import FOLDER, loader
 from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
+from gait_envs.reading.loaders import FOLDER, loader
 from gait_envs.reading.text import read_json
 from gait_envs.reference.clip import Clip, ClipError, read_facts
 

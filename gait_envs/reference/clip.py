@@ -13,8 +13,8 @@ import numpy as np
 
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
-from gait_envs.loaders import loader
 from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
+from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_json
 from gait_envs.rotations import quat_conj, quat_mul, quat_to_rotvec
 

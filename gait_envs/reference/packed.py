@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gait_envs.errors import one_line
-from gait_envs.loaders import FOLDER, loader
+from gait_envs.reading.loaders import FOLDER, loader
 from gait_envs.reading.text import decode, parse_json, read_text
 from gait_envs.reference.clip import Clip, ClipError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gait_envs.errors import one_line
 from gait_envs.files import replacing
-from gait_envs.loaders import loader
+from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_json, read_text
 from gait_envs.reference.clip import ClipError
 from gait_envs.reference.licenses import UNKNOWN

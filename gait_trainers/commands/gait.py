@@ -12,7 +12,7 @@ from rich.console import Console
 from gait_envs.biomechanics.normative import read_normative
 from gait_envs.errors import one_line
 from gait_envs.files import check_writable, replacing
-from gait_envs.loaders import loader
+from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.commands.checks import parse_env_set, refuse_others
 from gait_trainers.commands.options import (

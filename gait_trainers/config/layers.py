@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from gait_envs.errors import one_line
-from gait_envs.loaders import loader
+from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.config.schema import EnvConfig, TrainConfig, config_type, env_options, full_schedule, task_config
 from gait_trainers.config.section import ConfigError, Section

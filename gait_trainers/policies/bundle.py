@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.errors import one_line
-from gait_envs.loaders import FOLDER, loader
+from gait_envs.reading.loaders import FOLDER, loader
 from gait_envs.reading.text import decode, parse_json, read_bytes, read_text
 from gait_envs.reference.library import EMBEDDED_SETS
 from gait_envs.tasks.base import Task

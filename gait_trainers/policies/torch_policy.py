@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
 from gait_envs.errors import one_line
-from gait_envs.loaders import FOLDER, loader
+from gait_envs.reading.loaders import FOLDER, loader
 from gait_trainers.policies.base import Feedforward, GaussianPolicy, Style
 from gait_trainers.policies.environment import EnvironmentOptionError, deployment_kwargs, make_env
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks

@@ -17,7 +17,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gait_envs.files import write_durably
-from gait_envs.loaders import loader
+from gait_envs.reading.loaders import loader
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
 from gait_trainers.models.symmetry import SymmetricActorCriticPolicy

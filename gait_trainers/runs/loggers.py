@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from gait_envs.errors import one_line
 from gait_envs.files import naming, replacing
-from gait_envs.loaders import loader
+from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_table, read_text
 from gait_trainers.learners.base import Column
 from gait_trainers.runs.run_folder import RunError

@@ -21,10 +21,10 @@ class NoFields:
         return False
 
     def own(self, name: str) -> np.ndarray:
-        raise NotImplementedError(name)
+        raise AssertionError(name)
 
     def values(self, name: str) -> np.ndarray:
-        raise NotImplementedError(name)
+        raise AssertionError(name)
 
 
 class Glider:
@@ -65,7 +65,7 @@ class Glider:
         self.qvel[ids, :2] += velocity
 
     def set_const(self, ids: np.ndarray | None = None) -> None:
-        raise NotImplementedError
+        raise AssertionError
 
     def masses(self) -> np.ndarray:
         return np.full(len(self.qpos), self.robot.mass)
@@ -79,7 +79,7 @@ class Glider:
     def write_model(self, sim: int, model: Any) -> None: ...
 
     def get_data(self, sim: int, data: Any = None) -> Any:
-        raise NotImplementedError
+        raise AssertionError
 
     def get_state(self) -> dict[str, Any]:
         return {"qpos": self.qpos.copy(), "qvel": self.qvel.copy(), "diverged": self.diverged.copy()}

@@ -24,8 +24,8 @@ from types import ModuleType
 from typing import Any
 
 from gait_envs.errors import MotionError
-from gait_envs.loaders import loader
 from gait_envs.mocap.capture import Capture, SkeletonMotion
+from gait_envs.reading.loaders import loader
 
 ENTRY_POINTS = "gaitnet.motion_formats"
 

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from gait_envs.constants import __version__
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture, SkeletonMotion
 from gait_envs.mocap.cleaning.convert import Cleaning, convert, cut, look
@@ -28,7 +29,6 @@ from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.catalogue import UNFIT, read_entry
 from gait_envs.reference.clip import FORMAT_VERSION, ClipError, load_clip, save_clip
 from gait_envs.reference.licenses import UNKNOWN, check_licenses
-from gait_envs.version import __version__
 
 
 @dataclass(frozen=True)

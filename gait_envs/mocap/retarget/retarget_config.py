@@ -9,9 +9,9 @@ from typing import Any
 
 from gait_envs.assets import asset_path, asset_root
 from gait_envs.errors import MotionError
-from gait_envs.loaders import loader
 from gait_envs.mocap.retarget.joint_names import ROLES, SIDES
 from gait_envs.reading import yaml_text
+from gait_envs.reading.loaders import loader
 
 _NUMBERS = ("posture", "smoothing", "lean", "crouch", "step_width", "swing_clearance", "limit_margin")
 _OPTIONAL_NUMBERS = {
