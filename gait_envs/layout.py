@@ -57,7 +57,7 @@ class Layout(tuple[Row, ...]):
         parts = [values[row.name] for row in self]
         if [part.shape[-1] for part in parts] != self._sizes:
             row, part = next((r, p) for r, p in zip(self, parts, strict=True) if p.shape[-1] != r.size)
-            raise ValueError(f"{row.name} has {part.shape[-1]} numbers, its layout says {row.size}")
+            raise ValueError(f"{row.name} has {part.shape[-1]} numbers, but its layout says {row.size}")
         low, high = self._range
         packed = np.concatenate(parts, axis=-1)
         np.maximum(packed, low, out=packed)

@@ -87,8 +87,8 @@ class Task:
         if unknown:
             raise ValueError(f"unknown reward term {unknown}; known are {list(self.terms)}")
         if max_distance is not None and not (self.follows and is_real(max_distance) and max_distance > 0):
-            allowed = "more than 0" if self.follows else "nothing: the task follows no reference"
-            raise ValueError(f"max_distance is {max_distance}, allowed is {allowed}")
+            rule = "it must be greater than 0" if self.follows else "but the task follows no reference"
+            raise ValueError(f"max_distance is {max_distance}, {rule}")
         return Settings(
             settings.reward_weights if reward_weights is None else dict(reward_weights),
             settings.max_distance if max_distance is None else max_distance,

@@ -143,7 +143,7 @@ class TrackConfig(TaskConfig):
                 raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
         frames = self.future_frames
         if not frames or any(not isinstance(k, int) or k < 1 for k in frames) or list(frames) != sorted(set(frames)):
-            raise ValueError(f"future_frames is {frames}, expected rising whole numbers of 1 or more")
+            raise ValueError(f"future_frames is {frames}, expected ascending whole numbers of at least 1")
         if frames[-1] > FARTHEST:
             raise ValueError(f"future_frames has a number above {FARTHEST}")
         for key in ("pose_sharpness", "rate_sharpness", "action_gain", "max_distance"):

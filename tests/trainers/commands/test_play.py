@@ -78,7 +78,7 @@ def test_what_ffmpeg_says_is_passed_on(tmp_path):
 
 
 def test_a_video_needs_a_picture(tmp_path):
-    with pytest.raises(RenderError, match=r"v\.mp4: a video needs a picture"):
+    with pytest.raises(RenderError, match=r"v\.mp4: a video needs at least one frame"):
         write_video(tmp_path / "v.mp4", [], fps=25)
 
 
