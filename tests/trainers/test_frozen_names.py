@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from gait_envs.mocap import cli as data_cli
 from gait_trainers import cli as train_cli
-from gait_trainers.config.schema import validate
+from gait_trainers.config.layers import validate
 from gait_trainers.policies.export import export
 from gait_trainers.rl.train import train
 

@@ -8,7 +8,7 @@ import pytest
 from helpers.recurrent import Memory, remembering
 from helpers.still_clips import IMITATION, WALK, still, write
 
-from gait_trainers.config.schema import validate
+from gait_trainers.config.layers import validate
 from gait_trainers.evaluation.clinical import walk
 from gait_trainers.evaluation.record import record_clips
 from gait_trainers.evaluation.rollout import EvaluationError, record
