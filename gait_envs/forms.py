@@ -15,7 +15,7 @@ from gait_envs.models.edits import differ, edits, make_edits
 from gait_envs.registry import find
 from gait_envs.render import Offscreen
 from gait_envs.simulation.base import State
-from gait_envs.tasks.checks import check_count, is_whole, plain
+from gait_envs.simulation.checks import check_count, is_whole, plain
 
 MOST_ENVS, MOST_THREADS, MOST_STEPS = 2**20, 1024, 2**40
 

@@ -26,8 +26,8 @@ from gait_envs.forms import (
 )
 from gait_envs.forms import autoreset_mode as to_mode
 from gait_envs.registry import find
+from gait_envs.simulation.checks import check_count
 from gait_envs.simulation.parameters import ParamSpace
-from gait_envs.tasks.checks import check_count
 
 ARRAYS = [mode for mode in RENDER_MODES if mode != "human"]
 
