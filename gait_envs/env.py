@@ -12,10 +12,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
-from gait_envs.arguments import seeds_of
-from gait_envs.changes import get_changes, make_changes, refuse_lost_edits
 from gait_envs.core import Core
-from gait_envs.pictures import HEIGHT, WIDTH, Pictures
+from gait_envs.forms import HEIGHT, WIDTH, Pictures, get_changes, make_changes, refuse_lost_edits, seeds_of
 from gait_envs.registry import find
 from gait_envs.render import Window
 from gait_envs.simulation.parameters import ParamSpace

@@ -10,15 +10,24 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from gait_envs.arguments import MOST_ENVS, MOST_THREADS, seeds_of, time_limit
-from gait_envs.arguments import autoreset_mode as to_mode
-from gait_envs.changes import get_changes, make_changes, refuse_lost_edits
 from gait_envs.core import Core
 from gait_envs.env import RENDER_MODES, make_spaces
-from gait_envs.pictures import HEIGHT, WIDTH, Pictures
+from gait_envs.forms import (
+    HEIGHT,
+    MOST_ENVS,
+    MOST_THREADS,
+    WIDTH,
+    Pictures,
+    get_changes,
+    make_changes,
+    refuse_lost_edits,
+    seeds_of,
+    time_limit,
+)
+from gait_envs.forms import autoreset_mode as to_mode
 from gait_envs.registry import find
+from gait_envs.simulation.checks import check_count
 from gait_envs.simulation.parameters import ParamSpace
-from gait_envs.tasks.checks import check_count
 
 ARRAYS = [mode for mode in RENDER_MODES if mode != "human"]
 

@@ -17,10 +17,10 @@ from gait_envs.models.robot import Robot
 from gait_envs.reference.amp_features import amp_layout
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.simulation.base import Simulation, State
+from gait_envs.simulation.checks import check_weights, is_real
 from gait_envs.simulation.make import make_simulation
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.actions import Actions
-from gait_envs.tasks.checks import check_weights, is_real
 from gait_envs.tasks.config import TaskConfig
 from gait_envs.tasks.memory import Memory, blank_memory
 from gait_envs.tasks.part import Part, Start

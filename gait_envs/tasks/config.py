@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gait_envs.reference.library import EMBEDDED, EMBEDDED_SETS
+from gait_envs.simulation.checks import check_options
 from gait_envs.simulation.make import Drive
 from gait_envs.simulation.randomize import RandomizeConfig
-from gait_envs.tasks.checks import check_options
 from gait_envs.tasks.rewards import default_weights
 
 T = TypeVar("T")

@@ -9,12 +9,12 @@ import numpy as np
 
 from gait_envs.models.robot import Robot
 from gait_envs.rotations import Array, heading_frame, quat_conj, quat_mul, quat_to_rotvec
+from gait_envs.simulation.checks import is_whole, plain
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks import terms
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.body import body_part, command_part, feet_part
-from gait_envs.tasks.checks import is_whole, plain
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.layouts import reference_rows
 from gait_envs.tasks.memory import Field, Memory

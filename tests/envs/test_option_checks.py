@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from gait_envs import IDS
-from gait_envs.arguments import autoreset_mode, seeds_of, time_limit
 from gait_envs.core import Core
 from gait_envs.env import GaitEnv
+from gait_envs.forms import autoreset_mode, seeds_of, time_limit
 from gait_envs.registry import find_id, make_task
+from gait_envs.simulation.checks import INFINITE
 from gait_envs.simulation.randomize import RandomizeConfig
-from gait_envs.tasks.checks import INFINITE
 from gait_envs.vector_env import GaitVectorEnv
 
 NAN, INF = float("nan"), float("inf")

@@ -15,7 +15,7 @@ import pytest
 from gymnasium.wrappers.vector import RecordVideo
 
 from gait_envs.env import GaitEnv
-from gait_envs.pictures import find_camera
+from gait_envs.forms import find_camera
 from gait_envs.vector_env import GaitVectorEnv
 
 SMALL = {"render_mode": "rgb_array", "width": 96, "height": 64}
