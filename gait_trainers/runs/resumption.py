@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from gait_envs.reading.yaml_text import parse_yaml
 from gait_trainers.config.layers import validate
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.config.section import ConfigError
@@ -18,10 +17,12 @@ RESUMABLE = frozenset({"run.iterations", "run.minutes", "run.device", "run.torch
 
 def check_same_run(config: TrainConfig, trained_with: str, run: Path, checkpoint: Path) -> None:
     """ConfigError where `config` differs in more than `RESUMABLE` from what the checkpoint was trained with (YAML)."""
-    try:
-        recorded = validate(yaml.safe_load(trained_with), str(checkpoint))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{checkpoint}: its configuration is not valid YAML: {error}") from None
+    if not isinstance(trained_with, str):
+        raise ConfigError(f"{checkpoint}: its configuration is no text")
+    tree = parse_yaml(trained_with, f"{checkpoint}: its configuration", ConfigError)
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{checkpoint}: its configuration is no mapping of sections")
+    recorded = validate(tree, str(checkpoint))
     now, then = flat(config.model_dump()), flat(recorded.model_dump())
     changed = [key for key in {**then, **now} if key not in RESUMABLE and not _same(now, then, key)]
     if changed:
