@@ -52,7 +52,8 @@ def main() -> None:
     run = result.run.path
     color = "green" if result.walks else "yellow"
     ended = result.stopped or "every iteration is done"
-    console.print(f"[{color}]{ended}[/{color}], after {result.steps:,} steps")
+    verdict = "" if result.walks else "; it does not walk straight yet"
+    console.print(f"[{color}]{ended}{verdict}[/{color}], after {result.steps:,} steps")
 
     policies = {"trained just now": load_policy(run), "bundled": bundled}
     evaluations, videos = [], []
