@@ -34,6 +34,7 @@ from gait_envs.vector_env import GaitVectorEnv
 
 ENV_ID = "GaitNet/WildRobot-v0"
 SIZES = (1, 64, 256, 1024)
+SCALAR = {"WildRobot-v0": ENV_ID, "Humanoid-v0": "GaitNet/Humanoid-v0", "Humanoid-v5": "Humanoid-v5"}  # side by side
 SETTLE = 100  # steps before the measured stretch, by when some have fallen and feet are on the ground
 TRAIN_SIZE = 256  # sub-environments of the laptop preset
 
@@ -144,6 +145,16 @@ def time_processes(env: Any, actions: np.ndarray) -> float:
     return actions.shape[0] * actions.shape[1] / (time.perf_counter() - start)
 
 
+def time_scalar(env: gymnasium.Env, actions: np.ndarray) -> float:
+    """Of the scalar form, or of one of Gymnasium's own, resets included."""
+    start = time.perf_counter()
+    for action in actions:
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            env.reset()
+    return len(actions) / (time.perf_counter() - start)
+
+
 def time_training(iterations: int) -> dict[str, float]:
     """Steps a second of whole training iterations (collect, discriminator, update), without the first ones."""
     from gait_trainers.config.layers import load_config
@@ -176,6 +187,13 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         turn_of["raw", n] = lambda tape=tape, batch=batch: time_raw(tape, batch)
         turn_of["vector", n](), turn_of["raw", n]()  # warm up
         agree[n] = same_end(tape, batch)
+    for name, env_id in SCALAR.items():
+        alone = gymnasium.make(env_id if "/" not in env_id else f"gait_envs:{env_id}")
+        alone.reset(seed=0)
+        size = 0.3 * alone.action_space.high  # type: ignore[attr-defined]
+        actions = np.random.default_rng(0).uniform(-size, size, (100 if args.quick else 300, len(size)))
+        turn_of["scalar", name] = lambda env=alone, actions=actions: time_scalar(env, actions)
+        turn_of["scalar", name]()
     n = args.processes
     actions = np.random.default_rng(0).uniform(-0.5, 0.5, (100 if args.quick else 400, n, 9)).astype(np.float32)
     processes = {"async": AsyncVectorEnv([make_scalar] * n), "subproc": SubprocVecEnv([make_scalar] * n)}
@@ -183,7 +201,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         env.reset()
         turn_of[name, n] = lambda env=env: time_processes(env, actions)
 
-    speeds: dict[tuple[str, int], list[float]] = {key: [] for key in turn_of}
+    speeds: dict[tuple[str, Any], list[float]] = {key: [] for key in turn_of}
     for turn in range(turns):
         for key in list(turn_of)[:: 1 if turn % 2 == 0 else -1]:
             speeds[key].append(turn_of[key]())
@@ -205,6 +223,9 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         "vector_over_processes": {
             name: ratio(speeds["vector", max(s for s in args.sizes if s <= 256)], speeds[name, args.processes])
             for name in ("async", "subproc")
+        },
+        "scalar_of_gymnasium": {
+            name: ratio(speeds["scalar", name], speeds["scalar", "Humanoid-v5"]) for name in list(SCALAR)[:2]
         },
         "training": training,
     }
@@ -254,6 +275,9 @@ def table(found: dict[str, Any], processes: int) -> str:
         lines.append(
             f"{f'{label}, {processes}':24}{speed[f'{name}_{processes}']:12,.0f}   the vector form is {times:.1f}x"
         )
+    for name, times in found["scalar_of_gymnasium"].items():
+        own, theirs = speed[f"scalar_{name}"], speed["scalar_Humanoid-v5"]
+        lines.append(f"{f'scalar, {name}':24}{own:12,.0f}   Gymnasium's Humanoid-v5: {theirs:,.0f}, {times:.2f} of it")
     if found["training"]:
         training = found["training"]
         raw = speed[f"raw_{TRAIN_SIZE}"]
