@@ -30,7 +30,7 @@ INFO_KEYS = {
     *("x_position", "y_position", "x_velocity", "y_velocity", "yaw_rate", "command", "amp_obs"),
     *("speed_error", "lateral_error", "yaw_rate_error", "success", "is_success", "fall"),
 }
-TRACK_KEYS = {"clip", "frame", "mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error"}
+TRACK_KEYS = {"clip", "frame", "mpjpe_global", "mpjpe_root", "mpjpe_aligned", "velocity_error", "time_left"}
 MUSCLE_KEYS = {"activation_energy", "torque_desired", "torque_residual"}
 MODES = list(AutoresetMode)
 
