@@ -145,6 +145,9 @@ class Core:
 
     def step(self, action: np.ndarray) -> StepResult:
         """Advance every sub-environment by one control step, or by its reset where one is due."""
+        action = np.asarray(action)
+        if action.dtype.kind not in "fiub":
+            raise ValueError(f"action is of type {action.dtype}, expected real numbers")
         # A sum of squares that is finite says that all are; else it may have overflown.
         if not math.isfinite(np.vdot(action, action)) and not np.isfinite(action).all():
             raise ValueError(f"action is not finite in sub-environments {np.flatnonzero(~np.isfinite(action).all(1))}")

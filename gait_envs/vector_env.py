@@ -64,7 +64,7 @@ class GaitVectorEnv(VectorEnv):
         mode = to_mode(autoreset_mode)
         if render_mode is not None and render_mode not in ARRAYS:
             raise ValueError(
-                f"render_mode is {render_mode!r}; of a vector environment, allowed are None, {', '.join(ARRAYS)}"
+                f"render_mode {render_mode!r} of a vector environment; allowed are None, {', '.join(ARRAYS)}"
             )
         row = find(task)
         limit = time_limit(max_episode_steps, row.steps)

@@ -51,6 +51,8 @@ EXEMPT = {
     "gait_trainers.policies.loading": "an archive's table of contents, to tell what it is",
     "gait_trainers.policies.onnx_check": "networks of a bundle, for its loader",
     "gait_trainers.policies.onnx_graph": "a network just written",
+    "gait_trainers.runs.checkpoint_format": "the bytes of a checkpoint, for its loader",
+    "gait_trainers.runs.resumption": "the configuration within a checkpoint, for its loader",
     "gait_trainers.runs.lock": "who holds a lock, for a message",
     "gait_trainers.runs.run_folder": "provenance of a run, when it is resumed",
 }

@@ -70,7 +70,7 @@ def read_table(path: str | os.PathLike[str]) -> ProvenanceTable:
         fields = {key: row[key].strip() for key in FIELDS if row.get(key, "").strip()}
         full = (path.parent / file).resolve()
         if full in by_path:
-            raise MotionError(f"{where}: {one_line(file)} is there twice")
+            raise MotionError(f"{where}: {one_line(file)} is listed twice")
         by_path[full] = fields
         if file == Path(file).name:
             by_name[file] = fields

@@ -126,7 +126,7 @@ def followed(success: Mask, speed_error: Array, heading_drift: Array) -> Mask:
 
     What could not be measured, as the drift of an episode under 2 s, was not followed.
     """
-    return success & (speed_error <= SPEED_ERROR) & (heading_drift <= np.degrees(DRIFT))
+    return success & (speed_error <= SPEED_ERROR) & (np.radians(heading_drift) <= DRIFT)
 
 
 # -- contact -------------------------------------------------------------------------------------------

@@ -683,7 +683,7 @@ def test_an_edit_of_the_model_acts_in_its_environment_alone(env_id: str, body: B
         env.unwrapped.core.physics.reset(np.arange(1), qpos[None], np.zeros((1, robot.model.nv)))
         for _ in range(round(0.1 / robot.dt)):
             env.unwrapped.core.physics.step(robot.home[None])
-        return float(env.unwrapped.data.qpos[2] - qpos[2])
+        return float(env.unwrapped.core.physics.read().qpos[0, 2] - qpos[2])
 
     before = gymnasium.make(env_id)
     falls = height(before)

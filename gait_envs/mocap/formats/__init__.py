@@ -25,7 +25,7 @@ from typing import Any
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture, SkeletonMotion
-from gait_envs.reading.loaders import loader
+from gait_envs.reading.loaders import LOADERS, loader
 
 ENTRY_POINTS = "gaitnet.motion_formats"
 
@@ -170,7 +170,8 @@ def _named(path: Path, name: str) -> Format:
 
 def _enrol(format: Format) -> None:
     """Among the loaders of files from outside."""
-    loader(f"capture {format.name}", *format.suffixes)(partial(open_capture, format=format.name))
+    if f"capture {format.name}" not in LOADERS:
+        loader(f"capture {format.name}", *format.suffixes)(partial(open_capture, format=format.name))
 
 
 for _format in FORMATS.values():

@@ -83,7 +83,7 @@ def test_speed_unit_and_map_reach_the_clip(run, tmp_path: Path) -> None:
         (("{capture}", "--time", "slow"), "time 'slow': expected keep, froude"),
         (("{capture}", "--start", "5"), "the capture lasts 1.983 s"),
         (("{capture}", "--out", "walk.txt"), "a clip's name ends in .npz"),
-        (("{capture}", "--map", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
+        (("{capture}", "--map", "nowhere.yaml"), "nowhere.yaml: No such file or directory"),
     ],
 )
 def test_faults_are_one_line_and_exit_2(run, capture: Path, tmp_path: Path, monkeypatch, words, message: str) -> None:

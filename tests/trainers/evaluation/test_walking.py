@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gait_trainers.cli import app
 from gait_trainers.commands.checks import parse_env_set
-from gait_trainers.evaluation.rollout import record
+from gait_trainers.evaluation.rollout import json_options, record
 from gait_trainers.evaluation.walking import (
     EvaluationError,
     default_commands,
@@ -210,10 +210,11 @@ def test_json_is_one_object_on_one_line(loaded_stub):
 
 
 def test_json_holds_no_infinity(loaded_stub):
-    limits = ("--env-set", "max_episode_steps=20", "--env-set", "max_height=.inf")
-    done = run_cli("--episodes", "1", "--command", "0.3", *limits, "--json")
+    done = run_cli("--episodes", "1", "--command", "0.3", "--env-set", "max_episode_steps=20", "--json")
     found = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert found["env_kwargs"] == {"max_episode_steps": 20, "max_height": ".inf"}  # as it was given
+    assert found["env_kwargs"] == {"max_episode_steps": 20}
+    options = json_options({"max_distance": float("inf"), "command_low": (float("-inf"), 0.0)})
+    assert json.loads(json.dumps(options, allow_nan=False)) == {"max_distance": ".inf", "command_low": ["-.inf", 0.0]}
 
 
 def test_both_carries_the_stochastic_figures_along(loaded_stub):

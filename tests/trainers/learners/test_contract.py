@@ -21,7 +21,6 @@ from gait_trainers.config.section import Section
 from gait_trainers.learners.base import Artefacts, Learner, LearnerSpec, WarmStart
 from gait_trainers.rl.build import build
 from gait_trainers.rl.train import resume, train
-from gait_trainers.runs.run_folder import RunError
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = {
@@ -155,7 +154,7 @@ def test_it_trains_and_is_resumed_bit_for_bit(curiosity: ModuleType, tmp_path: P
     assert differences(whole["policy"], final_state(tmp_path / "plain")["policy"])  # the bonus is in the reward
     plain = tmp_path / "plain" / "config.yaml"
     plain.write_text(plain.read_text().replace("learners: []", "learners: [curiosity]"))
-    with pytest.raises(RunError, match="holds no state of learner 'curiosity'"):
+    with pytest.raises(ConfigError, match=r"learners is \['curiosity'\], was \[\]"):
         resume(tmp_path / "plain")
 
 

@@ -362,7 +362,7 @@ def test_the_manifest_says_what_an_action_corrects(base, gain):
     memory.reference_qpos[0, 7:] = here = task.robot.home + 0.02
     start = here if base == "reference" else np.array(action["home_rad"])
     expected = np.clip(start + np.array(action["scale_rad"]) * target, action["lower_rad"], action["upper_rad"])
-    np.testing.assert_allclose(task.target(target[None], memory)[0], expected)
+    np.testing.assert_allclose(task.actions.target(target[None], memory)[0], expected)
     np.testing.assert_allclose(action["scale_rad"], gain * task.robot.action_scale)
     assert describe_command(task)["from"] == "the reference clip"
 
@@ -376,7 +376,7 @@ def test_the_manifest_says_how_far_ahead_a_target_runs(human_reference):
     memory.reference_qpos[0, 7:], memory.reference_qvel[0, 6:] = task.robot.home, 0.5
     expected = task.robot.home + np.array(action["lead_s"]) * 0.5 + np.array(action["scale_rad"]) * correction
     expected = np.clip(expected, action["lower_rad"], action["upper_rad"])
-    np.testing.assert_allclose(task.target(correction[None], memory)[0], expected)
+    np.testing.assert_allclose(task.actions.target(correction[None], memory)[0], expected)
 
 
 def test_what_sees_a_reference_is_not_exported_for_walking(blind, tmp_path):

@@ -86,7 +86,7 @@ def test_a_model_loaded_without_its_environment_needs_it_named(learnt, normalize
         gait_trainers.export_policy(loaded, None, tmp_path / "out")
     with pytest.raises(ExportError, match=r"observes \(39,\), GaitNet/WildRobot-v0 shows \(37,\)"):
         gait_trainers.export_policy(loaded, None, tmp_path / "out", env_id=WALK)
-    with pytest.raises(ExportError, match="give that too"):
+    with pytest.raises(ExportError, match="give both"):
         gait_trainers.export_policy(loaded, None, tmp_path / "out", env_kwargs={"previous_action": "all"})
     options = {"env_id": f"gait_envs:{WALK}", "env_kwargs": {"previous_action": "all"}}
     written = []
@@ -142,7 +142,7 @@ def test_other_files_are_told_apart(tmp_path):
 def test_the_package_imports_nothing_heavy_until_it_is_asked():
     code = """
 import sys, gait_trainers
-assert set(gait_trainers.__all__) == {"export_policy", "load_policy"}
+assert set(gait_trainers.__all__) == {"Policy", "export_policy", "load_policy"}
 heavy = {"torch", "stable_baselines3", "mujoco", "gymnasium", "pydantic"} & set(sys.modules)
 assert not heavy, heavy
 gait_trainers.load_policy
@@ -150,7 +150,7 @@ assert "torch" not in sys.modules
 try:
     gait_trainers.load_polcy
 except AttributeError as error:
-    assert "it offers export_policy, load_policy" in str(error)
+    assert "it offers Policy, export_policy, load_policy" in str(error)
 """
     root = Path(gait_trainers.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)

@@ -196,7 +196,8 @@ def test_a_long_gap_is_an_error_that_names_its_frames() -> None:
     with pytest.raises(MotionError) as error:
         faults.check()
     assert str(error.value) == (
-        "capture: knee missing in frames 20 to 32; at most 12 frames (0.1 s) in a row are filled"
+        "capture: knee missing in frames 20 to 32; at most 12 frames (0.1 s) in a row are filled; "
+        "retargeting leaves frames out with --start and --end"
     )
     assert np.isfinite(turned[:, 2]).all()
 

@@ -276,7 +276,7 @@ def test_pictures_of_a_set(run, captures: Path, tmp_path: Path) -> None:
         ((), "say with --out in which folder"),
         (("--out", "set.npz"), "several captures need a folder"),
         (("--out", "set", "--jobs", "0"), "jobs is 0"),
-        (("--out", "set", "--table", "nowhere.csv"), "nowhere.csv: cannot be read"),
+        (("--out", "set", "--table", "nowhere.csv"), "nowhere.csv: No such file or directory"),
     ],
 )
 def test_faulty_words(run, captures: Path, tmp_path: Path, monkeypatch, words: tuple[str, ...], message: str) -> None:
@@ -326,7 +326,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     [
         ("name,license\nx,y\n", r"line 1: columns name, license; expected the columns file, source, license"),
         ("file,license,colour\nx,y,z\n", "line 1: columns file, license, colour; expected"),
-        ("file,file\nx,y\n", "line 1: columns file, file; expected"),
+        ("file,file\nx,y\n", "line 1: column 'file' is there twice"),
         ("", "line 1: columns none; expected"),
         ("file,license\nx.bvh,y,z\n", "line 2: not 2 values; a value with a comma needs quotes"),
         ("file,license\nx.bvh\n", "line 2: not 2 values"),

@@ -440,7 +440,7 @@ def test_lengths_of_wildrobot(body: Body) -> None:
         ("knee: left_shank", "knee: left_shin", "left_shin"),
         ("sole: left_sole,", "", r"missing key legs\.left\.sole"),
         ("body: pelvis,", "part: pelvis,", r"unknown key tasks\.pelvis\.part; allowed: position, orientation, body"),
-        ("name: wildrobot", "name: [wildrobot", "cannot be read"),
+        ("name: wildrobot", "name: [wildrobot", "not valid YAML"),
     ],
 )
 def test_faulty_descriptions_name_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:

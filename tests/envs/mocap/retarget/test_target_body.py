@@ -185,7 +185,7 @@ def test_strength_of_motors_and_servos(tmp_path: Path) -> None:
         ("contacts: [left_toe, left_heel]", "contacts: [left_toe]", "the left foot has 1 contacts, the right one 2"),
         ("contacts: [left_toe, left_heel]", "contacts: [left_toe, right_heel]", "'right_heel' is no part of 'left_f"),
         ("step_width: capture", "step_width: wide", "step_width is 'wide', expected a number"),
-        ("  left_arm: {", "  left_arm: [", "cannot be read"),
+        ("  left_arm: {", "  left_arm: [", "not valid YAML"),
     ],
 )  # fmt: skip
 def test_faulty_descriptions_of_limbs_and_legs(tmp_path: Path, old: str, new: str, message: str) -> None:
