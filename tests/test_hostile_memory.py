@@ -20,7 +20,7 @@ from gait_envs.reference.clip import ClipError, load_clip
 MOST = 500  # MB of memory in use, libraries included
 
 READ_ALL = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.errors import GaitNetError
@@ -30,6 +30,12 @@ from gait_envs.reference.clip import load_clip
 from gait_envs.reference.packed import load_packed
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.runs.loggers import read_metrics
+
+def peak():
+    # Of this program alone: ru_maxrss begins with that of the process which started it.
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
+
 
 READ = {
     "clip": load_clip, "entry": lambda path: read_entry(path, path.parent), "packed": load_packed,
@@ -43,7 +49,7 @@ for kind, path in json.loads(sys.argv[1]):
         said = "read"
     except (GaitNetError, OSError) as error:
         said = str(error)
-    found.append((said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+    found.append((said, peak()))
 print(json.dumps(found))
 """
 
