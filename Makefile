@@ -12,7 +12,7 @@ TIER = @$(PYTEST) -m $(1) || { test $$? -eq 5 && echo "nothing here yet: no test
 
 help:
 	@echo "make demo         train from scratch until the robot walks; leaves a video and a report (6 minutes)"
-	@echo "make test         unit tests and contracts (under 6 minutes on 2 cores)"
+	@echo "make test         unit tests and contracts (10 minutes on 2 cores)"
 	@echo "make test-slow    tests that take minutes"
 	@echo "make test-web     tests that need a browser or a database"
 	@echo "make test-third-party  tests that need libraries which no extra brings"
