@@ -101,6 +101,10 @@ def load_body(robot: str | os.PathLike[str]) -> Body:
 
 def _measure(description: Description, model: mujoco.MjModel) -> Body:
     legs, tasks = description.legs, description.tasks
+    named = {f"legs.{side}.{part}": getattr(legs[side], part) for side in SIDES for part in ("hip", "knee", "ankle")}
+    for key, body in (named | {f"tasks.{name}.body": task.body for name, task in tasks.items()}).items():
+        if not isinstance(body, str):  # MuJoCo would take a number for an index
+            raise ValueError(f"{key} is {body!r}, expected the name of a body")
     if model.njnt == 0 or model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
         raise ValueError("the model must have a free root joint first")
     if (model.jnt_type[1:] != mujoco.mjtJoint.mjJNT_HINGE).any():

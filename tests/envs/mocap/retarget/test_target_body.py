@@ -186,6 +186,8 @@ def test_strength_of_motors_and_servos(tmp_path: Path) -> None:
         ("contacts: [left_toe, left_heel]", "contacts: [left_toe, right_heel]", "'right_heel' is no part of 'left_f"),
         ("step_width: capture", "step_width: wide", "step_width is 'wide', expected a number"),
         ("  left_arm: {", "  left_arm: [", "not valid YAML"),
+        ("ankle: right_foot", "ankle: -1", r"legs\.right\.ankle is -1, expected the name of a body"),
+        ("body: pelvis,", "body: 0,", r"tasks\.pelvis\.body is 0, expected the name of a body"),
     ],
 )  # fmt: skip
 def test_faulty_descriptions_of_limbs_and_legs(tmp_path: Path, old: str, new: str, message: str) -> None:
