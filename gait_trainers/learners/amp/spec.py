@@ -68,8 +68,7 @@ class AMPConfig(Section):
     )
 
 
-# An accuracy near 1 is no fault by itself: trainings that reach a good gait sit at 0.95 to 0.99, as long as windows of
-# the policy still score above 0 and get a reward.
+# An accuracy near 1 is no fault by itself, as long as windows of the policy still score above 0 and get a reward.
 SATURATED, UNREWARDED = 0.98, 0.02
 FLAT = 0.05  # standard deviation of the scores of either side, and half of the distance of their means
 
