@@ -29,19 +29,38 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume, train
 
-SPEEDS = np.round(np.arange(0.2, 0.81, 0.1), 2)  # m/s; beyond, these servos cannot follow the drawing
+SPEEDS = np.round(np.arange(0.1, 0.91, 0.1), 2)  # m/s ahead
+SIDEWAYS = ((0.0, 0.1), (0.0, 0.2), (0.3, 0.1), (0.3, 0.2), (0.5, 0.1), (0.5, 0.2))  # m/s ahead and to the left
 TRIES = 16  # episodes a speed and mode
 HELD = 2  # of them kept
 
 
 def draw(folder: Path, robot: Robot) -> Path:
-    """The kinematic clips, one a speed; earlier drawings in the folder go."""
+    """The kinematic clips, one a velocity, and standing; earlier drawings in the folder go."""
     for old in folder.glob("*.npz"):
         old.unlink()
-    for speed in SPEEDS:
-        clip = walk_clip(natural_gait(float(speed)), robot.joint_names, robot.control_rate)
-        save_clip(folder / f"walk_{round(100 * speed):03d}.npz", clip)
+    for ahead, left in (*((float(speed), 0.0) for speed in SPEEDS), *SIDEWAYS):
+        clip = walk_clip(natural_gait(ahead, left), robot.joint_names, robot.control_rate)
+        aside = f"_left_{round(100 * left):03d}" if left else ""
+        save_clip(folder / f"walk_{round(100 * ahead):03d}{aside}.npz", clip)
+    save_clip(folder / "stand.npz", standing_clip(robot))
     return folder
+
+
+def standing_clip(robot: Robot) -> Clip:
+    """The home pose for a second, over and over."""
+    frames = round(robot.control_rate) + 1
+    return Clip(
+        qpos=np.tile(robot.home_qpos, (frames, 1)),
+        qvel=np.zeros((frames, robot.model.nv)),
+        fps=robot.control_rate,
+        joint_names=robot.joint_names,
+        loop=True,
+        model=robot.name,
+        source="GaitNet home pose",
+        license="MIT",
+        name="stand",
+    )
 
 
 def tracker(work: Path, drawn: Path, seed: int) -> Policy:
@@ -51,7 +70,9 @@ def tracker(work: Path, drawn: Path, seed: int) -> Policy:
         resume(run)  # at once where it had finished
     else:
         settings = {"env.kwargs.reference": str(drawn), "run.out": str(work)}
-        settings |= {"run.name": "tracker", "run.seed": seed, "run.iterations": 400}  # loops take no longer
+        settings |= {"run.name": "tracker", "run.seed": seed, "run.iterations": 500}  # loops take no longer
+        settings |= {"networks.symmetric": True}  # the drawings are: no side may be learnt better than the other
+
         train(load_config(preset="imitate", overrides=settings))
     return load_policy(run)
 

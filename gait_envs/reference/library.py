@@ -11,7 +11,7 @@ import numpy as np
 from gait_envs.reference.clip import Clip, ClipError, check_fits
 from gait_envs.reference.packed import SOLES, PackedClips, some
 from gait_envs.reference.sources import load_clips, open_clips
-from gait_envs.rotations import quat_conj, quat_mul, quat_slerp, wrap_angle, yaw_quat
+from gait_envs.rotations import quat_conj, quat_mul, quat_slerp, quat_yaw, wrap_angle, yaw_quat
 
 __all__ = ["EMBEDDED", "EMBEDDED_SETS", "MotionLibrary", "load_clips", "open_clips", "weights_from_failures"]
 
@@ -45,6 +45,7 @@ class MotionLibrary:
         self.durations = (self.lengths - 1) / fps  # (clips,) s
         first, last = (self.qpos.take(rows, 0) for rows in (self.starts, self.starts + self.lengths - 1))
         self.speeds = np.linalg.norm(last[:, :2] - first[:, :2], axis=1) / self.durations  # (clips,) m/s
+        self.velocities = _mean_velocities(first, last, self.durations)  # (clips, 3)
         # What one lap of a looping clip does to the root: a turn about the vertical, then a shift.
         self.turns = np.where(self.loops, _turn(first[:, 3:7], last[:, 3:7]), 0.0)  # (clips,) rad
         self.strides = last[:, :2] - _turned(first[:, :2], self.turns)  # (clips, 2) m
@@ -58,9 +59,9 @@ class MotionLibrary:
 
     # -- one clip -----------------------------------------------------------------------------------------
 
-    def nearest_speed(self, speed: float) -> int:
-        """The clip whose mean speed (m/s) is nearest."""
-        return int(np.argmin(np.abs(self.speeds - speed)))
+    def nearest_velocity(self, velocity: np.ndarray) -> int:
+        """The clip whose mean velocity is nearest: (3,) forward and leftward m/s, yaw rate rad/s."""
+        return int(np.argmin(np.linalg.norm(self.velocities - velocity, axis=1)))
 
     def index(self, clip: int | str) -> int:
         """A clip by its name or its number."""
@@ -240,6 +241,16 @@ class _Joined:
         contacts = None if clip.contacts is None else self.contacts[at]
         torque = None if clip.torque is None else self.torque[at]
         return replace(clip, qpos=self.qpos[at], qvel=self.qvel[at], contacts=contacts, torque=torque)
+
+
+def _mean_velocities(first: np.ndarray, last: np.ndarray, duration: np.ndarray) -> np.ndarray:
+    """Forward and leftward m/s and yaw rate rad/s (n, 3) between two poses (n, 7 + joints), `duration` (n,) s apart.
+
+    Forward is the heading half-way, and the turn less than half a circle: right for straight paths and for arcs.
+    """
+    start, turn = quat_yaw(first[:, 3:7]), wrap_angle(quat_yaw(last[:, 3:7]) - quat_yaw(first[:, 3:7]))
+    moved = _turned(last[:, :2] - first[:, :2], -(start + turn / 2))
+    return np.column_stack([moved, turn]) / duration[:, None]
 
 
 def _turn(first: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -35,10 +35,12 @@ class GaitParameters:
     push_pitch: float = 0.40  # rad, heel up at toe-off
     ahead: float = 0.02  # m, how far the foot path's middle lies before the hip
     waist: float = 0.10  # rad, counter-turn of the chest
+    sideways: float = 0.0  # m/s, leftwards
 
 
-def natural_gait(speed: float, rate: float = 50.0) -> GaitParameters:
-    """Gait parameters of a walk at `speed` m/s, its cycle a whole even number of frames at `rate`.
+def natural_gait(speed: float, sideways: float = 0.0, rate: float = 50.0) -> GaitParameters:
+    """Gait parameters of a walk at `speed` m/s ahead and `sideways` m/s to the left, its cycle a whole even number of
+    frames at `rate`.
 
     The step rate is 2.4 to 3.4 steps/s. Equal Froude numbers give 2.75 at 1 m/s for people's preferred gait;
     slow walks are quicker-footed than that here, because a biped without ankle roll must not stand long on
@@ -52,6 +54,7 @@ def natural_gait(speed: float, rate: float = 50.0) -> GaitParameters:
     sway = HIP_WIDTH * (1 - 1 / np.cosh(rate_of_fall * frames / rate / 4))
     return GaitParameters(
         speed=speed,
+        sideways=sideways,
         cycle=frames / rate,
         sway=float(sway),
         duty=0.62 - 0.04 * effort,
@@ -77,21 +80,36 @@ def leg_angles(x: np.ndarray, z: np.ndarray, pitch: np.ndarray) -> tuple[np.ndar
     return hip, knee, pitch - hip + knee
 
 
+def foot_travel(phase: np.ndarray, speed: float, gait: GaitParameters) -> np.ndarray:
+    """(T,) m, where a foot is along an axis on which the body moves at `speed` m/s, relative to the body.
+
+    It drifts back at that speed in stance, and swings forward by a quintic whose end velocities are those of stance.
+    """
+    travel = speed * gait.duty * gait.cycle
+    drift = -speed * (1 - gait.duty) * gait.cycle  # m a unit of `swing`, at both ends
+    swing = _swing(phase, gait)
+    forward = -0.5 * travel + drift * swing + (travel - drift) * _quintic(swing)
+    return np.where(phase < gait.duty, 0.5 * travel - travel * phase / gait.duty, forward)
+
+
+def _swing(phase: np.ndarray, gait: GaitParameters) -> np.ndarray:
+    """Share of the swing that is over, 0 in stance."""
+    return np.clip((phase - gait.duty) / (1 - gait.duty), 0, 1)
+
+
+def _quintic(s: np.ndarray) -> np.ndarray:
+    """From 0 to 1 without velocity or acceleration at either end."""
+    return s**3 * (10 - 15 * s + 6 * s**2)
+
+
 def foot_path(phase: np.ndarray, gait: GaitParameters) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ankle x and height (m) relative to the point of the floor under the hip, and sole pitch (rad).
 
     phase (T,) in [0, 1): [0, duty) the foot stands and drifts back at walking speed; then it swings.
     """
-    travel = gait.speed * gait.duty * gait.cycle  # m, backwards drift in stance
-    stance = phase / gait.duty
-    swing = (phase - gait.duty) / (1 - gait.duty)
-    standing = phase < gait.duty
-    # In swing: a quintic from the back to the front whose end velocities are those of stance.
-    drift = -gait.speed * (1 - gait.duty) * gait.cycle  # m a unit of `swing`, at both ends
-    s = np.clip(swing, 0, 1)
-    blend = s**3 * (10 - 15 * s + 6 * s**2)
-    forward = -0.5 * travel + drift * s + (travel - drift) * blend
-    x = gait.ahead + np.where(standing, 0.5 * travel - travel * stance, forward)
+    stance, swing = phase / gait.duty, _swing(phase, gait)
+    standing, blend = phase < gait.duty, _quintic(swing)
+    x = gait.ahead + foot_travel(phase, gait.speed, gait)
     # Toes come down in the first 15 % of stance, the heel rises in the last 25 %.
     land = gait.strike_pitch * np.clip(1 - stance / 0.15, 0, 1) ** 2
     push = -gait.push_pitch * np.clip((stance - 0.75) / 0.25, 0, 1) ** 2
@@ -99,7 +117,7 @@ def foot_path(phase: np.ndarray, gait: GaitParameters) -> tuple[np.ndarray, np.n
     pitch = np.where(standing, land + push, recover)
     # A pitched sole turns about its toe (0.1 m ahead of the ankle) or its heel (0.05 m behind).
     pivot = np.where(pitch < 0, 0.10 * np.sin(-pitch), 0.05 * np.sin(pitch))
-    lift = np.where(standing, 0.0, gait.lift * np.sin(np.pi * s) ** 2)
+    lift = np.where(standing, 0.0, gait.lift * np.sin(np.pi * swing) ** 2)
     return x, ANKLE_HEIGHT + pivot + lift, pitch
 
 
@@ -114,7 +132,7 @@ def walk_clip(gait: GaitParameters, joint_names: tuple[str, ...], rate: float = 
     shift = gait.sway * np.cos(turn)
     qpos = np.zeros((frames, 7 + len(joint_names)))
     qpos[:, 0] = gait.speed * phase * gait.cycle
-    qpos[:, 1] = shift
+    qpos[:, 1] = gait.sideways * phase * gait.cycle + shift
     qpos[:, 2] = height
     qpos[:, 3:7] = quat_from_rotvec(np.tile([0.0, gait.lean, 0.0], (frames, 1)))
     column = {name: 7 + i for i, name in enumerate(joint_names)}
@@ -123,7 +141,8 @@ def walk_clip(gait: GaitParameters, joint_names: tuple[str, ...], rate: float = 
     for side, own, outward in (("left", left, 1.0), ("right", right, -1.0)):
         x, z, pitch = foot_path(own, gait)
         drop = height - HIP_DROP - z
-        roll = -outward * shift / drop  # the sole stays where it is while the hip moves sideways
+        aside = foot_travel(own, gait.sideways, gait) - shift
+        roll = outward * aside / drop  # the sole stays where it is while the hip moves sideways
         hip, knee, ankle = leg_angles(x, -drop, pitch)
         for joint, angle in (("hip_pitch", hip + gait.lean), ("hip_roll", roll), ("knee_pitch", knee)):
             qpos[:, column[f"{side}_{joint}"]] = angle
@@ -139,7 +158,7 @@ def walk_clip(gait: GaitParameters, joint_names: tuple[str, ...], rate: float = 
         license="MIT",
         contacts=_planned_load(standing),
         name=f"procedural_{round(100 * gait.speed):03d}",
-        meta={"speed": gait.speed, "cycle": gait.cycle},
+        meta={"speed": gait.speed, "sideways": gait.sideways, "cycle": gait.cycle},
     )
 
 

@@ -94,6 +94,7 @@ class WalkConfig(TaskConfig):
     # Commands: forward and leftward velocity m/s in the heading frame, yaw rate rad/s.
     command_low: tuple[float, float, float] = (0.1, 0.0, 0.0)
     command_high: tuple[float, float, float] = (0.8, 0.0, 0.0)
+    standing_probability: float = 0.0  # share of the commands that are (0, 0, 0), to stand still
     command_interval: float = 0.0  # s between new commands within an episode; 0 keeps one per episode
     curriculum: bool = False  # widen the forward range from its low end as commands are followed (`is_success`)
 
@@ -105,6 +106,8 @@ class WalkConfig(TaskConfig):
         super().__post_init__()
         for key in ("command_low", "command_high"):
             object.__setattr__(self, key, tuple(float(v) for v in getattr(self, key)))
+        if not 0.0 <= self.standing_probability <= 1.0:
+            raise ValueError(f"standing_probability is {self.standing_probability}, allowed is [0, 1]")
         if not 0.0 <= self.command_interval <= LONGEST:
             raise ValueError(f"command_interval is {self.command_interval} s, allowed is 0 to {LONGEST:g}")
         for low, high, name in zip(self.command_low, self.command_high, ("vx", "vy", "yaw rate"), strict=True):

@@ -103,7 +103,7 @@ class Following:
                 raise ValueError(f"options['clip'] is {clip!r}, expected the name or the number of a clip")
             clip = clips.index(clip)
         elif "command" in options:
-            clip = clips.nearest_speed(float(numbers_option(options, "command", 3)[0]))
+            clip = clips.nearest_velocity(numbers_option(options, "command", 3))
         else:
             clip = int(rng.choice(len(clips.clips), p=clips.weights))
         last = int(player.last_frames[clip]) - 1  # at least one frame must follow

@@ -45,7 +45,7 @@ def walk(robot: Robot, config: WalkConfig) -> Task:
 
 
 class Commands:
-    """Draws commands and initial poses: the home pose, or a frame of a clip of similar speed."""
+    """Draws commands and initial poses: the home pose, or a frame of a clip of similar velocity."""
 
     def __init__(self, robot: Robot, config: WalkConfig) -> None:
         self.robot, self.config = robot, config
@@ -57,7 +57,7 @@ class Commands:
         command = numbers_option(options, "command", 3) if "command" in options else self.command(rng, level)
         clip = frame = 0
         if library is not None and rng.random() < config.rsi_probability:
-            clip = library.nearest_speed(float(command[0]))
+            clip = library.nearest_velocity(command)
             frame = int(rng.integers(library.lengths[clip]))
             (qpos, qvel), from_reference = library.frame(clip, frame), True
         else:
@@ -72,7 +72,9 @@ class Commands:
         return Start(qpos, qvel, command, not from_reference and "qpos" not in options, clip, frame)
 
     def command(self, rng: np.random.Generator, level: float) -> np.ndarray:
-        """A command within the range; with a curriculum, the forward range opens with the level."""
+        """A command within the range, or to stand; with a curriculum, the forward range opens with the level."""
+        if self.config.standing_probability > 0 and rng.random() < self.config.standing_probability:
+            return np.zeros(3)
         low, high = np.array(self.config.command_low), np.array(self.config.command_high)
         if self.config.curriculum:
             high[0] = low[0] + (high[0] - low[0]) * (0.3 + 0.7 * level)

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from gait_envs.errors import one_line
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
+from gait_trainers.config.design_document import is_design_document, translate
 from gait_trainers.config.schema import EnvConfig, TrainConfig, config_type, env_options, full_schedule, task_config
 from gait_trainers.config.section import ConfigError, Section
 
@@ -42,16 +43,17 @@ def load_config(
     if preset is not None:
         layers.append((f"preset {preset!r}", _read_preset(preset)))
     if file is not None:
-        layers.append((str(file), _sections(read_yaml(file, ConfigError), str(file))))
+        tree = _sections(read_yaml(file, ConfigError), str(file))
+        layers.append((str(file), translate(tree, str(file)) if is_design_document(tree) else tree))
     layers += [(f"override {key}={value!r}", nest(key, value)) for key, value in (overrides or {}).items()]
     for source, layer in layers:
         _check_layer(layer, source)
-    tree: dict[str, Any] = reduce(merge, (layer for _, layer in layers), {})
-    env_id = tree.get("env", {}).get("id", EnvConfig().id)
+    merged: dict[str, Any] = reduce(merge, (layer for _, layer in layers), {})
+    env_id = merged.get("env", {}).get("id", EnvConfig().id)
     for source, layer in layers:
         _check_env_options(layer.get("env", {}).get("kwargs", {}), env_id, source)
     source = str(file) if file is not None else f"preset {preset!r}" if preset is not None else "configuration"
-    return validate(tree, source)
+    return validate(merged, source)
 
 
 def validate(tree: dict[str, Any], source: str) -> TrainConfig:

@@ -45,7 +45,11 @@ class PPOConfig(Section):
     )
     clip_range: float = Field(default=0.2, gt=0, description="Clipping parameter ε of the surrogate objective.")
     ent_coef: float = Field(default=0.01, ge=0, description="Weight of the entropy bonus.")
-    vf_coef: float = Field(default=0.5, ge=0, description="Weight of the value loss.")
+    vf_coef: float = Field(
+        default=0.25,
+        ge=0,
+        description="Weight of the value loss, the mean squared error; a loss of half that error has twice the weight.",
+    )
     max_grad_norm: float = Field(default=0.5, gt=0, description="Norm to which gradients are clipped.")
     target_kl: float | None = Field(
         default=None, gt=0, description="An update stops early once the KL divergence exceeds 1.5 times this."
@@ -112,6 +116,9 @@ class RunConfig(Section):
     )
     checkpoint_every: int = Field(default=20, ge=1, description="Iterations between checkpoints.")
     keep_checkpoints: int = Field(default=3, ge=1, description="Number of latest checkpoints that are kept.")
+    log_interval: int = Field(
+        default=1, ge=1, description="Iterations between two rows of metrics and two progress lines."
+    )
     tensorboard: bool = Field(default=True, description="Write TensorBoard logs to tb/.")
     minutes: float | None = Field(
         default=None, gt=0, description="Time limit of training, in minutes; null sets no limit."

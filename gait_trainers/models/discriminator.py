@@ -1,7 +1,7 @@
 """The discriminator: how much a window of motion looks like the reference.
 
 A least-squares GAN discriminator: trained towards 1 on reference windows and 0 on policy windows, smoothed by
-spectral normalisation and by the R1 penalty on reference windows.
+spectral normalisation (or else layer normalisation) and by the R1 penalty on reference windows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise(sizes):
             linear = _orthogonal_linear(size_in, size_out, gain=2**0.5, generator=generator)
-            layers += [spectral_norm(linear) if use_spectral_norm else linear, nn.ELU()]
+            layers += [spectral_norm(linear)] if use_spectral_norm else [linear, nn.LayerNorm(size_out)]
+            layers.append(nn.ELU())
         layers.append(_orthogonal_linear(sizes[-1], 1, gain=0.01, generator=generator))
         self.layers = nn.Sequential(*layers)
 

@@ -18,7 +18,9 @@ from gait_trainers.policies.base import GaussianPolicy, Policy, PolicyError
 
 # How to train is no property of the trained policy; these environment options stay out of bundles and
 # evaluations start from their defaults, unless asked otherwise.
-TRAINING_KWARGS = ("reference", "rsi_probability", "curriculum", "command_interval", "randomize")
+TRAINING_KWARGS = (
+    "reference", "rsi_probability", "curriculum", "command_interval", "standing_probability", "randomize",
+)  # fmt: skip
 
 
 class EnvironmentOptionError(GaitNetError, ValueError):

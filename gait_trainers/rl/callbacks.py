@@ -99,11 +99,16 @@ class RunCallback(BaseCallback):
         self._record_speed()
         self.stopped = self.until(self.iteration)
         self.goal_met = self.stopped is not None
-        row = self._record()
-        for warning in self.health.check(row):
-            self.say(f"warning: {warning}", style="yellow")
+        now = time.perf_counter()
+        self.elapsed += now - self._mark  # the evaluation of `until` included
+        self._mark = now
         self.stopped = self.stopped or self.out_of_time()
         last = self.iteration >= self.config.run.iterations or self.stopped is not None
+        row = self._record()
+        if last or self.iteration % self.config.run.log_interval == 0:
+            self.logger.dump(self.model.num_timesteps)
+        for warning in self.health.check(row):
+            self.say(f"warning: {warning}", style="yellow")
         if last or self.iteration % self.config.run.checkpoint_every == 0:
             self.save()
 
@@ -125,23 +130,18 @@ class RunCallback(BaseCallback):
             self.logger.record(f"time/{name}", value)
 
     def _record(self) -> dict[str, float]:
-        """Log the iteration; returns its metrics by name."""
-        now = time.perf_counter()
-        self.elapsed += now - self._mark
-        self._mark = now
+        """Collect the iteration's metrics; returns them by name."""
         self.logger.record("time/iteration", self.iteration)
         self.logger.record("time/steps", self.model.num_timesteps)
         self.logger.record("time/elapsed", self.elapsed)
         for name, value in self.metrics.summary().items():
             group = "" if "/" in name else "rewards/" if name.startswith("reward_") else "walk/"
             self.logger.record(f"{group}{name}", value)
-        row = {
+        return {
             key.rsplit("/", 1)[-1]: float(value)
             for key, value in self.logger.name_to_value.items()
             if isinstance(value, int | float | np.number)
         }
-        self.logger.dump(self.model.num_timesteps)
-        return row
 
     def _keep_std_above_floor(self) -> None:
         floor = self.config.networks.log_std_min

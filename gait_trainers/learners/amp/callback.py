@@ -11,6 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from gait_envs.models.mirror import SignedPermutation
+from gait_trainers.learners.amp.diagnostics import Reservoir, ranking
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows
@@ -32,8 +33,11 @@ class AMPCallback(BaseCallback):
         config: AMPConfig,
         seed: int,
         mirror: SignedPermutation | None = None,
+        probes: Mapping[str, np.ndarray] | None = None,
     ):
-        """`mirror`: of one frame's features, to replace half of the policy's windows by their images; None: none."""
+        """`mirror`: of one frame's features, to replace half of the policy's windows by their images; None: none.
+        `probes`: windows (m, frames * d) by name whose scores are reported, of motions that are no walk.
+        """
         super().__init__()
         self.mirror = mirror
         self.wrapper = wrapper
@@ -42,6 +46,8 @@ class AMPCallback(BaseCallback):
         self.config = config
         self.optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=config.learning_rate)
         self.replay = ReplayBuffer(config.replay_size, reference.windows.shape[1])
+        self.probes = {name: self._tensor(windows) for name, windows in (probes or {}).items()}
+        self.seen = Reservoir(reference.windows.shape[1], seed)  # of the whole training, to judge the ranking by
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.iteration = 0
@@ -61,6 +67,8 @@ class AMPCallback(BaseCallback):
     def update(self, fresh: np.ndarray) -> dict[str, float]:
         """One iteration on a rollout's policy windows, (m, frames * d). Returns its metrics."""
         metrics = self.measure(fresh)
+        self.seen.add(fresh)
+        metrics["style_rank"] = ranking(self.discriminator, self.seen.windows(), self.reference.windows)
         losses = []
         if metrics["disc_acc"] <= self.config.accuracy_ceiling:
             losses = [self._step(fresh) for _ in range(self.config.updates)]
@@ -78,7 +86,10 @@ class AMPCallback(BaseCallback):
             real, fake = self.discriminator(real_windows), self.discriminator(fake_windows)
             noise, kinds = self.input_noise(), (real_windows, fake_windows)
             blurred = [self.discriminator.score(self._blurred(windows, noise)) for windows in kinds]
-        return {
+            probed = {name: self.discriminator(windows) for name, windows in self.probes.items()}
+        others = {f"disc_{name}_mean": score.mean().item() for name, score in probed.items()}
+        others |= {f"disc_{name}_std": score.std(correction=0).item() for name, score in probed.items()}
+        return others | {
             "disc_acc": accuracy(real, fake),
             "disc_acc_noisy": accuracy(*blurred),
             "disc_real_mean": real.mean().item(),
@@ -112,6 +123,7 @@ class AMPCallback(BaseCallback):
             "rng": self.rng.bit_generator.state,
             "generator": self.generator.get_state(),
             "iteration": self.iteration,
+            "seen": self.seen.get_state(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -122,6 +134,8 @@ class AMPCallback(BaseCallback):
         self.rng.bit_generator.state = state["rng"]
         self.generator.set_state(state["generator"])
         self.iteration = int(state["iteration"])
+        if "seen" in state:  # a checkpoint of before there was one measures the ranking from here on
+            self.seen.set_state(state["seen"])
 
     def _step(self, fresh: np.ndarray) -> dict[str, float]:
         config = self.config

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_envs.models.mirror import mirror_of
@@ -14,9 +16,11 @@ from gait_envs.reference.amp_features import clip_features
 from gait_envs.reference.clip import Clip, check_fits
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_envs.reference.mirror import mirror
+from gait_envs.tasks.config import WalkConfig
 from gait_trainers.config.schedule import Settings
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.amp.callback import AMPCallback
+from gait_trainers.learners.amp.diagnostics import PROBE_ENVS, probe_windows
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
 from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
 from gait_trainers.learners.amp.spec import AMPConfig
@@ -40,6 +44,7 @@ class AMPLearner(Learner):
         self.layout, self.joint_names = task.amp_layout, task.robot.joint_names
         self.reference = load_reference(config, base)
         self.mirror = mirror_of(task.robot).features if self.config.mirror_policy else None
+        self.probes = load_probes(config) if isinstance(task.config, WalkConfig) else {}
         floor = self.config.feature_std_floor
         self.discriminator = Discriminator(
             self.reference.frames,
@@ -59,7 +64,9 @@ class AMPLearner(Learner):
             reward=amp.reward,
             dilation=amp.dilation,
         )
-        self.callback = AMPCallback(self.wrapper, self.reference, amp, seed=self.seed, mirror=self.mirror)
+        self.callback = AMPCallback(
+            self.wrapper, self.reference, amp, seed=self.seed, mirror=self.mirror, probes=self.probes
+        )
         return self.wrapper
 
     def get_state(self) -> dict[str, Any]:
@@ -98,6 +105,25 @@ def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
     clips = reference_clips(config, base)
     amp: AMPConfig = config.section("amp")
     return ReferenceWindows([clip_features(clip, scale) for clip in clips], amp.frames, amp.dilation)
+
+
+def load_probes(config: TrainConfig) -> dict[str, np.ndarray]:
+    """Windows of the configured body standing and flailing, in the plain environment."""
+    plain = ("reference", "rsi_probability", "randomize")
+    kwargs = {key: value for key, value in config.env.kwargs.items() if key not in plain}
+    env = gymnasium.make_vec(
+        config.env.id,
+        PROBE_ENVS,
+        vectorization_mode="vector_entry_point",
+        autoreset_mode=AutoresetMode.DISABLED,
+        threads=1,
+        **kwargs,
+    )
+    amp: AMPConfig = config.section("amp")
+    try:
+        return probe_windows(env, amp.frames, amp.dilation)
+    finally:
+        env.close()
 
 
 def artefacts(section: AMPConfig, state: Mapping[str, Any], checkpoint: Path) -> Artefacts:

@@ -28,7 +28,10 @@ class AMPConfig(Section):
         default="clip", description="How the style reward follows from the score."
     )
     hidden: Sizes = Field(default=[1024, 512, 256], description="Hidden layer sizes of the discriminator.")
-    spectral_norm: bool = Field(default=True, description="Apply spectral normalisation to the hidden layers.")
+    spectral_norm: bool = Field(
+        default=True,
+        description="Spectral normalisation of the hidden layers; without it they have layer normalisation.",
+    )
     learning_rate: float = Field(default=1e-4, gt=0, description="Adam step size of the discriminator.")
     batch_size: int = Field(
         default=2048, ge=1, description="Reference windows per minibatch, and as many policy windows."
@@ -70,6 +73,7 @@ class AMPConfig(Section):
 
 # An accuracy near 1 is no fault by itself, as long as windows of the policy still score above 0 and get a reward.
 SATURATED, UNREWARDED = 0.98, 0.02
+RANKS = 0.2  # rank correlation of scores with nearness to the reference, below which the reward does not guide
 FLAT = 0.05  # standard deviation of the scores of either side, and half of the distance of their means
 
 
@@ -101,6 +105,12 @@ SPEC = LearnerSpec(
             "disc_acc stuck at 0.5",
             lambda row: "disc_acc" in row and abs(row["disc_acc"] - 0.5) < 0.02,
             "the discriminator learns nothing; raise amp.learning_rate or amp.updates, or lower amp.r1_gamma",
+        ),
+        Check(
+            "the style reward does not rank motions",
+            lambda row: row.get("style_rank", 1.0) < RANKS,
+            "its scores of windows from the whole training hardly follow their nearness to the reference; lower "
+            "amp.r1_gamma or amp.input_noise, use longer windows (amp.frames), or a reference at the commanded speeds",
         ),
         Check(
             "flat discriminator",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.drawn import JOINTS, ask, clip, drift, library, wander
@@ -18,13 +20,31 @@ HALF = np.sqrt(0.5)
 # -- frames -----------------------------------------------------------------------------------------------
 
 
+def test_the_mean_velocity_is_in_the_frame_of_the_heading() -> None:
+    """A quarter of a circle of radius 2 m in 0.5 s, to the left: a chord of 2√2 m along the heading half-way."""
+    turn = np.linspace(0.0, np.pi / 2, 26)
+    arc = drift(26)
+    qpos = arc.qpos.copy()
+    qpos[:, :2] = 2 * np.stack([np.sin(turn), 1 - np.cos(turn)], axis=1)
+    qpos[:, 3:7] = yaw_quat(turn)
+    aside = arc.qpos.copy()  # 0.1 m a frame along y, facing y: forward
+    aside[:, :2] = np.stack([np.zeros(26), 0.1 * np.arange(26)], axis=1)
+    aside[:, 3:7] = yaw_quat(np.full(26, np.pi / 2))
+    crab = aside.copy()
+    crab[:, 3:7] = yaw_quat(np.zeros(26))
+    found = library(*(replace(arc, qpos=each, name=str(i)) for i, each in enumerate((qpos, aside, crab))))
+    expected = [[2 * np.sqrt(2) / 0.5, 0, np.pi], [5, 0, 0], [0, 5, 0]]
+    np.testing.assert_allclose(found.velocities, expected, atol=1e-9)
+    assert found.nearest_velocity(np.array([0.5, 4.0, 0.0])) == 2
+
+
 def test_a_library_answers_by_clip_and_frame() -> None:
     walk, stand = drift(6, loop=True), drift(4, speed=0.0)
     found = library(walk, stand)
     np.testing.assert_allclose(found.speeds, [0.5, 0.0])
     np.testing.assert_allclose(found.durations, [0.1, 0.06])
-    assert found.nearest_speed(0.3) == 0
-    assert found.nearest_speed(0.2) == 1
+    assert found.nearest_velocity(np.array([0.3, 0.0, 0.0])) == 0
+    assert found.nearest_velocity(np.array([0.2, 0.0, 0.0])) == 1
     qpos, qvel = found.frame(0, 3)
     np.testing.assert_array_equal(qpos[:3], [0, 0, 0.46])  # over the origin
     np.testing.assert_array_equal(qvel, walk.qvel[3])

@@ -489,3 +489,13 @@ def test_one_switch_turns_randomisation_on() -> None:
     chosen = build(WalkConfig, {"randomize": {"mass": (0.5, 1.5)}}).randomize
     assert chosen == RandomizeConfig(enabled=True, mass=(0.5, 1.5))
     assert not build(WalkConfig, {"randomize": {"enabled": False}}).randomize.enabled
+
+
+def test_a_share_of_the_commands_is_to_stand() -> None:
+    commands = Commands(ROBOT, task(standing_probability=0.25).config)
+    drawn = np.array([commands.command(np.random.default_rng(i), 0.0) for i in range(400)])
+    still = (drawn == 0).all(axis=1)
+    assert 0.18 < still.mean() < 0.32
+    assert (drawn[~still, 0] >= 0.1).all()
+    with pytest.raises(ValueError, match=r"standing_probability is 1\.5, allowed is"):
+        task(standing_probability=1.5)

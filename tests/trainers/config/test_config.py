@@ -86,7 +86,7 @@ def test_later_layers_win(tmp_path: Path) -> None:
     "text, named",
     [
         ("ppo: {gama: 0.9}", ["ppo.gama", "did you mean 'gamma'", "learning_rate"]),
-        ("trainer: {lr: 1}", ["'trainer'", "ppo"]),
+        ("training: {lr: 1}", ["'training'", "ppo"]),
         ("run: {stop_when: {succes_rate: 0.5}}", ["run.stop_when.succes_rate", "speed_error"]),
         ("env: {kwargs: {rsi_prob: 0.5}}", ["env.kwargs.rsi_prob", "did you mean 'rsi_probability'"]),
         ("ppo: {gamma: much}", ["ppo.gamma", "number", "'much'"]),

@@ -129,9 +129,15 @@ def test_normalisation_uses_fixed_reference_statistics_for_every_frame() -> None
 
 def test_initialisation_is_orthogonal() -> None:
     discriminator = Discriminator(np.random.default_rng(0).normal(size=(9, 6)), hidden=(4,), use_spectral_norm=False)
-    hidden, out = discriminator.layers[0].weight, discriminator.layers[2].weight
+    hidden, out = discriminator.layers[0].weight, discriminator.layers[-1].weight
     assert torch.allclose(hidden @ hidden.T, 2.0 * torch.eye(4), atol=1e-5)
     assert out.norm().item() == pytest.approx(0.01)
+
+
+def test_layers_without_spectral_norm_have_layer_normalisation() -> None:
+    plain = Discriminator(np.zeros((2, 6)), hidden=(32, 16), use_spectral_norm=False)
+    assert [type(layer).__name__ for layer in plain.layers] == [*["Linear", "LayerNorm", "ELU"] * 2, "Linear"]
+    assert [layer.normalized_shape for layer in plain.layers if isinstance(layer, torch.nn.LayerNorm)] == [(32,), (16,)]
 
 
 def test_spectral_norm_bounds_each_hidden_layer() -> None:
