@@ -26,6 +26,7 @@ from gait_envs.models.robot import Robot, wildrobot
 from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.reference.library import load_clips
 from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
+from gait_envs.tasks.config import TRACK_REWARD
 from gait_trainers.config.layers import load_config
 from gait_trainers.evaluation.record import Recorded, record_clips, write_recordings
 from gait_trainers.policies.base import Policy
@@ -71,13 +72,12 @@ def standing_clip(robot: Robot) -> Clip:
 def tracker(work: Path, drawn: Path, seed: int) -> Policy:
     """The trained tracker of the drawn clips, in two stages; each is trained now unless the work folder holds it.
 
-    The second refines how the feet land. From the start, its costs would outweigh what an untrained tracker earns, and
-    the shortest episode would be the best.
+    The second refines how the feet land, by costs that would only hinder a tracker that cannot walk yet.
     """
     settings = {"env.kwargs.reference": str(drawn), "run.out": str(work), "run.seed": seed}
     settings |= {"networks.symmetric": True}  # the drawings are: no side may be learnt better than the other
     first = trained(work / "tracker", settings | {"run.iterations": 500})
-    feet = {"env.kwargs.reward_weights.slip": -0.5, "env.kwargs.reward_weights.scuff": -1.5}
+    feet = {"env.kwargs.reward_weights": {**TRACK_REWARD, "slip": -0.5, "scuff": -1.5}}
     refined = {"run.init": str(first), "run.iterations": 120, "ppo.learning_rate": 1e-4}
     return load_policy(trained(work / "refined", settings | feet | refined))
 
