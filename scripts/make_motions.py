@@ -92,29 +92,25 @@ def trained(run: Path, settings: dict[str, Any]) -> Path:
 
 
 def clean(recorded: Recorded, drawn: Mapping[str, Clip], kind: str) -> Recorded:
-    """The closest `HELD` recordings of each drawing whose steps are as regular and even as drawn."""
-    kept: dict[str, list[int]] = {}
+    """The closest `HELD` recordings of each drawing whose steps are as regular and even as drawn.
+
+    Their names have the kind and a number from the closest: walk_040_calm_0.
+    """
+    kept: dict[str, list[int]] = {row["from"]: [] for row in recorded.figures}
     for i, row in enumerate(recorded.figures):
-        source = drawn[row["from"]]
+        source, own = drawn[row["from"]], kept[row["from"]]
         steps = 120.0 / source.meta["cycle"] if "cycle" in source.meta else 0.0  # /min
         regular = abs(row["cadence"] - steps) <= RHYTHM * steps
         straight = source.meta.get("sideways") == 0.0
         even = not straight or (row["step_symmetry"] is not None and row["step_symmetry"] <= UNEVEN[kind])
-        own = kept.setdefault(row["from"], [])
         if regular and even and len(own) < HELD[kind]:
             own.append(i)
     for name, own in kept.items():
         print(f"{name} {kind:<5}: {recorded.success[name]:.0%} tracked, {len(own)} clean")
-    order = [i for own in kept.values() for i in own]
-    return recorded._replace(clips=[recorded.clips[i] for i in order], figures=[recorded.figures[i] for i in order])
-
-
-def renamed(recorded: Recorded, kind: str) -> Recorded:
-    """The recordings with `kind` in their names, before the number: walk_040_0 is walk_040_calm_0."""
-    names = [f"{row['from']}_{kind}{row['name'].removeprefix(row['from'])}" for row in recorded.figures]
+    names = {i: f"{name}_{kind}_{rank}" for name, own in kept.items() for rank, i in enumerate(own)}
     return recorded._replace(
-        clips=[replace(clip, name=name) for clip, name in zip(recorded.clips, names, strict=True)],
-        figures=[row | {"name": name} for row, name in zip(recorded.figures, names, strict=True)],
+        clips=[replace(recorded.clips[i], name=name) for i, name in names.items()],
+        figures=[recorded.figures[i] | {"name": name} for i, name in names.items()],
     )
 
 
@@ -153,7 +149,7 @@ def main() -> None:
     sources = {clip.name: clip for clip in load_clips(str(drawn))}
     for kind in HELD:
         found = record_clips(policy, str(drawn), tries=TRIES, keep=TRIES, stochastic=kind == "noisy", seed=1)
-        found = renamed(clean(found, sources, kind), kind)
+        found = clean(found, sources, kind)
         clips, figures = clips + found.clips, figures + found.figures
     if not clips:
         raise SystemExit("the tracker follows no clip cleanly to its end; nothing is written")
