@@ -25,6 +25,7 @@ import matplotlib.pyplot as plt
 from gait_envs.models.robot import Robot, wildrobot
 from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.reference.library import load_clips
+from gait_envs.reference.split import save_split
 from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
 from gait_envs.tasks.config import TRACK_REWARD
 from gait_trainers.config.layers import load_config
@@ -154,6 +155,8 @@ def main() -> None:
     if not clips:
         raise SystemExit("the tracker follows no clip cleanly to its end; nothing is written")
     write_recordings(args.out, clips, figures)
+    walking = sorted(clip.name for clip in clips if not clip.name.startswith("stand"))
+    save_split(args.out / "parts.json", args.out, "clip", args.seed, {"walking": walking})
     picture([clip for clip in clips if "calm" in clip.name], args.picture)
     print(f"{len(clips)} clips in {args.out}, a picture in {args.picture}")
 

@@ -29,6 +29,7 @@ FOLDS = 5
 CYCLE_POINTS = 50  # of a mean cycle, from a left touchdown to the next
 NEAR = 0.05 + 1e-3  # m/s, largest difference of the speeds at which gaits are compared
 SPEEDS = (0.2 - 1e-6, 0.6 + 1e-6)  # m/s, commanded, of the windows that the judge sees
+ASIDE, STANDING = 0.03, 0.05  # m/s, a clip that drifts aside faster, or walks slower, is no walk straight ahead
 HARDLY = 1e-3  # rad, standard deviation of a joint below which its correlation says nothing
 
 
@@ -195,11 +196,13 @@ class StyleJudge:
     """Compares walks with the embedded reference of a robot."""
 
     def __init__(self, robot: Robot, clips: Sequence[Clip]) -> None:
-        """`clips` need contacts."""
+        """`clips` need contacts; those that walk straight ahead are compared with."""
         self.robot, self.scale = robot, robot.traits.contact_scale
-        self.reference = clip_windows(clips, self.scale)
-        cycles = [clip_cycle(clip, robot.mass) for clip in clips]
-        self._cycles = [(mean_speed(clip), cycle) for clip, cycle in zip(clips, cycles, strict=True) if cycle]
+        straight = [clip for clip in clips if walks_straight(clip)]
+        judged = [clip for clip in straight if SPEEDS[0] - NEAR <= mean_velocity(clip)[0] <= SPEEDS[1] + NEAR]
+        self.reference = clip_windows(judged or straight, self.scale)
+        cycles = [clip_cycle(clip, robot.mass) for clip in straight]
+        self._cycles = [(mean_velocity(clip)[0], cycle) for clip, cycle in zip(straight, cycles, strict=True) if cycle]
         self._walks: list[Windows] = []
 
     @classmethod
@@ -241,6 +244,12 @@ class StyleJudge:
         ]
 
 
-def mean_speed(clip: Clip) -> float:
-    """Mean forward speed of a clip in its own heading, m/s."""
-    return float(heading_frame(clip.qpos[:, 3:7], clip.qvel[:, :3])[:, 0].mean())
+def mean_velocity(clip: Clip) -> np.ndarray:
+    """Mean forward and leftward velocity (2,) of a clip in its heading, m/s."""
+    return np.asarray(heading_frame(clip.qpos[:, 3:7], clip.qvel[:, :3])[:, :2].mean(axis=0))
+
+
+def walks_straight(clip: Clip) -> bool:
+    """Whether a clip is a walk straight ahead, neither standing nor stepping aside."""
+    ahead, aside = mean_velocity(clip)
+    return bool(ahead >= STANDING and abs(aside) <= ASIDE)

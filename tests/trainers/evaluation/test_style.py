@@ -17,8 +17,9 @@ from gait_trainers.evaluation.style import (
     linear_gap,
     logistic_regression,
     mean_cycle,
-    mean_speed,
+    mean_velocity,
     trunk_lean,
+    walks_straight,
 )
 
 JOINTS = ("waist", "hip", "knee")
@@ -113,7 +114,7 @@ def test_the_reference_is_like_itself(robot) -> None:
     judge = StyleJudge.of(robot)
     assert judge is not None
     (clip, *_) = [c for c in load_clips({"wildrobot": "wildrobot_walk", "humanoid": "human_walk"}[robot.name])
-                  if 0.3 < mean_speed(c) < 1.1]  # fmt: skip
+                  if 0.3 < mean_velocity(c)[0] < 1.1 and walks_straight(c)]  # fmt: skip
     # A loop goes round with its displacement, which the mean cycle does not look at.
     length = len(clip.qpos) - 1
     rows = np.arange(6 * length) % length
@@ -121,15 +122,26 @@ def test_the_reference_is_like_itself(robot) -> None:
     empty = np.zeros((len(rows), 1, 2, 3))
     rollout = Rollout(
         qpos=clip.qpos[rows, None], qvel=clip.qvel[rows, None], foot_force=clip.contacts[rows, None], foot_pos=empty,
-        foot_vel=empty, torque=np.zeros((len(rows), 1, n)), command=np.array([[mean_speed(clip), 0.0, 0.0]]),
+        foot_vel=empty, torque=np.zeros((len(rows), 1, n)), command=np.array([[mean_velocity(clip)[0], 0.0, 0.0]]),
         valid=np.ones((len(rows), 1), bool), dt=1.0 / clip.fps, mass=robot.mass,
     )  # fmt: skip
     (cycle,) = judge.cycles(rollout)
     assert cycle is not None
-    found = judge.compare([cycle], mean_speed(clip))
+    found = judge.compare([cycle], mean_velocity(clip)[0])
     assert found is not None
     assert abs(found["trunk_lean_off"]) < 0.03
     assert abs(found["cadence_off"]) < 0.15
     known = [value for value in found["joint_correlation"].values() if value is not None]
     assert np.median(known) > 0.95
     assert judge.compare([cycle], 5.0) is None  # no clip is as fast
+
+
+def test_only_walks_straight_ahead_are_compared_with() -> None:
+    clips = {clip.name: clip for clip in load_clips("wildrobot_walk")}
+    assert walks_straight(clips["walk_030_calm_0"])
+    assert not walks_straight(clips["walk_030_left_020_calm_0"])
+    assert not walks_straight(clips["stand_calm_0"])
+    judge = StyleJudge.of(wildrobot())
+    assert judge is not None
+    # 0.2 to 0.6 m/s: five speeds, each calm and noisy twice, of 300 frames and so 299 windows.
+    assert len(judge.reference.values) == 15 * 299
