@@ -46,7 +46,7 @@ TWINS = dict(WORDS) | {b: a for a, b in WORDS}
 FUNCTIONS = dict(PAIRS) | {b: a for a, b in PAIRS}
 UNORDERED = {"isinstance", "issubclass", "getattr", "hasattr", "setattr", "zip", "min", "max", "minimum", "maximum",
              "array_equal", "allclose", "hypot", "logical_and", "logical_or", "loader"}  # fmt: skip
-IDLE_KEYWORDS = {"strict", "encoding", "stacklevel"}
+IDLE_KEYWORDS = {"strict", "encoding", "stacklevel", "description", "help"}
 TINY = 1e-6
 
 
@@ -94,6 +94,8 @@ def mutants(file: str, source: bytes) -> list[Mutant]:
 def walk(node: ast.AST, within: str = "", function: str = "") -> Iterator[tuple[ast.AST, str]]:
     """Nodes that may change, each with the outermost function around it; `within`: the class or function it lies in."""
     if isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom | ast.Assert):
+        return
+    if isinstance(node, ast.keyword) and node.arg in IDLE_KEYWORDS:
         return
     yield node, function
     inside, around = within, function
