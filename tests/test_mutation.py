@@ -6,11 +6,10 @@ import ast
 import sys
 
 import pytest
-from helpers.scripts import SCRIPTS, load_script
+from helpers.scripts import load_script
 
-sys.path.insert(0, str(SCRIPTS))  # mutate imports mutants
-faults = load_script("mutants")
 mutate = load_script("mutate")
+faults, reach = sys.modules["mutation.faults"], sys.modules["mutation.reach"]
 
 
 def made(code: str) -> set[tuple[str, str]]:
@@ -65,15 +64,15 @@ def test_positions_are_bytes() -> None:
 
 def test_the_quickest_tests_that_reach_a_function_come_first() -> None:
     (mutant,) = faults.mutants("gait_envs/x.py", b"def f():\n    x = 1\n")
-    reach = {
+    tests = {
         "slow": {"seconds": 9.0, "reaches": [["gait_envs/x.py", "f"]]},
         "quick": {"seconds": 0.1, "reaches": [["gait_envs/x.py", "f"], ["gait_envs/x.py", "g"]]},
         "other": {"seconds": 0.2, "reaches": [["gait_envs/x.py", "g"], ["gait_envs/y.py", "f"]]},
     }
-    assert mutate.tests_for(mutant, reach, 20.0) == (["quick", "slow"], pytest.approx(9.1))
-    assert mutate.tests_for(mutant, reach, 1.0)[0] == ["quick"]
+    assert reach.tests_for(mutant, tests, 20.0) == (["quick", "slow"], pytest.approx(9.1))
+    assert reach.tests_for(mutant, tests, 1.0)[0] == ["quick"]
     (outside,) = faults.mutants("gait_envs/x.py", b"A = 1\n")
-    assert mutate.tests_for(outside, reach, 20.0)[0] == ["quick", "other", "slow"]
+    assert reach.tests_for(outside, tests, 20.0)[0] == ["quick", "other", "slow"]
 
 
 def test_a_sample_is_the_beginning_of_a_larger_one_and_follows_from_its_seed() -> None:
