@@ -6,8 +6,11 @@ import contextlib
 import gc
 import os
 import resource
+import signal
 import sys
+import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,12 +42,18 @@ def held() -> tuple[int, int, float]:
 def forked(work: Callable[[], object], log: Path) -> int:
     """The id of a child that does some work, prints into a file, and ends with 0, or with 1 where it raised.
 
-    A fork has imported all that its parent has, so that it starts in no time.
+    A fork has imported all that its parent has, so that it starts in no time. What its parent left to be collected it
+    leaves alone: the threads that belong to it are not there.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    child = os.fork()
+    gc.collect()
+    gc.freeze()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that a worker of pytest-xdist has threads
+        child = os.fork()
     if child:
+        gc.unfreeze()
         return child
     code = 1
     with contextlib.suppress(BaseException):
@@ -61,6 +70,17 @@ def forked(work: Callable[[], object], log: Path) -> int:
     os._exit(code)
 
 
-def ended(child: int) -> int:
-    """Exit code of a child; negative: the signal that killed it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def ended(child: int, within: float = 600.0) -> int | None:
+    """Exit code of a child, negative for the signal that killed it; None if it still runs after so many seconds."""
+    until = time.monotonic() + within
+    while not (done := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > until:
+            return None
+        time.sleep(0.001)
+    return os.waitstatus_to_exitcode(done[1])
+
+
+def kill(child: int) -> None:
+    """SIGKILL, and wait until it is gone."""
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import time
 from pathlib import Path
 
 import pytest
 from helpers.runs import differences, final_state, metrics
-from helpers.soak import ended, forked, say, sizes
+from helpers.soak import ended, forked, kill, say, sizes
 
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import TrainConfig
@@ -79,14 +78,13 @@ def test_however_often_a_run_is_killed_it_ends_as_if_it_had_not_been(
         run = Run(tmp_path / f"run_{finished}")
         while True:
             child = forked(lambda config=config: go_on(config), log)
-            until = time.monotonic() + (rng.uniform(0, took) if kills < size else 1000 * took + 600)
-            while not (done := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < until:
-                time.sleep(0.001)
-            if done[0]:
-                assert os.waitstatus_to_exitcode(done[1]) == 0, log.read_text()
+            last = kills >= size
+            code = ended(child, 600.0 if last else rng.uniform(0, took))
+            if code is not None:
+                assert code == 0, log.read_text()
                 break
-            os.kill(child, signal.SIGKILL)
-            ended(child)
+            kill(child)
+            assert not last, "it hangs"
             kills += 1
         assert differences(final_state(whole), final_state(run.path)) == []
         assert metrics(run.path) == metrics(whole)
