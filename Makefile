@@ -8,7 +8,7 @@ WORKERS ?= 2
 TIER = @$(PYTEST) -m $(1) || { test $$? -eq 5 && echo "nothing here yet: no test is marked $(1)"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-web test-third-party test-soak wheel-test lint format docs bench clean
+.PHONY: help demo test test-slow test-web test-third-party test-soak test-fuzz test-mutation wheel-test lint format docs bench clean
 
 help:
 	@echo "make demo         train from scratch until the robot walks; leaves a video and a report (6 minutes)"
@@ -16,7 +16,9 @@ help:
 	@echo "make test-slow    tests that take minutes"
 	@echo "make test-web     tests that need a browser or a database"
 	@echo "make test-third-party  tests that need libraries which no extra brings"
-	@echo "make test-soak    tests that take hours"
+	@echo "make test-soak    very many steps, files, kills and damages; GAITNET_SOAK=0.1 for a tenth of them"
+	@echo "make test-fuzz    100,000 damaged files for the readers (docs/testing.md)"
+	@echo "make test-mutation  300 faults put into the code, to see whether the tests notice (docs/testing.md)"
 	@echo "make wheel-test   build wheel and sdist, try the wheel in an empty environment"
 	@echo "make lint         ruff, mypy, and the rules of who imports whom"
 	@echo "make format       rewrite with ruff"
@@ -49,7 +51,13 @@ test-third-party: .venv/installed
 	$(call TIER,third_party)
 
 test-soak: .venv/installed
-	$(call TIER,soak)
+	$(PYTEST) tests/soak -m soak -rP
+
+test-fuzz: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/fuzz.py --out out/fuzz
+
+test-mutation: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutate.py --out out/mutation
 
 wheel-test: .venv/installed
 	$(BIN)/python scripts/smoke_wheel.py

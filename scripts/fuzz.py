@@ -6,8 +6,9 @@
 
 The loaders are those of `gait_envs.reading.loaders`, their whole files the examples of the tests. A clear error is a
 `GaitNetError` or an `OSError` whose message is one line and names the file. Anything else is a finding: another
-exception, a warning, a result that its next user cannot bear, too much time or memory. Its input and traceback go to
-the folder --out. An input follows from seed, loader and number alone, so a finding comes again with the same arguments.
+exception, a warning, a result that its next user cannot bear, over 1 s of processor time (10 s on the clock), over
+500 MB of memory. Its input and traceback go to the folder --out. An input follows from seed, loader and number alone,
+so a finding comes again with the same arguments.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]  # mutations, helpers
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]  # damage, helpers
+from damage import damaged  # noqa: E402
 from helpers.examples import EXAMPLES, Example  # noqa: E402
-from mutations import damaged  # noqa: E402
 
 from gait_envs.errors import GaitNetError  # noqa: E402
 from gait_envs.reading.loaders import LOADERS, Loader, all_loaders  # noqa: E402
@@ -40,6 +41,7 @@ INPUTS = 100_000
 LIMIT = 1.0  # s of processor time an input
 WAITED = 10.0  # times that much on the clock
 MEMORY = 2 << 30  # bytes of address space beside what the process has
+MOST = 500.0  # MB of resident memory that one input may add
 KEPT = 5  # findings of one kind that are saved
 
 
@@ -52,6 +54,26 @@ class Finding:
     kind: str  # the exception and the line that raised it
     text: str
     files: dict[str, bytes]
+
+
+class Peak:
+    """Resident memory, MB: the most that one input added, and the most that the process had while it read."""
+
+    added = whole = 0.0
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        Path("/proc/self/clear_refs").write_text("5")  # the kernel's record of the peak starts here
+        before = resident("VmRSS")
+        yield
+        most = resident("VmHWM")
+        self.added, self.whole = max(self.added, most - before), max(self.whole, most)
+
+
+def resident(entry: str) -> float:
+    """An entry of the kernel's account of this process, MB."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{entry}:")]
+    return int(line.split()[1]) * 1.024e-3  # from KiB
 
 
 def check(loader: Loader, example: Example, folder: Path, limit: float = LIMIT) -> Finding | None:
@@ -110,8 +132,11 @@ def finding(error: BaseException, files: dict[str, bytes], what: str = "") -> Fi
     return Finding(f"{what}{type(error).__name__} at {Path(where.filename).name}:{where.name}", text, files)
 
 
-def fuzz(name: str, inputs: int, seed: int, advance: Callable[[], None] = lambda: None) -> list[Finding]:
-    """Findings of `inputs` damaged files of one loader; KeyError where it has no example."""
+def fuzz(
+    name: str, inputs: int, seed: int, advance: Callable[[], None] = lambda: None, peak: Peak | None = None
+) -> list[Finding]:
+    """Findings of `inputs` damaged files of one loader; KeyError where it has no example. Memory goes into `peak`."""
+    peak = peak or Peak()
     loader, examples = LOADERS[name], EXAMPLES[name]()
     found, limits = [], []
     for example in examples:
@@ -128,7 +153,12 @@ def fuzz(name: str, inputs: int, seed: int, advance: Callable[[], None] = lambda
         if rng.random() < 0.8:
             files = example.seal(files)
         with tempfile.TemporaryDirectory() as folder:
-            fault = check(loader, example.with_files(files), Path(folder), limits[at])
+            one = Peak()
+            with one.measured():
+                fault = check(loader, example.with_files(files), Path(folder), limits[at])
+        peak.added, peak.whole = max(peak.added, one.added), max(peak.whole, one.whole)
+        if one.added > MOST:
+            fault = fault or Finding("memory", f"reading it took {one.added:.0f} MB", files)
         found += [fault] if fault else []
         advance()
     return found
@@ -161,14 +191,17 @@ def main() -> None:
     faulthandler.enable()
     names = [name for name in all_loaders("gait_envs", "gait_trainers") if any(part in name for part in args.only)]
     found: dict[str, list[Finding]] = {}
+    peaks = {name: Peak() for name in names}
     with Progress() as progress:
         task = progress.add_task("fuzzing", total=args.inputs)
         for name in names:
             progress.update(task, description=name)
-            found[name] = fuzz(name, args.inputs // len(names), args.seed, lambda: progress.advance(task))
+            found[name] = fuzz(name, args.inputs // len(names), args.seed, lambda: progress.advance(task), peaks[name])
             save(found[name], args.out / name.replace(" ", "_"))
     for name in names:
-        print(f"{name}: {len(found[name])} findings in {args.inputs // len(names)} inputs")
+        one = peaks[name]
+        memory = f"an input took at most {one.added:.0f} MB, the process {one.whole:.0f} MB"
+        print(f"{name}: {len(found[name])} findings in {args.inputs // len(names)} inputs; {memory}")
         for kind, count in Counter(fault.kind for fault in found[name]).most_common():
             print(f"{count:7} {kind}")
     sys.exit(any(found.values()))

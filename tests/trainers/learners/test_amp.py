@@ -15,14 +15,18 @@ from gait_envs.models.mirror import SignedPermutation
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.reference.amp_features import amp_layout, clip_features
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schedule import Settings
 from gait_trainers.learners.amp import callback as callback_module
 from gait_trainers.learners.amp.callback import AMPCallback
+from gait_trainers.learners.amp.learner import AMPLearner
 from gait_trainers.learners.amp.reward import AMPRewardWrapper, clip_reward, quadratic_reward
 from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
-from gait_trainers.learners.amp.spec import AMPConfig
+from gait_trainers.learners.amp.spec import SPEC, AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows, WindowStack, clip_windows
 from gait_trainers.learners.replay import ReplayBuffer, mix
 from gait_trainers.models.discriminator import Discriminator, accuracy, discriminator_losses, feature_statistics
+from gait_trainers.rl.build import build
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 # -- windows ----------------------------------------------------------------------------------------------
@@ -117,6 +121,17 @@ def test_r1_is_taken_on_real_windows_and_trains_the_weights() -> None:
     discriminator = linear_discriminator([0.5, -1.0])
     discriminator_losses(discriminator, torch.randn(8, 2), torch.randn(8, 2)).r1.backward()
     assert discriminator.layers[0].weight.grad[0].tolist() == pytest.approx([1.0, -2.0])
+
+
+def test_r1_is_the_slope_at_reference_windows_alone() -> None:
+    # D(x) = 3 elu(2 x): of slope 6 where x > 0, as all reference windows are, and 6 exp(2 x) where x < 0.
+    discriminator = Discriminator(np.array([[-1.0], [1.0]]), hidden=(1,), use_spectral_norm=False)
+    with torch.no_grad():
+        discriminator.layers[0].weight.fill_(2.0)
+        discriminator.layers[2].weight.fill_(3.0)
+    above, below = torch.tensor([[0.5], [1.0], [2.0]]), torch.tensor([[-1.0]])
+    assert discriminator_losses(discriminator, above, below).r1.item() == pytest.approx(36.0)
+    assert discriminator_losses(discriminator, below, above).r1.item() == pytest.approx(36.0 * np.exp(-4.0))
 
 
 def test_normalisation_uses_fixed_reference_statistics_for_every_frame() -> None:
@@ -296,6 +311,10 @@ def make_callback(config: AMPConfig, reference: np.ndarray) -> AMPCallback:
     return AMPCallback(AMPRewardWrapper(env, discriminator, frames=config.frames, weight=0.5), windows, config, seed=0)
 
 
+def flat_row(real: float, fake: float, apart: float) -> dict[str, float]:
+    return {"disc_real_std": real, "disc_fake_std": fake, "disc_real_mean": 0.5 + apart, "disc_fake_mean": 0.5}
+
+
 SMALL = AMPConfig(hidden=[16], batch_size=64, updates=3, replay_size=1000, learning_rate=3e-3)
 
 
@@ -339,6 +358,43 @@ def test_no_update_above_the_accuracy_ceiling() -> None:
     assert any(row["disc_updates"] == 0 for row in rows)
 
 
+def test_the_loss_is_lsgan_and_half_of_gamma_times_r1() -> None:
+    # D(x) = w x + b at w = 0.5, b = 0, on reference windows x of 1 and -1 and policy windows of 0:
+    # loss = mean((w x + b - 1)^2) / 2 + b^2 / 2 + gamma / 2 w^2
+    gamma, w = 5.0, 0.5
+    config = SMALL.model_copy(update={"r1_gamma": gamma, "label_smoothing": 0.0, "input_noise": 0.0})
+    callback = make_callback(config, np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]))
+    callback.discriminator = linear_discriminator([w, 0.0, 0.0])
+    callback.optimizer = torch.optim.SGD(callback.discriminator.parameters(), lr=0.1)
+    callback._step(np.zeros((8, 3), np.float32))
+    layer = callback.discriminator.layers[0]
+    by_w, by_b = layer.weight.grad[0, 0].item(), layer.bias.grad[0].item()
+    mean = (by_b + 1.0) / w  # of the windows that were drawn: d loss / d b = w mean(x) - 1
+    assert abs(mean) < 0.5
+    assert by_w == pytest.approx(w - mean + gamma * w, abs=1e-5)
+    assert layer.weight[0, 0].item() == pytest.approx(w - 0.1 * by_w)
+
+
+def test_at_the_usual_ceiling_even_a_perfect_discriminator_is_trained() -> None:
+    callback = make_callback(SMALL, np.tile([[1.0, 0.0, 0.0], [0.9, 0.0, 0.0]], (20, 1)))
+    callback.discriminator = linear_discriminator([1.0, 0.0, 0.0])
+    metrics = callback.update(np.full((40, 3), -1.0, np.float32))
+    assert (metrics["disc_acc"], metrics["disc_updates"]) == (1.0, SMALL.updates)
+    assert metrics["disc_real_mean"] == pytest.approx(0.95, abs=0.02)
+    assert metrics["disc_real_std"] == pytest.approx(0.05, abs=0.002)
+    assert (metrics["disc_fake_mean"], metrics["disc_fake_std"]) == (-1.0, 0.0)
+
+
+def test_noise_alone_blurs_the_second_accuracy() -> None:
+    config = SMALL.model_copy(update={"input_noise": 100.0, "batch_size": 2000})
+    callback = make_callback(config, np.tile([[1.0, 0.0, 0.0], [0.9, 0.0, 0.0]], (20, 1)))
+    callback.discriminator = linear_discriminator([1.0, 0.0, 0.0])
+    measured = callback.measure(np.full((40, 3), -1.0, np.float32))
+    assert measured["disc_acc"] == 1.0
+    assert measured["disc_acc_noisy"] == pytest.approx(0.5, abs=0.03)
+    assert callback.measure(np.full((40, 3), -1.0, np.float32))["disc_acc_noisy"] == measured["disc_acc_noisy"]
+
+
 def test_input_noise_falls_linearly() -> None:
     config = SMALL.model_copy(update={"input_noise": 0.5, "input_noise_final": 0.1, "input_noise_decay": 4})
     callback = make_callback(config, np.random.default_rng(0).normal(size=(50, 3)))
@@ -372,3 +428,104 @@ def test_generators_of_the_policy_are_left_alone() -> None:
     callback.update(np.ones((40, 3), np.float32))
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+
+
+# -- the learner --------------------------------------------------------------------------------------------------
+
+
+TRAINING = {
+    "algorithm": "ppo-amp",
+    "env.num_envs": 2,
+    "ppo.n_steps": 8,
+    "ppo.minibatches": 2,
+    "networks.policy": [8],
+    "networks.value": [8],
+    "amp.hidden": [8],
+    "amp.frames": 3,
+    "amp.dilation": 2,
+    "amp.weight": 0.7,
+    "amp.reward": "quadratic",
+}
+
+
+def test_the_learner_is_as_configured(reference: str) -> None:
+    training = build(load_config(overrides=TRAINING | {"env.kwargs.reference": reference, "amp.replay_size": 77}))
+    learner = training.learners["amp"]
+    size = learner.layout.size
+    assert learner.wrapper.stack.frames.shape == (2, 5, size)  # a window of 3, 2 apart, spans 5
+    assert (learner.wrapper.stack.dilation, learner.wrapper.weight) == (2, 0.7)
+    assert learner.wrapper.style_reward is quadratic_reward
+    assert learner.reference.windows.shape[1] == 3 * size == len(learner.discriminator.mean)
+    assert len(learner.callback.replay.data) == 77
+    assert learner.mirror is learner.callback.mirror is None
+    # The turning of straight walks is still; its scale is its unit's floor.
+    (warning,) = learner.warnings()
+    assert warning.startswith(f"the reference holds 3 of {size} style features still")
+    assert learner.discriminator.std.numpy() == pytest.approx(
+        np.tile(feature_statistics(learner.reference.frames, std_floors(learner.layout))[1], 3)
+    )
+    learner.wrapper.style, learner.wrapper.valid = np.array([0.25, 9.0]), np.array([True, False])
+    assert learner.step_metrics()["amp_reward"].tolist() == [0.25]
+    learner.apply_schedule(Settings({}, 0.2, None))
+    learner.apply_schedule(Settings({}, None, 1.0))
+    assert learner.wrapper.weight == 0.2
+
+    other = {"env.kwargs.reference": reference, "amp.mirror_policy": True, "amp.mirror": True}
+    config = load_config(overrides=TRAINING | other | {"amp.feature_std_floor": 50.0, "amp.spectral_norm": False})
+    changed = AMPLearner(config, training.base)
+    assert (changed.discriminator.std == 50.0).all()
+    assert len(changed.mirror) == size
+    assert len(changed.reference.windows) == 2 * len(learner.reference.windows)
+    assert not hasattr(changed.discriminator.layers[0], "parametrizations")
+    training.base.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed", "refused"),
+    [
+        ("frames", (1, 50), (0, 51)),
+        ("dilation", (1, 50), (0, 51)),
+        ("learning_rate", (1e-9,), (0,)),
+        ("batch_size", (1,), (0,)),
+        ("updates", (1,), (0,)),
+        ("weight", (0,), (-0.1,)),
+        ("r1_gamma", (0,), (-0.1,)),
+        ("input_noise", (0,), (-0.1,)),
+        ("input_noise_final", (0, None), (-0.1,)),
+        ("input_noise_decay", (0,), (-1,)),
+        ("label_smoothing", (0, 0.49), (-0.1, 0.5)),
+        ("accuracy_ceiling", (0.51, 1), (0.5, 1.01)),
+        ("feature_std_floor", (1e-9, None), (0,)),
+        ("replay_size", (0,), (-1,)),
+        ("replay_ratio", (0, 1), (-0.1, 1.1)),
+    ],
+)
+def test_bounds_of_options(key: str, allowed: tuple, refused: tuple) -> None:
+    for value in allowed:
+        assert getattr(AMPConfig(**{key: value}), key) == value
+    for value in refused:
+        with pytest.raises(ValueError, match=key):
+            AMPConfig(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ({"disc_acc": 0.99, "amp_reward": 0.01}, ["disc_acc stuck at 1"]),
+        ({"disc_acc": 0.99, "amp_reward": 0.03}, []),
+        ({"disc_acc": 0.97, "amp_reward": 0.01}, []),
+        ({"disc_acc": 0.99}, []),
+        ({"disc_acc": 0.515}, ["disc_acc stuck at 0.5"]),
+        ({"disc_acc": 0.485}, ["disc_acc stuck at 0.5"]),
+        ({"disc_acc": 0.53}, []),
+        ({}, []),
+        # Neither side's scores vary by 0.05, and their means are less than 0.1 apart.
+        (flat_row(0.04, 0.04, 0.09), ["flat discriminator"]),
+        (flat_row(0.04, 0.04, -0.09), ["flat discriminator"]),
+        (flat_row(0.04, 0.06, 0.09), []),
+        (flat_row(0.06, 0.04, 0.09), []),
+        (flat_row(0.04, 0.04, 0.11), []),
+    ],
+)
+def test_what_counts_as_trouble(row: dict[str, float], named: list[str]) -> None:
+    assert [check.name for check in SPEC.checks if check.holds(row)] == named
