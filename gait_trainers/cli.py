@@ -25,6 +25,10 @@ COMMANDS = {
         f"{_FOLDER}.record:command",
         "Record a policy that tracks clips, and save its motion as new clips.",
     ),
+    "rollout": (
+        f"{_FOLDER}.rollout:command",
+        "Record a policy under sampled parameters of the walker, as data for a RefNN.",
+    ),
     "play": (f"{_FOLDER}.play:command", "Show a policy that walks or tracks a clip, in a window or as a video."),
     "export": (
         f"{_FOLDER}.export:command",
