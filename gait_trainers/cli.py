@@ -29,6 +29,10 @@ COMMANDS = {
         f"{_FOLDER}.rollout:command",
         "Record a policy under sampled parameters of the walker, as data for a RefNN.",
     ),
+    "refnn": (
+        f"{_FOLDER}.refnn:command",
+        "Train a RefNN, which makes reference motion from a walker's parameters and phase.",
+    ),
     "play": (f"{_FOLDER}.play:command", "Show a policy that walks or tracks a clip, in a window or as a video."),
     "export": (
         f"{_FOLDER}.export:command",
