@@ -33,6 +33,14 @@ COMMANDS = {
         f"{_FOLDER}.refnn:command",
         "Train a RefNN, which makes reference motion from a walker's parameters and phase.",
     ),
+    "evaluate-refnn": (
+        f"{_FOLDER}.evaluate_refnn:command",
+        "Evaluate a RefNN on held-out walkers, and the walks that it generates.",
+    ),
+    "backward": (
+        f"{_FOLDER}.backward:command",
+        "Train a network that reads a walker's parameters from seen motion, through a RefNN.",
+    ),
     "play": (f"{_FOLDER}.play:command", "Show a policy that walks or tracks a clip, in a window or as a video."),
     "export": (
         f"{_FOLDER}.export:command",

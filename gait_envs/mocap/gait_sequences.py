@@ -18,7 +18,7 @@ from gait_envs.biomechanics.events import touchdown_frames
 from gait_envs.models.mirror import Mirror, swapped_sides
 from gait_envs.reference.clip import Clip
 from gait_envs.reference.pose_features import pose_to_six_dof
-from gait_envs.reference.refnn.walks import CYCLE, SEQUENCE, Sequences, WalkError, Walks, from_coordinates
+from gait_envs.reference.refnn.walks import CYCLE, SEQUENCE, Sequences, WalkError, Walks, from_coordinates, to_coordinates
 from gait_envs.rotations import quat_mul, quat_yaw, wrap_angle, yaw_quat
 
 CAPTURED = "captured"  # parameter: 1 for a person's captured walk, 0 for a simulated walker's
@@ -150,6 +150,18 @@ def recorded(walks: Walks) -> Iterable[Walk]:
         coordinates, phase = walks.walk(i)
         params = dict(zip(walks.names, walks.params[i].tolist(), strict=True))
         yield Walk(from_coordinates(coordinates), np.unwrap(phase, period=1.0), walks.fps, params, walker)
+
+
+def as_walks(walks: Sequence[Walk], source: str, license: str) -> Walks:
+    """Walks in the form of recorded ones; all must have the same rate. Raises WalkError where there are none."""
+    rates = sorted({walk.fps for walk in walks})
+    if len(rates) != 1:
+        raise WalkError(f"expected walks of one frame rate, found {rates} Hz")
+    names = tuple(dict.fromkeys(name for walk in walks for name in walk.params)) or (CAPTURED,)
+    params = np.array([[walk.params.get(name, 0.0 if name == CAPTURED else 1.0) for name in names] for walk in walks])
+    motions = np.concatenate([np.column_stack([to_coordinates(walk.qpos), walk.phase % 1.0]) for walk in walks])
+    lengths = np.array([len(walk.phase) for walk in walks])
+    return Walks(params, names, motions, lengths, tuple(walk.walker for walk in walks), rates[0], source, license)
 
 
 def captured(clips: Iterable[Clip], dropped: Callable[[str], None]) -> Iterable[Walk]:

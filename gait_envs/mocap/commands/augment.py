@@ -10,12 +10,12 @@ import typer
 
 from gait_envs.files import check_writable
 from gait_envs.mocap.commands.printing import say, warn
-from gait_envs.mocap.gait_sequences import augment, captured, of_activity, recorded
+from gait_envs.mocap.gait_sequences import as_walks, augment, captured, of_activity, recorded
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import humanoid
 from gait_envs.reading.archive import Archive
 from gait_envs.reference.clip import check_fits
-from gait_envs.reference.refnn.walks import WalkError, load_walks, save_sequences
+from gait_envs.reference.refnn.walks import WalkError, load_walks, save_sequences, save_walks
 from gait_envs.reference.sources import load_clips
 
 
@@ -33,10 +33,16 @@ def augment_command(
     without: Annotated[
         list[str] | None, typer.Option("--without", help="Leave out the clips of this subject; may be repeated.")
     ] = None,
+    walks_out: Annotated[
+        Path | None,
+        typer.Option("--walks", help="Write the clips as walks with their phase, as recorded ones are, to this .npz."),
+    ] = None,
     mirror: Annotated[bool, typer.Option(help="Add the mirror image of every sequence.")] = True,
 ) -> None:
     """Cut walks into sequences of two gait cycles, resampled by phase, and label them with stride and cadence."""
-    check_writable(out)
+    for path in (out, walks_out):
+        if path is not None:
+            check_writable(path)
     robot = humanoid()
     tables = mirror_of(robot) if mirror else None
     files = sorted(Path(source).glob("*.npz")) if Path(source).is_dir() else [Path(source)]
@@ -55,6 +61,8 @@ def augment_command(
             check_fits(clip, robot.joint_names)
         sources, licenses = {clip.source for clip in clips}, {clip.license for clip in clips}
         every = list(captured(clips, lambda why: left_out.update([why])))
+    if walks_out is not None:
+        save_walks(walks_out, as_walks(every, "; ".join(sorted(sources)), "; ".join(sorted(licenses))))
     found = augment(every, "; ".join(sorted(sources)), "; ".join(sorted(licenses)), tables)
     save_sequences(out, found.sequences)
     stride, cadence = (found.sequences.params[:, found.sequences.names.index(key)] for key in ("stride", "cadence"))
