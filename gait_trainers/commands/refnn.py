@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from gait_trainers.config.layers import parse_assignment
+from gait_trainers.config.section import ConfigError
 from gait_trainers.pretrain.refnn.config import load_refnn_config
-from gait_trainers.runs.run_folder import RunError
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Train a RefNN: from stride, cadence, other parameters and phase to the humanoid's pose."""
     if resume and (config is not None or set_):
-        raise RunError("--resume takes the settings of the run; neither --config nor --set can be given")
+        raise ConfigError("--resume takes the settings of the run; neither --config nor --set can be given")
     file = out / "config.yaml" if resume else config
     settings = load_refnn_config(file, preset, dict(parse_assignment(text) for text in set_ or ()))
 
