@@ -60,5 +60,5 @@ def sequences(count: int = 8, seed: int = 0) -> Sequences:
     motions[:, :, STEP] = 0.0
     motions[:, :, STEP.start] = params[:, :1] / CYCLE
     motions[:, :, POSE_LAYOUT.slices()["right_knee"]] = np.sin(2 * np.pi * np.arange(SEQUENCE) / CYCLE)[:, None]
-    walkers = tuple(f"walker {i}" for i in range(count))
+    walkers = tuple(f"walker {seed}/{i}" for i in range(count))
     return Sequences(params, ("stride", "cadence"), motions.astype(np.float32), walkers, "made for a test", "MIT")

@@ -36,7 +36,8 @@ class RefNNConfig(Section):
     loss_scale: float = Field(default=5.0, gt=0, description="Factor on the mean squared difference.")
     balanced: bool = Field(
         default=False,
-        description="Whether differences count in standard deviations of each number, and not in its own unit.",
+        description="Whether differences count in the standard deviations of root turn, step and height and of joints, "
+        "and not in their units.",
     )
     gradient_clamp: float = Field(default=0.1, gt=0, description="Bound on every element of the gradient.")
     iterations: int = Field(default=10_000, ge=1, description="Number of iterations.")
@@ -57,12 +58,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "laptop": {
         "learning_rate": 1e-3,
         "final_learning_rate": 1e-5,
-        "batch_size": 512,
+        "batch_size": 128,
         "epochs": 1,
         "stream_batch": 30_000,
         "stream_scale": 4,
         "balanced": True,
-        "iterations": 150,
+        "iterations": 100,
     },
 }
 

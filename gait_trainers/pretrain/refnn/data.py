@@ -16,7 +16,9 @@ from gait_envs.reference.refnn.walks import CYCLE, SEQUENCE, Sequences, WalkErro
 
 DEFAULTS = {"captured": 0.0}  # of a parameter that a file does not have; all others are factors, 1
 UNITS = {"stride": "m", "cadence": "steps/min"}
-LEAST_DEVIATION = 0.005  # 1, m or rad: what hardly moves is not blown up
+LEAST_DEVIATION = 1e-3  # 1, m or rad
+# Numbers that are balanced as one: where each counted by its own deviation, joints that hardly move would count most.
+GROUPS = (slice(0, 6), slice(6, 8), slice(8, 9), slice(9, POSE_LAYOUT.size))
 PHASE = np.arange(SEQUENCE) / CYCLE % 1.0  # (60,) of the poses of a sequence
 
 
@@ -94,14 +96,16 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
     moves = np.ptp(params, axis=0) > 1e-9
     names = tuple(name for name, does in zip(every, moves, strict=True) if does)
     mean = total / count
-    deviation = np.sqrt(np.maximum(square / count - mean**2, 0.0))
+    deviation = np.ones_like(mean)
+    for group in GROUPS:
+        deviation[group] = max(float(np.sqrt(np.mean(square[group] / count - mean[group] ** 2))), LEAST_DEVIATION)
     if not balanced:
         mean, deviation = np.zeros_like(mean), np.ones_like(mean)
     return DataSet(
         files=tuple(files),
         names=names,
         held_out=frozenset(held_out),
-        facts=facts_of(params[:, moves], names, mean, np.maximum(deviation, LEAST_DEVIATION)),
+        facts=facts_of(params[:, moves], names, mean, deviation),
         resident=resident,
     )
 

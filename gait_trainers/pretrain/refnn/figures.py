@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,18 +80,18 @@ def walk_figures(network: ReferenceNetwork, params: np.ndarray, robot: Robot | N
     return table | {f"{key}_asked": values for key, values in asked.items()}
 
 
-def _on_floor(robot: Robot, qpos: np.ndarray) -> dict[str, float]:
+def _on_floor(robot: Robot, qpos: np.ndarray, fps: float = FPS) -> dict[str, float]:
     places = sole_positions(robot, qpos)  # (T, 4, 3)
     lowest = float(np.median(places[..., 2].min(axis=1)))  # of a body whose legs are the model's, about 0
-    velocity = np.gradient(places, 1 / FPS, axis=0)
+    velocity = np.gradient(places, 1 / fps, axis=0)
     speed = np.linalg.norm(velocity, axis=-1)
     stands = np.stack(
-        [stance_by_motion(places[:, k, 2] - lowest, speed[:, k], LOW, SLOW, SHORTEST * FPS) for k in range(4)], axis=1
+        [stance_by_motion(places[:, k, 2] - lowest, speed[:, k], LOW, SLOW, SHORTEST * fps) for k in range(4)], axis=1
     )
     slide = np.linalg.norm(velocity[..., :2], axis=-1)[stands]
     feet = np.stack([stands[:, :2].any(axis=1), stands[:, 2:].any(axis=1)], axis=1)
     place = places.reshape(len(qpos), 2, 2, 3).mean(axis=2)[..., :2]
-    found = step_figures(feet, place, quat_yaw(qpos[:, 3:7]), FPS)
+    found = step_figures(feet, place, quat_yaw(qpos[:, 3:7]), fps)
     return {
         "stride": found.get("stride_length", np.nan),
         "cadence": found.get("cadence", np.nan),
@@ -102,12 +102,18 @@ def _on_floor(robot: Robot, qpos: np.ndarray) -> dict[str, float]:
 
 
 def summary(walks: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Means over walks: asked against produced in percent, slip in cm/s; how many could not be measured."""
+    """Means over walks: asked against produced in percent, slip in cm/s, None where nothing could be measured; and in
+    how many walks no steps could be."""
     out: dict[str, Any] = {"walks": len(walks["speed"])}
     for key in ("stride", "cadence", "speed"):
         error = 100.0 * np.abs(walks[key] / walks[f"{key}_asked"] - 1.0)
-        out[f"{key}_percent"], out[f"{key}_percent_max"] = float(np.nanmean(error)), float(np.nanmax(error))
-    out["slip_cm_s"] = 100.0 * float(np.nanmedian(walks["slip"]))
-    out["slip_mean_cm_s"] = 100.0 * float(np.nanmean(walks["slip_mean"]))
-    out["depth_mm"] = 1e3 * float(np.nanmax(walks["depth"]))
+        out[f"{key}_percent"], out[f"{key}_percent_max"] = _known(np.mean, error), _known(np.max, error)
+    out["slip_cm_s"] = _known(np.median, 100.0 * walks["slip"])
+    out["slip_mean_cm_s"] = _known(np.mean, 100.0 * walks["slip_mean"])
+    out["depth_mm"] = _known(np.max, 1e3 * walks["depth"])
     return out | {"unmeasured": int(np.isnan(walks["cadence"]).sum())}
+
+
+def _known(figure: Callable[[np.ndarray], Any], values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(figure(known)) if len(known) else None

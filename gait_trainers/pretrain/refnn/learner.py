@@ -38,7 +38,7 @@ class RefLearner:
         self.config = config
         self.generator = torch.Generator().manual_seed(config.seed)
         self.network = RefNN(facts, config.hidden, self.generator)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, fused=True)
         self.weights = loss_weights(config, facts)
         self.iteration = 0
         inputs = len(facts.names) + 2
