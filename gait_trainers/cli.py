@@ -25,6 +25,22 @@ COMMANDS = {
         f"{_FOLDER}.record:command",
         "Record a policy that tracks clips, and save its motion as new clips.",
     ),
+    "rollout": (
+        f"{_FOLDER}.rollout:command",
+        "Record a policy under sampled parameters of the walker, as data for a RefNN.",
+    ),
+    "refnn": (
+        f"{_FOLDER}.refnn:command",
+        "Train a RefNN, which makes reference motion from a walker's parameters and phase.",
+    ),
+    "evaluate-refnn": (
+        f"{_FOLDER}.evaluate_refnn:command",
+        "Evaluate a RefNN on held-out walkers, and the walks that it generates.",
+    ),
+    "backward": (
+        f"{_FOLDER}.backward:command",
+        "Train a network that reads a walker's parameters from seen motion, through a RefNN.",
+    ),
     "play": (f"{_FOLDER}.play:command", "Show a policy that walks or tracks a clip, in a window or as a video."),
     "export": (
         f"{_FOLDER}.export:command",

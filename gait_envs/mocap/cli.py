@@ -19,6 +19,10 @@ COMMANDS = {
     "view": (f"{_FOLDER}.view:view_command", "Play a clip on its robot, in a window or as a video."),
     "export": (f"{_FOLDER}.export:export_command", "Write motions as BVH, or an edited BVH as a clip."),
     "split": (f"{_FOLDER}.split:split_command", "Split clips into parts, such as train and test."),
+    "augment": (
+        f"{_FOLDER}.augment:augment_command",
+        "Cut walks into sequences of two gait cycles, as data for a RefNN.",
+    ),
     "pack": (f"{_FOLDER}.pack:pack_command", "Pack clips into one memory-mapped set."),
 }
 

@@ -12,6 +12,8 @@ from typing import Any
 from gait_envs.assets import asset_path
 from gait_envs.reference.clip import Clip, ClipError, load_clip
 from gait_envs.reference.packed import HEADER, PackedClips, load_packed, positions
+from gait_envs.reference.refnn.generator import generated_clips, named_model
+from gait_envs.reference.refnn.network import load_network
 from gait_envs.reference.split import read_part
 
 ClipSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -45,10 +47,13 @@ class LazyClips(Sequence[Clip]):
 
 def open_clips(source: ClipSource) -> PackedClips | LazyClips:
     """Clips of a `.npz` file, a folder of them (sorted by name), a packed set, an embedded set's name, a part of a
-    split (`split.json#train`, or `wildrobot_walk/parts.json#even` of an embedded set), or a list of these; read only
-    when they are asked for."""
+    split (`split.json#train`, or `wildrobot_walk/parts.json#even` of an embedded set), the walks of a RefNN
+    (`refnn:NAME`), or a list of these; read only when they are asked for."""
     if not isinstance(source, str | os.PathLike):
         return _chain([open_clips(item) for item in source])
+    if (model := named_model(source)) is not None:
+        clips = generated_clips(load_network(model))
+        return LazyClips([clip.name for clip in clips], [partial(_itself, clip) for clip in clips], str(source))
     of_split = re.fullmatch(r"(.+\.json)(?:#(.*))?", str(source))
     split = _split_file(of_split[1]) if of_split else None
     if of_split and split is not None:
@@ -69,6 +74,10 @@ def open_clips(source: ClipSource) -> PackedClips | LazyClips:
     if not files:
         raise ClipError(f"{path}: holds no .npz clip")
     return LazyClips([file.stem for file in files], [partial(load_clip, file) for file in files], str(source))
+
+
+def _itself(clip: Clip) -> Clip:
+    return clip
 
 
 def _split_file(name: str) -> Path | None:

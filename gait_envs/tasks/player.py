@@ -10,6 +10,7 @@ import numpy as np
 
 from gait_envs.models.robot import Robot
 from gait_envs.reference.library import MotionLibrary
+from gait_envs.reference.refnn.generator import Generator
 from gait_envs.rotations import heading_frame, quat_rotate, quat_yaw, yaw_quat
 from gait_envs.tasks.memory import Field, Memory
 
@@ -19,9 +20,13 @@ COMMAND_WINDOW = 1.0  # s over which a clip's velocity is averaged into a comman
 class Player:
     """The references of n sub-environments; arrays have one row each."""
 
-    def __init__(self, robot: Robot, clips: MotionLibrary, margin: int) -> None:
-        """`margin`: control steps before the end of a clip that does not loop at which it counts as over."""
-        self.robot, self.clips, self.margin = robot, clips, margin
+    def __init__(
+        self, robot: Robot, clips: MotionLibrary, margin: int, generator: Generator | None = None
+    ) -> None:
+        """`margin`: control steps before the end of a clip that does not loop at which it counts as over.
+        `generator`: makes the motion of walkers that step in their own way; None: the clips are adapted to them
+        """
+        self.robot, self.clips, self.margin, self.generator = robot, clips, margin, generator
         self.bodies = clip_bodies(robot, clips)
         # The last frame that is tracked, (clips,); for a looping clip it only limits where an episode may start.
         self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
@@ -57,6 +62,9 @@ class Player:
             stride, cadence = walker[own, :2].T
             leg = self.robot.segments.leg_ratio(walker[own, 2:])
             at = frame[own] + between[own] + ahead * cadence
+            if self.generator is not None:
+                qpos[own], qvel[own] = self.generator.played(clip[own], at, walker[own], leg)
+                return qpos, qvel
             qpos[own], qvel[own] = self.clips.sample(clip[own], at / self.clips.fps)
             size = np.stack([leg * stride, leg * stride, leg], axis=1)
             qpos[own, :3] *= size

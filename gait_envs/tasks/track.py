@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gait_envs.models.robot import Robot
+from gait_envs.reference.refnn.generator import open_generator
 from gait_envs.rotations import Array, heading_frame, quat_conj, quat_mul, quat_to_rotvec
 from gait_envs.simulation.checks import is_whole, plain
 from gait_envs.simulation.parameters import ParamSpace
@@ -68,7 +69,9 @@ class Following:
     def __init__(self, robot: Robot, config: TrackConfig, space: ParamSpace) -> None:
         self.robot, self.config, self.space = robot, config, space
         seen = config.reference_observation == "future" and not config.whole_clips
-        self.player = Player(robot, load_library(robot, config), config.future_frames[-1] if seen else 0)
+        library = load_library(robot, config)
+        generator = open_generator(config.reference, library.clips, robot.segments.names)
+        self.player = Player(robot, library, config.future_frames[-1] if seen else 0, generator)
         self._ends = robot.ends - robot.pelvis
         bodies = self.player.bodies.shape[1]
         self.part = Part(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gait_envs.models.robot import Robot
+from gait_envs.reference.clip import check_fits
 from gait_envs.reference.library import MotionLibrary, load_clips
+from gait_envs.reference.refnn.generator import named_model
+from gait_envs.simulation.inverse import walking_torques
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.base import Task
@@ -99,8 +103,14 @@ class Commands:
 
 
 def load_library(robot: Robot, config: TaskConfig) -> MotionLibrary:
-    """The clips of the configured reference, at the robot's control rate."""
-    return MotionLibrary(load_clips(config.reference or ()), robot.joint_names, robot.control_rate)
+    """The clips of the configured reference, at the robot's control rate; generated ones with the torques they need."""
+    clips = load_clips(config.reference or ())
+    if named_model(config.reference) is not None:
+        for clip in clips:
+            check_fits(clip, robot.joint_names)
+        found = [walking_torques(robot, clip.qpos, clip.qvel) for clip in clips]
+        clips = [replace(clip, torque=own[0], contacts=own[1]) for clip, own in zip(clips, found, strict=True)]
+    return MotionLibrary(clips, robot.joint_names, robot.control_rate)
 
 
 def standing(robot: Robot, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

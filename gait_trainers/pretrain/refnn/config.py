@@ -1,0 +1,93 @@
+"""Settings of a RefNN's training, and its presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from gait_envs.errors import one_line
+from gait_envs.reading.loaders import loader
+from gait_envs.reading.yaml_text import read_yaml
+from gait_trainers.config.section import ConfigError, Section, Sizes
+
+
+class RefNNConfig(Section):
+    """Defaults are Forward GaitNet's, preset `paper`."""
+
+    hidden: Sizes = Field(default=[512, 512, 512], description="Sizes of the hidden layers.")
+    learning_rate: float = Field(default=1e-5, gt=0, description="Adam's learning rate at the start.")
+    final_learning_rate: float | None = Field(
+        default=None, gt=0, description="Learning rate at the end, reached along a cosine; null keeps it constant."
+    )
+    batch_size: int = Field(default=128, ge=1, description="Rows of one gradient step.")
+    epochs: int = Field(default=5, ge=1, description="Passes over the replay buffer in each iteration.")
+    replay: int = Field(default=30_000, ge=1, description="Rows of the replay buffer; the newest are kept.")
+    stream_batch: int = Field(default=65_536, ge=1, description="Rows that each iteration adds to the replay buffer.")
+    stream_scale: int = Field(
+        default=100, ge=1, description="Number of such batches that are read and shuffled together."
+    )
+    resident_files: int = Field(default=8, ge=1, description="Number of data files that are held in memory at once.")
+    root_weight: float = Field(default=2.0, ge=0, description="Factor on differences of the root's position.")
+    limb_weight: float = Field(default=0.5, ge=0, description="Factor on differences of head and arms, from 57 on.")
+    loss_scale: float = Field(default=5.0, gt=0, description="Factor on the mean squared difference.")
+    balanced: bool = Field(
+        default=False,
+        description="Whether differences count in the standard deviations of root turn, step and height and of joints, "
+        "and not in their units.",
+    )
+    gradient_clamp: float = Field(default=0.1, gt=0, description="Bound on every element of the gradient.")
+    iterations: int = Field(default=10_000, ge=1, description="Number of iterations.")
+    checkpoint_every: int = Field(default=50, ge=1, description="Iterations between two checkpoints.")
+    holdout: float = Field(default=0.1, ge=0, lt=1, description="Share of the walkers that are kept from training.")
+    seed: int = Field(default=0, ge=0, description="Seed of the weights, of the shuffling and of the held-out walkers.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.final_learning_rate is not None and self.final_learning_rate > self.learning_rate:
+            raise ValueError("final_learning_rate is above learning_rate")
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    # Converges on two cores within 20 minutes.
+    "laptop": {
+        "learning_rate": 1e-3,
+        "final_learning_rate": 1e-5,
+        "batch_size": 128,
+        "epochs": 1,
+        "stream_batch": 30_000,
+        "stream_scale": 4,
+        "balanced": True,
+        "iterations": 100,
+    },
+}
+
+
+@loader("refnn configuration", ".yaml")
+def load_refnn_config(
+    file: str | Path | None = None, preset: str = "laptop", overrides: Mapping[str, Any] | None = None
+) -> RefNNConfig:
+    """The preset, then the YAML `file`, then `overrides`; ConfigError names an unknown key or a value not allowed."""
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}; available: {', '.join(PRESETS)}")
+    stored = {} if file is None else read_yaml(file, ConfigError)
+    if not isinstance(stored, dict):
+        raise ConfigError(f"{file}: expected a mapping of settings, found {type(stored).__name__}")
+    where = str(file) if file is not None else f"preset {preset}"
+    try:
+        return RefNNConfig(**(PRESETS[preset] | stored | dict(overrides or {})))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        known = f"; known are {', '.join(RefNNConfig.model_fields)}" if problem["type"] == "extra_forbidden" else ""
+        raise ConfigError(f"{where}: {one_line(key)}: {one_line(problem['msg'])}{known}") from None
+
+
+def dump_refnn_config(config: RefNNConfig) -> str:
+    """As a YAML file that `load_refnn_config` reads."""
+    return yaml.safe_dump(config.model_dump(), sort_keys=False)
