@@ -106,7 +106,9 @@ def find_model(path: str | os.PathLike[str]) -> Path:
         try:
             given = asset_path(f"{FOLDER}/{path}")
         except FileNotFoundError as error:
-            raise ModelError(f"{path}: neither a motion model, nor a run folder, nor a bundled model ({error})") from None
+            raise ModelError(
+                f"{path}: neither a motion model, nor a run folder, nor a bundled model ({error})"
+            ) from None
     if given.is_dir():
         given = given / FILE
     if not given.is_file():
