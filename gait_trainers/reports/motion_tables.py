@@ -34,8 +34,8 @@ def print_motion(figures: Mapping[str, Any], console: Console) -> None:
     normalized = figures["velocity_mse_normalized"]
     console.print("rates, error over variance: " + ", ".join(f"{value:.3g} at {h}" for h, value in normalized.items()))
     console.print(
-        f"growth from 1 to 60 frames: {_cell(figures['mse_ratio'])} x in mean squares, {_cell(figures['rmse_ratio'])} x "
-        f"in their roots; log-slope {_cell(figures['log_slope'])}"
+        f"growth from 1 to 60 frames: {_cell(figures['mse_ratio'])} x in mean squares, "
+        f"{_cell(figures['rmse_ratio'])} x in their roots; log-slope {_cell(figures['log_slope'])}"
     )
     console.print(
         f"last second: energy {figures['energy_ratio']:.2f} of the captured, {figures['collapsed']:.0%} collapsed; "

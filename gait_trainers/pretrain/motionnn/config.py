@@ -81,8 +81,8 @@ class LossConfig(Section):
     )
     rollout: Literal["single", "occasional", "growing"] = Field(
         default="growing",
-        description="single: one step. occasional: rollouts of `steps` in a share of the batches, without gradient from "
-        "step to step. growing: rollouts from 1 to `horizon` steps, with gradient.",
+        description="single: one step. occasional: rollouts of `steps` in a share of the batches, without gradient "
+        "from step to step. growing: rollouts from 1 to `horizon` steps, with gradient.",
     )
     share: float = Field(default=0.2, ge=0, le=1, description="Share of the batches with rollouts, of occasional.")
     steps: int = Field(default=5, ge=1, le=1000, description="Length of these rollouts, in frames.")

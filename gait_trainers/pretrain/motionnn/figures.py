@@ -1,7 +1,7 @@
 """Figures of predicted motion against captured motion: pure functions of arrays.
 
-Predictions and targets are states (n, K, 2 C): coordinates in m and rad, then their rates; frame k is k + 1 frames after
-the last one that was given. `moving` (C,) bool marks the coordinates that move at all.
+Predictions and targets are states (n, K, 2 C): coordinates in m and rad, then their rates; frame k is k + 1 frames
+after the last one that was given. `moving` (C,) bool marks the coordinates that move at all.
 """
 
 from __future__ import annotations

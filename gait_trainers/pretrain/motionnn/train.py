@@ -1,6 +1,6 @@
 """Training of MotionNN: a run folder from clips, and its exact continuation.
 
-RUN/config.yaml, provenance.json, split.json, metrics.csv, tb/, checkpoints/step_<updates>.pt, and model.npz, the result.
+RUN/config.yaml, provenance.json, split.json, metrics.csv, tb/, checkpoints/step_<updates>.pt; model.npz, the result.
 """
 
 from __future__ import annotations
