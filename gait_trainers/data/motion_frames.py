@@ -14,7 +14,6 @@ from gait_envs.reference.mirror import mirror
 from gait_trainers.data.gait_phase import gait_cycles, path_ahead, path_speed, phase_columns, root_path
 from gait_trainers.data.motion_state import states
 
-
 _KEYS = ("state", "path", "speed", "phase")
 
 

@@ -4,8 +4,8 @@ A state of a body with J joints has 2 (6 + J) numbers: the coordinates q, then t
 for WildRobot. The root counts as six coordinates: position x, y, z (m), and yaw, pitch, roll (rad; turns about z, y, x
 one after the other), unwrapped so that a body that turns round keeps counting. The joints follow, rad.
 
-Velocities are backward differences, (q[t] - q[t-1]) fps, so a state knows nothing of the next frame. A clip's own `qvel`
-is a central difference: a model that reads it reads the answer.
+Velocities are backward differences, (q[t] - q[t-1]) fps, so a state knows nothing of the next frame. A clip's own
+`qvel` is a central difference: a model that reads it reads the answer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def poses(q: np.ndarray) -> np.ndarray:
 
 
 def clip_arrays(q: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (T, 7 + J) and central-difference velocities (T, 6 + J) of coordinates (T, 6 + J), as clips have them."""
+    """Positions (T, 7 + J) and central-difference velocities (T, 6 + J), as clips have them, of coordinates (T, 6 + J)."""
     qpos = poses(q)
     return qpos, velocities(qpos, fps)
 

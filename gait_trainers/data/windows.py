@@ -140,6 +140,12 @@ class MotionStream:
         return self._table.draw(self.rng, count, length)
 
     @property
+    def frames(self) -> MotionFrames:
+        """The frames in memory, clip after clip."""
+        assert self._table is not None
+        return self._table.frames
+
+    @property
     def files_in_memory(self) -> int:
         """Clips held or being read ahead: never more than `resident` + `prefetch`."""
         return len(self._parts) + len(self._ahead)

@@ -42,8 +42,7 @@ def condition_columns(conditions: Sequence[str], state: Tensor, told: Mapping[st
         path = told["path"][:, at : at + length, 1:]  # (n, L, offsets - 1, 3)
         yaw = state[..., YAW, None]
         sin, cos = yaw.sin(), yaw.cos()
-        dx, dy = path[..., 0] - state[..., 0, None], path[..., 1] - state[..., 1, None]
-        turn = path[..., 2] - yaw
+        dx, dy, turn = (path - state[..., None, [0, 1, YAW]]).unbind(-1)
         seen = [cos * dx + sin * dy, cos * dy - sin * dx, turn.sin(), turn.cos()]
         columns.append(torch.stack(seen, -1).flatten(-2))
     for name in ("speed", "phase"):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gait_envs.layout import Layout, Row
-from gait_trainers.data.motion_state import PITCH, ROLL, YAW, Z
+from gait_trainers.data.motion_state import YAW, Z
 
 ENCODINGS = ("qpos", "sixdof", "heading", "observable")
 WORLD = ("qpos", "sixdof")  # those that answer in the world's axes
@@ -82,31 +82,31 @@ class Encoding(nn.Module):
         ))  # fmt: skip
 
     def forward(self, state: Tensor) -> Tensor:
+        # One split and three unbinds: in rollouts, the backward pass of every slice would fill a tensor with zeros.
         if self.name == "qpos":
             return state
-        size = state.shape[-1] // 2
-        q, rate = state[..., :size], state[..., size:]
+        joints = len(self.joint_names)
+        root, angle, root_rate, rate = state.split([6, joints, 6, joints], -1)
         if self.name == "sixdof":
-            return self._sixdof(q, rate)
-        sin, cos = torch.sin(q[..., YAW : ROLL + 1]), torch.cos(q[..., YAW : ROLL + 1])
-        (sy, sp, sr), (cy, cp, cr) = sin.unbind(-1), cos.unbind(-1)
-        vx, vy, vz = rate[..., :3].unbind(-1)
-        yaw, pitch, roll = rate[..., YAW : ROLL + 1].unbind(-1)
-        root = [
+            return self._sixdof(root, angle, torch.cat([root_rate, rate], -1))
+        (_, sy, sp, sr), (_, cy, cp, cr) = root[..., Z:].sin().unbind(-1), root[..., Z:].cos().unbind(-1)
+        vx, vy, vz, yaw, pitch, roll = root_rate.unbind(-1)
+        turn = yaw * cp
+        seen = [
             cy * vx + sy * vy, cy * vy - sy * vx, vz,
-            roll - yaw * sp, pitch * cr + yaw * cp * sr, yaw * cp * cr - pitch * sr,
+            roll - yaw * sp, pitch * cr + turn * sr, turn * cr - pitch * sr,
             sp, -cp * sr, -cp * cr,
         ]  # fmt: skip
-        height = [q[..., Z]] if self.name == "heading" else []
-        return torch.cat([(q[..., 6:] - self.home) / self.scale, rate[..., 6:], torch.stack(root + height, -1)], -1)
+        if self.name == "heading":
+            seen.append(root[..., Z])
+        return torch.cat([(angle - self.home) / self.scale, rate, torch.stack(seen, -1)], -1)
 
-    def _sixdof(self, q: Tensor, rate: Tensor) -> Tensor:
-        yaw, pitch, roll = q[..., YAW], q[..., PITCH], q[..., ROLL]
+    def _sixdof(self, place: Tensor, joints: Tensor, rate: Tensor) -> Tensor:
+        yaw, pitch, roll = place[..., YAW:].unbind(-1)
         sy, cy, sp, cp, sr, cr = yaw.sin(), yaw.cos(), pitch.sin(), pitch.cos(), roll.sin(), roll.cos()
         root = [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr]  # first row of Rz(yaw) Ry(pitch) Rx(roll)
         root += [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr]  # second row
-        joints = q[..., 6:]
-        parts = [q[..., :3], torch.stack(root, -1)]
+        parts = [place[..., :3], torch.stack(root, -1)]
         if self.balls:
             columns = [first + i for first in self.balls for i in range(3)]
             turns = _about(self.axes[columns], joints[..., columns])  # (..., 3 balls, 3, 3)
@@ -116,21 +116,19 @@ class Encoding(nn.Module):
 
     def to_world(self, change: Tensor, state: Tensor) -> Tensor:
         """A change of the rates (..., 6 + J) as the model gives it, in the axes of the state's rates."""
-        if self.in_world:
-            return change
-        yaw = state[..., YAW]
-        sin, cos = yaw.sin(), yaw.cos()
-        x, y = change[..., 0], change[..., 1]
-        return torch.cat([torch.stack([cos * x - sin * y, sin * x + cos * y], -1), change[..., 2:]], -1)
+        return change if self.in_world else _turned(change, state[..., YAW])
 
     def from_world(self, change: Tensor, state: Tensor) -> Tensor:
         """The inverse of `to_world`."""
-        if self.in_world:
-            return change
-        yaw = state[..., YAW]
-        sin, cos = yaw.sin(), yaw.cos()
-        x, y = change[..., 0], change[..., 1]
-        return torch.cat([torch.stack([cos * x + sin * y, cos * y - sin * x], -1), change[..., 2:]], -1)
+        return change if self.in_world else _turned(change, -state[..., YAW])
+
+
+def _turned(change: Tensor, yaw: Tensor) -> Tensor:
+    """Rates (..., 6 + J) whose first two numbers are turned by yaw (...)."""
+    sin, cos = yaw.sin(), yaw.cos()
+    x, y, rest = change.split([1, 1, change.shape[-1] - 2], -1)
+    sin, cos = sin[..., None], cos[..., None]
+    return torch.cat([cos * x - sin * y, sin * x + cos * y, rest], -1)
 
 
 def _about(axis: Tensor, angle: Tensor) -> Tensor:

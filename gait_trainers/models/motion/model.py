@@ -90,18 +90,27 @@ class MotionModel(nn.Module):
         """The states (n, L, 2 C) one frame after each of the given ones (n, L, 2 C), and the memory."""
         features, memory = self.network(self.normalize(self.inputs(state, told, at)), memory)
         change = self.head(features) * self.change
-        size = len(self.coordinates)
-        rate = state[..., size:] + self.encoding.to_world(change, state)
-        return torch.cat([state[..., :size] + rate / self.spec.fps, rate], -1), memory
+        q, rate = state.chunk(2, -1)
+        rate = rate + self.encoding.to_world(change, state)
+        return torch.cat([torch.add(q, rate, alpha=1 / self.spec.fps), rate], -1), memory
 
-    def rollout(self, states: Tensor, steps: int, told: Mapping[str, Tensor] | None = None) -> Tensor:
-        """States (n, steps, 2 C) that follow given ones (n, W, 2 C), each from the predictions before it."""
+    def unroll(
+        self, states: Tensor, steps: int, told: Mapping[str, Tensor] | None = None, detach: bool = False
+    ) -> Tensor:
+        """Predictions (n, W + steps - 1, 2 C) from given states (n, W, 2 C): of one frame after each of these, then on
+        from the last, each from the prediction before it, through which gradients flow unless `detach`."""
         predicted, memory = self(states, (), told)
-        state, out = predicted[:, -1:], [predicted[:, -1:]]
+        state, out = predicted[:, -1:], [predicted]
         for step in range(1, steps):
+            if detach:
+                state = state.detach()
             state, memory = self(state, memory, told, states.shape[1] - 1 + step)
             out.append(state)
         return torch.cat(out, 1)
+
+    def rollout(self, states: Tensor, steps: int, told: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The states (n, steps, 2 C) that follow given ones (n, W, 2 C), each from the predictions before it."""
+        return self.unroll(states, steps, told)[:, states.shape[1] - 1 :]
 
     @torch.no_grad()
     def fit_normalizer(self, state: Tensor, following: Tensor, inputs: Tensor) -> None:

@@ -62,7 +62,7 @@ class ModelSpec(Section):
     home: list[Number]  # (J,) rad
     half_range: list[Annotated[Number, Field(gt=0)]]  # (J,) rad, the unit of a policy's joint_position
     axes: list[Annotated[list[Number], Field(min_length=3, max_length=3)]]  # (J, 3) unit vectors, in the bodies
-    balls: list[Annotated[int, Field(ge=0)]] = []  # first of each three joints that share a body
+    balls: list[Annotated[int, Field(ge=0)]] = Field(default=[])  # first of each three joints that share a body
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelSpec:

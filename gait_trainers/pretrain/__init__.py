@@ -1,0 +1,1 @@
+"""Networks trained before, and beside, reinforcement learning: on recorded walks and captured motion."""
