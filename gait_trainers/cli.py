@@ -16,6 +16,12 @@ COMMANDS = {
     "ppo": (f"{_FOLDER}.train:ppo", "Train with PPO on the task reward alone."),
     "imitate": (f"{_FOLDER}.train:imitate", "Train with PPO to track reference clips frame by frame."),
     "muscle": (f"{_FOLDER}.train:muscle", "Train a muscle-driven body, and the network that commands its muscles."),
+    "motionnn": (f"{_FOLDER}.motionnn:command", "Train a model of motion on clips."),
+    "evaluate-motion": (
+        f"{_FOLDER}.evaluate_motion:command",
+        "Evaluate how well a model of motion predicts clips, beside baselines.",
+    ),
+    "generate": (f"{_FOLDER}.generate:command", "Generate a walk with a model of motion, as a clip."),
     "evaluate": (
         f"{_FOLDER}.evaluate:command",
         "Evaluate how well a policy walks at each command, or tracks clips.",

@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 from gait_envs.biomechanics.events import step_figures
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.mocap.smoothness import smoothness
 from gait_envs.reference.clip import velocities
 from gait_envs.rotations import quat_yaw
 
@@ -25,6 +26,9 @@ _MOST = {
     "limit_violations": (0.0, "{:.0f} joint angles are beyond their limits"),
     # Stamping people reach 55.
     "root_acceleration_max": (60.0, "the root leaps: its speed changes by {:.0f} m/s² from one frame to the next"),
+    # Runs reach 28.
+    "joint_leap_max": (30.0, "a joint leaps: its speed changes by {:.0f} rad/s from one frame to the next"),
+    "quick_excess_percent": (10.0, "the legs shake: above 6 Hz is {:.0f} % more of their power than captured"),
 }
 # The same in millimetres a metre of leg: what is far for a small robot is near for a tall one.
 _MOST_OF_LEG = {
@@ -171,6 +175,7 @@ def measure(qpos: np.ndarray, fps: float, contact: np.ndarray, load: Load, body:
         "load_percent": 100.0 * float(1.0 - missing_force),
         "balance_mm": 1e3 * float(missing_moment),
         "feasible_percent": 100.0 * float(feasible(load, body).mean()),
+        **smoothness(qpos, fps, body),
     }
     return {key: round(value, 6) for key, value in numbers.items()}
 

@@ -46,6 +46,10 @@ Threads = Annotated[
 Init = Annotated[
     Path | None, typer.Option(help="Warm start from the networks of this run folder, checkpoint or bundle.")
 ]
+Encoder = Annotated[
+    str | None,
+    typer.Option(help="Pre-trained motion model as feature extractor: file, folder or bundled name; see encoder.*."),
+]
 Out = Annotated[Path | None, typer.Option(help="Folder in which the run folder is created.")]
 Name = Annotated[str | None, typer.Option(help="Name of the run folder.")]
 Assignments = Annotated[
@@ -95,6 +99,7 @@ def given_options(
     device: Device = None,
     torch_threads: Threads = None,
     init: Init = None,
+    encoder: Encoder = None,
     out: Out = None,
     name: Name = None,
     set_: Assignments = None,
@@ -108,6 +113,7 @@ def given_options(
         "run.device": device,
         "run.torch_threads": torch_threads,
         "run.init": init and str(init),
+        "encoder.path": encoder,
         "run.out": out and str(out),
         "run.name": name,
     }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GROUP = "gaitnet.learners"
 LEARNERS = {
     "amp": "gait_trainers.learners.amp.spec:SPEC",
+    "encoder": "gait_trainers.learners.encoder.spec:SPEC",
     "muscle": "gait_trainers.learners.muscle.spec:SPEC",
 }
 # What learns beside PPO; `TrainConfig.learners` may add to it.

@@ -171,7 +171,8 @@ class TrainConfig(Section):
     @property
     def specs(self) -> list[LearnerSpec]:
         """What learns beside PPO, in order."""
-        return learners_of(self.algorithm, self.learners)
+        enabled = [name for name, spec in learner_specs().items() if spec.enabled(getattr(self, name, None))]
+        return learners_of(self.algorithm, [*self.learners, *enabled])
 
     def section(self, name: str) -> Any:
         """The section of a learner."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.vec_env import VecEnv
 
@@ -71,6 +72,8 @@ class LearnerSpec:
     smoke: Mapping[str, Any] = field(default_factory=dict)  # settings of the section that make `--verify` quick
     # ValueError unless the whole configuration suits; the environment's options are None for an id from elsewhere.
     check: Callable[[TrainConfig, Any], None] = lambda config, options: None
+    # Whether the section alone asks for the learner; it is None where the configuration has none.
+    enabled: Callable[[Any], bool] = lambda section: False
     # What a schedule's `style_weight` starts from, by the section; None: nothing to schedule.
     style_weight: Callable[[Any], float | None] = lambda section: None
     freezes_policy: Callable[[Any], bool] = lambda section: False
@@ -123,6 +126,10 @@ class Learner:
 
     def prepare_evaluation(self, env: SB3VecEnv) -> None:
         """Make the bodies in an evaluation's environments move as they do where the policy is used."""
+
+    def describe(self, model: PPO) -> list[str]:
+        """Lines to be printed before training begins or goes on, once the model has its weights."""
+        return []
 
     def warnings(self) -> list[str]:
         """Warnings to be printed before training begins."""

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.config.schema import NetworkConfig
+from gait_trainers.models.encoders import GroupedAdam, PretrainedMotionExtractor
 from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"elu": nn.ELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
@@ -25,13 +26,24 @@ def policy_type(config: NetworkConfig) -> type[ActorCriticPolicy]:
     return SymmetricActorCriticPolicy if config.symmetric else ActorCriticPolicy
 
 
-def policy_kwargs(config: NetworkConfig, mirrors: Mirrors | None = None) -> dict[str, Any]:
-    """Arguments for that class. ValueError where a symmetric policy has no mirrors."""
+def policy_kwargs(
+    config: NetworkConfig, mirrors: Mirrors | None = None, encoder: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Arguments for that class. ValueError where a symmetric policy has no mirrors.
+
+    `encoder` holds the arguments of a `PretrainedMotionExtractor`; None: the networks see observations alone.
+    """
     kwargs = {
         "net_arch": {"pi": list(config.policy), "vf": list(config.value)},
         "activation_fn": ACTIVATIONS[config.activation],
         "log_std_init": config.log_std_init,
     }
+    if encoder is not None:
+        kwargs |= {
+            "features_extractor_class": PretrainedMotionExtractor,
+            "features_extractor_kwargs": dict(encoder),
+            "optimizer_class": GroupedAdam,
+        }
     if not config.symmetric:
         return kwargs
     if mirrors is None:
@@ -40,14 +52,18 @@ def policy_kwargs(config: NetworkConfig, mirrors: Mirrors | None = None) -> dict
 
 
 def build_policy(
-    config: NetworkConfig, obs_size: int, action_size: int, mirrors: Mirrors | None = None
+    config: NetworkConfig,
+    obs_size: int,
+    action_size: int,
+    mirrors: Mirrors | None = None,
+    encoder: Mapping[str, Any] | None = None,
 ) -> ActorCriticPolicy:
     """A policy of the configured shape, without an environment."""
     return policy_type(config)(
         spaces.Box(-np.inf, np.inf, (obs_size,), np.float32),
         spaces.Box(-1.0, 1.0, (action_size,), np.float32),
         lambda _: 0.0,
-        **policy_kwargs(config, mirrors),
+        **policy_kwargs(config, mirrors, encoder),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import torch
@@ -17,6 +18,14 @@ from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner
 from gait_trainers.models.actor_critic import Mirrors
+from gait_trainers.models.encoders import (
+    EncoderError,
+    EncoderMeanStd,
+    PretrainedMotionExtractor,
+    observed_by,
+    with_fresh_weights,
+)
+from gait_trainers.models.motion import ModelError, load_motion_model
 from gait_trainers.models.symmetry import SymmetricMeanStd
 from gait_trainers.rl.ppo import build_model
 from gait_trainers.rl.sb3_vec import SB3VecEnv
@@ -41,6 +50,7 @@ def build(config: TrainConfig) -> Training:
     if hasattr(base.env.unwrapped, "core"):  # an id from elsewhere may have none
         base.env.unwrapped.core.costly_info = False
     learners = build_learners(config, base)
+    encoder = build_encoder(config, base)
     mirrors = find_mirrors(base) if config.networks.symmetric else None
     env: VecEnv = base
     for learner in learners.values():
@@ -56,10 +66,40 @@ def build(config: TrainConfig) -> Training:
         if mirrors is not None and config.ppo.normalize_obs:
             env.obs_rms = SymmetricMeanStd(mirrors["observation"])  # type: ignore[assignment]
     try:
-        model = build_model(config, env, mirrors)
+        model = build_model(config, env, mirrors, encoder)
+    except EncoderError as error:
+        raise ConfigError(f"encoder.path: {error}") from None
     except ValueError as error:
         raise ConfigError(f"networks: {error}") from None
+    if encoder is not None and config.ppo.normalize_obs:
+        keep_units_of_encoder(model)
     return Training(config, base, learners, model)
+
+
+def build_encoder(config: TrainConfig, base: SB3VecEnv) -> dict[str, Any] | None:
+    """Arguments of the configured feature extractor; None where there is none. ConfigError for an unfit model."""
+    section = getattr(config, "encoder", None)
+    if section is None or section.path is None:
+        return None
+    try:
+        model = load_motion_model(section.path)
+    except (ModelError, OSError) as error:
+        raise ConfigError(f"encoder.path: {error}") from None
+    return {
+        "encoder": with_fresh_weights(model) if section.random else model,
+        **observed_by(base.env),
+        "observation": section.observation,
+        "rate": section.rate,
+        "normalized": config.ppo.normalize_obs,
+    }
+
+
+def keep_units_of_encoder(model: PPO) -> None:
+    """Normalise the encoder's inputs as it was trained, whatever the policy meets."""
+    norm, extractor = model.get_vec_normalize_env(), model.policy.features_extractor
+    assert norm is not None and isinstance(extractor, PretrainedMotionExtractor)
+    size = model.observation_space.shape[0]  # type: ignore[index]
+    norm.obs_rms = EncoderMeanStd(extractor, size, norm.epsilon)  # type: ignore[assignment]
 
 
 def find_mirrors(base: SB3VecEnv) -> Mirrors:

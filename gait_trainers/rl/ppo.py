@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
@@ -17,8 +20,11 @@ class FrozenPPO(PPO):
         """Leave the policy unchanged."""
 
 
-def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None) -> PPO:
-    """The algorithm with fresh networks, seeded; `mirrors` of the task where these are symmetric."""
+def build_model(
+    config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None, encoder: Mapping[str, Any] | None = None
+) -> PPO:
+    """The algorithm with fresh networks, seeded; `mirrors` of the task where these are symmetric, `encoder` the
+    arguments of the feature extractor where there is one."""
     ppo = config.ppo
     rate = LinearSchedule(ppo.learning_rate, 0.0, 1.0) if ppo.lr_schedule == "linear" else ppo.learning_rate
     return (FrozenPPO if config.policy_frozen else PPO)(
@@ -35,7 +41,7 @@ def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None
         vf_coef=ppo.vf_coef,
         max_grad_norm=ppo.max_grad_norm,
         target_kl=ppo.target_kl,
-        policy_kwargs=policy_kwargs(config.networks, mirrors),
+        policy_kwargs=policy_kwargs(config.networks, mirrors, encoder),
         seed=config.run.seed,
         device=config.run.device,
     )

@@ -120,6 +120,9 @@ def _run(
         goal.reached = state.get("goal_reached", 0)  # checkpoints of earlier versions have none
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to the continuation that is run again
+    for learner in learners.values():
+        for line in learner.describe(model):
+            display.say(line)
     model.set_logger(_logger(run, config, display, done, resumed=state is not None))
     callbacks: list[BaseCallback] = [x.callback for x in learners.values() if x.callback is not None]
     callbacks.append(keeper)

@@ -20,6 +20,7 @@ from gait_envs.files import write_durably
 from gait_envs.reading.loaders import loader
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
+from gait_trainers.models.encoders import PretrainedMotionExtractor
 from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
@@ -41,6 +42,7 @@ def capture(
             "obs_size": int(model.observation_space.shape[0]),  # type: ignore[index]
             "action_size": int(model.action_space.shape[0]),  # type: ignore[index]
             "mirrors": _mirrors(model.policy),
+            "encoder": _encoder(model.policy),
         },
         "policy": model.policy.state_dict(),
         "optimizer": model.policy.optimizer.state_dict(),
@@ -108,6 +110,12 @@ def _mirrors(policy: Any) -> dict[str, dict[str, np.ndarray]] | None:
     if not isinstance(policy, SymmetricActorCriticPolicy):
         return None
     return {"observation": vars(policy.observation_mirror), "action": vars(policy.action_mirror)}
+
+
+def _encoder(policy: Any) -> dict[str, Any] | None:
+    """What the extractor of a policy with a pre-trained encoder is built from; None of any other."""
+    extractor = policy.features_extractor
+    return extractor.plan.model_dump() if isinstance(extractor, PretrainedMotionExtractor) else None
 
 
 def _base(model: PPO) -> SB3VecEnv:

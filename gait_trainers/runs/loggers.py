@@ -105,8 +105,14 @@ class ProgressDisplay(KVWriter):
 
     LINE_EVERY = 5.0  # s
 
-    def __init__(self, iterations: int, done: int = 0, columns: Sequence[Column] = ()):
-        """columns: those of learners, beside our own."""
+    def __init__(
+        self,
+        iterations: int,
+        done: int = 0,
+        columns: Sequence[Column] = (),
+        first: str = "collecting the first rollout",
+    ):
+        """columns: those of learners, beside our own; first: what the bar says until there are figures."""
         self.columns = columns
         self.console = Console(file=sys.stderr)
         self.iterations = iterations
@@ -120,7 +126,7 @@ class ProgressDisplay(KVWriter):
                 TextColumn("{task.description}"),
                 console=self.console,
             )
-            self.task = self.progress.add_task("collecting the first rollout", total=iterations, completed=done)
+            self.task = self.progress.add_task(first, total=iterations, completed=done)
             self.progress.start()
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:

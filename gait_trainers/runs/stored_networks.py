@@ -14,6 +14,7 @@ from gait_envs.errors import one_line
 from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.config.schema import NetworkConfig, TrainConfig
 from gait_trainers.models.actor_critic import build_policy
+from gait_trainers.models.encoders import EncoderPlan, planned_sizes, read_plan
 from gait_trainers.models.sizes import check_parameters
 from gait_trainers.models.symmetry import without_projections
 from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer
@@ -29,9 +30,12 @@ def stored_networks(
     with fitting(file):
         spaces, weights = state["spaces"], state["policy"]
         obs_size, action_size = spaces["obs_size"], spaces["action_size"]
-        _check_size(config.networks, obs_size, action_size, weights)
+        encoder = spaces.get("encoder")
+        plan = None if encoder is None else read_plan(encoder)
+        _check_size(config.networks, obs_size, action_size, weights, plan)
         mirrors = {name: SignedPermutation(**table) for name, table in (spaces.get("mirrors") or {}).items()}
-        policy = build_policy(config.networks, obs_size, action_size, mirrors or None)
+        extractor = None if plan is None else {"encoder": plan}
+        policy = build_policy(config.networks, obs_size, action_size, mirrors or None, extractor)
         policy.load_state_dict(weights)
         without_projections(policy)
         policy.set_training_mode(False)
@@ -52,13 +56,17 @@ def fitting(file: Path) -> Iterator[None]:
         raise RunError(f"{file}: it does not fit its configuration: {told}") from None
 
 
-def _check_size(networks: NetworkConfig, obs_size: Any, action_size: Any, weights: Mapping[str, Any]) -> None:
+def _check_size(
+    networks: NetworkConfig, obs_size: Any, action_size: Any, weights: Mapping[str, Any], plan: EncoderPlan | None
+) -> None:
     """ValueError unless the weights are as many as the configuration asks for, not too many, and finite."""
     for key, size in (("obs_size", obs_size), ("action_size", action_size)):
         if type(size) is not int or size < 1:
             raise ValueError(f"{key} is {one_line(repr(size))}, expected a whole number of 1 or more")
-    layers = (obs_size, *networks.policy, action_size), (obs_size, *networks.value, 1)
-    asked = action_size + check_parameters(*layers)
+    seen, encoded = (obs_size, 0) if plan is None else planned_sizes(plan)
+    layers = (seen, *networks.policy, action_size), (seen, *networks.value, 1)
+    # An extractor that actor and critic share is in the weights under three names.
+    asked = action_size + check_parameters(*layers) + 3 * encoded
     found = sum(tensor.numel() for tensor in weights.values())
     if asked != found:
         raise ValueError(f"{asked} parameters are asked for, {found} are there")

@@ -7,12 +7,12 @@ toe's edge at push-off, and following the captured ankle in between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gait_envs.biomechanics.events import runs, stance_by_motion
-from gait_envs.mocap.cleaning.signal import derivative, envelope
+from gait_envs.mocap.cleaning.signal import derivative, envelope, smooth
 from gait_envs.mocap.retarget.landmarks import Landmarks
 from gait_envs.rotations import wrap_angle
 
@@ -26,6 +26,7 @@ _STEP = 0.6  # s within which every walking foot stands once
 _UNEVEN = 0.08  # leg lengths
 _FLAT = np.radians(3.0)  # a standing foot tilted less than this is meant to be flat
 _TURNOUT = np.radians(60.0)  # of a foot against the pelvis; more is a foot that hangs and points nowhere
+_TURNING = 0.02  # s, smoothing of the captured foot's turns: a foot is short, and millimetres of noise turn it
 _TOUCH = 0.02  # rad, a sole tilted less touches with both ends (3 mm over a 0.15 m sole)
 
 
@@ -103,6 +104,13 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
     )
 
 
+def steadied(foot: CapturedFoot, landmarks: Landmarks) -> CapturedFoot:
+    """The foot with its turns smoothed; where and when it stands stays as it was read."""
+    sigma = _TURNING * landmarks.time_scale
+    turns = {key: smooth(getattr(foot, key), landmarks.fps, sigma) for key in ("pitch", "yaw", "roll")}
+    return replace(foot, **turns)
+
+
 def _floor(height: np.ndarray, leg: float, fps: float) -> np.ndarray:
     """How high the floor is under a part of the foot (T,) m, whose height it follows from below.
 
@@ -134,7 +142,9 @@ def sole_target(
     course = heading + turnout * turned
     ankle, yaw, roll = path.copy(), course.copy(), np.zeros(len(path))
     # A long captured foot that rolls over its ball lifts the ankle less, per degree, than the robot's.
-    pitch = min(1.0, foot.length * scale / shape.toe) * np.sign(foot.pitch) * np.maximum(abs(foot.pitch) - _FLAT, 0)
+    # Below `_FLAT` it is held nearly flat, without a corner in time where it leaves that range.
+    pitch = np.sign(foot.pitch) * (np.hypot(foot.pitch, _FLAT) - _FLAT)
+    pitch *= min(1.0, foot.length * scale / shape.toe)
     contact = np.zeros((len(ankle), 2), dtype=bool)
     stance = foot.heel | foot.toe
     for start, stop in runs(stance):

@@ -146,10 +146,17 @@ def _rest_frames(points: Mapping[str, np.ndarray]) -> int:
     """Leading frames before a jump no body makes: many captures begin with one frame of rest pose, or hold it."""
     stack = np.stack(list(points.values()), axis=1)  # (T, roles, 3)
     leg = np.linalg.norm(points["left_hip"][0] - points["left_knee"][0]) * 2
-    step = np.linalg.norm(np.diff(stack[:24], axis=0), axis=2).mean(axis=1)  # mean way of a joint, a frame
-    usual = np.median(step[3:]) if len(step) > 3 else 0.0
-    jumps = [i + 1 for i in range(min(3, len(step))) if step[i] > 0.1 * leg and step[i] > 5 * usual]
+    way = np.linalg.norm(np.diff(stack[:24], axis=0), axis=2)  # of each joint, a frame
+    # A leap of all the joints on average, or a further one of some: an arm may hold the rest pose alone.
+    leaps = [(way.mean(axis=1, keepdims=True), 0.1), (way, 0.3)]
+    jumps = [i + 1 for i in range(min(3, len(way))) if any(_leaps(of, i, most * leg) for of, most in leaps)]
     return max(max(jumps, default=0), _held_frames(stack, float(leg)))
+
+
+def _leaps(way: np.ndarray, frame: int, most: float) -> bool:
+    """Whether any of the ways (T, k) a frame is over `most`, and five times what is usual after the first three."""
+    usual = np.median(way[3:], axis=0) if len(way) > 3 else np.zeros(way.shape[1])
+    return bool(np.any((way[frame] > most) & (way[frame] > 5 * usual)))
 
 
 def _held_frames(stack: np.ndarray, leg: float) -> int:

@@ -10,13 +10,14 @@ import numpy as np
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Recorded, SkeletonMotion
 from gait_envs.mocap.quality import carry, faults, measure, robot_poses
-from gait_envs.mocap.retarget.footholds import read_foot, sole_target
+from gait_envs.mocap.retarget.footholds import read_foot, sole_target, steadied
 from gait_envs.mocap.retarget.ik import Targets, solve
-from gait_envs.mocap.retarget.joint_names import SIDES
+from gait_envs.mocap.retarget.joint_names import SIDES, find_joints
 from gait_envs.mocap.retarget.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
 from gait_envs.mocap.retarget.pelvis_sway import sway
 from gait_envs.mocap.retarget.plausibility import too_short, treadmill
 from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.mocap.smoothness import captured_smoothness, joint_shares
 from gait_envs.reference.clip import Clip, velocities
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
@@ -28,6 +29,7 @@ _KEPT = (
     "step_width",
     "swing_clearance",
     "smoothing",
+    "acceleration",
     "sway",
     "swing_weight",
     "foot_yaw",
@@ -80,6 +82,11 @@ def retarget(
     qpos = solve(targets, body, body.fps)
     load = carry(qpos, body.fps, targets.contact, body)
     quality = measure(qpos, body.fps, targets.contact, load, body) | _errors(qpos, targets, body)
+    first = captured.dropped + round(start * motion.fps)
+    roles, _ = find_joints(motion.skeleton, joint_map)
+    quality |= captured_smoothness(motion, roles, slice(first, first + captured.frames), pace, body.fps)
+    if "captured_quick_legs_percent" in quality:
+        quality["quick_excess_percent"] = quality["quick_legs_percent"] - quality["captured_quick_legs_percent"]
     in_place = treadmill(captured, STRIDE)
     found = [*faults(quality, body), *([in_place] if in_place else [])]
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
@@ -99,6 +106,7 @@ def retarget(
         "contacts": "estimated by inverse dynamics",
         "history": [*motion.history, f"retargeted to {body.name} at {body.fps:g} Hz"],
         "quality": quality,
+        "quick_percent": joint_shares(qpos, body.fps, body),
         "faults": found,
         "notes": [*landmarks.notes, *notes],
     }
@@ -152,7 +160,7 @@ def time_scale(choice: str | float, scale: float) -> float:
 def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
     """Scale the landmarks, already in the robot's time, and say where its pelvis, chest and soles should be."""
     yaw = heading(landmarks, STRIDE * landmarks.time_scale)
-    feet = [read_foot(landmarks, side) for side in SIDES]
+    feet = [steadied(read_foot(landmarks, side), landmarks) for side in SIDES]
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)  # (T, 2)
     width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1))) * scale
     outward = 0.5 * (width if isinstance(body.step_width, str) else body.step_width) * left - 0.5 * width * left

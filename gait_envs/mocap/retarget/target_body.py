@@ -58,6 +58,7 @@ class Body:
     foot_roll: float  # share of the captured foot's roll in swing, 0 to 1
     pelvis_yaw: float  # share of the captured pelvis's turn about its heading at each step, 0 to 1
     knee_margin: float  # rad of bend that the knees keep
+    acceleration: float  # weight of the joints' accelerations, 1/(rad/s²)
     digest: str  # of the YAML and of the model
     joint_names: tuple[str, ...]
     home: np.ndarray  # (nq,)

@@ -1,0 +1,65 @@
+"""`gait-train motionnn`: train a model of motion on clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gait_trainers.config.layers import parse_assignment
+from gait_trainers.config.section import ConfigError
+from gait_trainers.pretrain.motionnn.config import DEFAULT_PRESET, load_motion_config, preset_names
+
+
+def command(
+    clips: Annotated[
+        str | None, typer.Argument(help="Folder of clips, packed set, or part of a split (split.json#train).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to create.")] = None,
+    preset: Annotated[
+        str, typer.Option(help=f"Preset that comes with the package: {', '.join(preset_names())}.")
+    ] = DEFAULT_PRESET,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of settings, applied over the preset.", exists=True, dir_okay=False),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Kind of network: mlp, gru, lstm, transformer, transformer_reg or mixture.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="How a state is seen: qpos, sixdof, heading or observable.")
+    ] = None,
+    hold_out: Annotated[
+        list[str] | None, typer.Option(help="Subject (or group of data.by) kept for the test; may be repeated.")
+    ] = None,
+    updates: Annotated[int | None, typer.Option(help="Number of updates.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random number generator.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting, as dotted.key=value; may be repeated.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to continue, bit for bit.")] = None,
+) -> None:
+    """Train a model of motion on clips: from the state of a body to its next one."""
+    named = {
+        "model.network": network,
+        "model.encoding": encoding,
+        "data.held_out": hold_out,
+        "optim.updates": updates,
+        "run.seed": seed,
+    }
+    overrides = {key: value for key, value in named.items() if value is not None}
+    overrides |= dict(parse_assignment(text) for text in set_ or ())
+    if resume is not None:
+        if clips or out or config or overrides:
+            raise ConfigError("--resume takes clips and configuration of the run; nothing else can be given")
+        from gait_trainers.pretrain.motionnn import train as trainer
+
+        typer.echo(f"model    {trainer.resume(resume)}")
+        return
+    if clips is None or out is None:
+        raise ConfigError("name the clips and the run folder: gait-train motionnn CLIPS --out RUN")
+    settings = load_motion_config(config, preset, overrides)
+    from gait_trainers.pretrain.motionnn import train as trainer  # torch takes seconds to import
+
+    typer.echo(f"model    {trainer.train(settings, clips, out)}")

@@ -1,0 +1,1 @@
+"""Datasets for supervised training: clips as causal states, split and streamed."""

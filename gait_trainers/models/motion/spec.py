@@ -1,0 +1,104 @@
+"""What a motion model is built from, before its weights: plain values with bounds, stored as JSON beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from gait_envs.models.robot import Robot
+from gait_trainers.config.section import Section
+
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Number = Annotated[float, Field(ge=-1e3, le=1e3, allow_inf_nan=False)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+MAX_JOINTS = 256
+# Which settings each network has.
+_PERCEPTRON = ("hidden", "history", "dropout")
+_OWN = {
+    "mlp": _PERCEPTRON,
+    "gru": ("width", "layers", "dropout"),
+    "lstm": ("width", "layers", "dropout"),
+    "transformer": ("width", "layers", "heads", "context", "dropout"),
+    "transformer_reg": ("width", "layers", "heads", "context", "dropout", "drop_branch"),
+    "mixture": (*_PERCEPTRON, "experts", "gate"),
+}
+
+
+class NetworkSettings(Section):
+    """Sizes of the network; each kind of network takes those that concern it."""
+
+    hidden: list[Width] = Field(
+        default=[256, 256, 256], min_length=1, max_length=8, description="Hidden layers of mlp and mixture."
+    )
+    history: int = Field(default=1, ge=1, le=64, description="Frames that mlp and mixture see, the current one last.")
+    width: Width = Field(default=256, description="Width of gru, lstm and transformers.")
+    layers: int = Field(default=1, ge=1, le=16, description="Layers of gru, lstm and transformers.")
+    heads: int = Field(default=4, ge=1, le=64, description="Attention heads of transformers.")
+    context: int = Field(default=32, ge=2, le=1024, description="Frames back that transformers attend to.")
+    experts: int = Field(default=4, ge=2, le=32, description="Experts of mixture.")
+    gate: Width = Field(default=32, description="Hidden width of mixture's gate.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of activations dropped in training.")
+    drop_branch: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of residual branches that transformer_reg drops in training."
+    )
+
+    def of(self, network: str) -> dict[str, Any]:
+        """The settings that a network takes."""
+        return {key: getattr(self, key) for key in _OWN[network]}
+
+
+class ModelSpec(Section):
+    """A motion model without its weights."""
+
+    network: Literal["mlp", "gru", "lstm", "transformer", "transformer_reg", "mixture"]
+    encoding: Literal["qpos", "sixdof", "heading", "observable"]
+    conditions: list[Literal["path", "speed", "phase"]] = Field(default=[], max_length=3)
+    settings: NetworkSettings = NetworkSettings()
+    robot: Name
+    fps: float = Field(gt=0, le=1e4, allow_inf_nan=False)  # Hz
+    joint_names: list[Name] = Field(min_length=1, max_length=MAX_JOINTS)
+    home: list[Number]  # (J,) rad
+    half_range: list[Annotated[Number, Field(gt=0)]]  # (J,) rad, the unit of a policy's joint_position
+    axes: list[Annotated[list[Number], Field(min_length=3, max_length=3)]]  # (J, 3) unit vectors, in the bodies
+    balls: list[Annotated[int, Field(ge=0)]] = Field(default=[])  # first of each three joints that share a body
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelSpec:
+        joints = len(self.joint_names)
+        for key in ("home", "half_range", "axes"):
+            if len(getattr(self, key)) != joints:
+                raise ValueError(f"{key} has {len(getattr(self, key))} entries for {joints} joints")
+        if len(set(self.joint_names)) < joints or len(set(self.conditions)) < len(self.conditions):
+            raise ValueError("a joint or a condition is named twice")
+        if any(b - a < 3 for a, b in zip(self.balls, [*self.balls[1:], joints], strict=True)):
+            raise ValueError(f"balls {self.balls} do not lie apart, three joints each, among {joints} joints")
+        if self.network.startswith("transformer") and self.settings.width % (2 * self.settings.heads):
+            raise ValueError(f"settings.width is no multiple of twice the {self.settings.heads} heads")
+        return self
+
+
+def spec_of(
+    robot: Robot,
+    network: str,
+    encoding: str,
+    conditions: Sequence[str] = (),
+    settings: NetworkSettings | Mapping[str, Any] | None = None,
+) -> ModelSpec:
+    """The spec of a model for a robot; pydantic's ValidationError for what is not allowed."""
+    body = robot.model.jnt_bodyid[1:].tolist()
+    values = {
+        "network": network,
+        "encoding": encoding,
+        "conditions": list(conditions),
+        "settings": settings or {},
+        "robot": robot.name,
+        "fps": robot.control_rate,
+        "joint_names": list(robot.joint_names),
+        "home": robot.home.tolist(),
+        "half_range": robot.action_scale.tolist(),
+        "axes": robot.model.jnt_axis[1:].tolist(),
+        "balls": [i for i in range(len(body)) if body.count(body[i]) == 3 and body.index(body[i]) == i],
+    }
+    return ModelSpec.model_validate(values)

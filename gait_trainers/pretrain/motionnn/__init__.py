@@ -1,0 +1,1 @@
+"""MotionNN: supervised models of motion, trained on clips and judged by rollouts."""

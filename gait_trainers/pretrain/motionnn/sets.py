@@ -1,0 +1,70 @@
+"""What a training reads of a set of clips before it begins: groups, kinds of activity, training and test part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gait_envs.reference.clip import ClipError
+from gait_envs.reference.packed import PackedClips
+from gait_envs.reference.sources import LazyClips, open_clips
+from gait_envs.reference.split import group_of, save_split, split
+from gait_trainers.data.activities import activity_kind
+from gait_trainers.pretrain.motionnn.config import DataConfig
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Names of the clips of each part of a set, which share no group."""
+
+    train: list[str]
+    test: list[str]
+
+
+def divide(groups: Mapping[str, str], config: DataConfig, seed: int) -> Parts:
+    """Training and test part of clips (name to group); ClipError where a held-out group has no clip."""
+    if config.held_out:
+        known = sorted(set(groups.values()))
+        if missing := [group for group in config.held_out if group not in known]:
+            raise ClipError(f"data.held_out: no clip of {config.by} {missing[0]!r}; there are {', '.join(known)}")
+        test = [name for name, group in groups.items() if group in config.held_out]
+    elif config.test_share:
+        test = split(groups, {TRAIN: 1 - config.test_share, TEST: config.test_share}, seed)[TEST]
+    else:
+        test = []
+    train = [name for name in groups if name not in set(test)]
+    if not train:
+        raise ClipError("data.held_out: no clip is left to train on")
+    return Parts(sorted(train), sorted(test))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Clips to train on, not yet read, and what each of them shows."""
+
+    clips: PackedClips | LazyClips
+    kinds: list[str]  # of activity
+    parts: Parts
+
+    def of_kinds(self, kinds: Sequence[str]) -> list[int]:
+        """Numbers of the clips of these kinds of activity."""
+        return [i for i, kind in enumerate(self.kinds) if kind in kinds]
+
+
+def open_training_set(source: str, config: DataConfig, seed: int, split_file: Path) -> TrainingSet:
+    """Divide the clips of a folder or packed set, and write the division; any other source (a part of a split) is
+    trained on as a whole."""
+    clips = open_clips(source)
+    metas = {name: clips.meta(i) for i, name in enumerate(clips.names)}
+    if Path(source).is_dir():
+        groups = {name: group_of(name, meta, config.by) for name, meta in metas.items()}
+        parts = divide(groups, config, seed)
+        save_split(split_file, source, config.by, seed, {TRAIN: parts.train, TEST: parts.test} if parts.test else
+                   {TRAIN: parts.train})  # fmt: skip
+        clips = clips.select(parts.train)
+    else:
+        parts = Parts(list(clips.names), [])
+    return TrainingSet(clips, [activity_kind(metas[name]) for name in clips.names], parts)

@@ -1,0 +1,300 @@
+"""Training of MotionNN: a run folder from clips, and its exact continuation.
+
+RUN/config.yaml, provenance.json, split.json, metrics.csv, tb/, checkpoints/step_<updates>.pt; model.npz, the result.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gait_envs.files import write_durably
+from gait_envs.reading.text import parse_json, read_text
+from gait_trainers.config.section import ConfigError
+from gait_trainers.data.windows import MotionStream
+from gait_trainers.learners.base import Column
+from gait_trainers.models.motion import MotionModel, save_motion_model, spec_of
+from gait_trainers.models.motion.storage import FILE, ModelError
+from gait_trainers.pretrain.motionnn.config import MotionConfig, dump_motion_config, load_motion_config
+from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
+from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
+from gait_trainers.pretrain.motionnn.sets import TrainingSet, open_training_set
+from gait_trainers.pretrain.motionnn.told import told_of
+from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
+from gait_trainers.runs.lock import locked
+from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay, TensorBoard
+from gait_trainers.runs.provenance import provenance
+
+STATISTICS = 32  # batches of 1,024 frames that the normaliser is fitted to
+COLUMNS = (
+    Column("horizon", "{:.0f} steps"),
+    Column("loss", "loss {:.3g}"),
+    Column("position", "position {:.2g}"),
+    Column("velocity", "velocity {:.2g}"),
+    Column("frames_per_second", "{:,.0f} frames/s"),
+)
+KEPT = 2  # checkpoints
+
+
+@dataclass
+class Training:
+    """A training between two updates."""
+
+    config: MotionConfig
+    source: str  # of the clips
+    stream: MotionStream
+    chosen: TrainingSet
+    model: MotionModel
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator  # of noise
+    rng: np.random.Generator  # of the choice of rollouts
+    ratio: float = 1.0  # of the variances of coordinates and rates
+    noise: Tensor | None = None  # (2 C,) deviation of the noise
+    update: int = 0
+    seconds: float = 0.0
+
+    def steps(self) -> tuple[int, bool]:
+        """Length of the next rollout, and whether gradients stop between its steps."""
+        loss = self.config.loss
+        if loss.rollout == "growing":
+            return horizon_at(self.update, self.config.optim.updates, loss.horizon, loss.growth), False
+        long = loss.rollout == "occasional" and self.rng.random() < loss.share
+        return (loss.steps if long else 1), True
+
+    def step(self) -> dict[str, float]:
+        """One update; its metrics."""
+        loss, optim, context = self.config.loss, self.config.optim, self.config.context
+        self._enter_stage()
+        steps, detach = self.steps()
+        count = min(max(optim.batch_frames // (context + steps - 1), optim.least_windows), optim.most_windows)
+        windows = self.stream.draw(count, context + steps)
+        states = torch.from_numpy(windows.state)
+        given = states[:, :context]
+        if self.noise is not None:
+            given = given + self.noise * torch.randn(given.shape, generator=self.generator)
+        predicted = self.model.unroll(given, steps, told_of(windows), detach)
+        weight = frame_weights(torch.from_numpy(windows.valid[:, 1:]), context, loss.one_step)
+        terms = motion_losses(predicted, states[:, 1:], weight, before_first(states[:, 0], self.model.spec.fps))
+        total = (
+            loss.position_weight * terms.position
+            + loss.velocity_weight * self.ratio * terms.velocity
+            + loss.smoothness * terms.smoothness
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = optim.learning_rate * 0.5 * (1 + math.cos(math.pi * self.update / optim.updates))
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim.max_grad_norm)
+        self.optimizer.step()
+        self.update += 1
+        return {
+            "loss": float(total.detach()),
+            **{key: float(value.detach()) for key, value in terms._asdict().items()},
+            "gradient_norm": float(norm),
+            "horizon": steps,
+            "windows": count,
+            "frames": count * (context + steps - 1),
+        }
+
+    def _enter_stage(self) -> None:
+        """Draw from the activities of the stage that this update belongs to."""
+        for stage in self.config.data.curriculum:
+            if self.update < stage.until * self.config.optim.updates or stage.until == 1:
+                allowed = self.chosen.of_kinds(stage.activities)
+                if allowed != self.stream.allowed.tolist():
+                    self.stream.begin(allowed)
+                return
+
+    # -- exact resume -------------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """All that the rest of the training depends on."""
+        return {
+            "config": self.config.model_dump(),
+            "source": self.source,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "stream": self.stream.get_state(),
+            "generator": self.generator.get_state(),
+            "torch": torch.get_rng_state(),  # of dropout
+            "rng": self.rng.bit_generator.state,
+            "ratio": self.ratio,
+            "noise": self.noise,
+            "update": self.update,
+            "seconds": self.seconds,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put `get_state`'s result into a training that was built from the same configuration."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.stream.set_state(state["stream"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+        self.rng.bit_generator.state = state["rng"]
+        self.ratio, self.noise = state["ratio"], state["noise"]
+        self.update, self.seconds = state["update"], state["seconds"]
+
+
+def before_first(state: Tensor, fps: float) -> Tensor:
+    """The state before a given one (n, 2 C), had it moved at the same rates, and the given one; (n, 2, 2 C)."""
+    size = state.shape[-1] // 2
+    rate = state[:, size:]
+    return torch.stack([torch.cat([state[:, :size] - rate / fps, rate], -1), state], 1)
+
+
+def build(config: MotionConfig, source: str, split_file: Path) -> Training:
+    """A training before its first update, with statistics of the data."""
+    chosen = open_training_set(source, config.data, config.run.seed, split_file)
+    for stage in config.data.curriculum:
+        if not chosen.of_kinds(stage.activities):
+            raise ConfigError(f"data.curriculum: no clip shows {' or '.join(stage.activities)}")
+    torch.manual_seed(config.run.seed)
+    data = config.data
+    stream = MotionStream(
+        chosen.clips, resident=data.resident, refresh=data.refresh, workers=data.workers, prefetch=data.prefetch,
+        mirrored=data.mirrored, seed=config.run.seed,
+    )  # fmt: skip
+    model_config = config.model
+    spec = spec_of(
+        stream.robot, model_config.network, model_config.encoding, model_config.conditions, model_config.settings
+    )
+    model = MotionModel(spec)
+    optim = config.optim
+    optimizer = torch.optim.AdamW(model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
+    training = Training(
+        config, source, stream, chosen, model, optimizer,
+        torch.Generator().manual_seed(config.run.seed), np.random.default_rng([config.run.seed, 2]),
+    )  # fmt: skip
+    _fit_statistics(training)
+    return training
+
+
+def _fit_statistics(training: Training) -> None:
+    """Normaliser, balance of the loss and size of the noise, from windows of two seconds."""
+    windows = [training.stream.draw(16, 60) for _ in range(STATISTICS)]
+    model, loss = training.model, training.config.loss
+    with torch.no_grad():
+        states = torch.cat([torch.from_numpy(w.state) for w in windows])
+        told = {key: torch.cat([told_of(w)[key] for w in windows]) for key in ("path", "speed", "phase")}
+        valid = torch.from_numpy(np.concatenate([w.valid[:, 1:] for w in windows]))
+        inputs = model.inputs(states[:, :-1], told)
+        now, following = states[:, :-1][valid], states[:, 1:][valid]
+        model.fit_normalizer(now, following, inputs[valid])
+        if loss.balance == "variance":
+            training.ratio = balance(now)
+        if loss.noise:
+            deviation = now.std(0)
+            deviation[[0, 1, 3]] = 0.0  # x, y and yaw, which mean nothing to a body on a plain
+            training.noise = loss.noise * deviation
+
+
+# -- runs -------------------------------------------------------------------------------------------------
+
+
+def train(config: MotionConfig, source: str, out: Path) -> Path:
+    """A new run; its folder."""
+    if out.exists() and any(out.iterdir()):
+        raise ModelError(f"{out} is not empty; choose another --out, or continue with --resume {out}")
+    torch.set_num_threads(config.run.torch_threads)
+    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        training = build(config, source, out / "split.json")
+        origin = provenance(config.run.seed) | {"clips": source, "licenses": sorted(_licenses(training))}
+        write_durably(out / "provenance.json", json.dumps(origin, indent=2).encode())
+        write_durably(out / "config.yaml", dump_motion_config(config).encode())
+        return _run(training, out)
+
+
+def resume(out: Path) -> Path:
+    """Continue a run from its last checkpoint, bit for bit; one without a checkpoint begins at its first update."""
+    if not (out / "config.yaml").is_file():
+        raise ModelError(f"{out} is not a run of motionnn: it has no config.yaml")
+    config = load_motion_config(out / "config.yaml")
+    torch.set_num_threads(config.run.torch_threads)
+    with locked(out):
+        files = sorted((out / "checkpoints").glob("step_*.pt"))
+        origin = parse_json(read_text(out / "provenance.json", ModelError), str(out / "provenance.json"), ModelError)
+        if not isinstance(origin, dict) or not isinstance(origin.get("clips"), str):
+            raise ModelError(f"{out / 'provenance.json'}: does not say which clips the run was trained on")
+        training = build(config, origin["clips"], out / "split.json")
+        if files:
+            _restore(training, files[-1])
+        return _run(training, out)
+
+
+def _restore(training: Training, file: Path) -> None:
+    try:
+        state = decode(file.read_bytes())
+    except Damaged as error:
+        raise ModelError(f"{file} cannot be read as a checkpoint: {error}") from error
+    if state.get("config") != training.config.model_dump():
+        raise ModelError(f"{file}: its configuration is not that of config.yaml beside it")
+    try:
+        training.set_state(state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{file}: cannot be continued by this version: {str(error).splitlines()[0]}") from error
+
+
+def _licenses(training: Training) -> set[str]:
+    clips = training.chosen.clips
+    return {clips[i].license for i in range(len(clips))}
+
+
+def _run(training: Training, out: Path) -> Path:
+    config, done = training.config, training.update
+    total = config.optim.updates
+    display = ProgressDisplay(total, done, COLUMNS, "training")
+    csv = MetricsCSV(out / "metrics.csv", done)
+    board = TensorBoard(str(out / "tb"), done + 1 if done else None) if config.run.tensorboard else None
+    window: list[dict[str, float]] = []
+    begun = time.monotonic()
+    try:
+        while training.update < total:
+            window.append(training.step())
+            if training.update % config.run.log_every == 0 or training.update == total:
+                now = time.monotonic()
+                training.seconds += now - begun
+                row = {f"motion/{key}": float(np.mean([one[key] for one in window])) for key in window[0]}
+                row["motion/frames_per_second"] = sum(one["frames"] for one in window) / (now - begun)
+                row |= {"time/iteration": training.update, "time/elapsed": training.seconds}
+                for writer in (csv, display, *([board] if board else [])):
+                    writer.write(dict(row), dict.fromkeys(row, ()), training.update)
+                window, begun = [], now
+            if training.update % config.run.checkpoint_every == 0 and training.update < total:
+                write_durably(_checkpoint(out, training.update), encode(training.get_state()))
+                for old in sorted((out / "checkpoints").glob("step_*.pt"))[:-KEPT]:
+                    old.unlink()
+    except KeyboardInterrupt:
+        display.say(f"interrupted; continue with --resume {out}")
+        raise
+    finally:
+        display.close()
+        if board:
+            board.close()
+        training.stream.close()
+    save_motion_model(out / FILE, training.model, _extras(training))
+    write_durably(_checkpoint(out, training.update), encode(training.get_state()))
+    return out
+
+
+def _extras(training: Training) -> dict[str, Any]:
+    """What evaluation and generation need beside the model."""
+    frames = training.stream.frames
+    pose = frames.state[:, : frames.state.shape[1] // 2].mean(0)
+    licenses = "; ".join(sorted(_licenses(training)))[:1000]
+    told = {"mean_pose": pose, "license": licenses, "seed": training.config.run.seed}
+    return MeanCycle.fitted(training.stream).extras() | told
+
+
+def _checkpoint(out: Path, update: int) -> Path:
+    return out / "checkpoints" / f"step_{update:012d}.pt"
