@@ -87,7 +87,15 @@ def look(capture: Capture, cleaning: Cleaning) -> Look:
             raise MotionError(f"{capture.name}: none of the first {len(whole)} frames is whole")
         rotations, translations = rotations[whole], translations[whole]
     head = SkeletonMotion(
-        capture.skeleton, rotations, translations, capture.fps, capture.name, unit=capture.unit, up=capture.up
+        capture.skeleton,
+        rotations,
+        translations,
+        capture.fps,
+        capture.name,
+        unit=capture.unit,
+        up=capture.up,
+        recorded=capture.recorded,
+        usual_up=capture.usual_up,
     )
     try:
         seen = extract_landmarks(head, cleaning.joint_map, cleaning.unit, cleaning.up)
