@@ -124,6 +124,10 @@ class Learner:
     def prepare_evaluation(self, env: SB3VecEnv) -> None:
         """Make the bodies in an evaluation's environments move as they do where the policy is used."""
 
+    def facts(self) -> list[str]:
+        """What to print before training begins, a line each."""
+        return []
+
     def warnings(self) -> list[str]:
         """Warnings to be printed before training begins."""
         return []
