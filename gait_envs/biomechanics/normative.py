@@ -6,19 +6,19 @@ of the user's, as are the on-times of muscles: their licences do not allow them 
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gait_envs.biomechanics.gait_cycles import MOMENTS, PERCENT, POWERS
 from gait_envs.biomechanics.published_gait import Figures, between_groups, figures_at, groups_of_speed
 from gait_envs.constants import GRAVITY
+from gait_envs.errors import one_line
 from gait_envs.reading.loaders import FOLDER, loader
-from gait_envs.reference.clip import ClipError
+from gait_envs.reading.text import parse_table, read_json, read_text
+from gait_envs.reference.clip import MAX_NUMBER, ClipError
 
 COLUMNS = ("variable", "percent_cycle", "speed", "mean_minus_1sd", "mean", "mean_plus_1sd")
 # File -> curve of ours -> variable of the file, whose first occurrence counts: the workbook that such files are taken
@@ -120,22 +120,12 @@ def read_normative(folder: str | Path) -> Tables:
 def _read_curves(path: Path, wanted: dict[str, str]) -> dict[str, Band]:
     """Mean and deviation (groups, 51) of the wanted curves."""
     found: dict[tuple[str, str, float], tuple[float, float]] = {}
-    try:
-        rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-    except UnicodeDecodeError as error:
-        raise NormativeError(f"{path}: not UTF-8 text: {error}") from error
-    heading = next(rows, [])
-    if tuple(heading) != COLUMNS:
-        raise NormativeError(f"{path}: line 1: columns {', '.join(heading)}; expected {', '.join(COLUMNS)}")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(COLUMNS):
-            raise NormativeError(f"{path}: line {number}: {len(row)} columns, the heading has {len(COLUMNS)}")
-        try:
-            percent, low, mean, high = (float(cell) for cell in (row[1], *row[3:]))
-        except ValueError as error:
-            raise NormativeError(f"{path}: line {number}: {error}") from error
-        if not np.isfinite([percent, low, mean, high]).all():
-            raise NormativeError(f"{path}: line {number}: a number is not finite")
+    table = parse_table(read_text(path, NormativeError), str(path), NormativeError)
+    if tuple(table.columns) != COLUMNS:
+        told = one_line(", ".join(table.columns))
+        raise NormativeError(f"{path}, line 1: columns {told}; expected {', '.join(COLUMNS)}")
+    for line, row in table.rows:
+        percent, low, mean, high = (_number(cell, f"{path}, line {line}") for cell in (row[1], *row[3:]))
         found.setdefault((row[0], row[2], percent), (mean, 0.5 * abs(high - low)))
     out = {}
     for curve, variable in wanted.items():
@@ -150,25 +140,40 @@ def _read_curves(path: Path, wanted: dict[str, str]) -> dict[str, Band]:
 
 def _read_emg(path: Path) -> Emg:
     """On-times: `Activation` maps muscles to on, off, on, off … in % of the cycle, "na" where there are no more."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        stance, activation = float(content["NORMAL_STANCE_PHASE"]), content["Activation"]
-        intervals = {}
-        for ours, theirs in EMG_NAMES.items():
-            times = [float(value) for value in activation[theirs] if value != "na"]
-            if len(times) % 2 or times != sorted(times) or not all(0 <= time <= 100 for time in times):
-                raise NormativeError(
-                    f"{path}: {theirs} is {activation[theirs]}; expected ascending pairs in 0 to 100 %"
-                )
-            intervals[ours] = list(zip(times[::2], times[1::2], strict=True))
-    except json.JSONDecodeError as error:
-        raise NormativeError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    except KeyError as error:
-        raise NormativeError(f"{path}: key {error.args[0]!r} missing") from None
-    except (TypeError, ValueError) as error:
-        if isinstance(error, NormativeError):
-            raise
-        raise NormativeError(f"{path}: {error}") from None
+    content = read_json(path, NormativeError)
+    stance = _number(_item(content, "NORMAL_STANCE_PHASE", path), f"{path}: NORMAL_STANCE_PHASE")
+    activation = _item(content, "Activation", path)
+    intervals = {}
+    for ours, theirs in EMG_NAMES.items():
+        listed = _item(activation, theirs, path)
+        if not isinstance(listed, list):
+            raise NormativeError(f"{path}: {theirs} is {one_line(repr(listed))}, expected a list of numbers")
+        times = [_number(value, f"{path}: {theirs}") for value in listed if value != "na"]
+        if len(times) % 2 or times != sorted(times) or not all(0 <= time <= 100 for time in times):
+            raise NormativeError(
+                f"{path}: {theirs} is {one_line(repr(listed))}; expected ascending pairs in 0 to 100 %"
+            )
+        intervals[ours] = list(zip(times[::2], times[1::2], strict=True))
     if not 0 < stance < 100:
         raise NormativeError(f"{path}: NORMAL_STANCE_PHASE is {stance:g}, expected 0 to 100 %")
     return Emg(stance, intervals)
+
+
+def _item(tree: Any, key: str, path: Path) -> Any:
+    """A value of a mapping out of JSON."""
+    if not isinstance(tree, dict):
+        raise NormativeError(f"{path}: {one_line(repr(tree))} where an object with the key {key!r} is expected")
+    if key not in tree:
+        raise NormativeError(f"{path}: key {key!r} missing")
+    return tree[key]
+
+
+def _number(value: Any, where: str) -> float:
+    """A number below MAX_NUMBER, as such or as text."""
+    try:
+        number = float("none") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise NormativeError(f"{where}: {one_line(repr(value))} is not a number") from None
+    if not abs(number) < MAX_NUMBER:
+        raise NormativeError(f"{where}: {one_line(repr(value))} is not finite or too large")
+    return number

@@ -76,6 +76,7 @@ class SkeletonMotion:
     origin: Mapping[str, str] = field(default_factory=dict)  # source, license, subject, activity, where known
     history: tuple[str, ...] = ()  # what was done to it, in order
     recorded: Recorded | None = None  # None: not converted
+    usual_up: str | None = None  # vertical axis by the format's custom, which files may break
 
     @property
     def frames(self) -> int:
@@ -99,6 +100,7 @@ class Capture:
     origin: Mapping[str, str] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     recorded: Recorded | None = None
+    usual_up: str | None = None
 
     def read(self) -> SkeletonMotion:
         """All frames at once."""
@@ -115,6 +117,7 @@ class Capture:
             self.origin,
             self.history,
             self.recorded,
+            self.usual_up,
         )
 
 

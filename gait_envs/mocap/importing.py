@@ -13,6 +13,7 @@ from pathlib import Path
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.cleaning.convert import Cleaning, Look, convert, look
+from gait_envs.mocap.cleaning.repeats import without_repeats
 from gait_envs.mocap.formats import find_format
 from gait_envs.mocap.formats.bvh_writer import write_bvh
 from gait_envs.mocap.formats.capture_file import FORMAT_VERSION, write_capture
@@ -83,12 +84,13 @@ def _targets(job: Job, settings: ImportSettings, out: Path) -> list[Path]:
 def import_file(job: Job, settings: ImportSettings, path: Path) -> Imported:
     """Read, clean and write one capture."""
     format = settings.reading.format or find_format(job.capture).name
-    capture = open_job(job, replace(settings.reading, format=format), settings.cleaning.repair)
+    opened = open_job(job, replace(settings.reading, format=format), settings.cleaning.repair)
     with naming(job.capture):
+        capture = without_repeats(opened, settings.cleaning.repair)
         seen = look(capture, settings.cleaning)
         out = convert(capture, settings.cleaning, seen)
-        out = replace(out, history=(*capture.history, f"imported from {format}: {job.shown}",
-                                    *out.history[len(capture.history) :]))  # fmt: skip
+        out = replace(out, history=(*opened.history, f"imported from {format}: {job.shown}",
+                                    *out.history[len(opened.history) :]))  # fmt: skip
         more = {"capture": job.shown, "plan": fingerprint(job, settings)}
         if settings.to == "npz":
             write_capture(path, out, more)

@@ -20,6 +20,7 @@ from gait_envs.mocap.capture import Capture, Recorded
 from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_with_gaps
 from gait_envs.mocap.formats.capture_file import stored_meta
 from gait_envs.mocap.provenance import ProvenanceTable, is_sidecar, read_sidecar
+from gait_envs.reading.foreign import refuse_pickles
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def find_captures(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Job], l
             captures = {file for file in files if _is_capture(file)}
             passed += [file for file in files if file not in captures and not is_sidecar(file)]
             if not captures:
+                refuse_pickles(given, MotionError)
                 raise MotionError(f"{given}: holds no capture; known: {known_formats()}")
             for file in sorted(captures):
                 found.setdefault(file.resolve(), str(file.relative_to(given)))

@@ -13,6 +13,7 @@ from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.target_body import Body
 from gait_envs.mocap.smoothness import smoothness
 from gait_envs.reference.clip import velocities
+from gait_envs.reference.course import COURSE, course
 from gait_envs.rotations import quat_yaw
 
 _SPREAD = 1e-3  # ridge of the load's distribution: rather press with the whole sole than with a corner
@@ -159,6 +160,7 @@ def measure(qpos: np.ndarray, fps: float, contact: np.ndarray, load: Load, body:
         "seconds": seconds,
         "speed": float(np.linalg.norm(net)) / seconds,
         "path_speed": way / seconds,
+        **dict(zip(COURSE, course(qpos, fps).mean(axis=0).tolist(), strict=True)),
         **step_figures(feet, places, quat_yaw(qpos[:, 3:7]), fps),
         "double_support_percent": 100.0 * float(np.all(feet, axis=1).mean()),
         "flight_percent": 100.0 * float((~grounded).mean()),

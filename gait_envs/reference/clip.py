@@ -14,6 +14,7 @@ import numpy as np
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
 from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
+from gait_envs.reading.foreign import refuse_pickles
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_json
 from gait_envs.rotations import quat_conj, quat_mul, quat_to_rotvec
@@ -129,6 +130,7 @@ def load_clip(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> Clip:
     path = Path(path)
     if not path.is_file():
         raise ClipError(f"{path}: no such clip")
+    refuse_pickles(path, ClipError)
     fields: dict[str, Any] = {"name": path.stem}
     with Archive(path, ClipError, limit, f"{path}: not a readable clip") as archive:
         missing = [key for key in _REQUIRED if key not in archive.keys]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.assets import asset_path
+from gait_envs.reading.foreign import refuse_pickles
 from gait_envs.reference.clip import Clip, ClipError, load_clip
 from gait_envs.reference.packed import HEADER, PackedClips, load_packed, positions
 from gait_envs.reference.refnn.generator import generated_clips, named_model
@@ -70,6 +71,7 @@ def open_clips(source: ClipSource) -> PackedClips | LazyClips:
             ) from None
     if (path / HEADER).exists():
         return load_packed(path)
+    refuse_pickles(path, ClipError)
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files:
         raise ClipError(f"{path}: holds no .npz clip")

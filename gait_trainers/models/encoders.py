@@ -204,9 +204,12 @@ class EncoderMeanStd(RunningMeanStd):
     def __init__(self, extractor: PretrainedMotionExtractor, size: int, epsilon: float) -> None:
         super().__init__(shape=(size,))
         frames = size // extractor.plan.frame
-        self.pinned = np.concatenate([np.array(extractor.plan.columns) + k * extractor.plan.frame for k in range(frames)])
-        self.own = np.tile(extractor.mean.cpu().numpy().astype(float), frames), np.tile(
-            extractor.std.cpu().numpy().astype(float) ** 2 - epsilon, frames
+        self.pinned = np.concatenate(
+            [np.array(extractor.plan.columns) + k * extractor.plan.frame for k in range(frames)]
+        )
+        self.own = (
+            np.tile(extractor.mean.cpu().numpy().astype(float), frames),
+            np.tile(extractor.std.cpu().numpy().astype(float) ** 2 - epsilon, frames),
         )
         self._pin()
 

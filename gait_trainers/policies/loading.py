@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from gait_envs.reading.archive import Archive
+from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.policies.base import GaussianPolicy, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, load_bundle
 from gait_trainers.policies.environment import in_environment
@@ -36,6 +37,7 @@ def read_policy(path: Path) -> GaussianPolicy:
 def _check_is_run(path: Path) -> None:
     """PolicyError, which says what is there instead, unless the path is a run folder or a checkpoint of one."""
     refuse_sb3_model(path)
+    refuse_pickles(path, PolicyError)
     if path.is_file():
         if not (path.parent.parent / "config.yaml").is_file():
             raise PolicyError(f"{path}: a file outside of any run folder; expected {KINDS}")

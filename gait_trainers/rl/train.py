@@ -13,12 +13,14 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 
+from gait_envs.reference.course import describe, seconds_of
 from gait_trainers.config.registry import learner_specs
 from gait_trainers.config.schema import TrainConfig, full_schedule
 from gait_trainers.rl.build import Training, build, make_vec_env
 from gait_trainers.rl.callbacks import RunCallback
 from gait_trainers.rl.early_stop import WalkGoal
 from gait_trainers.rl.reward_schedule import ScheduleCallback
+from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.rl.warm_start import begin_from
 from gait_trainers.runs.checkpoint import load_checkpoint, read_networks, restore
 from gait_trainers.runs.lock import locked
@@ -106,6 +108,8 @@ def _run(
     done = 0 if state is None else state["sb3"]["num_timesteps"]
     columns = [column for spec in config.specs for column in spec.columns]
     display = ProgressDisplay(config.run.iterations, done // config.rollout_steps, columns)
+    for line in followed(training.base):
+        display.say(line)
     for learner in learners.values():
         for warning in learner.warnings():
             display.say(f"warning: {warning}", style="yellow")
@@ -148,6 +152,15 @@ def _run(
     return Result(
         run, keeper.iteration, keeper.iteration * config.rollout_steps, seconds, keeper.stopped, keeper.goal_met
     )
+
+
+def followed(base: SB3VecEnv) -> list[str]:
+    """What the clips show that an imitation follows, as lines to print; of a large set those in memory."""
+    player = getattr(getattr(getattr(base.env.unwrapped, "core", None), "task", None), "player", None)
+    if player is None:
+        return []
+    clips = list(player.clips.clips)
+    return [describe("the reference that is followed", len(clips), seconds_of(clips))]
 
 
 def _logger(run: Run, config: TrainConfig, display: ProgressDisplay, done: int, *, resumed: bool) -> Logger:

@@ -27,6 +27,7 @@ from gait_envs.mocap.cleaning.clean import (
 from gait_envs.mocap.cleaning.foot_strikes import Strikes
 from gait_envs.mocap.cleaning.repair import LONGEST, Faults, repair, repair_margin
 from gait_envs.mocap.cleaning.signal import continuous_signs
+from gait_envs.mocap.cleaning.treadmill import FASTEST, facing, moved_on
 from gait_envs.mocap.formats.npz import check_finite
 from gait_envs.mocap.retarget.joint_names import SIDES, LegsNotFoundError, match_joints
 from gait_envs.mocap.retarget.landmarks import extract_landmarks
@@ -46,6 +47,7 @@ class Cleaning:
     unit: str | None = None  # of the file, over what it says or what is detected
     up: str | None = None
     joint_map: Mapping[str, str] | None = None  # role -> joint, for unusual names
+    treadmill: tuple[float, float] | None = None  # m/s ahead and to the left that the capture lacks
 
     def __post_init__(self) -> None:
         """Validated here, so that a wrong value is one error and not one per capture."""
@@ -59,6 +61,8 @@ class Cleaning:
             upright(self.up)
         if not 0 <= self.longest <= 10:
             raise MotionError(f"the longest gap is {self.longest:g} s; expected 0 to 10")
+        if self.treadmill is not None and not np.hypot(*self.treadmill) <= FASTEST:
+            raise MotionError(f"treadmill speed {self.treadmill} m/s: expected numbers of at most {FASTEST:g} together")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Look:
     rest_frames: int  # leading, of a rest pose
     leg: float | None  # m, None where legs were not found
     notes: tuple[str, ...] = ()
+    facing: float | None = None  # rad, mean direction once it is z up; None where it turns about or is not known
 
     @property
     def stature(self) -> float | None:
@@ -87,7 +92,15 @@ def look(capture: Capture, cleaning: Cleaning) -> Look:
             raise MotionError(f"{capture.name}: none of the first {len(whole)} frames is whole")
         rotations, translations = rotations[whole], translations[whole]
     head = SkeletonMotion(
-        capture.skeleton, rotations, translations, capture.fps, capture.name, unit=capture.unit, up=capture.up
+        capture.skeleton,
+        rotations,
+        translations,
+        capture.fps,
+        capture.name,
+        unit=capture.unit,
+        up=capture.up,
+        recorded=capture.recorded,
+        usual_up=capture.usual_up,
     )
     try:
         seen = extract_landmarks(head, cleaning.joint_map, cleaning.unit, cleaning.up)
@@ -99,7 +112,7 @@ def look(capture: Capture, cleaning: Cleaning) -> Look:
                 f"{error}. Its unit and vertical axis cannot be detected; give them with --unit and --up"
             ) from error
         return Look(unit, up, 0, None, (f"legs not found: {error}",))
-    return Look(seen.unit, seen.up, seen.dropped, seen.leg_length, seen.notes)
+    return Look(seen.unit, seen.up, seen.dropped, seen.leg_length, seen.notes, facing(seen))
 
 
 def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | None = None) -> Capture:
@@ -130,7 +143,12 @@ def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | Non
     faults.check()
     history += faults.history(out.frames)
     notes = [*seen.notes]
-    out = _filtered(_repaired(out, cleaning), cleaning)
+    out = _repaired(out, cleaning)
+    if cleaning.treadmill is not None:
+        ahead, left = cleaning.treadmill
+        out = moved_on(out, cleaning.treadmill, seen.facing)
+        history.append(f"moved on at {ahead:g} m/s ahead and {left:g} m/s to the left, the treadmill's speed")
+    out = _filtered(out, cleaning)
     if cleaning.low_pass is not None:
         history.append(butterworth_name(cleaning.low_pass))
         notes += strikes.notes(f"low-pass {cleaning.low_pass:g} Hz")

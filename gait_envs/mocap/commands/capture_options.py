@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gait_envs.errors import MotionError
 from gait_envs.mocap.commands.printing import warn
 from gait_envs.mocap.formats import all_formats, known_formats
 from gait_envs.mocap.jobs import Job, find_captures, with_origins
@@ -39,8 +40,16 @@ JointMap = Annotated[
 LowPass = Annotated[
     float | None, typer.Option(help="Cutoff of a zero-phase 4th-order Butterworth low-pass, in Hz (often 6 to 10).")
 ]
-Repair = Annotated[bool, typer.Option(help="Fill short gaps and correct flipped joints.")]
+Repair = Annotated[bool, typer.Option(help="Fill short gaps, correct flipped joints and keep repeated poses once.")]
 LongestGap = Annotated[float, typer.Option(help="Longest gap that is filled, in seconds; a longer one is an error.")]
+Treadmill = Annotated[
+    str | None,
+    typer.Option(
+        "--treadmill-speed",
+        help="Speed of the treadmill, in m/s, for captures whose root stays in place: ahead, or ahead,left; "
+        "negative for walking backwards.",
+    ),
+]
 Source = Annotated[str | None, typer.Option(help="Origin of the captures, stored in what is made from them.")]
 License = Annotated[str | None, typer.Option(help="Licence of the captures, stored likewise.")]
 Subject = Annotated[str | None, typer.Option(help="Subject who moves, stored likewise.")]
@@ -54,6 +63,17 @@ AcceptLicense = Annotated[bool, typer.Option("--accept-license", help="Allow sev
 def read_map(path: Path | None) -> Mapping[str, str] | None:
     """A joint map, role to joint."""
     return None if path is None else {str(role): str(joint) for role, joint in read_yaml(path).items()}
+
+
+def read_speed(text: str | None) -> tuple[float, float] | None:
+    """The speed of a treadmill ahead and to the left, m/s, from "0.8" or "0.8,-0.1"."""
+    if text is None:
+        return None
+    try:
+        ahead, left = map(float, text.split(",") if "," in text else (text, 0.0))
+    except ValueError:
+        raise MotionError(f"--treadmill-speed {text}: expected m/s ahead, such as 0.8, or ahead,left") from None
+    return ahead, left
 
 
 def find_jobs(

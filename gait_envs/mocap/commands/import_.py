@@ -34,6 +34,7 @@ def import_command(
     longest_gap: options.LongestGap = LONGEST,
     unit: options.Unit = None,
     up: options.Up = None,
+    treadmill_speed: options.Treadmill = None,
     source: options.Source = None,
     license: options.License = None,
     subject: options.Subject = None,
@@ -46,7 +47,9 @@ def import_command(
     An interrupted import can be run again: files already made with the same options are kept. The exit status
     is 1 if any capture failed; the others are still converted.
     """
-    cleaning = Cleaning(fps, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map))
+    cleaning = Cleaning(
+        fps, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map), options.read_speed(treadmill_speed)
+    )
     settings = ImportSettings(cleaning, to, Reading(format, captured_fps, None if asf is None else str(asf)))
     if out.suffix.lower() in [f".{target}" for target in TARGETS] or out.is_file():
         raise MotionError(f"--out {out}: expected a folder")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gait_envs.reference.catalogue import Entry, column
 from gait_envs.reference.clip import Clip
+from gait_envs.reference.course import COURSE, direction
 
 out_console, err_console = Console(), Console(stderr=True)
 
@@ -43,6 +44,7 @@ def print_summary(clip: Clip, quality: Mapping[str, float]) -> None:
     for key, value in (facts | meta).items():
         table.add_row(key, f"{value:.4g}" if isinstance(value, float) else plain(str(value)))
     table.add_section()
+    table.add_row("course", _course(quality))
     for key, value in quality.items():
         table.add_row(key, f"{value:.4g}")
     out_console.print(table)
@@ -52,9 +54,12 @@ def print_set(entries: Sequence[Entry], title: str) -> None:
     """A set's clips as a table with the medians of the fit ones, then why others were set aside."""
     clips = [entry for entry in entries if entry.file]
     fit = [entry for entry in clips if entry.verdict == "fit"]
-    table = Table(Column("clip", no_wrap=True), *(heading for heading, _ in _COLUMNS.values()), title=plain(title))
+    headings = [heading for heading, _ in _COLUMNS.values()]
+    table = Table(Column("clip", no_wrap=True), *headings, Column("way", overflow="fold"), title=plain(title))
     for entry in clips[:_ROWS]:
-        table.add_row(plain(entry.name), *_cells(entry.quality or {}), style=None if entry in fit else "yellow")
+        figures = entry.quality or {}
+        style = None if entry in fit else "yellow"
+        table.add_row(plain(entry.name), *_cells(figures), _course(figures), style=style)
     if len(clips) > _ROWS:
         table.add_row(f"and {len(clips) - _ROWS} more")
     if len(fit) > 1:
@@ -67,6 +72,12 @@ def print_set(entries: Sequence[Entry], title: str) -> None:
         say(f"{entry.verdict:8s} {entry.name}: {'; '.join(entry.faults)}")
     if len(aside) > _ROWS:
         say(f"and {len(aside) - _ROWS} more")
+
+
+def _course(figures: Mapping[str, float]) -> str:
+    """Where a clip leads, in words."""
+    told = [figures.get(key) for key in COURSE]
+    return "-" if None in told else direction(*told)  # type: ignore[arg-type]
 
 
 def _cells(figures: Mapping[str, float]) -> list[str]:

@@ -36,6 +36,7 @@ def retarget_command(
     joint_map: options.JointMap = None,
     unit: options.Unit = None,
     up: options.Up = None,
+    treadmill_speed: options.Treadmill = None,
     source: options.Source = None,
     license: options.License = None,
     subject: options.Subject = None,
@@ -61,7 +62,9 @@ def retarget_command(
     An interrupted set can be run again: clips already made are kept. Unfit clips are set aside in OUT/unfit;
     OUT/set.json and OUT/set.png summarise the set. The exit status is 1 if no clip is fit.
     """
-    cleaning = Cleaning(None, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map))
+    cleaning = Cleaning(
+        None, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map), options.read_speed(treadmill_speed)
+    )
     reading = Reading(format, captured_fps, None if asf is None else str(asf))
     recipe = Recipe(cleaning, reading, start, end, time, speed)
     told = {"source": source, "license": license, "subject": subject, "activity": activity}

@@ -25,6 +25,7 @@ from typing import Any
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture, SkeletonMotion
+from gait_envs.reading.foreign import refuse_pickles
 from gait_envs.reading.loaders import LOADERS, loader
 
 ENTRY_POINTS = "gaitnet.motion_formats"
@@ -142,6 +143,7 @@ def read_capture(path: str | os.PathLike[str], format: str | None = None, **opti
 
 def find_format(path: Path) -> Format:
     """The format of a file, by its suffix and, where formats share one, by what it holds."""
+    refuse_pickles(path, MotionError)
     candidates = [format for format in all_formats().values() if path.suffix.lower() in format.suffixes]
     if not candidates:
         raise MotionError(f"{path}: no capture format has the suffix {path.suffix!r}; known: {known_formats()}")

@@ -59,7 +59,14 @@ def open_capture(
             yield _decode(body, np.array(block), angle or body.angle)
 
     return Capture(
-        body.skeleton, rate, frames, blocks, name=file.path.stem, notes=(*body.notes, *notes), unit=body.unit
+        body.skeleton,
+        rate,
+        frames,
+        blocks,
+        name=file.path.stem,
+        notes=(*body.notes, *notes),
+        unit=body.unit,
+        usual_up="+y",
     )
 
 

@@ -115,7 +115,7 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
         while block := list(itertools.islice(rows, size)):
             yield channels.decode(_values(file, block, width), skeleton.offsets)
 
-    return Capture(skeleton, fps, frames, blocks, name=file.path.stem, notes=tuple(notes))
+    return Capture(skeleton, fps, frames, blocks, name=file.path.stem, notes=tuple(notes), usual_up="+y")
 
 
 def _read_hierarchy(lines: _Statements) -> list[_Node]:

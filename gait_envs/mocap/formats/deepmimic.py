@@ -101,7 +101,15 @@ def open_capture(path: str | os.PathLike[str], gaps: bool = False) -> Capture:
             yield turns.copy(), translations
 
     return Capture(
-        SKELETON, frame_rate(step), len(place), blocks, name=path.stem, notes=tuple(notes), unit=1.0, up="+y"
+        SKELETON,
+        frame_rate(step),
+        len(place),
+        blocks,
+        name=path.stem,
+        notes=tuple(notes),
+        unit=1.0,
+        up="+y",
+        usual_up="+y",
     )
 
 

@@ -58,4 +58,4 @@ def open_capture(path: str | os.PathLike[str], gaps: bool = False, fps: float | 
             yield rotations, translations
             first += count
 
-    return Capture(skeleton, rate, frames, blocks, name=archive.path.stem, unit=1.0, up="+z")
+    return Capture(skeleton, rate, frames, blocks, name=archive.path.stem, unit=1.0, up="+z", usual_up="+z")

@@ -144,7 +144,15 @@ def open_capture(path: str | os.PathLike[str], gaps: bool = False, fps: float | 
 
     skeleton = _skeleton(joints)
     return Capture(
-        skeleton, rate, frames, blocks, name=archive.path.stem, notes=tuple(_notes(archive, model)), unit=1.0, up="+z"
+        skeleton,
+        rate,
+        frames,
+        blocks,
+        name=archive.path.stem,
+        notes=tuple(_notes(archive, model)),
+        unit=1.0,
+        up="+z",
+        usual_up="+z",
     )
 
 

@@ -20,6 +20,7 @@ from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture, SkeletonMotion
 from gait_envs.mocap.cleaning.convert import Cleaning, convert, cut, look
 from gait_envs.mocap.cleaning.repair import GapError
+from gait_envs.mocap.cleaning.repeats import without_repeats
 from gait_envs.mocap.formats.bvh_writer import as_capture
 from gait_envs.mocap.formats.capture_file import stored_meta
 from gait_envs.mocap.jobs import Job, Reading, check_targets, crash, digest, made_since, naming, open_job
@@ -74,6 +75,7 @@ def retarget_file(job: Job, recipe: Recipe, body: Body) -> Retargeted:
     capture = open_job(job, recipe.reading, cleaning.repair)
     capture = replace(capture, blocks=as_capture(capture.read()).blocks)  # in memory: read more than once
     with naming(job.capture):
+        capture = without_repeats(capture, cleaning.repair)
         motion, start, end = _cleaned(capture, recipe)
         result = retarget(
             motion, body, joint_map=cleaning.joint_map, start=start, end=end, time=recipe.time, speed=recipe.speed

@@ -17,10 +17,10 @@ from gait_envs.mocap.axes import UNITS, unit_metres, upright
 from gait_envs.mocap.capture import SkeletonMotion, forward_kinematics
 from gait_envs.mocap.cleaning.signal import derivative, resample, trend
 from gait_envs.mocap.retarget.joint_names import SIDES, find_joints
+from gait_envs.mocap.retarget.vertical import find_vertical
 from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, quat_to_matrix, wrap_angle, yaw_quat
 
 _ADULT_LEG = 0.82  # m, hip joint to ankle of a 1.70 m adult
-_AXES = ("x", "y", "z")
 _STILL = 1e-4  # leg lengths: a pose that moves by less is held
 _FEW_REST = 3  # frames of a rest pose that are usual and not worth a note
 # Where the ball of an adult's foot is from the ankle, in leg lengths; for rigs without toes.
@@ -68,7 +68,7 @@ def extract_landmarks(
 ) -> Landmarks:
     """Landmarks of a captured motion, rest pose dropped.
 
-    Unit and vertical axis are as given, else as the file says, else detected.
+    Unit and vertical axis are as given, else as the file says or as is detected (`find_vertical`).
     """
     roles, told = find_joints(motion.skeleton, joint_map)
     position, rotation = forward_kinematics(motion)
@@ -84,7 +84,9 @@ def extract_landmarks(
     if leg <= 0:
         raise MotionError("the legs have no length; check the joint map")
     metres, notes = _unit(motion.unit if unit is None else unit, leg)
-    up = up or motion.up or _vertical(points)
+    if up is None:
+        up, doubts = find_vertical(motion, roles, points)
+        notes += doubts
     turn = quat_to_matrix(upright(up))
     landmarks = Landmarks(
         points={role: point @ turn.T * metres for role, point in points.items()},
@@ -180,23 +182,21 @@ def _unit(unit: str | float | None, leg: float) -> tuple[float, tuple[str, ...]]
     return metres, ()
 
 
-def _vertical(points: Mapping[str, np.ndarray]) -> str:
-    """The signed axis that leads from the feet to the hips, on average."""
-    rise = sum((points[f"{side}_hip"] - points[f"{side}_ankle"]).mean(axis=0) for side in SIDES)
-    axis = int(np.argmax(np.abs(rise)))
-    return f"{'+' if rise[axis] > 0 else '-'}{_AXES[axis]}"
-
-
 def _check_sides(landmarks: Landmarks) -> None:
-    """Left and right must agree with where toes point and knees bend, or the motion would come out mirrored."""
+    """Left and right must agree with where toes point and knees bend, or the motion would come out mirrored.
+
+    Only while the legs are steep: of whoever lies or crawls, hips do not tell what is ahead.
+    """
+    steep = np.abs(landmarks.mid("hip") - landmarks.mid("ankle"))[:, 2] > 0.7 * landmarks.leg_length
     forward = np.cross(landmarks.across("hip"), [0.0, 0.0, 1.0])
     agreement = 0.0
     for side in SIDES:
         hip, knee, ankle = (landmarks.points[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
         low = ankle[:, 2] <= np.percentile(ankle[:, 2], 30)  # a runner's raised foot does point back
         toe = landmarks.points.get(f"{side}_toe")
-        ahead = knee - 0.5 * (hip + ankle) if toe is None else (toe - ankle)[low]
-        agreement += float(np.sum((forward if toe is None else forward[low]) * ahead))
+        ahead = knee - 0.5 * (hip + ankle) if toe is None else toe - ankle
+        told = steep if toe is None else steep & low
+        agreement += float(np.sum(forward[told] * ahead[told]))
     if agreement < 0:
         raise MotionError("toes or knees point backwards; left and right are swapped, or the up axis is wrong")
 

@@ -15,7 +15,7 @@ from gait_envs.mocap.retarget.ik import Targets, solve
 from gait_envs.mocap.retarget.joint_names import SIDES, find_joints
 from gait_envs.mocap.retarget.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
 from gait_envs.mocap.retarget.pelvis_sway import sway
-from gait_envs.mocap.retarget.plausibility import too_short, treadmill
+from gait_envs.mocap.retarget.plausibility import doubts, floats, too_short
 from gait_envs.mocap.retarget.target_body import Body
 from gait_envs.mocap.smoothness import captured_smoothness, joint_shares
 from gait_envs.reference.clip import Clip, velocities
@@ -87,12 +87,11 @@ def retarget(
     quality |= captured_smoothness(motion, roles, slice(first, first + captured.frames), pace, body.fps)
     if "captured_quick_legs_percent" in quality:
         quality["quick_excess_percent"] = quality["quick_legs_percent"] - quality["captured_quick_legs_percent"]
-    in_place = treadmill(captured, STRIDE)
-    found = [*faults(quality, body), *([in_place] if in_place else [])]
+    found = [*faults(quality, body), *doubts(captured, STRIDE)]
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
     notes = [f"the capture lacks joints of {limb}; the robot's stays near its home pose" for limb in untold]
-    brief = too_short((len(qpos) - 1) / body.fps)
-    notes += [brief] if brief else []
+    strange = (too_short((captured.frames - 1) / captured.fps), floats(landmarks, targets.contact.any(axis=1)))
+    notes += [note for note in strange if note]
     qpos[:, :2] -= qpos[0, :2].copy()  # the solution's own first frame is what starts over the origin
     meta = {
         "subject": origin["subject"],

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_envs.models.mirror import mirror_of
 from gait_envs.reference.amp_features import clip_features
 from gait_envs.reference.clip import Clip, check_fits
+from gait_envs.reference.course import describe as describe_course
+from gait_envs.reference.course import seconds_of
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_envs.reference.mirror import mirror
 from gait_envs.tasks.config import WalkConfig
 from gait_trainers.config.schedule import Settings
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.amp.callback import AMPCallback
+from gait_trainers.learners.amp.commands import describe_commands, mismatch
 from gait_trainers.learners.amp.diagnostics import PROBE_ENVS, probe_windows
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
 from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
@@ -42,7 +46,11 @@ class AMPLearner(Learner):
         self.seed = config.run.seed
         task = base.env.unwrapped.core.task  # type: ignore[attr-defined]
         self.layout, self.joint_names = task.amp_layout, task.robot.joint_names
-        self.reference = load_reference(config, base)
+        clips = reference_clips(config, base)
+        self.reference = reference_windows(clips, task.robot.traits.contact_scale, self.config)
+        self.clips, self.seconds = len(clips), seconds_of(clips)
+        # Whoever follows clips is commanded by them.
+        self.commanded = None if task.player else (task.config.command_low, task.config.command_high)
         self.mirror = mirror_of(task.robot).features if self.config.mirror_policy else None
         self.probes = load_probes(config) if isinstance(task.config, WalkConfig) else {}
         floor = self.config.feature_std_floor
@@ -79,9 +87,14 @@ class AMPLearner(Learner):
     def step_metrics(self) -> Mapping[str, np.ndarray]:
         return {"amp_reward": self.wrapper.style[self.wrapper.valid]}
 
+    def describe(self, model: PPO) -> list[str]:
+        shown = describe_course("the reference of the style", self.clips, self.seconds)
+        return [shown, describe_commands(*self.commanded)] if self.commanded else [shown]
+
     def warnings(self) -> list[str]:
         still = still_features(self.reference.frames, self.layout, self.joint_names)
-        return [describe_still(still, self.layout.size)] if still else []
+        found = [describe_still(still, self.layout.size)] if still else []
+        return found + (mismatch(self.seconds, *self.commanded) if self.commanded else [])
 
     def apply_schedule(self, settings: Settings) -> None:
         if settings.style_weight is not None:
@@ -99,12 +112,9 @@ def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
     return clips + [mirror(clip, mirror_of(robot)) for clip in clips] if amp.mirror else clips
 
 
-def load_reference(config: TrainConfig, base: SB3VecEnv) -> ReferenceWindows:
+def reference_windows(clips: Sequence[Clip], contact_scale: float, amp: AMPConfig) -> ReferenceWindows:
     """Windows of the clips that count as real."""
-    scale = base.env.unwrapped.core.robot.traits.contact_scale  # type: ignore[attr-defined]
-    clips = reference_clips(config, base)
-    amp: AMPConfig = config.section("amp")
-    return ReferenceWindows([clip_features(clip, scale) for clip in clips], amp.frames, amp.dilation)
+    return ReferenceWindows([clip_features(clip, contact_scale) for clip in clips], amp.frames, amp.dilation)
 
 
 def load_probes(config: TrainConfig) -> dict[str, np.ndarray]:

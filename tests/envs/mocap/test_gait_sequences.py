@@ -28,7 +28,9 @@ FPS = 30.0
 KNEE = 7 + 3  # of the right leg, in qpos
 
 
-def walk(seconds: float = 5.0, speed: float = 1.2, cycle: float = 1.1, heading: float = 0.0, begin: float = 0.3) -> Walk:
+def walk(
+    seconds: float = 5.0, speed: float = 1.2, cycle: float = 1.1, heading: float = 0.0, begin: float = 0.3
+) -> Walk:
     """Glides straight ahead while the right knee swings once a cycle."""
     time = np.arange(round(seconds * FPS)) / FPS
     phase = begin + time / cycle
@@ -106,7 +108,9 @@ def test_splines_pass_through_frames() -> None:
     np.testing.assert_allclose(interpolate(one.qpos, np.array([0.0, 7.0, 149.0])), one.qpos[[0, 7, 149]], atol=1e-12)
     flipped = one.qpos.copy()
     flipped[8:, 3:7] *= -1  # the same rotations
-    np.testing.assert_allclose(interpolate(flipped, np.array([7.5])), interpolate(one.qpos, np.array([7.5])), atol=1e-12)
+    np.testing.assert_allclose(
+        interpolate(flipped, np.array([7.5])), interpolate(one.qpos, np.array([7.5])), atol=1e-12
+    )
     np.testing.assert_allclose(quat_yaw(turned(one.qpos, 0.7)[:, 3:7]), 0.7)
 
 

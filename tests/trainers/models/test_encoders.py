@@ -169,7 +169,9 @@ def kwargs_for(env: DummyVecEnv, **options) -> dict:
 
 
 def small_ppo(env: DummyVecEnv, **options) -> PPO:
-    return PPO("MlpPolicy", env, n_steps=32, batch_size=16, n_epochs=1, seed=0, policy_kwargs=kwargs_for(env, **options))
+    return PPO(
+        "MlpPolicy", env, n_steps=32, batch_size=16, n_epochs=1, seed=0, policy_kwargs=kwargs_for(env, **options)
+    )
 
 
 def test_ppo_keeps_a_frozen_encoder_to_the_bit_and_then_trains_it(env: DummyVecEnv) -> None:
@@ -222,7 +224,9 @@ def test_ppo_saves_and_loads(env: DummyVecEnv, tmp_path: Path) -> None:
 
 
 def test_sac_trains_around_a_frozen_encoder(env: DummyVecEnv) -> None:
-    model = SAC("MlpPolicy", env, learning_starts=8, batch_size=8, buffer_size=100, seed=0, policy_kwargs=kwargs_for(env))
+    model = SAC(
+        "MlpPolicy", env, learning_starts=8, batch_size=8, buffer_size=100, seed=0, policy_kwargs=kwargs_for(env)
+    )
     encoders, before = encoders_of(model.policy), weights(model.policy)
     assert len(encoders) == 3  # actor, critic and its target
     model.learn(20, callback=UnfreezeEncoder())

@@ -13,7 +13,7 @@ from gait_envs.mocap.capture import SkeletonMotion
 from gait_envs.mocap.formats import read_capture
 from gait_envs.mocap.retarget.landmarks import extract_landmarks
 from gait_envs.mocap.retarget.pipeline import STRIDE, retarget
-from gait_envs.mocap.retarget.plausibility import treadmill
+from gait_envs.mocap.retarget.plausibility import doubts, floats, treadmill
 from gait_envs.mocap.retarget.target_body import load_body
 
 
@@ -55,3 +55,29 @@ def test_a_clip_of_a_few_frames_is_noted(tmp_path: Path) -> None:
     assert np.isfinite(brief.qpos).all()
     whole = retarget(walk(tmp_path), body, end=1.0, source="drawn", license="MIT").clip
     assert not [note for note in whole.meta["notes"] if "the clip lasts" in note]
+
+
+def test_who_lies_sits_or_crawls_is_not_on_its_feet(tmp_path: Path) -> None:
+    landmarks = extract_landmarks(walk(tmp_path))
+    assert doubts(landmarks, STRIDE) == []
+    lying = landmarks.map(lambda place: place[:, [2, 1, 0]])  # what was up is ahead
+    (doubt,) = doubts(lying, STRIDE)
+    assert doubt.startswith("the hips are ")
+    assert "give --up" in doubt
+    hips = {f"{side}_hip": landmarks.points[f"{side}_hip"] - [0.0, 0.0, 0.55] for side in ("left", "right")}
+    assert len(doubts(replace(landmarks, points=landmarks.points | hips), STRIDE)) == 1
+
+
+def test_a_body_in_the_air_must_fall(tmp_path: Path) -> None:
+    landmarks = extract_landmarks(walk(tmp_path))
+    time = np.arange(landmarks.frames) / landmarks.fps
+    hopping = 2.0 * (time % 0.5) - 4.905 * (time % 0.5) ** 2  # m above the ground for 0.41 of 0.5 s, at g = 9.81
+    hops = landmarks.map(lambda place: place + np.outer(np.maximum(hopping, 0.0), [0.0, 0.0, 1.0]))
+    stands = time % 0.5 > 0.4
+    assert floats(hops, stands) is None
+    told = floats(landmarks, stands)
+    assert told is not None
+    assert told.startswith(f"no foot stands in {100 * (~stands).mean():.0f} % of the frames, though")
+    # In a slower time, as a tall capture has on a small robot, a fall is as slow.
+    assert floats(replace(hops, fps=landmarks.fps / 2, time_scale=2.0), stands) is None
+    assert floats(landmarks, np.ones(landmarks.frames, dtype=bool)) is None
