@@ -57,7 +57,16 @@ class PPOConfig(Section):
 
 
 class NetworkConfig(Section):
-    """Policy and value networks: separate multilayer perceptrons."""
+    """Policy and value networks: separate multilayer perceptrons, which may have a memory before them."""
+
+    memory: Literal["none", "lstm", "gru", "frames"] = Field(
+        default="none",
+        description="Memory of the policy: none, a recurrent layer (lstm, gru), or a window of past frames.",
+    )
+    memory_size: int = Field(default=64, ge=1, le=4096, description="Units of the recurrent layer.")
+    memory_frames: int = Field(
+        default=5, ge=2, le=100, description="Observations in the window of frames, the current one included."
+    )
 
     policy: Sizes = Field(default=[512, 256, 128], description="Hidden layer sizes of the policy.")
     value: Sizes = Field(default=[512, 256, 128], description="Hidden layer sizes of the value network.")
@@ -71,6 +80,16 @@ class NetworkConfig(Section):
     log_std_min: float | None = Field(
         default=None, description="Lower bound of the log standard deviation, applied after every update."
     )
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the policy has a recurrent layer."""
+        return self.memory in ("lstm", "gru")
+
+    @property
+    def frames(self) -> int:
+        """How many observations the policy sees at once."""
+        return self.memory_frames if self.memory == "frames" else 1
 
 
 class StopWhen(Section):
@@ -158,6 +177,11 @@ class TrainConfig(Section):
             raise ValueError(
                 f"ppo.minibatches = {self.ppo.minibatches} does not divide a rollout of env.num_envs x "
                 f"ppo.n_steps = {self.env.num_envs} x {self.ppo.n_steps} = {self.rollout_steps} steps"
+            )
+        if self.networks.recurrent and self.env.num_envs % self.ppo.minibatches:
+            raise ValueError(
+                f"ppo.minibatches = {self.ppo.minibatches} does not divide env.num_envs = {self.env.num_envs}: with "
+                f"networks.memory {self.networks.memory} a minibatch is all steps of some environments"
             )
         return self
 

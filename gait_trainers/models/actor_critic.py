@@ -12,8 +12,9 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gait_envs.models.mirror import SignedPermutation
+from gait_envs.models.mirror import SignedPermutation, joined
 from gait_trainers.config.schema import NetworkConfig
+from gait_trainers.models.recurrent import RecurrentPolicy
 from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"elu": nn.ELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
@@ -22,21 +23,30 @@ Mirrors = Mapping[str, SignedPermutation]  # "observation" and "action" of the t
 
 def policy_type(config: NetworkConfig) -> type[ActorCriticPolicy]:
     """The class of the configured policy."""
+    if config.recurrent:
+        return RecurrentPolicy
     return SymmetricActorCriticPolicy if config.symmetric else ActorCriticPolicy
 
 
 def policy_kwargs(config: NetworkConfig, mirrors: Mirrors | None = None) -> dict[str, Any]:
     """Arguments for that class. ValueError where a symmetric policy has no mirrors."""
-    kwargs = {
+    kwargs: dict[str, Any] = {
         "net_arch": {"pi": list(config.policy), "vf": list(config.value)},
         "activation_fn": ACTIVATIONS[config.activation],
         "log_std_init": config.log_std_init,
     }
+    if config.recurrent:
+        kwargs |= {"kind": config.memory, "hidden_size": config.memory_size}
     if not config.symmetric:
         return kwargs
     if mirrors is None:
         raise ValueError("networks.symmetric needs the mirrors of the task's observations and actions")
     return kwargs | {"observation_mirror": mirrors["observation"], "action_mirror": mirrors["action"]}
+
+
+def mirrors_seen(config: NetworkConfig, mirrors: Mirrors) -> Mirrors:
+    """The task's mirrors as the networks see them: with a window of frames, of each frame."""
+    return {**mirrors, "observation": joined([mirrors["observation"]] * config.frames)}
 
 
 def build_policy(

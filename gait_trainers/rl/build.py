@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import gymnasium
 import torch
 from gymnasium.vector import AutoresetMode
-from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import gait_envs  # noqa: F401 - registers the environments
@@ -16,9 +15,10 @@ from gait_envs.models.mirror import MirrorError
 from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner
-from gait_trainers.models.actor_critic import Mirrors
+from gait_trainers.models.actor_critic import Mirrors, mirrors_seen
 from gait_trainers.models.symmetry import SymmetricMeanStd
-from gait_trainers.rl.ppo import build_model
+from gait_trainers.rl.frame_stack import FrameStack
+from gait_trainers.rl.ppo import Algorithm, build_model
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 
@@ -29,7 +29,7 @@ class Training:
     config: TrainConfig
     base: SB3VecEnv
     learners: Mapping[str, Learner]  # by name, in order
-    model: PPO
+    model: Algorithm
 
 
 def build(config: TrainConfig) -> Training:
@@ -41,10 +41,12 @@ def build(config: TrainConfig) -> Training:
     if hasattr(base.env.unwrapped, "core"):  # an id from elsewhere may have none
         base.env.unwrapped.core.costly_info = False
     learners = build_learners(config, base)
-    mirrors = find_mirrors(base) if config.networks.symmetric else None
+    mirrors = mirrors_seen(config.networks, find_mirrors(base)) if config.networks.symmetric else None
     env: VecEnv = base
     for learner in learners.values():
         env = learner.wrap(env)
+    if config.networks.frames > 1:
+        env = FrameStack(env, config.networks.frames)
     if config.ppo.normalize_obs or config.ppo.normalize_reward:
         env = VecNormalize(
             env,

@@ -1,13 +1,87 @@
-"""The configured PPO: Stable-Baselines3's, or a variant that only collects rollouts."""
+"""The configured PPO: Stable-Baselines3's, or sb3-contrib's recurrent one, or one that only collects rollouts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sb3_contrib import RecurrentPPO
+from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
+from sb3_contrib.common.recurrent.type_aliases import RecurrentRolloutBufferSamples, RNNStates
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.actor_critic import Mirrors, policy_kwargs, policy_type
+
+Algorithm = PPO | RecurrentPPO
+
+
+class SequenceBuffer(RecurrentRolloutBuffer):
+    """A rollout that is learnt from in whole sequences: a minibatch holds all steps of some environments.
+
+    It keeps the recurrent states that the rollout began with; those of later steps follow from them.
+    """
+
+    first_states: RNNStates
+
+    def reset(self) -> None:
+        """Empty the buffer."""
+        super(RecurrentRolloutBuffer, self).reset()
+
+    def add(self, *args: Any, lstm_states: RNNStates, **kwargs: Any) -> None:
+        """One step of every environment; `lstm_states` before it, (1, n, H) each."""
+        if self.pos == 0:
+            self.first_states = lstm_states
+        super(RecurrentRolloutBuffer, self).add(*args, **kwargs)
+
+    def get(self, batch_size: int | None = None) -> Iterator[RecurrentRolloutBufferSamples]:  # type: ignore[override]
+        """Minibatches of `batch_size` steps, of environments in a random order."""
+        assert self.full, "the rollout is not complete"
+        each = self.n_envs if batch_size is None else batch_size // self.buffer_size
+        order = np.random.permutation(self.n_envs)  # noqa: NPY002 - SB3's generator, which checkpoints keep
+        for first in range(0, self.n_envs, each):
+            yield self.sequences(order[first : first + each])
+
+    def sequences(self, envs: np.ndarray) -> RecurrentRolloutBufferSamples:
+        """All steps of the environments `envs`, sequence after sequence."""
+
+        def flat(array: np.ndarray) -> torch.Tensor:
+            return self.to_torch(array[:, envs].swapaxes(0, 1).reshape(len(envs) * self.buffer_size, *array.shape[2:]))
+
+        rows = torch.from_numpy(envs).to(self.device)
+        pi, vf = (tuple(state[:, rows] for state in states) for states in self.first_states)
+        return RecurrentRolloutBufferSamples(
+            observations=flat(self.observations),
+            actions=flat(self.actions),
+            old_values=flat(self.values),
+            old_log_prob=flat(self.log_probs),
+            advantages=flat(self.advantages),
+            returns=flat(self.returns),
+            lstm_states=RNNStates(pi, vf),
+            episode_starts=flat(self.episode_starts),
+            mask=torch.ones(len(envs) * self.buffer_size, device=self.device),
+        )
+
+
+class SequencePPO(RecurrentPPO):
+    """sb3-contrib's recurrent PPO on minibatches of whole sequences."""
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.rollout_buffer = SequenceBuffer(
+            self.n_steps,
+            self.observation_space,
+            self.action_space,
+            (0, 0, 0, 0),
+            self.device,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+            n_envs=self.n_envs,
+        )
 
 
 class FrozenPPO(PPO):
@@ -17,12 +91,27 @@ class FrozenPPO(PPO):
         """Leave the policy unchanged."""
 
 
-def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None) -> PPO:
-    """The algorithm with fresh networks, seeded; `mirrors` of the task where these are symmetric."""
+class FrozenSequencePPO(SequencePPO):
+    """The same with a recurrent policy."""
+
+    def train(self) -> None:
+        """Leave the policy unchanged."""
+
+
+def algorithm_type(config: TrainConfig) -> type[Algorithm]:
+    """The class of the configured algorithm."""
+    if config.networks.recurrent:
+        return FrozenSequencePPO if config.policy_frozen else SequencePPO
+    return FrozenPPO if config.policy_frozen else PPO
+
+
+def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None) -> Algorithm:
+    """The algorithm with fresh networks, seeded; `mirrors` of what the policy observes and does, where it is
+    symmetric."""
     ppo = config.ppo
     rate = LinearSchedule(ppo.learning_rate, 0.0, 1.0) if ppo.lr_schedule == "linear" else ppo.learning_rate
-    return (FrozenPPO if config.policy_frozen else PPO)(
-        policy_type(config.networks),
+    return algorithm_type(config)(
+        policy_type(config.networks),  # type: ignore[arg-type]
         env,
         learning_rate=rate,
         n_steps=ppo.n_steps,

@@ -14,6 +14,7 @@ from gait_envs.errors import one_line
 from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.config.schema import NetworkConfig, TrainConfig
 from gait_trainers.models.actor_critic import build_policy
+from gait_trainers.models.recurrent import layer_parameters
 from gait_trainers.models.sizes import check_parameters
 from gait_trainers.models.symmetry import without_projections
 from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer
@@ -57,8 +58,12 @@ def _check_size(networks: NetworkConfig, obs_size: Any, action_size: Any, weight
     for key, size in (("obs_size", obs_size), ("action_size", action_size)):
         if type(size) is not int or size < 1:
             raise ValueError(f"{key} is {one_line(repr(size))}, expected a whole number of 1 or more")
-    layers = (obs_size, *networks.policy, action_size), (obs_size, *networks.value, 1)
-    asked = action_size + check_parameters(*layers)
+    seen, recurrent = obs_size, 0
+    if networks.recurrent:
+        seen = networks.memory_size
+        recurrent = 2 * layer_parameters(networks.memory, obs_size, seen)
+    layers = (seen, *networks.policy, action_size), (seen, *networks.value, 1)
+    asked = action_size + check_parameters(*layers, others=recurrent)
     found = sum(tensor.numel() for tensor in weights.values())
     if asked != found:
         raise ValueError(f"{asked} parameters are asked for, {found} are there")
