@@ -25,6 +25,7 @@ GROUP = "gaitnet.learners"
 LEARNERS = {
     "amp": "gait_trainers.learners.amp.spec:SPEC",
     "muscle": "gait_trainers.learners.muscle.spec:SPEC",
+    "resampling": "gait_trainers.learners.resampling:SPEC",
 }
 # What learns beside PPO; `TrainConfig.learners` may add to it.
 ALGORITHMS: dict[str, tuple[str, ...]] = {"ppo-amp": ("amp",), "ppo": (), "muscle": ("muscle",)}

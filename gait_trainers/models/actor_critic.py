@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,8 +64,17 @@ def build_policy(
 
 def keep_std_above(policy: ActorCriticPolicy, log_std: float) -> None:
     """Raise deviations of the actions that are smaller than exp(log_std) to it."""
-    parameter = policy.log_std
-    if parametrize.is_parametrized(policy, "log_std"):
-        parameter = policy.parametrizations.log_std.original  # type: ignore[union-attr, assignment]
     with torch.no_grad():
-        parameter.clamp_(min=log_std)  # type: ignore[operator]
+        _log_std(policy).clamp_(min=log_std)
+
+
+def set_std(policy: ActorCriticPolicy, std: float) -> None:
+    """Let every action have this standard deviation, from which it may go on being learnt."""
+    with torch.no_grad():
+        _log_std(policy).fill_(math.log(std))
+
+
+def _log_std(policy: ActorCriticPolicy) -> torch.Tensor:
+    """The parameter itself, whether or not it is projected."""
+    projected = parametrize.is_parametrized(policy, "log_std")
+    return policy.parametrizations.log_std.original if projected else policy.log_std  # type: ignore[union-attr, return-value]

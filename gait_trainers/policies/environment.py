@@ -18,7 +18,7 @@ from gait_trainers.policies.base import GaussianPolicy, Policy, PolicyError
 
 # How to train is no property of the trained policy; these environment options stay out of bundles and
 # evaluations start from their defaults, unless asked otherwise.
-TRAINING_KWARGS = ("reference", "rsi_probability", "curriculum", "command_interval", "randomize")
+TRAINING_KWARGS = ("reference", "rsi_probability", "curriculum", "command_interval", "randomize", "distance_rule")
 
 
 class EnvironmentOptionError(GaitNetError, ValueError):

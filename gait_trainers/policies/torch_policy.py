@@ -143,7 +143,10 @@ def live_policy(model: BaseAlgorithm, config: TrainConfig) -> GaussianPolicy:
     statistics = vec_normalize_state(model.get_vec_normalize_env()) if config.ppo.normalize_obs else None
     normalizer = obs_normalizer(statistics, model.observation_space.shape[0])  # type: ignore[index]
     network = TrainerNetwork(model.policy, normalizer, config.networks.frames)  # type: ignore[arg-type]
-    return GaussianPolicy("the policy in training", network, config.env.id)
+    options = config.env.kwargs
+    return GaussianPolicy(
+        "the policy in training", network, config.env.id, deployment_kwargs(options), None, options.get("reference")
+    )
 
 
 @loader("run folder", FOLDER, ".pt")

@@ -20,6 +20,7 @@ from gait_trainers.models.symmetry import SymmetricMeanStd
 from gait_trainers.rl.frame_stack import FrameStack
 from gait_trainers.rl.ppo import Algorithm, build_model
 from gait_trainers.rl.sb3_vec import SB3VecEnv
+from gait_trainers.runs.normalizer import freeze_observations
 
 
 @dataclass
@@ -57,6 +58,8 @@ def build(config: TrainConfig) -> Training:
         )
         if mirrors is not None and config.ppo.normalize_obs:
             env.obs_rms = SymmetricMeanStd(mirrors["observation"])  # type: ignore[assignment]
+        if config.ppo.freeze_obs_after == 0:
+            freeze_observations(env)
     try:
         model = build_model(config, env, mirrors)
     except ValueError as error:

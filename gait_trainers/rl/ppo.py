@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.actor_critic import Mirrors, policy_kwargs, policy_type
+from gait_trainers.models.anchor import Anchor
 
 Algorithm = PPO | RecurrentPPO
+RATES = 1e-5, 1e-2  # bounds of a step size that follows the KL divergence
 
 
 class SequenceBuffer(RecurrentRolloutBuffer):
@@ -84,6 +87,43 @@ class SequencePPO(RecurrentPPO):
         )
 
 
+class KeepsKL:
+    """The step size by the KL divergence of each update: smaller where it was over twice the desired, larger where it
+    was under half of it (Schulman et al. 2017, there for the penalty). The optimizer holds it, and so a checkpoint."""
+
+    desired_kl: float
+
+    def _update_learning_rate(self, optimizers: Any) -> None:
+        """Leave it as it is; SB3 would set it by its schedule."""
+
+    def train(self: Any) -> None:
+        """Update the policy, then the step size for the next time."""
+        self.logger.record("train/learning_rate", self.policy.optimizer.param_groups[0]["lr"])
+        super().train()  # type: ignore[misc]
+        found = float(self.logger.name_to_value["train/approx_kl"])
+        for group in self.policy.optimizer.param_groups:
+            group["lr"] = adapted_rate(group["lr"], found, self.desired_kl)
+
+
+class KeepsKLPPO(KeepsKL, PPO):
+    """PPO with it."""
+
+
+class KeepsKLSequencePPO(KeepsKL, SequencePPO):
+    """The same with a recurrent policy."""
+
+
+def adapted_rate(rate: float, found: float, desired: float) -> float:
+    """The next step size, after an update whose KL divergence was `found`."""
+    factor = 1 / 1.5 if found > 2 * desired else 1.5 if found < desired / 2 else 1.0
+    return min(max(factor * rate, RATES[0]), RATES[1])
+
+
+def cosine(rate: float) -> Callable[[float], float]:
+    """From `rate` to 0 along half a cosine, by the share of the training that remains."""
+    return lambda remaining: rate * 0.5 * (1.0 + math.cos(math.pi * (1.0 - remaining)))
+
+
 class FrozenPPO(PPO):
     """Collects rollouts, for learners to learn from."""
 
@@ -100,20 +140,23 @@ class FrozenSequencePPO(SequencePPO):
 
 def algorithm_type(config: TrainConfig) -> type[Algorithm]:
     """The class of the configured algorithm."""
-    if config.networks.recurrent:
-        return FrozenSequencePPO if config.policy_frozen else SequencePPO
-    return FrozenPPO if config.policy_frozen else PPO
+    recurrent = config.networks.recurrent
+    if config.policy_frozen:
+        return FrozenSequencePPO if recurrent else FrozenPPO
+    if config.ppo.lr_schedule == "kl":
+        return KeepsKLSequencePPO if recurrent else KeepsKLPPO
+    return SequencePPO if recurrent else PPO
 
 
 def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None) -> Algorithm:
     """The algorithm with fresh networks, seeded; `mirrors` of what the policy observes and does, where it is
     symmetric."""
     ppo = config.ppo
-    rate = LinearSchedule(ppo.learning_rate, 0.0, 1.0) if ppo.lr_schedule == "linear" else ppo.learning_rate
-    return algorithm_type(config)(
+    schedules = {"linear": LinearSchedule(ppo.learning_rate, 0.0, 1.0), "cosine": cosine(ppo.learning_rate)}
+    model = algorithm_type(config)(
         policy_type(config.networks),  # type: ignore[arg-type]
         env,
-        learning_rate=rate,
+        learning_rate=schedules.get(ppo.lr_schedule, ppo.learning_rate),
         n_steps=ppo.n_steps,
         batch_size=config.batch_size,
         n_epochs=ppo.epochs,
@@ -128,3 +171,7 @@ def build_model(config: TrainConfig, env: VecEnv, mirrors: Mirrors | None = None
         seed=config.run.seed,
         device=config.run.device,
     )
+    if isinstance(model, KeepsKL):
+        model.desired_kl = ppo.desired_kl
+    model.anchor = Anchor(model.policy, ppo.l2_initial) if ppo.l2_initial else None  # type: ignore[union-attr]
+    return model

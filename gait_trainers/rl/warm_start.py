@@ -129,6 +129,8 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
         # Those of the returns too, where there are some: they are the value network's scale.
         kept = {**(vec_normalize_state(norm) or {}), **source.normalize}
         set_vec_normalize_state(norm, kept | {"returns": norm.returns})
+    if model.anchor is not None:  # type: ignore[attr-defined]
+        model.anchor.reset()  # type: ignore[attr-defined]
     _check_same(source.policy, path, config, model)
     taken = {"policy": True, "value": has_value, "normalizer": source.normalize is not None}
     return [name for name, there in taken.items() if there]

@@ -38,6 +38,7 @@ def capture(
     health: HealthMonitor,
 ) -> dict[str, Any]:
     """Everything the rest of the training depends on: tensors, arrays, containers and plain scalars."""
+    anchor = getattr(model, "anchor", None)
     return {
         "spaces": {
             "obs_size": int(model.observation_space.shape[0]),  # type: ignore[index]
@@ -49,6 +50,7 @@ def capture(
         "vec_normalize": vec_normalize_state(model.get_vec_normalize_env()),
         "env": _base(model).get_state(),
         "memory": memory_state(model),
+        "anchor": anchor.get_state() if anchor is not None else None,
         "learners": {name: learner.get_state() for name, learner in learners.items()},
         "metrics": metrics.get_state(),
         "health": health.get_state(),
@@ -83,6 +85,8 @@ def restore(
     set_vec_normalize_state(model.get_vec_normalize_env(), state["vec_normalize"])
     _base(model).set_state(state["env"])
     set_memory_state(model, state.get("memory", {}))  # earlier versions had none
+    if getattr(model, "anchor", None) is not None:
+        model.anchor.set_state(state["anchor"])  # type: ignore[attr-defined]
     for name, learner in learners.items():
         if name not in state["learners"]:
             raise ValueError(f"it holds no state of learner {name!r}")
