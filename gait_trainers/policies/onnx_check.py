@@ -110,7 +110,7 @@ def _check_sizes(model: Any, shapes: dict[str, list[int | str]], path: Path) -> 
     """Rows are observations: only the inputs' first length may vary, in all alike, and no tensor may hold it twice."""
     inputs = [value.name for value in model.graph.input]
     if not 1 <= len(inputs) <= MAX_INPUTS or not all(shapes.get(name) for name in inputs):
-        raise BundleError(f"{path}: expected an input of a known shape, and at most {MAX_INPUTS} with those of a state")
+        raise BundleError(f"{path}: expected one input of a known shape, or up to {MAX_INPUTS} with a state")
     rows = shapes[inputs[0]][0]
     constants = row = 0
     for name in [*inputs, *(name for node in model.graph.node for name in node.output if name)]:

@@ -108,7 +108,7 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
     found = plain_names(source.weights)
     has_value = any(name in found for name in value)
     expected = {name: tensor for name, tensor in own.items() if has_value or name not in value}
-    weights = _widened(found, expected)
+    weights = _widened(found, expected) if _inputs(found) == _inputs(expected) else None
     fixed = config.networks.symmetric or config.networks.recurrent
     if fixed and weights is not None and _shapes(found) != _shapes(expected):
         weights = None  # the halves of a wider layer, and the gates of a recurrent one, are other units
@@ -117,7 +117,8 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
         shapes = " and ".join(f"networks.{kind} {size}" for kind, size in sizes.items() if size)
         raise ConfigError(
             f"run.init: the networks of {path} have sizes, {shapes}, that do not fit into this training's, "
-            f"networks.policy {config.networks.policy} and networks.value {config.networks.value}"
+            f"networks.policy {config.networks.policy} and networks.value {config.networks.value}, with "
+            f"networks.memory {config.networks.memory!r}, which may be different there"
         )
     if (source.normalize is not None) != config.ppo.normalize_obs:
         does = "are not" if source.normalize is None else "are"
@@ -192,6 +193,11 @@ def _widened(
 
 def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in weights.items() if "policy_net" in name or "lstm" in name}
+
+
+def _inputs(weights: Mapping[str, torch.Tensor]) -> int:
+    """How many numbers the hidden layers of the policy see: a window of frames has more than one of them."""
+    return next((x.shape[-1] for name, x in weights.items() if name.endswith("policy_net.0.weight")), 0)
 
 
 def _hidden(weights: Mapping[str, torch.Tensor], prefix: str) -> list[int]:
