@@ -53,6 +53,7 @@ from gait_envs.tasks.rewards import ALL, WALKING, Term
 from gait_trainers.config import schema as training
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.muscle.spec import MuscleConfig
+from gait_trainers.learners.resampling import ResamplingConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -380,6 +381,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "config-networks": lambda: settings_table(training.NetworkConfig, "networks"),
         "config-amp": lambda: settings_table(AMPConfig, "amp"),
         "config-muscle": lambda: settings_table(MuscleConfig, "muscle"),
+        "config-resampling": lambda: settings_table(ResamplingConfig, "resampling"),
         "config-run": lambda: settings_table(training.RunConfig, "run"),
         "config-stop": lambda: settings_table(training.StopWhen, "run.stop_when"),
     }

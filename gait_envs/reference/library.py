@@ -51,10 +51,11 @@ class MotionLibrary:
         self.strides = last[:, :2] - _turned(first[:, :2], self.turns)  # (clips, 2) m
         self._any_loop, self._any_turn = bool(self.loops.any()), bool(self.turns.any())
         self.set_weights(self.durations)
+        self.set_starts(None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Clips and weights: another process builds, or maps, the tables itself."""
-        state = {"weights": self.weights, "_cumulative": self._cumulative}
+        state = {key: getattr(self, key) for key in ("weights", "_cumulative", "starting", "bin_frames")}
         return MotionLibrary, (self.clips, self.joint_names, self.fps), state
 
     # -- one clip -----------------------------------------------------------------------------------------
@@ -174,6 +175,28 @@ class MotionLibrary:
         self.weights = probabilities(weights, len(self.names))
         self._cumulative = np.cumsum(self.weights)
 
+    def restore_weights(self, weights: np.ndarray) -> None:
+        """Draw by weights that `weights` held before, to the bit."""
+        self.weights, self._cumulative = weights, np.cumsum(weights)
+
+    def set_starts(self, starting: Sequence[np.ndarray] | None, bin_frames: int = 1) -> None:
+        """Where within each clip episodes begin: for each, weights of its stretches of `bin_frames` frames; None:
+        anywhere. A stretch without weight would never be begun in, which is an error."""
+        counts = -(-self.lengths // bin_frames)
+        self.bin_frames = bin_frames
+        self.starting = None if starting is None else [
+            np.cumsum(probabilities(weights, int(count))) for weights, count in zip(starting, counts, strict=True)
+        ]  # fmt: skip
+
+    def draw_frame(self, rng: np.random.Generator, clip: int, count: int) -> int:
+        """One of the first `count` frames of a clip, to begin at."""
+        if self.starting is None:
+            return int(rng.integers(count))
+        stretches = self.starting[clip][: -(-count // self.bin_frames)]
+        at = np.searchsorted(stretches[:-1], rng.random() * stretches[-1], side="right")
+        first = self.bin_frames * int(at)
+        return int(rng.integers(first, min(first + self.bin_frames, count)))
+
     def draw(self, rng: np.random.Generator, k: int) -> tuple[np.ndarray, np.ndarray]:
         """k clips by weight, and a time (s) in each, uniformly."""
         clip = np.searchsorted(self._cumulative, rng.random(k) * self._cumulative[-1], side="right")
@@ -198,8 +221,7 @@ def weights_from_failures(failures: np.ndarray, floor: float = 0.1) -> np.ndarra
     """Draw probabilities (clips,) in proportion to how often each clip was failed, as PHC mines hard motions.
 
     A share `floor` of the draws is spread evenly, so that no clip is forgotten; without a failure, all of them are.
-    Luo et al. 2023, "Perpetual Humanoid Control for Real-time Simulated Avatars". Failure-driven resampling in training
-    will call it between rollouts; until then nothing here does.
+    Luo et al. 2023, "Perpetual Humanoid Control for Real-time Simulated Avatars".
     """
     failures = np.asarray(failures, dtype=np.float64)
     if failures.ndim != 1 or not len(failures) or not (np.isfinite(failures) & (failures >= 0)).all():

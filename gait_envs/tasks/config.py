@@ -21,6 +21,7 @@ MUSCLE_REWARD = default_weights("muscle")
 OBSERVATIONS = ("future", "phase", "none")
 ACTUATIONS = ("torque", "muscle", "activation")
 ACTION_BASES = ("reference", "home")
+DISTANCE_RULES = ("mean", "any")
 LONGEST = 1e6  # s between two commands
 FARTHEST = 10_000  # frames to come
 
@@ -132,7 +133,8 @@ class TrackConfig(TaskConfig):
     pose_sharpness: float = 3.0  # 1/rad², k of the pose kernel; squared errors are summed over the joints
     rate_sharpness: float = 0.01  # s²/rad², k of the kernel of the joint velocities
     action_gain: float = 0.5  # share of a joint's half range by which an action of 1 moves its target
-    max_distance: float = 0.25  # m, mean distance of the bodies from the reference that ends an episode; inf: none
+    max_distance: float = 0.25  # m, distance of the bodies from the reference that ends an episode; inf: none
+    distance_rule: str = "mean"  # that distance: the bodies' "mean", or that of "any" body, the farthest
 
     @property
     def distance_limit(self) -> float | None:
@@ -141,7 +143,11 @@ class TrackConfig(TaskConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "future_frames", tuple(self.future_frames))
-        for key, allowed in (("reference_observation", OBSERVATIONS), ("action_base", ACTION_BASES)):
+        for key, allowed in (
+            ("reference_observation", OBSERVATIONS),
+            ("action_base", ACTION_BASES),
+            ("distance_rule", DISTANCE_RULES),
+        ):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
         frames = self.future_frames

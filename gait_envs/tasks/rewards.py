@@ -22,6 +22,8 @@ SHORT_SWING, LONG_SWING = 0.2, 0.4  # s; a shorter swing than the first costs; b
 SLOW = 0.5  # m/s; lower speeds are raised to it in the cost of transport, which standing still would make infinite
 # Sharpness of each tracked quantity's kernel, exp(-k·|error|²), summed over its components; the joints' are options.
 ROOT, ROOT_VELOCITY, TURN, ENDS, MASSES = 30.0, 6.0, 8.0, 40.0, 10.0
+# The same of PHC (Luo et al. 2023), of mean squares: bodies' positions and velocities, turns and rates of turning.
+PHC_POSITION, PHC_ROTATION, PHC_VELOCITY, PHC_SPIN = 100.0, 10.0, 0.1, 0.1
 UNWEIGHTED: Mapping[str, float] = MappingProxyType({})
 
 
@@ -107,6 +109,16 @@ def _effort(view: View) -> Array:
     return np.zeros(len(view)) if view.state.muscles is None else view.state.muscles.effort
 
 
+def _turns(view: View) -> Array:
+    """Mean square of the root's turn (as an angle) and of the joints' angle errors, (n,) rad²."""
+    joints = _reference(view, JOINTS)
+    return (terms.squared(_turn(view)) + terms.squared(joints)) / (1 + joints.shape[1])
+
+
+def _power(view: View) -> Array:
+    return np.abs(view.state.torque * view.state.qvel[:, 6:]).sum(axis=-1)
+
+
 JOINTS, RATES = slice(7, None), slice(6, None)
 
 # For tasks that follow a reference.
@@ -127,6 +139,14 @@ TRACKING = table((
          lambda v: kernel(_turn(v), TURN), {"track": 0.6, "humanoid_track": 0.6}),
     Term("scuff", "feet", "feet in contact with the floor while the reference is in swing (a cost)", _scuff,
          {"track": -0.5}),
+    Term("phc_position", "1", "exp(-100·mean square) of the bodies' position errors",
+         lambda v: np.exp(-PHC_POSITION * terms.mean_square(v.memory.error))),
+    Term("phc_rotation", "1", "exp(-10·mean square) of the turns of root and joints", lambda v: np.exp(
+        -PHC_ROTATION * _turns(v))),
+    Term("phc_velocity", "1", "exp(-0.1·mean square) of the bodies' velocity errors",
+         lambda v: np.exp(-PHC_VELOCITY * v.memory.velocity_error_squared)),
+    Term("phc_angular_velocity", "1", "exp(-0.1·mean square) of the angular velocity errors of root and joints",
+         lambda v: np.exp(-PHC_SPIN * terms.mean_square(_reference_rate(v, slice(3, None))))),
 ))  # fmt: skip
 
 # Of every task. The humanoid is charged for power instead of torque: squared, a human's torques are a thousand
@@ -150,6 +170,7 @@ WALKING = table((
     Term("action_rate", "1", "squared change of the action (a cost)",
          lambda v: terms.squared(v.memory.action - v.memory.previous_action),
          {"walk": -0.01, "track": -0.1, "humanoid_walk": -0.005, "humanoid_track": -0.005}),
+    Term("power", "W", "servo power Σ|τ q̇| (a cost)", _power),
     Term("torque", "N²·m²", "squared servo torque (a cost)", lambda v: terms.squared(v.state.torque),
          {"walk": -0.001, "track": -0.002}),
     Term("slip", "m/s", "horizontal speed of the soles in stance (a cost)", _slip, {"track": -1.0}),

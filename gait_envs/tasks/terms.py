@@ -36,6 +36,12 @@ def squared(x: Array) -> Array:
     return total(x * x)
 
 
+def mean_square(x: Array) -> Array:
+    """Mean square of all numbers of a row, (n, …) to (n,)."""
+    flat = x.reshape(x.shape[0], -1)
+    return squared(flat) / flat.shape[1]
+
+
 def total(x: Array) -> Array:
     """Sum over the last axis: `sum`, which for NumPy's few rows takes longer to find its way than to add."""
     xp = array_namespace(x)

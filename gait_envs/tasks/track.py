@@ -79,6 +79,7 @@ class Following:
                 *self.player.fields,
                 Field("error", (bodies, 3), "m", "of the bodies' origins, world"),
                 Field("velocity_error", (), "m/s", "mean over the bodies"),
+                Field("velocity_error_squared", (), "m²/s²", "mean over bodies and axes", later=True),
             ),
             before=self.move_on,
             after=self.compare,
@@ -88,7 +89,7 @@ class Following:
                 "planned_load": lambda v: self.player.planned_load(v.memory),
                 "end_error": self.end_error,
             },
-            failures=(lambda v: np.linalg.norm(v.memory.error, axis=-1).mean(axis=-1) > v.settings.max_distance,),
+            failures=(lambda v: self.distance(v.memory) > v.settings.max_distance,),
             endings=(lambda v: self.player.over(v.memory) & (not v.settings.free),),
         )
         # Its observations come after the body's; its reset after that of the actions.
@@ -117,7 +118,7 @@ class Following:
                 raise ValueError(f"options['frame'] is {frame!r}, expected a whole number")
             frame = int(frame)
         elif rng.random() < self.config.rsi_probability:
-            frame, inside = int(rng.integers(last + 1)), True
+            frame, inside = clips.draw_frame(rng, clip, last + 1), True
         if not 0 <= frame <= last:
             raise ValueError(f"options['frame'] is {frame}, clip {clips.clips[clip].name!r} has 0 to {last}")
         # Without a limit on the distance, the others start from standing.
@@ -146,7 +147,7 @@ class Following:
         # Joints have been clipped to their limits, and soles put onto the floor.
         placed = self.robot.body_positions(np.stack([start.qpos for start in starts]), walker[:, 2:])
         memory.error[ids] = placed - self.player.reference_bodies(memory, ids)
-        memory.velocity_error[ids] = 0.0
+        memory.velocity_error[ids] = memory.velocity_error_squared[ids] = 0.0
 
     # -- one step -------------------------------------------------------------------------------------------
 
@@ -177,8 +178,17 @@ class Following:
     def compare(self, view: View) -> dict[str, Array]:
         """Position and velocity errors of the bodies."""
         error = view.state.body_pos - view.quantity("reference_bodies")
-        rate = np.linalg.norm(error - view.memory.error, axis=-1).mean(axis=-1) / self.robot.dt
-        return {"error": error, "velocity_error": rate}
+        rates = (error - view.memory.error) / self.robot.dt
+        return {
+            "error": error,
+            "velocity_error": np.linalg.norm(error - view.memory.error, axis=-1).mean(axis=-1) / self.robot.dt,
+            "velocity_error_squared": terms.mean_square(rates),
+        }
+
+    def distance(self, memory: Memory) -> Array:
+        """How far the bodies are from the reference, (n,) m, by the rule of the options."""
+        distances = np.linalg.norm(memory.error, axis=-1)
+        return distances.max(axis=-1) if self.config.distance_rule == "any" else distances.mean(axis=-1)
 
     def end_error(self, view: View) -> Array:
         """Position errors of the end effectors relative to the root, in its heading frame, (n, ends, 3) m."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,7 @@ from gait_trainers.evaluation.walking import GRID, evaluate, parse_command
 from gait_trainers.policies.environment import follows_clips
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.reports.evaluation_tables import WIDE, print_table, print_tracking
+from gait_trainers.reports.worst_clips import check_page, draw_worst
 
 
 def command(
@@ -51,6 +53,9 @@ def command(
     env: EnvOption = None,
     env_set: EnvSetOption = None,
     threads: PhysicsThreads = 0,
+    worst: Annotated[
+        Path | None, typer.Option(help="Draw the ten clips that are followed worst into this .png, as film strips.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on one line.")] = False,
 ) -> None:
     """Evaluate how well a policy walks at commanded velocities, or how closely it tracks clips."""
@@ -58,12 +63,16 @@ def command(
     common: dict[str, Any] = {"seed": seed, "env_kwargs": parse_env_set(env_set or ()), "threads": threads}
     run: Callable[..., dict[str, Any]]
     refuse_others(loaded, command=command, sweep=sweep, reference=reference, clip=clip)
+    if worst is not None:
+        check_page(worst, loaded)
     if follows_clips(loaded.env_id):
         run = partial(evaluate_tracking, loaded, episodes, clip, reference, **common)
     else:
         commands = [*(GRID if sweep else ()), *(parse_command(text) for text in command or ())] or None
         run = partial(evaluate, loaded, episodes or 100, commands, **common)
     results = [run(stochastic=mode) for mode in ((False, True) if both else (stochastic,))]
+    if worst is not None:
+        draw_worst(loaded, results[0], worst, reference=reference, env_kwargs=common["env_kwargs"])
     if as_json:
         # With --both the deterministic figures lead and carry the others along.
         print(json.dumps(results[0] | ({"stochastic": results[1]} if both else {}), allow_nan=False))

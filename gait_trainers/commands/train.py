@@ -43,6 +43,10 @@ Device = Annotated[str | None, typer.Option(help="Torch device of the networks, 
 Threads = Annotated[
     int | None, typer.Option("--torch-threads", help="Threads of torch; more than one slows the physics threads down.")
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option("--policy", help="Memory of the policy: none, lstm, gru, or frames, a window of past observations."),
+]
 Init = Annotated[
     Path | None, typer.Option(help="Warm start from the networks of this run folder, checkpoint or bundle.")
 ]
@@ -98,6 +102,7 @@ def given_options(
     resume: Resume = None,
     device: Device = None,
     torch_threads: Threads = None,
+    policy: Memory = None,
     init: Init = None,
     encoder: Encoder = None,
     out: Out = None,
@@ -112,6 +117,7 @@ def given_options(
         "run.seed": seed,
         "run.device": device,
         "run.torch_threads": torch_threads,
+        "networks.memory": policy,
         "run.init": init and str(init),
         "encoder.path": encoder,
         "run.out": out and str(out),

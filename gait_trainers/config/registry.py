@@ -26,6 +26,7 @@ LEARNERS = {
     "amp": "gait_trainers.learners.amp.spec:SPEC",
     "encoder": "gait_trainers.learners.encoder.spec:SPEC",
     "muscle": "gait_trainers.learners.muscle.spec:SPEC",
+    "resampling": "gait_trainers.learners.resampling:SPEC",
 }
 # What learns beside PPO; `TrainConfig.learners` may add to it.
 ALGORITHMS: dict[str, tuple[str, ...]] = {"ppo-amp": ("amp",), "ppo": (), "muscle": ("muscle",)}

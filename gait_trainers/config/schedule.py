@@ -34,6 +34,12 @@ class KeyFrame(Section):
         gt=0,
         description="Maximum mean distance from the reference, in m; .inf disables the limit, null keeps it.",
     )
+    ent_coef: FiniteFloat | None = Field(default=None, ge=0, description="Weight of the entropy bonus; null keeps it.")
+    std: FiniteFloat | None = Field(
+        default=None,
+        gt=0,
+        description="Standard deviation of every action, set before each rollout; null leaves it to be learnt.",
+    )
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,13 @@ class Settings:
     reward_weights: Mapping[str, float]  # every term of the environment's, in its order
     style_weight: float | None  # of the style reward; None without a discriminator
     max_distance: float | None  # m; None without a reference to follow, infinite without a limit
+    ent_coef: float | None = None  # of PPO
+    std: float | None = None  # of every action; None: it is learnt
 
     def metrics(self) -> dict[str, float]:
         """Name to value, for the log; an infinite distance, which no plot can show, is left out."""
         values = {f"weight_{term}": weight for term, weight in self.reward_weights.items()}
-        others = {"style_weight": self.style_weight, "max_distance": self.max_distance}
+        others = {key: getattr(self, key) for key in ("style_weight", "max_distance", "ent_coef", "std")}
         return values | {key: value for key, value in others.items() if value is not None and math.isfinite(value)}
 
 
@@ -78,6 +86,8 @@ def complete(frames: Sequence[KeyFrame], start: Settings) -> Schedule:
             {**start.reward_weights, **frame.reward_weights},
             start.style_weight if frame.style_weight is None else frame.style_weight,
             start.max_distance if frame.max_distance is None else frame.max_distance,
+            start.ent_coef if frame.ent_coef is None else frame.ent_coef,
+            start.std if frame.std is None else frame.std,
         )
         schedule.append((frame.iteration, start))
     return schedule
@@ -94,6 +104,8 @@ def at(schedule: Schedule, iteration: int) -> Settings:
         {term: _between(weight, there.reward_weights[term], share) for term, weight in here.reward_weights.items()},
         _between(here.style_weight, there.style_weight, share),
         _between(here.max_distance, there.max_distance, share),
+        _between(here.ent_coef, there.ent_coef, share),
+        _between(here.std, there.std, share),
     )
 
 

@@ -36,8 +36,17 @@ class PPOConfig(Section):
     minibatches: int = Field(default=8, ge=1, description="Number of minibatches per epoch.")
     epochs: int = Field(default=4, ge=1, description="Passes over each rollout.")
     learning_rate: float = Field(default=3e-4, gt=0, description="Adam step size of the policy and the value network.")
-    lr_schedule: Literal["constant", "linear"] = Field(
-        default="constant", description="Schedule of the step size; linear decays to 0 at the end."
+    lr_schedule: Literal["constant", "linear", "cosine", "kl"] = Field(
+        default="constant",
+        description="Schedule of the step size: linear and cosine end at 0; kl keeps the divergence near desired_kl.",
+    )
+    desired_kl: float = Field(
+        default=0.01, gt=0, description="KL divergence per update that lr_schedule kl aims for, within a factor of 2."
+    )
+    l2_initial: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the squared distance of all parameters from their initial values, added to the loss.",
     )
     gamma: float = Field(default=0.99, gt=0, le=1, description="Discount factor per step.")
     gae_lambda: float = Field(
@@ -55,13 +64,27 @@ class PPOConfig(Section):
         default=None, gt=0, description="An update stops early once the KL divergence exceeds 1.5 times this."
     )
     normalize_obs: bool = Field(default=True, description="Normalise observations by running mean and variance.")
+    freeze_obs_after: int | None = Field(
+        default=None,
+        ge=0,
+        description="Iterations after which the statistics of the observations stay as they are; null: never.",
+    )
     normalize_reward: bool = Field(
         default=False, description="Divide rewards by the running standard deviation of the discounted return."
     )
 
 
 class NetworkConfig(Section):
-    """Policy and value networks: separate multilayer perceptrons."""
+    """Policy and value networks: separate multilayer perceptrons, which may have a memory before them."""
+
+    memory: Literal["none", "lstm", "gru", "frames"] = Field(
+        default="none",
+        description="Memory of the policy: none, a recurrent layer (lstm, gru), or a window of past frames.",
+    )
+    memory_size: int = Field(default=64, ge=1, le=4096, description="Units of the recurrent layer.")
+    memory_frames: int = Field(
+        default=5, ge=2, le=100, description="Observations in the window of frames, the current one included."
+    )
 
     policy: Sizes = Field(default=[512, 256, 128], description="Hidden layer sizes of the policy.")
     value: Sizes = Field(default=[512, 256, 128], description="Hidden layer sizes of the value network.")
@@ -75,6 +98,16 @@ class NetworkConfig(Section):
     log_std_min: float | None = Field(
         default=None, description="Lower bound of the log standard deviation, applied after every update."
     )
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the policy has a recurrent layer."""
+        return self.memory in ("lstm", "gru")
+
+    @property
+    def frames(self) -> int:
+        """How many observations the policy sees at once."""
+        return self.memory_frames if self.memory == "frames" else 1
 
 
 class StopWhen(Section):
@@ -166,6 +199,11 @@ class TrainConfig(Section):
                 f"ppo.minibatches = {self.ppo.minibatches} does not divide a rollout of env.num_envs x "
                 f"ppo.n_steps = {self.env.num_envs} x {self.ppo.n_steps} = {self.rollout_steps} steps"
             )
+        if self.networks.recurrent and self.env.num_envs % self.ppo.minibatches:
+            raise ValueError(
+                f"ppo.minibatches = {self.ppo.minibatches} does not divide env.num_envs = {self.env.num_envs}: with "
+                f"networks.memory {self.networks.memory} a minibatch is all steps of some environments"
+            )
         return self
 
     @property
@@ -236,5 +274,6 @@ def full_schedule(config: TrainConfig) -> Schedule:
         reward_weights=dict(getattr(task, "reward_weights", {})),
         style_weight=next((weight for weight in weights if weight is not None), None),
         max_distance=getattr(task, "max_distance", None),
+        ent_coef=config.ppo.ent_coef if any(frame.ent_coef is not None for frame in config.schedule) else None,
     )
     return complete(config.schedule, start)

@@ -160,6 +160,7 @@ def evaluate_tracking(
     seed: int = 0,
     env_kwargs: Mapping[str, Any] | None = None,
     threads: int = 0,
+    opened: Reference | None = None,
 ) -> dict[str, Any]:
     """Every clip of the reference (or those named) once, or `episodes` shared out over them; JSON-able figures.
 
@@ -167,9 +168,9 @@ def evaluate_tracking(
     its cycle; it succeeds where it reaches its end without a fall and without straying beyond `max_distance`, the
     bodies' mean distance, so that `is_success_rate` equals `success_rate`. Errors are means over the frames of an
     episode, then over episodes; `progress` is the share of the clip's frames that were reached. Episode i is seeded
-    `seed + i`.
+    `seed + i`. `opened`: what `open_reference` gave for the same arguments, where it is used again and again.
     """
-    opened = open_reference(policy, reference, env_kwargs)
+    opened = opened or open_reference(policy, reference, env_kwargs)
     task, library = opened.task, opened.task.library
     assert library is not None
     chosen = np.array([library.index(name) for name in clips] if clips else range(len(library.clips)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,10 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gait_envs.models.mirror import SignedPermutation
+from gait_envs.models.mirror import SignedPermutation, joined
 from gait_trainers.config.schema import NetworkConfig
 from gait_trainers.models.encoders import GroupedAdam, PretrainedMotionExtractor
+from gait_trainers.models.recurrent import RecurrentPolicy
 from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"elu": nn.ELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
@@ -23,6 +25,8 @@ Mirrors = Mapping[str, SignedPermutation]  # "observation" and "action" of the t
 
 def policy_type(config: NetworkConfig) -> type[ActorCriticPolicy]:
     """The class of the configured policy."""
+    if config.recurrent:
+        return RecurrentPolicy
     return SymmetricActorCriticPolicy if config.symmetric else ActorCriticPolicy
 
 
@@ -33,11 +37,13 @@ def policy_kwargs(
 
     `encoder` holds the arguments of a `PretrainedMotionExtractor`; None: the networks see observations alone.
     """
-    kwargs = {
+    kwargs: dict[str, Any] = {
         "net_arch": {"pi": list(config.policy), "vf": list(config.value)},
         "activation_fn": ACTIVATIONS[config.activation],
         "log_std_init": config.log_std_init,
     }
+    if config.recurrent:
+        kwargs |= {"kind": config.memory, "hidden_size": config.memory_size}
     if encoder is not None:
         kwargs |= {
             "features_extractor_class": PretrainedMotionExtractor,
@@ -49,6 +55,11 @@ def policy_kwargs(
     if mirrors is None:
         raise ValueError("networks.symmetric needs the mirrors of the task's observations and actions")
     return kwargs | {"observation_mirror": mirrors["observation"], "action_mirror": mirrors["action"]}
+
+
+def mirrors_seen(config: NetworkConfig, mirrors: Mirrors) -> Mirrors:
+    """The task's mirrors as the networks see them: with a window of frames, of each frame."""
+    return {**mirrors, "observation": joined([mirrors["observation"]] * config.frames)}
 
 
 def build_policy(
@@ -69,8 +80,17 @@ def build_policy(
 
 def keep_std_above(policy: ActorCriticPolicy, log_std: float) -> None:
     """Raise deviations of the actions that are smaller than exp(log_std) to it."""
-    parameter = policy.log_std
-    if parametrize.is_parametrized(policy, "log_std"):
-        parameter = policy.parametrizations.log_std.original  # type: ignore[union-attr, assignment]
     with torch.no_grad():
-        parameter.clamp_(min=log_std)  # type: ignore[operator]
+        _log_std(policy).clamp_(min=log_std)
+
+
+def set_std(policy: ActorCriticPolicy, std: float) -> None:
+    """Let every action have this standard deviation, from which it may go on being learnt."""
+    with torch.no_grad():
+        _log_std(policy).fill_(math.log(std))
+
+
+def _log_std(policy: ActorCriticPolicy) -> torch.Tensor:
+    """The parameter itself, whether or not it is projected."""
+    projected = parametrize.is_parametrized(policy, "log_std")
+    return policy.parametrizations.log_std.original if projected else policy.log_std  # type: ignore[union-attr, return-value]

@@ -84,22 +84,32 @@ class SymmetricActorCriticPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
-        extractor = self.mlp_extractor
-        self._symmetrize(extractor.policy_net, self.action_net, self.action_mirror)
-        self._symmetrize(extractor.value_net, self.value_net, unchanged(1))
-        # Standard deviations have no sign: both sides share one, whatever the signs of the mirror.
-        pairs = SignedPermutation(self.action_mirror.index, np.ones(len(self.action_mirror)))
-        parametrize.register_parametrization(self, "log_std", Equivariant(pairs))
+        symmetrize_heads(self, self.observation_mirror, self.action_mirror)
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
-    def _symmetrize(self, hidden: nn.Sequential, last: nn.Module, output: SignedPermutation) -> None:
-        mirror = self.observation_mirror
-        for layer in hidden:
-            if isinstance(layer, nn.Linear):
-                symmetrize(layer, swapped_halves(layer.out_features), mirror)
-                mirror = swapped_halves(layer.out_features)
-        assert isinstance(last, nn.Linear)
-        symmetrize(last, output, mirror)
+
+def symmetrize_heads(policy: ActorCriticPolicy, input: SignedPermutation, action: SignedPermutation) -> None:
+    """Keep actions equivariant and the value invariant from now on; `input`: the mirror of what the hidden layers see.
+
+    The policy's optimizer has to be made anew.
+    """
+    extractor = policy.mlp_extractor
+    _symmetrize_all(extractor.policy_net, policy.action_net, input, action)
+    _symmetrize_all(extractor.value_net, policy.value_net, input, unchanged(1))
+    # Standard deviations have no sign: both sides share one, whatever the signs of the mirror.
+    pairs = SignedPermutation(action.index, np.ones(len(action)))
+    parametrize.register_parametrization(policy, "log_std", Equivariant(pairs))
+
+
+def _symmetrize_all(
+    hidden: nn.Sequential, last: nn.Module, mirror: SignedPermutation, output: SignedPermutation
+) -> None:
+    for layer in hidden:
+        if isinstance(layer, nn.Linear):
+            symmetrize(layer, swapped_halves(layer.out_features), mirror)
+            mirror = swapped_halves(layer.out_features)
+    assert isinstance(last, nn.Linear)
+    symmetrize(last, output, mirror)
 
 
 def without_projections(module: nn.Module) -> nn.Module:

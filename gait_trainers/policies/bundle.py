@@ -1,6 +1,7 @@
 """A trained policy as a folder of plain files: their names, what is checked, and reading them.
 
-policy.onnx   observation (batch, d) -> action, action_mean, action_std; the normaliser is inside
+policy.onnx   observation (batch, d) -> action, action_mean, action_std; the normaliser is inside; a policy with a
+              memory also takes start and its state, and gives the next state
 policy.json   what every number means: observation table, joints, rates, filter, training, licence
 style.onnx    optional: features (batch, frames · 29) -> score of the discriminator
 muscle_nn.npz optional: the network that turns torques into activations (`gait_envs.control.muscle_network`)
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from gait_trainers.config.stored import check_stored
 from gait_trainers.policies.base import BundleError, GaussianPolicy, PolicyError
 from gait_trainers.policies.environment import EnvironmentOptionError, check_layout, make_env
 from gait_trainers.policies.onnx_check import MAX_MODEL, Graph, check_graph
-from gait_trainers.policies.onnx_policy import onnx_network, onnx_style
+from gait_trainers.policies.onnx_policy import OnnxNetwork, onnx_style
 
 FORMAT_VERSION = 1
 MANIFEST, NETWORK, STYLE, CHECKSUMS = "policy.json", "policy.onnx", "style.onnx", "SHA256SUMS"
@@ -49,7 +50,8 @@ def load_bundle(folder: str | Path) -> GaussianPolicy:
     manifest = read_manifest(files, folder / MANIFEST)
     task = _check_environment(manifest, folder)
     policy, mean = check_graph(files[NETWORK], folder / NETWORK), "action_mean"
-    network = onnx_network(folder / NETWORK, files[NETWORK])
+    network = OnnxNetwork(folder / NETWORK, files[NETWORK])
+    _check_memory(network, policy, manifest, folder)
     _check_size(folder / NETWORK, policy, {"observation": task.layout.size, mean: len(task.action_names)})
     style = None
     if STYLE in files:
@@ -184,6 +186,32 @@ def _check_environment(manifest: Mapping[str, Any], folder: Path) -> Task:
     if manifest["action"]["joints"] != joints:
         raise BundleError(f"{path}: actions drive {one_line(manifest['action']['joints'])}, the robot has {joints}")
     return task
+
+
+def _check_memory(network: OnnxNetwork, graph: Graph, manifest: Mapping[str, Any], folder: Path) -> None:
+    """BundleError unless the graph gives the state that it takes, and the manifest says the same of it."""
+    path = folder / NETWORK
+    for name in network.names:
+        before, after = graph.shapes[name], graph.shapes.get(f"next_{name}")
+        if before != after or not all(isinstance(length, int) for length in before[1:]):
+            raise BundleError(f"{path}: next_{name} has the shape {one_line(after)}, {name} {one_line(before)}")
+    told, found = manifest.get("memory"), describe_memory(network.shapes)
+    if told != found:
+        raise BundleError(f"{folder / MANIFEST}: memory is {one_line(repr(told))}, the network has {found}")
+
+
+def describe_memory(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any] | None:
+    """Section `memory` of the manifest, by the shapes of the state's arrays; None: there is none."""
+    if not shapes:
+        return None
+    return {
+        "start": "bool; true where the observation is the first of an episode: the state is then not used",
+        "states": [
+            {"input": name, "output": f"next_{name}", "dtype": "float32", "shape": list(shape)}
+            for name, shape in shapes.items()
+        ],
+        "use": "pass each output as the input of the next step; any finite values will do at a start",
+    }
 
 
 def _check_size(path: Path, graph: Graph, expected: Mapping[str, int]) -> None:

@@ -18,13 +18,13 @@ from gait_envs.reading.text import read_json
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.discriminator import Discriminator
 from gait_trainers.policies.base import GaussianPolicy, Network, Policy
-from gait_trainers.policies.bundle import MANIFEST, MUSCLES, NETWORK, STYLE, write_checksums
+from gait_trainers.policies.bundle import MANIFEST, MUSCLES, NETWORK, STYLE, describe_memory, write_checksums
 from gait_trainers.policies.environment import in_environment, make_env
 from gait_trainers.policies.loading import refuse_sb3_model, to_stderr
 from gait_trainers.policies.manifest import describe, readable_json
-from gait_trainers.policies.onnx_graph import write_onnx, write_style
-from gait_trainers.policies.onnx_policy import OUTPUTS, onnx_network, open_session
-from gait_trainers.policies.torch_policy import PolicyNetwork, policy_from_run, trainer_network
+from gait_trainers.policies.onnx_graph import write_policy, write_style
+from gait_trainers.policies.onnx_policy import OnnxNetwork
+from gait_trainers.policies.torch_policy import PolicyNetwork, TrainerNetwork, policy_from_run
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.loggers import read_metrics
 from gait_trainers.runs.normalizer import ObsNormalizer
@@ -48,6 +48,7 @@ class Trained:
     normalizer: ObsNormalizer
     training: dict[str, Any]  # section of the manifest: where it came from
     discriminator: Discriminator | None = None
+    frames: int = 1  # observations that the policy sees at once
 
 
 def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str | None = None) -> Path:
@@ -63,23 +64,26 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
     if env_id is not None:
         acting = in_environment(acting, env_id, to_stderr)
     scorers = [left.scorer for left in load_artefacts(run) if left.scorer is not None]
-    trained = Trained(acting, policy, normalizer, _run_training(run, config), scorers[0] if scorers else None)
+    scorer = scorers[0] if scorers else None
+    trained = Trained(acting, policy, normalizer, _run_training(run, config), scorer, config.networks.frames)
     return write_bundle(trained, Path(out))
 
 
 def write_bundle(trained: Trained, out: Path) -> Path:
     """The folder `out`, whole or not at all; ExportError where a graph differs from torch."""
-    network = PolicyNetwork(trained.policy, trained.normalizer).eval()
+    network = PolicyNetwork(trained.policy, trained.normalizer, trained.frames).eval()
     observed = observe(trained.acting)
     with replacing_folder(out) as temporary:
-        write_onnx(network, temporary / NETWORK, "observation", OUTPUTS, observed.obs.shape[-1])
-        difference = parity(temporary / NETWORK, trainer_network(trained.policy, trained.normalizer), observed)
+        write_policy(network, temporary / NETWORK, observed.obs.shape[-1])
+        expected = TrainerNetwork(trained.policy, trained.normalizer, trained.frames)
+        difference = parity(temporary / NETWORK, expected, observed)
         if trained.discriminator is not None:
             _check(write_style(trained.discriminator, temporary / STYLE), 10 * TOLERANCE, "the discriminator's scores")
         if "muscle_network" in trained.acting.env_kwargs:
             shutil.copyfile(trained.acting.env_kwargs["muscle_network"], temporary / MUSCLES)
         compared = {"observations": OBSERVATIONS, "largest_difference": difference, "tolerance": TOLERANCE}
-        manifest = describe(trained.acting, trained.training, compared)
+        memory = describe_memory({spec.name: spec.shape for spec in network.state})
+        manifest = describe(trained.acting, trained.training, compared, memory)
         (temporary / MANIFEST).write_text(readable_json(manifest))
         write_checksums(temporary)
     return out
@@ -124,13 +128,13 @@ def observe(policy: Policy, count: int = OBSERVATIONS, seed: int = 0) -> Observe
 def parity(path: Path, expected: Network, observed: Observed) -> float:
     """Largest difference between the graph's outputs and those expected along the same episodes, each with its own
     state; ExportError beyond TOLERANCE."""
-    graph, session = onnx_network(path), open_session(path)
+    graph = OnnxNetwork(path)
     n = observed.obs.shape[1]
     ours, theirs, difference = graph.initial_state(n), expected.initial_state(n), 0.0
     for obs, starts in zip(*observed, strict=True):
+        (action,) = graph.run(["action"], obs, ours, starts)
         mean, std, ours = graph(obs, ours, starts)
         right_mean, right_std, theirs = expected(obs, theirs, starts)
-        (action,) = session.run(["action"], {"observation": obs})
         pairs = (mean, right_mean), (std, right_std), (action, np.clip(right_mean, -1.0, 1.0))
         difference = np.maximum(difference, max(np.abs(a - b).max() for a, b in pairs))  # NaN stays
     _check(float(difference), TOLERANCE, f"actions on {observed.starts.size} observations")

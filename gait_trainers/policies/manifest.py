@@ -16,8 +16,10 @@ from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.onnx_policy import OUTPUTS
 
 
-def describe(policy: Policy, training: Mapping[str, Any], parity: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything needed to run the network on a robot; `training` and `parity` are sections that the export knows."""
+def describe(
+    policy: Policy, training: Mapping[str, Any], parity: Mapping[str, Any], memory: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Everything needed to run the network on a robot; the others are sections that the export knows."""
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     robot, task = env.core.robot, env.core.task
     env.close()
@@ -41,6 +43,7 @@ def describe(policy: Policy, training: Mapping[str, Any], parity: Mapping[str, A
         },
         "command": describe_command(task),
         "action": describe_action(task),
+        **({} if memory is None else {"memory": dict(memory)}),
         "training": dict(training),
         "parity": dict(parity),
         "exported_with": {name: version(name) for name in ("gaitnet", "torch", "onnx", "onnxruntime")},

@@ -1,6 +1,6 @@
 """What a network's file may hold, read before ONNX Runtime sees it.
 
-A graph from outside is a program. It may use only the operators that a feedforward network needs, every tensor must
+A graph from outside is a program. It may use only the operators that a policy's network needs, every tensor must
 have a known and modest size, so that neither folding constants nor running it can fill the memory, and its weights must
 be finite numbers in the file itself.
 """
@@ -20,12 +20,13 @@ from gait_trainers.policies.base import BundleError
 MAX_MODEL = 32 << 20  # bytes of a network's file
 MAX_NODES = 1000
 MAX_VALUES = 16 << 20  # numbers in all constants together
+MAX_INPUTS = 4  # observation, start, and up to two arrays of a state
 MAX_ROW = 1 << 18  # numbers in all activations of one observation
 OPERATORS = {
     "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Neg", "Exp", "Log", "Sqrt", "Pow", "Abs", "Clip", "Min", "Max",
     "Elu", "Selu", "Relu", "LeakyRelu", "PRelu", "Tanh", "Sigmoid", "HardSigmoid", "HardSwish", "Softplus", "Softsign",
     "Gelu", "Erf", "Mish", "Celu", "Swish", "LayerNormalization", "Identity", "Constant", "Cast", "Shape", "Concat",
-    "Expand", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Slice", "Gather",
+    "Expand", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Slice", "Gather", "Where",
 }  # fmt: skip
 
 
@@ -106,12 +107,13 @@ def _shapes(model: Any) -> dict[str, list[int | str]]:
 
 
 def _check_sizes(model: Any, shapes: dict[str, list[int | str]], path: Path) -> None:
-    """Rows are observations: only the first input's first length may vary, and no tensor may hold it twice."""
-    if len(model.graph.input) != 1 or not shapes.get(model.graph.input[0].name):
-        raise BundleError(f"{path}: expected one input of a known shape")
-    rows = shapes[model.graph.input[0].name][0]
+    """Rows are observations: only the inputs' first length may vary, in all alike, and no tensor may hold it twice."""
+    inputs = [value.name for value in model.graph.input]
+    if not 1 <= len(inputs) <= MAX_INPUTS or not all(shapes.get(name) for name in inputs):
+        raise BundleError(f"{path}: expected one input of a known shape, or up to {MAX_INPUTS} with a state")
+    rows = shapes[inputs[0]][0]
     constants = row = 0
-    for name in [model.graph.input[0].name, *(name for node in model.graph.node for name in node.output if name)]:
+    for name in [*inputs, *(name for node in model.graph.node for name in node.output if name)]:
         shape = shapes.get(name)
         varying = [length for length in shape or [] if not isinstance(length, int)]
         if shape is None or len(varying) > 1 or any(length != rows or not rows for length in varying):

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +15,41 @@ import torch
 from torch import nn
 
 from gait_trainers.models.discriminator import Discriminator
-from gait_trainers.policies.onnx_policy import open_session
+from gait_trainers.policies.onnx_policy import graph_inputs, graph_outputs, open_session
+from gait_trainers.policies.torch_policy import PolicyNetwork
 
 OPSET = 20
 
 
+def write_policy(network: PolicyNetwork, path: Path, size: int) -> None:
+    """The graph of a policy that observes (batch, size); its state, if it has one, is further inputs and outputs."""
+    memory = [torch.zeros(2, *spec.shape) for spec in network.state]
+    inputs = [torch.zeros(2, size), *([torch.zeros(2, dtype=torch.bool), *memory] if memory else [])]
+    names = graph_inputs([spec.name for spec in network.state])
+    _write(network, path, dict(zip(names, inputs, strict=True)), graph_outputs([spec.name for spec in network.state]))
+
+
 def write_onnx(module: nn.Module, path: Path, input_name: str, outputs: Sequence[str], size: int) -> None:
     """One self-contained file with a named input (batch, size) and named outputs; any batch size."""
+    _write(module, path, {input_name: torch.zeros(2, size)}, outputs)
+
+
+def _write(module: nn.Module, path: Path, inputs: Mapping[str, torch.Tensor], outputs: Sequence[str]) -> None:
+    """inputs: by name, in order, with two rows each."""
     module = copy.deepcopy(module).cpu().eval()
+    # Rows of observations; whatever else there is goes to the one parameter `*memory`.
+    rows = {0: torch.export.Dim("batch")}
+    shapes = (rows,) if len(inputs) == 1 else (rows, (rows,) * (len(inputs) - 1))
     with _quiet_exporter():
         torch.onnx.export(
             module,
-            (torch.zeros(2, size),),
+            tuple(inputs.values()),
             str(path),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[input_name],
+            input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=shapes,
             external_data=False,
             verbose=False,
         )
@@ -58,6 +75,7 @@ def _quiet_exporter() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.filterwarnings("ignore", "# The axis name: batch will not be used", UserWarning)  # it is used
             yield
     finally:
         logger.setLevel(level)

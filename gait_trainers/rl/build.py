@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium
 import torch
 from gymnasium.vector import AutoresetMode
-from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import gait_envs  # noqa: F401 - registers the environments
@@ -17,7 +16,7 @@ from gait_envs.models.mirror import MirrorError
 from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner
-from gait_trainers.models.actor_critic import Mirrors
+from gait_trainers.models.actor_critic import Mirrors, mirrors_seen
 from gait_trainers.models.encoders import (
     EncoderError,
     EncoderMeanStd,
@@ -27,8 +26,10 @@ from gait_trainers.models.encoders import (
 )
 from gait_trainers.models.motion import ModelError, load_motion_model
 from gait_trainers.models.symmetry import SymmetricMeanStd
-from gait_trainers.rl.ppo import build_model
+from gait_trainers.rl.frame_stack import FrameStack
+from gait_trainers.rl.ppo import Algorithm, build_model
 from gait_trainers.rl.sb3_vec import SB3VecEnv
+from gait_trainers.runs.normalizer import freeze_observations
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Training:
     config: TrainConfig
     base: SB3VecEnv
     learners: Mapping[str, Learner]  # by name, in order
-    model: PPO
+    model: Algorithm
 
 
 def build(config: TrainConfig) -> Training:
@@ -51,10 +52,12 @@ def build(config: TrainConfig) -> Training:
         base.env.unwrapped.core.costly_info = False
     learners = build_learners(config, base)
     encoder = build_encoder(config, base)
-    mirrors = find_mirrors(base) if config.networks.symmetric else None
+    mirrors = mirrors_seen(config.networks, find_mirrors(base)) if config.networks.symmetric else None
     env: VecEnv = base
     for learner in learners.values():
         env = learner.wrap(env)
+    if config.networks.frames > 1:
+        env = FrameStack(env, config.networks.frames)
     if config.ppo.normalize_obs or config.ppo.normalize_reward:
         env = VecNormalize(
             env,
@@ -65,6 +68,8 @@ def build(config: TrainConfig) -> Training:
         )
         if mirrors is not None and config.ppo.normalize_obs:
             env.obs_rms = SymmetricMeanStd(mirrors["observation"])  # type: ignore[assignment]
+        if config.ppo.freeze_obs_after == 0:
+            freeze_observations(env)
     try:
         model = build_model(config, env, mirrors, encoder)
     except EncoderError as error:

@@ -16,7 +16,9 @@ from gait_trainers.models.actor_critic import keep_std_above
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import capture, save_checkpoint
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
+from gait_trainers.runs.normalizer import freeze_observations
 from gait_trainers.runs.run_folder import Run
+from gait_trainers.runs.usage import Usage
 
 Say = Callable[..., None]
 
@@ -52,13 +54,20 @@ class RunCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._mark = time.perf_counter()
+        self._resets = self.base.resets
+        self._use = Usage()
         if self.iteration == 0:
             self.save()
 
     def _on_rollout_start(self) -> None:
+        if self.base.resets != self._resets:  # a learner has begun all episodes again
+            self._resets = self.base.resets
+            self.metrics.begin_episodes()
         if self._collecting:
             self._end_iteration()
         self._collecting = True
+        if self.config.ppo.freeze_obs_after is not None and self.iteration >= self.config.ppo.freeze_obs_after:
+            freeze_observations(self.model.get_vec_normalize_env())
         self._env_seconds = self.base.seconds
         self._rollout_start = time.perf_counter()
 
@@ -80,6 +89,8 @@ class RunCallback(BaseCallback):
     def _on_training_end(self) -> None:
         if self.stopped is None:
             self._end_iteration()
+        for learner in self.learners.values():  # what it has found out since the last checkpoint
+            learner.save_files(self.run.checkpoint_file(self._saved_at))
 
     def save(self) -> None:
         """Write a checkpoint; to be called between two iterations only."""
@@ -126,7 +137,7 @@ class RunCallback(BaseCallback):
             "policy_seconds": self._rollout_end - self._rollout_start - physics,
             "update_seconds": now - self._rollout_end,
         }
-        for name, value in times.items():
+        for name, value in (times | self._use.measure()).items():
             self.logger.record(f"time/{name}", value)
 
     def _record(self) -> dict[str, float]:

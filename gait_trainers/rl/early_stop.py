@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.evaluation.gait_metrics import WARMUP
 from gait_trainers.learners.base import Learner
+from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs
+from gait_trainers.policies.torch_policy import live_policy
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 SEED = 1_000_003  # seed of the evaluation's episodes: the same each time, and different from those of training
@@ -23,23 +25,21 @@ class WalkCheck(NamedTuple):
     cadence: float  # steps/min, start-up left out
 
 
-def check_walk(model: PPO, env: SB3VecEnv, command: float, give_up: float = 0.0) -> WalkCheck:
+def check_walk(policy: Policy, env: SB3VecEnv, command: float, give_up: float = 0.0) -> WalkCheck:
     """One deterministic episode in each environment of `env`, without affecting the training.
 
     Ends at once when the success rate can no longer reach `give_up`.
     """
     n, core = env.num_envs, env.env.unwrapped.core  # type: ignore[attr-defined]
-    norm = model.get_vec_normalize_env()
     warmup = round(WARMUP / core.robot.dt)
     env.seed(SEED)
     env.set_options({"command": [command, 0.0, 0.0]})
-    obs = env.reset()
-    state, starts = None, np.ones(n, dtype=bool)  # of a recurrent policy
+    obs: Any = env.reset()
+    state, starts = policy.initial_state(n), np.ones(n, dtype=bool)
     alive, success = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
     velocity, frames, landings, step = np.zeros((n, 2)), np.zeros(n), 0, 0
     while alive.any() and (alive | success).mean() >= give_up:
-        seen = obs if norm is None else norm.normalize_obs(obs)  # type: ignore[arg-type]
-        action, state = model.policy.predict(seen, state, starts, deterministic=True)  # type: ignore[arg-type]
+        action, state = policy.act(obs, state, starts)
         obs, _, done, _ = env.step(action)
         starts = done
         step += 1
@@ -61,11 +61,11 @@ class WalkGoal:
     def __init__(
         self,
         config: TrainConfig,
-        model: PPO,
+        model: BaseAlgorithm,
         make_env: Callable[..., SB3VecEnv],
         learners: Iterable[Learner] = (),
     ):
-        self.goal, self.model, self.learners = config.run.stop_when, model, list(learners)
+        self.config, self.goal, self.model, self.learners = config, config.run.stop_when, model, list(learners)
         self.env: SB3VecEnv | None = None
         self.reached = 0  # evaluations in a row that reached the goal
         if self.goal is not None:
@@ -80,7 +80,7 @@ class WalkGoal:
             return None
         for learner in self.learners:
             learner.prepare_evaluation(self.env)
-        found = check_walk(self.model, self.env, goal.command, give_up=goal.success_rate)
+        found = check_walk(live_policy(self.model, self.config), self.env, goal.command, give_up=goal.success_rate)
         self.model.logger.record("walk/check_success_rate", found.success_rate)
         self.model.logger.record("walk/check_speed_error", found.speed_error)
         self.model.logger.record("walk/check_cadence", found.cadence)

@@ -1,4 +1,4 @@
-"""Applies a schedule of rewards to a training: see `gait_trainers.config.schedule` for what it says."""
+"""Applies a schedule of rewards and exploration to a training: see `gait_trainers.config.schedule` for what it says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from gait_trainers.config.schedule import Schedule, at
+from gait_trainers.models.actor_critic import set_std
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class ScheduleCallback(BaseCallback):
         settings = at(self.schedule, self.model.num_timesteps // self.rollout_steps)
         if settings.reward_weights or settings.max_distance is not None:
             self.base.env.unwrapped.set_settings(settings.reward_weights, settings.max_distance)  # type: ignore[attr-defined]
+        if settings.ent_coef is not None:
+            self.model.ent_coef = settings.ent_coef
+        if settings.std is not None:
+            set_std(self.model.policy, settings.std)
         for learner in self.learners:
             learner.apply_schedule(settings)
         for name, value in settings.metrics().items():

@@ -31,6 +31,7 @@ class SB3VecEnv(VecEnv):
             raise ValueError(f"SB3VecEnv needs autoreset_mode=AutoresetMode.SAME_STEP, the environment has {mode}")
         self.env = env
         self.seconds = 0.0  # wall time spent inside env.step
+        self.resets = 0  # of all environments at once, so far
         self.last_info: InfoBatch = {}  # latest step; rows of finished episodes describe the new episode
         self.last_transition: InfoBatch = {}  # latest step; rows of finished episodes describe their end
         self.returns = np.zeros(env.num_envs)  # sum of task rewards in the running episodes
@@ -46,6 +47,7 @@ class SB3VecEnv(VecEnv):
         obs: np.ndarray
         obs, self.last_info = self.env.reset(seed=seeds, options=options or None)  # type: ignore[arg-type]
         self.last_transition = self.last_info
+        self.resets += 1
         self.returns[:] = 0.0
         self.lengths[:] = 0
         self._reset_seeds()

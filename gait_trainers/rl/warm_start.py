@@ -13,12 +13,12 @@ from stable_baselines3 import PPO
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner, WarmStart
 from gait_trainers.models.symmetry import plain_names
-from gait_trainers.policies.base import BundleError, GaussianPolicy, PolicyError
+from gait_trainers.policies.base import BundleError, GaussianPolicy, Network, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, NETWORK, at, checked_files
 from gait_trainers.policies.environment import EnvironmentOptionError, check_task
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.policies.onnx_check import check_graph
-from gait_trainers.policies.torch_policy import PolicyNetwork
+from gait_trainers.policies.torch_policy import PolicyNetwork, TorchNetwork
 from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.normalizer import obs_normalizer, set_vec_normalize_state, vec_normalize_state
 from gait_trainers.runs.run_folder import RunError, open_run
@@ -104,19 +104,21 @@ def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
 def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> list[str]:
     """Policy, value and normalisers; the names of those that there were."""
     own = plain_names(model.policy.state_dict())
-    value = [name for name in own if name.startswith(("mlp_extractor.value_net", "value_net"))]
+    value = [name for name in own if name.startswith(("mlp_extractor.value_net", "value_net", "lstm_critic"))]
     found = plain_names(source.weights)
     has_value = any(name in found for name in value)
     expected = {name: tensor for name, tensor in own.items() if has_value or name not in value}
-    weights = _widened(found, expected)
-    if config.networks.symmetric and weights is not None and _shapes(found) != _shapes(expected):
-        weights = None  # the halves of a wider layer are other units
+    weights = _widened(found, expected) if _inputs(found) == _inputs(expected) else None
+    fixed = config.networks.symmetric or config.networks.recurrent
+    if fixed and weights is not None and _shapes(found) != _shapes(expected):
+        weights = None  # the halves of a wider layer, and the gates of a recurrent one, are other units
     if weights is None:
         sizes = {kind: _hidden(found, f"mlp_extractor.{kind}_net") for kind in ("policy", "value")}
         shapes = " and ".join(f"networks.{kind} {size}" for kind, size in sizes.items() if size)
         raise ConfigError(
             f"run.init: the networks of {path} have sizes, {shapes}, that do not fit into this training's, "
-            f"networks.policy {config.networks.policy} and networks.value {config.networks.value}"
+            f"networks.policy {config.networks.policy} and networks.value {config.networks.value}, with "
+            f"networks.memory {config.networks.memory!r}, which may be different there"
         )
     if (source.normalize is not None) != config.ppo.normalize_obs:
         does = "are not" if source.normalize is None else "are"
@@ -128,6 +130,8 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
         # Those of the returns too, where there are some: they are the value network's scale.
         kept = {**(vec_normalize_state(norm) or {}), **source.normalize}
         set_vec_normalize_state(norm, kept | {"returns": norm.returns})
+    if model.anchor is not None:  # type: ignore[attr-defined]
+        model.anchor.reset()  # type: ignore[attr-defined]
     _check_same(source.policy, path, config, model)
     taken = {"policy": True, "value": has_value, "normalizer": source.normalize is not None}
     return [name for name, there in taken.items() if there]
@@ -138,20 +142,31 @@ def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: P
     norm = vec_normalize_state(model.get_vec_normalize_env()) if config.ppo.normalize_obs else None
     size = model.observation_space.shape[0]  # type: ignore[index]
     normalizer = obs_normalizer(norm, size)
+    frames = config.networks.frames
     noise = np.random.default_rng(0).normal(size=(16, size))
-    obs = (normalizer.mean + np.sqrt(normalizer.var) * noise).astype(np.float32)
+    obs = (normalizer.mean + np.sqrt(normalizer.var) * noise).astype(np.float32)[:, -(size // frames) :]
     device = next(model.policy.parameters()).device
     with torch.no_grad():
-        network = PolicyNetwork(model.policy, normalizer).to(device)  # type: ignore[arg-type]
-        _, mean, _ = network(torch.from_numpy(obs).to(device))
-    theirs, _, _ = policy.network(obs, policy.initial_state(len(obs)), np.ones(len(obs), dtype=bool))
-    difference = float(np.abs(mean.cpu().numpy() - theirs).max())
+        network = PolicyNetwork(model.policy, normalizer, frames).to(device)  # type: ignore[arg-type]
+    difference = _largest_difference(TorchNetwork(network), policy.network, obs)
     if not difference <= TOLERANCE:
         raise ConfigError(
             f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "
             f"networks.activation is {config.networks.activation!r} and networks.symmetric "
             f"{config.networks.symmetric}, which may be different there"
         )
+
+
+def _largest_difference(ours: Network, theirs: Network, obs: np.ndarray) -> float:
+    """Of the means of two networks, in the first three steps of episodes that observe the same (n, d) all along."""
+    states, difference = [network.initial_state(len(obs)) for network in (ours, theirs)], 0.0
+    for step in range(3):
+        starts = np.full(len(obs), step == 0)
+        (mean, _, after), (other, _, other_after) = (
+            network(obs, state, starts) for network, state in zip((ours, theirs), states, strict=True)
+        )
+        states, difference = [after, other_after], np.maximum(difference, np.abs(mean - other).max())  # NaN stays
+    return float(difference)
 
 
 def _widened(
@@ -177,7 +192,12 @@ def _widened(
 
 
 def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in weights.items() if "policy_net" in name}
+    return {name: tensor.shape for name, tensor in weights.items() if "policy_net" in name or "lstm" in name}
+
+
+def _inputs(weights: Mapping[str, torch.Tensor]) -> int:
+    """How many numbers the hidden layers of the policy see: a window of frames has more than one of them."""
+    return next((x.shape[-1] for name, x in weights.items() if name.endswith("policy_net.0.weight")), 0)
 
 
 def _hidden(weights: Mapping[str, torch.Tensor], prefix: str) -> list[int]:

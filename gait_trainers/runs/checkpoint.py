@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from gait_envs.files import write_durably
 from gait_envs.reading.loaders import loader
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
 from gait_trainers.models.encoders import PretrainedMotionExtractor
-from gait_trainers.models.symmetry import SymmetricActorCriticPolicy
+from gait_trainers.rl.frame_stack import FrameStack
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
@@ -37,6 +39,7 @@ def capture(
     health: HealthMonitor,
 ) -> dict[str, Any]:
     """Everything the rest of the training depends on: tensors, arrays, containers and plain scalars."""
+    anchor = getattr(model, "anchor", None)
     return {
         "spaces": {
             "obs_size": int(model.observation_space.shape[0]),  # type: ignore[index]
@@ -48,6 +51,8 @@ def capture(
         "optimizer": model.policy.optimizer.state_dict(),
         "vec_normalize": vec_normalize_state(model.get_vec_normalize_env()),
         "env": _base(model).get_state(),
+        "memory": memory_state(model),
+        "anchor": anchor.get_state() if anchor is not None else None,
         "learners": {name: learner.get_state() for name, learner in learners.items()},
         "metrics": metrics.get_state(),
         "health": health.get_state(),
@@ -81,6 +86,9 @@ def restore(
     model.policy.optimizer.load_state_dict(state["optimizer"])
     set_vec_normalize_state(model.get_vec_normalize_env(), state["vec_normalize"])
     _base(model).set_state(state["env"])
+    set_memory_state(model, state.get("memory", {}))  # earlier versions had none
+    if getattr(model, "anchor", None) is not None:
+        model.anchor.set_state(state["anchor"])  # type: ignore[attr-defined]
     for name, learner in learners.items():
         if name not in state["learners"]:
             raise ValueError(f"it holds no state of learner {name!r}")
@@ -105,9 +113,35 @@ def restore(
         torch.cuda.set_rng_state_all(generators["cuda"])
 
 
+def memory_state(model: Any) -> dict[str, Any]:
+    """What the policy remembers of the running episodes: recurrent states, or a window of observations."""
+    states = getattr(model, "_last_lstm_states", None)
+    kept: dict[str, Any] = {} if states is None else {"pi": list(states.pi), "vf": list(states.vf)}
+    window = _frame_stack(model)
+    return kept if window is None else kept | {"window": window.window}
+
+
+def set_memory_state(model: Any, state: Mapping[str, Any]) -> None:
+    """Restore what `memory_state` returned."""
+    if getattr(model, "_last_lstm_states", None) is not None:
+        on_device = [tuple(x.to(model.device) for x in state[key]) for key in ("pi", "vf")]
+        model._last_lstm_states = RNNStates(*on_device)
+    window = _frame_stack(model)
+    if window is not None:
+        window.window = np.array(state["window"])
+
+
+def _frame_stack(model: Any) -> FrameStack | None:
+    """The wrapper that keeps a window of observations; None: there is none."""
+    env = model.get_env()
+    while isinstance(env, VecEnvWrapper) and not isinstance(env, FrameStack):
+        env = env.venv
+    return env if isinstance(env, FrameStack) else None
+
+
 def _mirrors(policy: Any) -> dict[str, dict[str, np.ndarray]] | None:
     """What a symmetric policy has to know of its task's mirror; None of any other."""
-    if not isinstance(policy, SymmetricActorCriticPolicy):
+    if getattr(policy, "observation_mirror", None) is None:
         return None
     return {"observation": vars(policy.observation_mirror), "action": vars(policy.action_mirror)}
 

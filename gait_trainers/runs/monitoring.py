@@ -78,6 +78,11 @@ class RolloutMetrics:
         self.returns[done] = 0.0
         self.lengths[done] = 0
 
+    def begin_episodes(self) -> None:
+        """All running episodes have been given up, and others begin."""
+        self.returns[:] = 0.0
+        self.lengths[:] = 0
+
     def add_mean(self, name: str, values: np.ndarray) -> None:
         """Let `values` count towards the mean of `name` in this iteration."""
         self._sums[name] += float(np.sum(values))

@@ -62,6 +62,12 @@ def set_vec_normalize_state(norm: VecNormalize | None, state: Mapping[str, Any] 
     norm.ret_rms.count = state["return_count"]
 
 
+def freeze_observations(norm: VecNormalize | None) -> None:
+    """From now on the statistics of the observations stay as they are; those of the returns go on."""
+    if norm is not None:
+        _obs_statistics(norm).update = lambda arr: None  # type: ignore[method-assign]
+
+
 def _obs_statistics(norm: VecNormalize) -> RunningMeanStd:
     statistics = getattr(norm, "obs_rms", None)  # SB3 makes none where observations stay as they are
     if statistics is None:

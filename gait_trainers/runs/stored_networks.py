@@ -15,6 +15,7 @@ from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.config.schema import NetworkConfig, TrainConfig
 from gait_trainers.models.actor_critic import build_policy
 from gait_trainers.models.encoders import EncoderPlan, planned_sizes, read_plan
+from gait_trainers.models.recurrent import layer_parameters
 from gait_trainers.models.sizes import check_parameters
 from gait_trainers.models.symmetry import without_projections
 from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer
@@ -64,9 +65,13 @@ def _check_size(
         if type(size) is not int or size < 1:
             raise ValueError(f"{key} is {one_line(repr(size))}, expected a whole number of 1 or more")
     seen, encoded = (obs_size, 0) if plan is None else planned_sizes(plan)
+    recurrent = 0
+    if networks.recurrent:
+        recurrent = 2 * layer_parameters(networks.memory, seen, networks.memory_size)
+        seen = networks.memory_size
     layers = (seen, *networks.policy, action_size), (seen, *networks.value, 1)
     # An extractor that actor and critic share is in the weights under three names.
-    asked = action_size + check_parameters(*layers) + 3 * encoded
+    asked = action_size + check_parameters(*layers, others=recurrent) + 3 * encoded
     found = sum(tensor.numel() for tensor in weights.values())
     if asked != found:
         raise ValueError(f"{asked} parameters are asked for, {found} are there")

@@ -597,7 +597,8 @@ OTHER: dict[str, Any] = {
     "randomize": {"push_interval": 0.1}, "command_low": (-0.2, 0.0, 0.0), "command_high": (1.9, 0.2, 0.1),
     "command_interval": 0.1, "curriculum": True, "reference_observation": "phase", "future_frames": (1, 3),
     "whole_clips": True, "action_base": "home", "pose_sharpness": 1.0, "rate_sharpness": 0.02, "action_gain": 0.2,
-    "max_distance": 0.1, "muscle_controller": "nn", "params": {"mass": 1.2}, "rsi_probability": 0.4,
+    "max_distance": 0.1, "distance_rule": "any", "muscle_controller": "nn", "params": {"mass": 1.2},
+    "rsi_probability": 0.4,
 }  # fmt: skip
 FLIPPED = {"previous_action": ("legs", "all"), "feed_forward": (True, False), "actuation": ("muscle", "activation")}
 

@@ -35,6 +35,7 @@ def final_state(run: Path) -> dict:
 
 def metrics(run: Path) -> list[dict[str, str]]:
     """Rows of metrics.csv without what depends on the clock."""
-    clock = ("elapsed", "steps_per_second", "physics_seconds", "policy_seconds", "update_seconds")
+    clock = ("elapsed", "steps_per_second", "physics_seconds", "policy_seconds", "update_seconds", "cpu_cores",
+             "memory_mb", "gpu_memory_mb")  # fmt: skip
     rows = read_metrics(run / "metrics.csv")
     return [{key: value for key, value in row.items() if key not in clock} for row in rows]

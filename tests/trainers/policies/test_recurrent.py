@@ -114,15 +114,12 @@ def test_the_gait_laboratory_keeps_its_state(monkeypatch):
 
 
 class Graph(Memory):
-    """Stands in for a graph that remembers, and for its session."""
+    """Stands in for a graph that remembers."""
 
-    def __call__(self, obs, state, starts):
-        mean, std, state = super().__call__(obs, state, starts)
-        self.mean = mean
-        return mean, std, state
-
-    def run(self, names, feed):
-        return [self.mean]
+    def run(self, names, obs, state, starts):
+        assert names == ["action"]
+        mean, _, _ = Memory()(obs, state, starts)
+        return [mean]
 
 
 class Endless(Memory):
@@ -138,25 +135,16 @@ def test_parity_is_of_whole_episodes(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.flatnonzero(observed.starts[:, 0]), [0, 10, 20])  # 9 steps, then the reset's own
     np.testing.assert_array_equal(np.array(memory.counts)[8:12, 0], [9, 10, 1, 2])
     graph = Graph()
-    monkeypatch.setattr(export, "open_session", lambda path: graph)
-    monkeypatch.setattr(export, "onnx_network", lambda path: graph)
+    monkeypatch.setattr(export, "OnnxNetwork", lambda path: graph)
     assert parity(tmp_path, Memory(), observed) == 0.0
     with pytest.raises(export.ExportError, match="on 240 observations"):
         parity(tmp_path, Endless(), observed)
 
 
 def test_the_check_whether_it_walks_tells_the_policy_where_episodes_begin():
-    """As Stable-Baselines3's recurrent policies are told: their state, and `episode_start`."""
     env = make_vec_env(validate({"env": {"num_envs": 2, "threads": 1}}, "test"))
     env.env.unwrapped.core.max_episode_steps = 5
-    seen = []
-
-    def predict(obs, state, starts, deterministic):
-        count = np.where(starts, 0, 0 if state is None else state) + 1
-        seen.append(count)
-        return np.zeros((2, 9), np.float32), count
-
-    model = SimpleNamespace(policy=SimpleNamespace(predict=predict), get_vec_normalize_env=lambda: None)
-    check_walk(model, env, 0.4)
+    policy, memory = remembering(WALK)
+    check_walk(policy, env, 0.4)
     env.close()
-    assert [count.tolist() for count in seen] == [[k, k] for k in range(1, 6)]
+    assert [count.tolist() for count in memory.counts] == [[k, k] for k in range(1, 6)]
