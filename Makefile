@@ -30,6 +30,8 @@ help:
 		{ echo "GaitNet needs Python 3.11 or newer; run make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	# Its own pins are of 2023; the parts that we use run on the libraries of today, which a test checks.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps imitation==1.0.1
 	@touch $@
 
 demo: .venv/installed

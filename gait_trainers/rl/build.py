@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import gait_envs  # noqa: F401 - registers the environments
 from gait_envs.models.mirror import MirrorError
+from gait_envs.registry import IDS
 from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner
@@ -81,6 +83,10 @@ def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
             threads=config.env.threads,
             **config.env.kwargs,
         )
+    except gymnasium.error.UnregisteredEnv as error:
+        close = difflib.get_close_matches(config.env.id, IDS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"env.id: no environment {config.env.id!r}; {hint}Registered are {', '.join(IDS)}") from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
         raise ConfigError(f"env.id {config.env.id!r} cannot be made with env.kwargs: {error}") from error
     return SB3VecEnv(env)
