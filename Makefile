@@ -15,7 +15,7 @@ help:
 	@echo "make test         unit tests and contracts (10 minutes on 2 cores)"
 	@echo "make test-slow    tests that take minutes"
 	@echo "make test-web     tests that need a browser or a database"
-	@echo "make test-third-party  tests that need libraries which no extra brings"
+	@echo "make test-third-party  examples of other RL libraries, each in an environment of its own"
 	@echo "make test-soak    tests that take hours"
 	@echo "make wheel-test   build wheel and sdist, try the wheel in an empty environment"
 	@echo "make lint         ruff, mypy, and the rules of who imports whom"

@@ -7,7 +7,7 @@ import gymnasium as gym
 import torch
 from tensordict.nn import TensorDictModule
 from torch import nn
-from torchrl.collectors import SyncDataCollector
+from torchrl.collectors import Collector
 from torchrl.envs import GymWrapper
 from torchrl.modules import NormalParamExtractor, ProbabilisticActor, TanhNormal, ValueOperator
 from torchrl.objectives import ClipPPOLoss
@@ -45,7 +45,7 @@ loss_module = ClipPPOLoss(actor, critic, clip_epsilon=0.2, entropy_coeff=0.0)
 optimizer = torch.optim.Adam(loss_module.parameters(), lr=3e-4)
 total = max(1, args.steps // (N * T)) * N * T
 start = time.time()
-for rollout in SyncDataCollector(env, actor, frames_per_batch=N * T, total_frames=total):
+for rollout in Collector(env, actor, frames_per_batch=N * T, total_frames=total):
     with torch.no_grad():
         advantage(rollout)
     flat = rollout.reshape(-1)

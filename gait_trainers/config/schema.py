@@ -121,7 +121,9 @@ class RunConfig(Section):
     checkpoint_every: int = Field(default=20, ge=1, description="Iterations between checkpoints.")
     keep_checkpoints: int = Field(default=3, ge=1, description="Number of latest checkpoints that are kept.")
     tensorboard: bool = Field(default=True, description="Write TensorBoard logs to tb/.")
-    wandb: WandbConfig = Field(default_factory=WandbConfig)
+    wandb: WandbConfig = Field(
+        default_factory=WandbConfig, description="Tracking by Weights & Biases, with the keys below."
+    )
     minutes: float | None = Field(
         default=None, gt=0, description="Time limit of training, in minutes; null sets no limit."
     )
