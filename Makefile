@@ -15,7 +15,7 @@ help:
 	@echo "make test         unit tests and contracts (10 minutes on 2 cores)"
 	@echo "make test-slow    tests that take minutes"
 	@echo "make test-web     tests that need a browser or a database"
-	@echo "make test-third-party  tests that need libraries which no extra brings"
+	@echo "make test-third-party  examples of other RL libraries, each in an environment of its own"
 	@echo "make test-soak    very many steps, files, kills and damages; GAITNET_SOAK=0.1 for a tenth of them"
 	@echo "make test-fuzz    100,000 damaged files for the readers (docs/testing.md)"
 	@echo "make test-mutation  300 faults put into the code, to see whether the tests notice (docs/testing.md)"
@@ -32,6 +32,8 @@ help:
 		{ echo "GaitNet needs Python 3.11 or newer; run make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	# Its own pins are of 2023; the parts that we use run on the libraries of today, which a test checks.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps imitation==1.0.1
 	@touch $@
 
 demo: .venv/installed

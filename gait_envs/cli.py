@@ -10,6 +10,7 @@ from typing import Any
 import typer
 import typer.core
 
+from gait_envs.constants import __version__
 from gait_envs.errors import GaitNetError
 
 
@@ -42,6 +43,17 @@ def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.Type
             return typer.main.get_command(single)
 
     return LazyGroup
+
+
+def version_option(program: str) -> Any:
+    """`--version`, for the function that describes a program: prints the version and ends."""
+
+    def show(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"{program} {__version__}")
+            raise typer.Exit
+
+    return typer.Option("--version", callback=show, is_eager=True, help="Print the version and exit.")
 
 
 def run(app: Callable[[], object], program: str, extra: str, complain: Callable[[str], None]) -> None:

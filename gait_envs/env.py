@@ -200,5 +200,8 @@ def _asked_limit(usual: int) -> int | None:
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:
-    """The only sub-environment's info: numbers (1,) as Python's, rows (1, k) as (k,)."""
-    return {key: value.item() if value.ndim == 1 else value[0] for key, value in info.items()}
+    """The only sub-environment's info: numbers (1,) as scalars with a dtype, which TorchRL needs, rows (1, k) as (k,).
+
+    A truth is an array without dimensions: Gymnasium's own vector environments make an array of objects of `np.bool_`.
+    """
+    return {key: np.array(value[0]) if value.dtype == bool else value[0] for key, value in info.items()}

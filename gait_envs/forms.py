@@ -21,12 +21,16 @@ MOST_ENVS, MOST_THREADS, MOST_STEPS = 2**20, 1024, 2**40
 
 
 def autoreset_mode(given: AutoresetMode | str) -> AutoresetMode:
-    """Gymnasium's mode, given as itself, by its value ("NextStep") or its name ("NEXT_STEP")."""
+    """Gymnasium's mode, given as itself or as text: "next_step", "NEXT_STEP" and "NextStep" are the same."""
     for mode in AutoresetMode:
-        if given in (mode, mode.value, mode.name):
+        if given is mode or (isinstance(given, str) and _letters(given) == _letters(mode.value)):
             return mode
-    allowed = ", ".join(repr(mode.value) for mode in AutoresetMode)
-    raise ValueError(f"autoreset_mode is {given!r}, allowed are {allowed}")
+    allowed = ", ".join(repr(mode.name.lower()) for mode in AutoresetMode)
+    raise ValueError(f"autoreset_mode is {given!r}, allowed are {allowed} and the members of AutoresetMode")
+
+
+def _letters(text: str) -> str:
+    return text.lower().replace("_", "")
 
 
 def time_limit(given: int | None, usual: int) -> int | None:

@@ -48,10 +48,16 @@ class Environment:
 
     def make_task(self, config: Mapping[str, Any]) -> Task:
         """Its task with these options, on a copy of its body; raises TypeError for an unknown key."""
-        from gait_envs.tasks.config import build
+        from gait_envs.reference.clip import ClipError, OtherBodyError
+        from gait_envs.tasks.config import from_keywords
 
-        options = build(self.options_type(), config, f"the {self.task} task")
-        task: Task = _found(self.make)(self.shared_robot(options).copy(), options)
+        options = from_keywords(self.options_type(), config, f"the {self.task} task")
+        robot = self.shared_robot(options).copy()
+        try:
+            task: Task = _found(self.make)(robot, options)
+        except OtherBodyError as error:
+            others = " or ".join(_of_body(error.model, self.make))
+            raise ClipError(f"{error}" + (f". Clips of {error.model!r} are for {others}" if others else "")) from None
         return task
 
     def shared_robot(self, options: TaskConfig) -> Robot:
@@ -102,6 +108,9 @@ def register_environment(row: Environment) -> None:
             max_episode_steps=row.steps,
             kwargs={"task": row.task},
         )
+        # Gymnasium imports the module before the colon and looks for the rest; `gymnasium.spec`, and libraries that
+        # look into the registry themselves (rl_zoo3), look for the whole.
+        registration.registry[f"gait_envs:{row.id}"] = registration.registry[row.id]
 
 
 def register_all() -> None:
@@ -132,6 +141,13 @@ def find_id(env_id: str) -> Environment | None:
 def make_task(task: str, config: Mapping[str, Any]) -> Task:
     """A task on its body with these options; raises ValueError for an unknown name, TypeError for an unknown key."""
     return find(task).make_task(config)
+
+
+def _of_body(model: str, make: Any) -> list[str]:
+    """The ids of environments with that body, those of the same task first."""
+    rows = [row for row in ENVIRONMENTS.values() if row.shared_robot(row.options_type()()).name == model]
+    same = [row.id for row in rows if row.make == make]
+    return same or [row.id for row in rows]
 
 
 def _found(what: Any) -> Any:

@@ -71,6 +71,7 @@ class GaitVectorEnv(VectorEnv):
         made = row.make_task(config)
         self.num_envs = num_envs
         self.render_mode = render_mode
+        self.autoreset_mode = mode  # as Gymnasium's own vector environments have it; also in `metadata`
         own = {"autoreset_mode": mode, "render_fps": round(made.robot.control_rate)}
         self.metadata = self.metadata | own
         self.core = Core(

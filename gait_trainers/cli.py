@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from gait_envs.cli import lazy_group, run
+from gait_envs.cli import lazy_group, run, version_option
 
 _FOLDER = "gait_trainers.commands"
 # Name: where its function is, and the text for the list of commands.
@@ -22,6 +24,14 @@ COMMANDS = {
         "Evaluate how well a model of motion predicts clips, beside baselines.",
     ),
     "generate": (f"{_FOLDER}.generate:command", "Generate a walk with a model of motion, as a clip."),
+    "demonstrate": (
+        f"{_FOLDER}.imitation:demonstrate_command",
+        "Record what an expert observes and does, for cloning and its relatives.",
+    ),
+    "bc": (f"{_FOLDER}.imitation:bc", "Clone an expert's behaviour, as a warm start of PPO; or DAgger."),
+    "gail": (f"{_FOLDER}.imitation:gail", "Train by generative adversarial imitation learning."),
+    "airl": (f"{_FOLDER}.imitation:airl", "Train by adversarial inverse reinforcement learning."),
+    "list": (f"{_FOLDER}.list:command", "List environments, presets, bundled policies and clips."),
     "evaluate": (
         f"{_FOLDER}.evaluate:command",
         "Evaluate how well a policy walks at each command, or tracks clips.",
@@ -54,11 +64,11 @@ COMMANDS = {
     ),
 }
 
-app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
-def describe() -> None:
+def describe(version: Annotated[bool, version_option("gait-train")] = False) -> None:
     """Train policies that walk or track clips, and evaluate, record, play and export them."""
 
 

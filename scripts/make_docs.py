@@ -328,7 +328,8 @@ def settings_table(section: type[training.Section], prefix: str) -> str:
         laptop = ""
         if tree and name in tree:
             laptop = "see preset" if isinstance(tree[name], dict) else code(tree[name])
-        rows.append((f"`{key}`", code(default), laptop, allowed(field), text(field.description)))
+        shown = "see below" if isinstance(default, training.Section) else code(default)
+        rows.append((f"`{key}`", shown, laptop, allowed(field), text(field.description)))
     return markdown(("key", "default", "`laptop`", "allowed", "meaning"), rows)
 
 
@@ -383,6 +384,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "config-muscle": lambda: settings_table(MuscleConfig, "muscle"),
         "config-resampling": lambda: settings_table(ResamplingConfig, "resampling"),
         "config-run": lambda: settings_table(training.RunConfig, "run"),
+        "config-wandb": lambda: settings_table(training.WandbConfig, "run.wandb"),
         "config-stop": lambda: settings_table(training.StopWhen, "run.stop_when"),
     }
 

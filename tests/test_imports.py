@@ -18,6 +18,11 @@ HEAVY = {"torch", "stable_baselines3", "sb3_contrib"}
 LEARNING = tuple(
     f"gait_trainers.{room}"
     for room in (
+        "imitation.adversarial",
+        "imitation.cloning",
+        "imitation.convert",
+        "imitation.horizon",
+        "imitation.student",
         "learners",
         "models",
         "policies.export",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 try:
     import typer
 
-    from gait_envs.cli import lazy_group, run
+    from gait_envs.cli import lazy_group, run, version_option
 except ModuleNotFoundError as error:
     sys.exit(f"gait-data needs {error.name}; install it with: pip install 'gaitnet[data]'")
 
@@ -26,11 +27,11 @@ COMMANDS = {
     "pack": (f"{_FOLDER}.pack:pack_command", "Pack clips into one memory-mapped set."),
 }
 
-app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
-def describe() -> None:
+def describe(version: Annotated[bool, version_option("gait-data")] = False) -> None:
     """Import motion capture, retarget it, and inspect, view, split, pack and export clips."""
 
 

@@ -29,6 +29,14 @@ class ClipError(GaitNetError, ValueError):
     """A motion that cannot be used; the message names the file and the key."""
 
 
+class OtherBodyError(ClipError):
+    """A clip whose joints are not this body's."""
+
+    def __init__(self, message: str, model: str) -> None:
+        super().__init__(message)
+        self.model = model  # that the clip is of
+
+
 @dataclass(frozen=True)
 class Clip:
     """Frames at a constant rate: frame i is at time i / fps, the last at (T - 1) / fps.
@@ -208,9 +216,10 @@ def check_fits(clip: Clip, joint_names: tuple[str, ...], fps: float | None = Non
         missing = [name for name in joint_names if name not in clip.joint_names]
         extra = [name for name in clip.joint_names if name not in joint_names]
         detail = f"missing {_few(missing)}, unknown {_few(extra)}" if missing or extra else "their order"
-        raise ClipError(
+        raise OtherBodyError(
             f"clip {clip.name!r}, of the model {clip.model!r}: joints differ: {detail}; "
-            f"the body has {_few(list(joint_names))}"
+            f"the body has {_few(list(joint_names))}",
+            clip.model,
         )
     if fps is not None and abs(clip.fps - fps) > 1e-6:
         raise ClipError(

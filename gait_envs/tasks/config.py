@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gait_envs.reference.library import EMBEDDED, EMBEDDED_SETS
-from gait_envs.simulation.checks import check_options
+from gait_envs.simulation.checks import check_options, is_finite, is_real
 from gait_envs.simulation.make import Drive
 from gait_envs.simulation.randomize import RandomizeConfig
 from gait_envs.tasks.rewards import default_weights
@@ -102,8 +102,11 @@ class WalkConfig(TaskConfig):
     def __post_init__(self) -> None:
         for key in ("command_low", "command_high"):
             value: Any = getattr(self, key)
-            if isinstance(value, list | tuple) and len(value) != 3:
-                raise ValueError(f"{key} needs (vx, vy, yaw rate), got {value}")
+            if is_real(value) or (isinstance(value, list | tuple) and len(value) != 3):
+                shown = f"({value}, 0.0, 0.0)" if is_finite(value) else "(0.2, 0.0, 0.0)"
+                raise ValueError(
+                    f"{key} is {value}, expected three numbers: forward m/s, left m/s, turn rad/s, such as {shown}"
+                )
         super().__post_init__()
         for key in ("command_low", "command_high"):
             object.__setattr__(self, key, tuple(float(v) for v in getattr(self, key)))
@@ -243,8 +246,30 @@ class MuscleHumanoidTrackConfig(HumanoidTrackConfig):
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
     """Make the dataclass from a mapping; an unknown key is an error that lists the known ones."""
-    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    unknown = [key for key in values if key not in known]
+    unknown, known = unknown_keys(kind, values)
     if unknown:
         raise TypeError(f"unknown key {', '.join(map(repr, unknown))} in {where}; known are {', '.join(known)}")
     return kind(**values)
+
+
+def from_keywords(kind: type[T], values: Mapping[str, Any], what: str) -> T:
+    """Make the dataclass from the keyword arguments of `what`.
+
+    An unknown one is refused in Python's own words: libraries that offer an argument to see whether an environment
+    takes it (TorchRL's `frameskip`) recognise the refusal by them.
+    """
+    unknown, known = unknown_keys(kind, values)
+    if unknown:
+        told = ", ".join(map(repr, unknown))
+        hint = VECTOR_HINT if set(unknown) & {"autoreset_mode", "num_envs", "threads"} else ""
+        raise TypeError(f"{what} got an unexpected keyword argument {told}{hint}; known are {', '.join(known)}")
+    return kind(**values)
+
+
+VECTOR_HINT = " (of the vector form alone: gymnasium.make_vec)"
+
+
+def unknown_keys(kind: type[Any], values: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The keys that the dataclass does not have, and those that it has."""
+    known = [f.name for f in dataclasses.fields(kind)]
+    return [key for key in values if key not in known], known

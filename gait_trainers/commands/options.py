@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 PolicyArgument = Annotated[
-    Path, typer.Argument(help="A bundle folder, a run folder (its latest checkpoint) or a checkpoint file.")
+    Path, typer.Argument(help="A bundle folder, a run folder, a checkpoint file or a bundled name (gait-train list).")
 ]
 EnvOption = Annotated[str | None, typer.Option("--env", help="Act in this environment instead of the policy's own.")]
 ReferenceOption = Annotated[

@@ -63,6 +63,7 @@ Weight = Annotated[float | None, typer.Option("--amp-weight", help="Weight of th
 Followed = Annotated[
     str | None, typer.Option("--env", help=f"Environment that tracks the clips; {IMITATION} by default.")
 ]
+Trained = Annotated[str | None, typer.Option("--env", help="Environment to train in, by its id (gait-train list).")]
 Data = Annotated[
     str | None, typer.Option("--amp-data", help="Reference motion: a clip, a folder of clips or the name of a set.")
 ]
@@ -142,17 +143,17 @@ def training_command(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @training_command
-def ppo_amp(given: Given, amp_weight: Weight = None, amp_data: Data = None) -> None:
+def ppo_amp(given: Given, env: Trained = None, amp_weight: Weight = None, amp_data: Data = None) -> None:
     """Train with PPO and an adversarial motion prior, to walk in the style of the reference."""
     # Episodes that start inside the motion start inside the same one.
-    named = {"amp.weight": amp_weight, "amp.data": amp_data, "env.kwargs.reference": amp_data}
+    named = {"env.id": env, "amp.weight": amp_weight, "amp.data": amp_data, "env.kwargs.reference": amp_data}
     _train(given.also(named=named), {"algorithm": "ppo-amp"})
 
 
 @training_command
-def ppo(given: Given) -> None:
+def ppo(given: Given, env: Trained = None) -> None:
     """Train with PPO on the task reward alone."""
-    _train(given, {"algorithm": "ppo"})
+    _train(given.also(named={"env.id": env}), {"algorithm": "ppo"})
 
 
 @training_command
@@ -177,11 +178,11 @@ def _check_follows(env_id: Any) -> None:
 
 
 @training_command
-def muscle(given: Given, reference: ReferenceOption = None) -> None:
+def muscle(given: Given, env: Trained = None, reference: ReferenceOption = None) -> None:
     """Train a muscle-driven body and the network that turns desired torques into activations, with the preset muscle
     unless another is given."""
     clips = reference[0] if reference and len(reference) == 1 else reference
-    given = given.also(named={"env.kwargs.reference": clips})
+    given = given.also(named={"env.id": env, "env.kwargs.reference": clips})
     if given.resume is None and given.preset is None and given.config is None:
         given = given.also(preset="muscle")
     _train(given, {"algorithm": "muscle"}, {"env.id": MUSCLES})

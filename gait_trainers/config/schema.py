@@ -131,6 +131,14 @@ class StopWhen(Section):
     episodes: int = Field(default=40, ge=1, description="Deterministic episodes per evaluation.")
 
 
+class WandbConfig(Section):
+    """Tracking by Weights & Biases, beside CSV and TensorBoard."""
+
+    enabled: bool = Field(default=False, description="Also log the metrics to Weights & Biases.")
+    project: str = Field(default="gaitnet", description="Project there that the run belongs to.")
+    entity: str | None = Field(default=None, description="User or team there; null takes the default of the account.")
+
+
 class RunConfig(Section):
     """Everything about a run that is not the learning problem."""
 
@@ -153,6 +161,9 @@ class RunConfig(Section):
         default=1, ge=1, description="Iterations between two rows of metrics and two progress lines."
     )
     tensorboard: bool = Field(default=True, description="Write TensorBoard logs to tb/.")
+    wandb: WandbConfig = Field(
+        default_factory=WandbConfig, description="Tracking by Weights & Biases, with the keys below."
+    )
     minutes: float | None = Field(
         default=None, gt=0, description="Time limit of training, in minutes; null sets no limit."
     )

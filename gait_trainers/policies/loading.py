@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gait_envs.assets import asset_root
 from gait_envs.reading.archive import Archive
 from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.policies.base import GaussianPolicy, PolicyError
@@ -14,13 +15,27 @@ from gait_trainers.policies.environment import in_environment
 KINDS = "a bundle (policy.json), a run folder (checkpoints/) or a checkpoint file"
 
 
+def bundled_policies() -> list[str]:
+    """The names of the policies that come with the package."""
+    folder = asset_root() / "policies"
+    return sorted(path.name for path in folder.iterdir() if (path / MANIFEST).is_file()) if folder.is_dir() else []
+
+
+def find_policy(path: str | Path) -> Path:
+    """The path itself if anything is there, else the bundled policy of that name, if it is one."""
+    path = Path(path)
+    if not path.exists() and path.name == str(path) and path.name in bundled_policies():
+        return asset_root() / "policies" / path.name
+    return path
+
+
 def load_policy(path: str | Path, env_id: str | None = None) -> GaussianPolicy:
-    """The policy of a bundle folder, a run folder (its latest checkpoint) or a checkpoint file.
+    """The policy of a bundle folder, a run folder (its latest checkpoint), a checkpoint file or a bundled name.
 
     With `env_id` it acts there instead of where it was trained; what it leaves behind is said on stderr. PolicyError
     says what else is at the path, RunError and BundleError what is wrong with a run and with a bundle.
     """
-    policy = read_policy(Path(path))
+    policy = read_policy(find_policy(path))
     return policy if env_id is None else in_environment(policy, env_id, to_stderr)
 
 
@@ -42,7 +57,8 @@ def _check_is_run(path: Path) -> None:
         if not (path.parent.parent / "config.yaml").is_file():
             raise PolicyError(f"{path}: a file outside of any run folder; expected {KINDS}")
     elif not path.exists():
-        raise PolicyError(f"{path}: no such file or folder; expected {KINDS}")
+        known = ", ".join(bundled_policies())
+        raise PolicyError(f"{path}: no such file or folder; expected {KINDS}, or one of the bundled {known}")
     elif not (path / "checkpoints").is_dir():
         found = ", ".join(sorted(p.name for p in path.iterdir())) or "nothing"
         raise PolicyError(f"{path}: holds {found}, not {KINDS}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.progress import track
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import check_writable, replacing
@@ -111,9 +113,10 @@ def film(
     view = Offscreen(model, width, width * 3 // 4, camera)
     activation = None if rollout.activation is None else rollout.activation[:, 0]
     row = lambda values, i: None if values is None else values[i]  # noqa: E731
+    shown = range(0, int(rollout.valid[:, 0].sum()), every)
     pictures = (
         caption(view.frame(rollout.qpos[i, 0], ghost=row(ghosts, i), act=row(activation, i)), captions[i])
-        for i in range(0, int(rollout.valid[:, 0].sum()), every)
+        for i in track(shown, "drawing", console=Console(stderr=True), transient=True)
     )
     try:
         write_video(Path(path), pictures, fps=1.0 / (every * rollout.dt))

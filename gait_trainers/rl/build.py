@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import gait_envs  # noqa: F401 - registers the environments
 from gait_envs.models.mirror import MirrorError
+from gait_envs.registry import IDS
 from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner
@@ -86,6 +88,8 @@ def build_encoder(config: TrainConfig, base: SB3VecEnv) -> dict[str, Any] | None
     section = getattr(config, "encoder", None)
     if section is None or section.path is None:
         return None
+    if config.networks.recurrent or config.networks.frames > 1:
+        raise ConfigError(f"encoder.path: not with --policy {config.networks.memory}; the encoder sees single frames")
     try:
         model = load_motion_model(section.path)
     except (ModelError, OSError) as error:
@@ -99,10 +103,11 @@ def build_encoder(config: TrainConfig, base: SB3VecEnv) -> dict[str, Any] | None
     }
 
 
-def keep_units_of_encoder(model: PPO) -> None:
+def keep_units_of_encoder(model: Algorithm) -> None:
     """Normalise the encoder's inputs as it was trained, whatever the policy meets."""
     norm, extractor = model.get_vec_normalize_env(), model.policy.features_extractor
-    assert norm is not None and isinstance(extractor, PretrainedMotionExtractor)
+    assert norm is not None
+    assert isinstance(extractor, PretrainedMotionExtractor)
     size = model.observation_space.shape[0]  # type: ignore[index]
     norm.obs_rms = EncoderMeanStd(extractor, size, norm.epsilon)  # type: ignore[assignment]
 
@@ -126,6 +131,10 @@ def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
             threads=config.env.threads,
             **config.env.kwargs,
         )
+    except gymnasium.error.UnregisteredEnv as error:
+        close = difflib.get_close_matches(config.env.id, IDS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"env.id: no environment {config.env.id!r}; {hint}Registered are {', '.join(IDS)}") from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
         raise ConfigError(f"env.id {config.env.id!r} cannot be made with env.kwargs: {error}") from error
     return SB3VecEnv(env)

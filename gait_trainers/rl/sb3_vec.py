@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
@@ -105,7 +106,8 @@ class SB3VecEnv(VecEnv):
         return [result] * self.num_envs
 
     def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
-        return [False for _ in self._rows(indices)]
+        """Of each environment, whether it reports the returns and lengths of episodes as SB3's `Monitor` does."""
+        return [wrapper_class is Monitor for _ in self._rows(indices)]
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the rest of the episodes depends on."""

@@ -24,9 +24,10 @@ from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.rl.warm_start import begin_from
 from gait_trainers.runs.checkpoint import load_checkpoint, read_networks, restore
 from gait_trainers.runs.lock import locked
-from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay, TensorBoard
+from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay
 from gait_trainers.runs.resumption import check_same_run
 from gait_trainers.runs.run_folder import Run, RunError, create_run, new_run, open_run
+from gait_trainers.runs.sinks import make_sinks
 
 
 @dataclass
@@ -165,7 +166,5 @@ def followed(base: SB3VecEnv) -> list[str]:
 
 def _logger(run: Run, config: TrainConfig, display: ProgressDisplay, done: int, *, resumed: bool) -> Logger:
     csv = MetricsCSV(run.metrics_file, done // config.rollout_steps)
-    formats: list[Any] = [csv, display]
-    if config.run.tensorboard:
-        formats.append(TensorBoard(str(run.tensorboard), done + 1 if resumed else None))
+    formats: list[Any] = [csv, display, *make_sinks(run, config, done, resumed=resumed)]
     return Logger(str(run.path), formats)

@@ -16,7 +16,7 @@ from gait_trainers.models.symmetry import plain_names
 from gait_trainers.policies.base import BundleError, GaussianPolicy, Network, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, NETWORK, at, checked_files
 from gait_trainers.policies.environment import EnvironmentOptionError, check_task
-from gait_trainers.policies.loading import load_policy
+from gait_trainers.policies.loading import find_policy, load_policy
 from gait_trainers.policies.onnx_check import check_graph
 from gait_trainers.policies.torch_policy import PolicyNetwork, TorchNetwork
 from gait_trainers.runs.checkpoint import load_checkpoint
@@ -63,7 +63,7 @@ def _read(path: str) -> Source:
     """A run's networks from its latest checkpoint, or a bundle's."""
     policy = load_policy(path)  # checks the bundle; says what there is where there is neither
     if policy.details:
-        return _read_bundle(Path(path), policy)
+        return _read_bundle(find_policy(path), policy)
     run, file = open_run(path)
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")

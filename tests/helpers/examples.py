@@ -331,6 +331,22 @@ TABLE = b'file,source,license,subject,activity\n02/02_01.amc,CMU 02_01,"CMU: fre
 SPLIT = {"clips": "..", "by": "subject", "seed": 0, "parts": {"train": ["a", "b"], "test": ["c"]}}
 SET_PAGE = {"clips": [{"name": "a", "verdict": "failed", "faults": ["why"], "capture": "a.bvh"}]}
 
+
+def demonstrations() -> list[Example]:
+    from gait_trainers.imitation.demonstrations import Demonstrations, Episode, save_demonstrations
+
+    rng = np.random.default_rng(0)
+    episodes = [
+        Episode(rng.normal(size=(t + 1, 2)).astype("f4"), rng.normal(size=(t, 1)).astype("f4"), rng.normal(size=t),
+                False, True, {"fall": np.zeros(t, dtype=bool)})
+        for t in (2, 3)
+    ]  # fmt: skip
+    found = Demonstrations(
+        episodes, "GaitNet/WildRobot-v0", {"previous_action": "all"}, [{"name": "x"}], {"expert": "e"}
+    )
+    return [Example(written(lambda folder: save_demonstrations(folder / "seed.npz", found)))]
+
+
 EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     **{f"capture {name}": functools.partial(captures, name) for name in CAPTURES},
     "clip": lambda: [Example(clip_file())],
@@ -346,6 +362,7 @@ EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     "configuration": lambda: [Example({"config.yaml": CONFIG.encode()})],
     "metrics": lambda: [Example({"metrics.csv": b"iteration,success_rate\n1,0.5\n2,0.75\n"})],
     "checkpoint": checkpoint,
+    "demonstrations": demonstrations,
     "run folder": run_folder,
     "bundle": bundle,
     "body parameters": lambda: [

@@ -14,6 +14,7 @@ from gait_envs.errors import MotionError
 from gait_envs.mocap.commands.clip_options import SOURCES, body_of, choose_clip
 from gait_envs.mocap.commands.printing import out_console, plain, print_set, print_summary, say
 from gait_envs.mocap.contact_estimate import with_contacts
+from gait_envs.mocap.formats import all_formats, open_with_gaps
 from gait_envs.mocap.pages.clip_page import check_picture, write_page
 from gait_envs.mocap.pages.set_page import draw_set
 from gait_envs.mocap.quality import carry, faults, measure
@@ -32,10 +33,14 @@ def inspect_command(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture to write: a page of plots.")] = None,
 ) -> None:
-    """Print what a clip holds, measured on its robot, or the figures of every clip of a set."""
+    """Print what a clip holds, measured on its robot, the figures of every clip of a set, or what a capture holds."""
     if plot is not None:
         check_picture(plot)
-    if clip is None and not Path(source).is_file():
+    if Path(source).suffix.lower() in capture_suffixes() and Path(source).is_file():
+        if clip or robot or plot:
+            raise MotionError(f"{source}: a capture; --clip, --robot and --plot are of clips, which retarget makes")
+        _inspect_capture(Path(source))
+    elif clip is None and not Path(source).is_file():
         _inspect_set(source, robot, plot)
     else:
         _inspect_clip(*choose_clip(source, clip, robot), plot)
@@ -46,6 +51,30 @@ def _inspect_set(source: str, robot: str | None, plot: Path | None) -> None:
     print_set(entries, source)
     if plot is not None:
         say(f"picture  {draw_set(plot, entries, Path(source).name)}")
+
+
+def capture_suffixes() -> set[str]:
+    """Endings that only captures have; an .npz is a clip here."""
+    return {suffix for format in all_formats().values() for suffix in format.suffixes} - {".npz", ".json"}
+
+
+def _inspect_capture(path: Path) -> None:
+    """The skeleton and the frames of a capture as it is in its file, before anything is converted."""
+    capture = open_with_gaps(path)
+    skeleton = capture.skeleton
+    table = Table(show_header=False, title=plain(path.name), min_width=48)
+    for key, value in {
+        "frames": f"{capture.frames} at {capture.fps:g} Hz, {(capture.frames - 1) / capture.fps:.2f} s",
+        "joints": f"{len(skeleton.names)}: {', '.join(skeleton.names)}",
+        "unit": "not said by the file" if capture.unit is None else f"{capture.unit:g} m",
+        "up": capture.up or "not said by the file",
+        **capture.origin,
+    }.items():
+        table.add_row(key, plain(str(value)))
+    out_console.print(table)
+    for note in capture.notes:
+        say(f"note     {note}")
+    say(f"next     gait-data retarget {path} --robot wildrobot --out {path.stem}.npz")
 
 
 def _inspect_clip(clip: Clip, body: Body, plot: Path | None) -> None:

@@ -9,6 +9,8 @@ from gymnasium.vector import AutoresetMode
 from helpers.scripted_env import ScriptedEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
 
 from gait_envs.vector_env import GaitVectorEnv
 from gait_trainers.rl.sb3_vec import SB3VecEnv
@@ -144,3 +146,12 @@ def test_state_goes_there_and_back() -> None:
         assert np.array_equal(obs, obs2)
         assert np.array_equal(reward, reward2)
         assert [info.get("episode") for info in infos] == [info.get("episode") for info in infos2]
+
+
+def test_its_episodes_are_reported_as_by_a_monitor() -> None:
+    # `evaluate_policy` warns otherwise that rewards may have been changed; warnings are errors in these tests.
+    env = SB3VecEnv(ScriptedEnv(lengths=[2, 3], falls=[True, False]))
+    assert env.env_is_wrapped(Monitor) == [True, True]
+    model = PPO("MlpPolicy", env, n_steps=4, batch_size=8, device="cpu")
+    returns, lengths = evaluate_policy(model, env, n_eval_episodes=2, return_episode_rewards=True)
+    assert (sorted(returns), sorted(lengths)) == ([1 + 2, 11 + 12 + 13], [2, 3])

@@ -1,0 +1,68 @@
+"""`gait-train list`: what there is to name on a command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from gait_envs.assets import asset_path
+from gait_envs.reference.library import EMBEDDED_SETS
+from gait_envs.registry import ENVIRONMENTS
+from gait_trainers.config.layers import preset_names
+from gait_trainers.policies.bundle import MANIFEST
+from gait_trainers.policies.loading import bundled_policies
+
+WIDTH = 78  # columns of a line
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the lists as one JSON object.")] = False,
+) -> None:
+    """List what can be named: environments, presets, bundled policies, and clips."""
+    found = everything()
+    if as_json:
+        print(json.dumps(found))
+        return
+    typer.echo("\n\n".join(section(title, rows) for title, rows in found.items()))
+
+
+def everything() -> dict[str, dict[str, str]]:
+    """Name to what it is, under a heading each."""
+    return {
+        "environments (--env)": {row.id: _of_row(row) for row in ENVIRONMENTS.values()},
+        "presets (--preset)": {name: _of_preset(name) for name in preset_names()},
+        "bundled policies (gait-train play NAME)": {name: _of_policy(name) for name in bundled_policies()},
+        "clips (--reference, --clip)": {name: _of_set(name, body) for body, name in EMBEDDED_SETS.items()},
+    }
+
+
+def section(title: str, rows: Mapping[str, str]) -> str:
+    """A heading, then a line for each name; what does not fit beside its name goes below it."""
+    wide = max(map(len, rows), default=0)
+    lines = [title]
+    for name, text in rows.items():
+        line = f"  {name:{wide}}  {text}"
+        lines += [line] if len(line) <= WIDTH else [f"  {name}", f"      {text}"]
+    return "\n".join(lines)
+
+
+def _of_row(row: Any) -> str:
+    return f"{row.steps} steps" + (f", preset {row.preset}" if row.preset else "")
+
+
+def _of_preset(name: str) -> str:
+    ids = [row.id for row in ENVIRONMENTS.values() if row.preset == name]
+    return f"measured for {ids[0]}" if ids else ""
+
+
+def _of_policy(name: str) -> str:
+    manifest = json.loads((asset_path(f"policies/{name}") / MANIFEST).read_text(encoding="utf-8"))
+    return str(manifest["environment"]["id"])
+
+
+def _of_set(name: str, body: str) -> str:
+    clips = sorted(path.stem for path in asset_path(f"motions/{name}").glob("*.npz"))
+    return f"{body}: {clips[0]} … {clips[-1]}, {len(clips)} clips" if clips else body

@@ -1,0 +1,159 @@
+"""Behaviour cloning (BC) and DAgger: the policy is fitted to an expert's actions by `imitation`'s BC."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from imitation.algorithms import bc
+from imitation.util.logger import HierarchicalLogger
+from stable_baselines3.common.logger import Logger
+
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.imitation.collect import demonstrate
+from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
+from gait_trainers.imitation.student import Say, leave_run, normalized, prepare, warm_up_critic
+from gait_trainers.policies.base import Policy
+from gait_trainers.rl.build import Training
+from gait_trainers.runs.run_folder import Run
+
+HELD_OUT = 10  # one episode in so many is not fitted to, but measured on
+
+
+@dataclass(frozen=True)
+class Cloning:
+    """Settings of behaviour cloning."""
+
+    epochs: int = 30  # passes over the demonstrations (DAgger: in each round)
+    batch_size: int = 256  # pairs of observation and action
+    learning_rate: float = 1e-3  # of Adam
+    entropy: float = 1e-3  # weight of the entropy bonus, which keeps the deviation of the actions above 0
+    critic_iterations: int = 5  # rollouts to which the value network is fitted afterwards
+
+
+def clone(config: TrainConfig, demonstrations: Demonstrations, settings: Cloning, say: Say = print) -> Run:
+    """Fit a policy to demonstrations, then its critic to the policy's returns; returns the run."""
+    training = prepare(config, demonstrations)
+    fit(training, demonstrations.episodes, settings, say)
+    return _finish(training, settings, say, {"method": "bc", **_of(demonstrations)})
+
+
+def dagger(
+    config: TrainConfig,
+    expert: Policy,
+    demonstrations: Demonstrations,
+    settings: Cloning,
+    *,
+    rounds: int,
+    reference: str | Sequence[str] | None = None,
+    seed: int = 0,
+    say: Say = print,
+) -> Run:
+    """DAgger (Ross et al. 2011): in each round the policy acts, and the expert says what it would have done there.
+
+    The first round is behaviour cloning of the demonstrations. Each other one adds as many episodes as there are
+    demonstrations; an episode ends where the expert's own task says that it is lost.
+    """
+    training = prepare(config, demonstrations)
+    episodes: list[Episode] = list(demonstrations.episodes)
+    fit(training, episodes, settings, say)
+    for number in range(1, rounds):
+        found = demonstrate(
+            expert, demonstrations.env_id, episodes=len(demonstrations.episodes), reference=reference,
+            env_kwargs=demonstrations.env_kwargs, seed=seed + 1000 * number, keep_failed=True,
+            choose=lambda obs, label: act(training, obs),
+        )  # fmt: skip
+        lengths = [len(episode.actions) for episode in found.episodes]
+        say(f"round {number + 1}/{rounds}: the policy's own episodes last {np.mean(lengths):.0f} steps")
+        episodes += found.episodes
+        fit(training, episodes, settings, say)
+    origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes)}
+    return _finish(training, settings, say, origin | _of(demonstrations))
+
+
+def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say: Say) -> None:
+    """Fit the policy to the episodes' pairs; the deviation of its actions is that of the configuration afterwards."""
+    model = training.model
+    held_out = list(episodes[::HELD_OUT]) if len(episodes) >= HELD_OUT else []
+    fitted = [episode for episode in episodes if not any(episode is other for other in held_out)]
+    obs, actions = _pairs(training, fitted)
+    rng = np.random.default_rng(training.config.run.seed)
+    size = min(settings.batch_size, len(obs))
+    learner = bc.BC(
+        observation_space=model.observation_space,
+        action_space=model.action_space,
+        rng=rng,
+        policy=model.policy,
+        demonstrations=Batches(obs, actions, size, rng),
+        batch_size=size,
+        optimizer_kwargs={"lr": settings.learning_rate},
+        ent_weight=settings.entropy,
+        device=model.device,
+        custom_logger=silent(),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # for its log
+        learner.train(n_epochs=settings.epochs, progress_bar=False)
+    with torch.no_grad():
+        model.policy.log_std.fill_(training.config.networks.log_std_init)
+    told = [f"on {len(obs):,} pairs {error(training, fitted):.3f}"]
+    told += [f"held out {error(training, held_out):.3f}"] if held_out else []
+    say(f"fitted: root mean square error of the actions {', '.join(told)} (of a range of -1 to 1)")
+
+
+class Batches:
+    """Batches of pairs in a new order each time, for `imitation`, whose own loader takes rows one by one."""
+
+    def __init__(self, obs: np.ndarray, actions: np.ndarray, size: int, rng: np.random.Generator) -> None:
+        self.obs, self.actions, self.size, self.rng = obs, actions, size, rng
+
+    def __len__(self) -> int:
+        return len(self.obs) // self.size
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        order = self.rng.permutation(len(self.obs))
+        for at in range(0, len(self) * self.size, self.size):
+            rows = order[at : at + self.size]
+            yield {"obs": torch.from_numpy(self.obs[rows]), "acts": torch.from_numpy(self.actions[rows])}
+
+
+def act(training: Training, obs: np.ndarray) -> np.ndarray:
+    """The policy's mean actions (n, nu) for raw observations (n, d)."""
+    actions, _ = training.model.policy.predict(normalized(training, obs), deterministic=True)
+    return actions
+
+
+def error(training: Training, episodes: Sequence[Episode]) -> float:
+    """Root mean square difference of the policy's actions from those of the episodes."""
+    obs, actions = Demonstrations(episodes, "", {}, [], {}).pairs()
+    return float(np.sqrt(np.square(act(training, obs) - actions).mean()))
+
+
+def silent() -> HierarchicalLogger:
+    """A logger for `imitation` that writes nothing anywhere."""
+    return HierarchicalLogger(Logger(None, []), [])
+
+
+def _pairs(training: Training, episodes: Sequence[Episode]) -> tuple[np.ndarray, np.ndarray]:
+    if not episodes:
+        raise DemonstrationError("no episode is left to fit to")
+    obs, actions = Demonstrations(episodes, "", {}, [], {}).pairs()
+    return normalized(training, obs), actions
+
+
+def _finish(training: Training, settings: Cloning, say: Say, origin: Mapping[str, Any]) -> Run:
+    warm_up_critic(training, settings.critic_iterations, say)
+    return leave_run(training, origin | {"settings": vars(settings)})
+
+
+def _of(demonstrations: Demonstrations) -> dict[str, Any]:
+    """Where the demonstrations are from, for the provenance; their steps are part of what the policy cost."""
+    return {
+        "demonstrations": dict(demonstrations.source),
+        "kept_episodes": len(demonstrations.episodes),
+        "demonstrated_steps": demonstrations.steps,
+    }

@@ -1,0 +1,217 @@
+"""Demonstrations from an expert: one that acts in the target environment, or a tracker of clips beside it.
+
+A tracker observes its clip and corrects the clip's pose; a walker observes a command and moves targets about the home
+pose. Their observations and actions mean different things, their bodies and servos are the same. So both tasks share
+one simulation: the tracker asks for servo targets, the target task takes the action that gives these targets, and
+every observation, reward and end is the target task's own. The command that the walker sees is the clip's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gait_envs.core import Core, StepResult
+from gait_envs.reference.library import MotionLibrary
+from gait_envs.tasks.base import Task
+from gait_trainers.evaluation.tracking import open_reference
+from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import deployment_kwargs, follows_clips, make_env
+
+BATCH = 64  # episodes simulated together
+Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (obs, the expert's actions) -> what is done
+
+
+class Collected:
+    """Rows of n episodes, as they come; an episode ends with the first end of its row."""
+
+    def __init__(self, obs: np.ndarray) -> None:
+        self.obs, self.labels = [obs.copy()], []  # type: ignore[var-annotated]
+        self.results: list[StepResult] = []
+        self.alive = [np.ones(len(obs), dtype=bool)]
+
+    def add(self, label: np.ndarray, result: StepResult, obs: np.ndarray, cut: np.ndarray) -> bool:
+        """A step; `cut` (n,) episodes that end here for another reason. Whether any goes on."""
+        self.labels.append(label.astype(np.float32))
+        self.obs.append(obs.copy())
+        self.results.append(result._replace(truncated=(result.truncated | cut) & ~result.terminated))
+        self.alive.append(self.alive[-1] & ~(result.terminated | result.truncated | cut))
+        return bool(self.alive[-1].any())
+
+    def episodes(self) -> list[Episode]:
+        """One for each row."""
+        steps = np.sum(self.alive[:-1], axis=0)
+        return [self._episode(i, int(count)) for i, count in enumerate(steps)]
+
+    def _episode(self, i: int, steps: int) -> Episode:
+        results, last = self.results[:steps], self.results[steps - 1]
+        return Episode(
+            np.stack([obs[i] for obs in self.obs[: steps + 1]]),
+            np.stack([label[i] for label in self.labels[:steps]]),
+            np.array([result.reward[i] for result in results]),
+            bool(last.terminated[i]),
+            bool(last.truncated[i]),
+            {name: np.stack([result.info[name][i] for result in results]) for name in last.info},
+        )
+
+
+def demonstrate(
+    expert: Policy,
+    env_id: str | None = None,
+    *,
+    episodes: int = 50,
+    reference: str | Sequence[str] | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    choose: Choose = lambda obs, label: label,
+    keep_failed: bool = False,
+) -> Demonstrations:
+    """Episodes of an expert in `env_id` (None: its own environment), the first of them seeded `seed`.
+
+    `reference`: the clips that a tracker follows, None for its own; `choose`: who acts, the expert unless said
+    otherwise (DAgger), while the expert's actions are what is kept. Episodes that fail are left out, unless
+    `keep_failed`. DemonstrationError where the two environments do not go together, or every episode failed.
+    """
+    target_id = env_id or expert.env_id
+    own = deployment_kwargs(expert.env_kwargs) if target_id == expert.env_id else {}
+    kwargs = own | dict(env_kwargs or {})
+    if reference is not None and not follows_clips(expert.env_id):
+        raise DemonstrationError(f"{expert.name} obeys commands, in {expert.env_id}; it follows no reference")
+    if target_id != expert.env_id and not follows_clips(expert.env_id):
+        raise DemonstrationError(
+            f"{expert.name} acts in {expert.env_id}; only a policy that tracks clips can demonstrate for {target_id}"
+        )
+    env = make_env(target_id, num_envs=1, threads=1, **kwargs)
+    task, limit = env.core.task, env.core.max_episode_steps
+    kept: list[Episode] = []
+    for start in range(0, episodes, BATCH):
+        rows = range(start, min(start + BATCH, episodes))
+        core = Core(task, len(rows), threads=threads, max_episode_steps=limit, masks=False)
+        seeds = [seed + i for i in rows]
+        if target_id == expert.env_id:
+            made = _in_its_own(expert, core, seeds, choose)
+        else:
+            made = Shared(expert, reference, core).run(seeds, np.array(rows), choose)
+        kept += made if keep_failed else [e for e in made if not e.terminated]
+    if not kept:
+        raise DemonstrationError(f"{expert.name}: none of {episodes} episodes in {target_id} ended without a failure")
+    source = {
+        "expert": expert.name,
+        "expert_env_id": expert.env_id,
+        "reference": reference or expert.reference,
+        "seed": seed,
+        "episodes": episodes,
+    }
+    return Demonstrations(kept, target_id, kwargs, task.layout.table(), source)
+
+
+def _in_its_own(expert: Policy, core: Core, seeds: Sequence[int], choose: Choose) -> list[Episode]:
+    """An expert in its own environment."""
+    core.seed(list(seeds))
+    obs, _ = core.reset()
+    state, starts = expert.initial_state(core.n), np.ones(core.n, dtype=bool)
+    collected, more = Collected(obs), True
+    while more:
+        label, state = expert.act(obs, state, starts)
+        result = core.step(choose(obs, label))
+        starts = result.terminated | result.truncated
+        more = collected.add(label, result, result.obs, np.zeros(core.n, dtype=bool))
+        obs = result.obs
+    return collected.episodes()
+
+
+class Shared:
+    """A tracker's task and a target task on one simulation, which the target's core steps."""
+
+    def __init__(self, expert: Policy, reference: str | Sequence[str] | None, core: Core) -> None:
+        tracking = open_reference(expert, reference).task
+        _check_same_body(tracking, core.task, expert.name)
+        self.expert, self.core = expert, core
+        self.physics = _Shared(core, self._step)
+        self.tracker = Core(tracking, core.n, simulation=self.physics, masks=False)  # type: ignore[arg-type]
+        self.label, self.result = np.zeros((0, 0)), None  # type: ignore[var-annotated]
+
+    def run(self, seeds: Sequence[int], numbers: np.ndarray, choose: Choose) -> list[Episode]:
+        """Episodes along the clips of the reference in turn; those of a clip that loops begin anywhere in it."""
+        self._choose = choose
+        library = self.tracker.task.library
+        assert library is not None
+        clips = numbers % len(library.clips)
+        for core in (self.core, self.tracker):
+            core.seed(list(seeds))
+        obs, _ = self.tracker.reset(options={"clip": clips, "frame": _first_frames(library, clips, seeds)})
+        state, starts = self.expert.initial_state(self.core.n), np.ones(self.core.n, dtype=bool)
+        self.obs = self._observe()
+        collected, more = Collected(self.obs), True
+        strayed = np.zeros(self.core.n, dtype=bool)  # from the clip, while the episode still ran
+        while more:
+            action, state = self.expert.act(obs, state, starts)
+            step = self.tracker.step(action)  # which steps the target's core
+            assert self.result is not None
+            obs, starts = step.obs, step.terminated | step.truncated
+            strayed |= step.terminated & collected.alive[-1]
+            self.obs = self._observe()
+            more = collected.add(self.label, self.result, self.obs, starts)
+        episodes = collected.episodes()
+        # Whoever loses the clip fails, whether the target task minds or not.
+        return [
+            Episode(e.obs, e.actions, e.rewards, e.terminated or bool(off), e.truncated and not off, e.info)
+            for e, off in zip(episodes, strayed, strict=True)
+        ]
+
+    def _step(self, target: np.ndarray) -> None:
+        """A control step towards the tracker's servo targets (n, nu) rad."""
+        self.label = action_of(self.core, target)
+        self.result = self.core.step(self._choose(self.obs, self.label))  # type: ignore[assignment]
+
+    def _observe(self) -> np.ndarray:
+        """The target's observation, (n, d) float32, with the clip's command."""
+        self.core.memory.command[:] = self.tracker.memory.command
+        return self.core.task.observe(self.core.task.view(self.core.state, self.core.memory, self.core.settings))
+
+
+class _Shared:
+    """The simulation as the tracker sees it: a step, and a reset, are the target core's."""
+
+    def __init__(self, core: Core, step: Callable[[np.ndarray], None]) -> None:
+        self.core, self.take_step = core, step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core.physics, name)
+
+    def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
+        """All begin where the tracker begins."""
+        self.core.reset(ids, {"qpos": qpos, "qvel": qvel})
+
+    def step(self, target: np.ndarray, ids: np.ndarray | None = None) -> None:
+        self.take_step(target)
+
+
+def action_of(core: Core, target: np.ndarray) -> np.ndarray:
+    """The actions (n, nu) by which the next servo targets of a core become these (n, nu) rad, as far as they can."""
+    robot, share = core.robot, core.task.config.action_filter
+    filtered = (target - robot.home) / robot.action_scale
+    return np.clip((filtered - (1.0 - share) * core.memory.filtered) / share, -1.0, 1.0)
+
+
+def _first_frames(library: MotionLibrary, clips: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+    lasts = library.lengths[clips] - 1
+    drawn = [np.random.default_rng(seed).integers(last) for seed, last in zip(seeds, lasts, strict=True)]
+    return np.where(library.loops[clips], drawn, 0)
+
+
+def _check_same_body(tracking: Task, target: Task, name: str) -> None:
+    """DemonstrationError unless the target's actions are poses of the tracker's body about its home."""
+    if target.follows:
+        raise DemonstrationError(f"{name}: the target environment follows clips itself; let {name} act there directly")
+    if tracking.robot.name != target.robot.name or tracking.action_names != target.action_names:
+        raise DemonstrationError(
+            f"{name} drives {tracking.robot.name}, {len(tracking.action_names)} joints; the target environment has "
+            f"{target.robot.name}, {len(target.action_names)}"
+        )
+    if target.action_names != tuple(target.robot.joint_names):
+        raise DemonstrationError(f"{name}: the target environment's actions are not poses of its joints")

@@ -1,0 +1,85 @@
+"""Our episodes as `imitation` trajectories and as minari datasets, and back, without loss.
+
+Neither's own files are read or written: those of `imitation` hold pickled objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from imitation.data.types import TrajectoryWithRew
+
+from gait_trainers.imitation.demonstrations import Demonstrations, Episode
+
+ENDS = ("terminated", "truncated")  # of the last step, in its info: a trajectory only says that it ended
+
+
+def to_trajectory(episode: Episode) -> TrajectoryWithRew:
+    """The episode for `imitation`; the info of each step is a mapping of its values."""
+    steps = len(episode.actions)
+    infos: list[dict[str, Any]] = [{name: column[t] for name, column in episode.info.items()} for t in range(steps)]
+    infos[-1] |= {name: getattr(episode, name) for name in ENDS}
+    return TrajectoryWithRew(
+        obs=episode.obs,
+        acts=episode.actions,
+        infos=np.array(infos),
+        terminal=episode.terminated or episode.truncated,
+        rews=episode.rewards,
+    )
+
+
+def from_trajectory(trajectory: TrajectoryWithRew) -> Episode:
+    """The episode of a trajectory; one that does not say how it ended was cut off."""
+    infos = [{}] * len(trajectory) if trajectory.infos is None else list(trajectory.infos)
+    ends = {name: bool(infos[-1].get(name, name == "truncated" and trajectory.terminal)) for name in ENDS}
+    names = [name for name in infos[0] if name not in ENDS and all(name in info for info in infos)]
+    info = {name: np.stack([np.asarray(info[name]) for info in infos]) for name in names}
+    return Episode(np.asarray(trajectory.obs), trajectory.acts, trajectory.rews, info=info, **ends)
+
+
+def to_minari(found: Demonstrations, dataset_id: str, **about: Any) -> Any:
+    """Write the minari dataset `dataset_id` in minari's own folder; `about`: author, description, …
+
+    Its infos begin at a reset, of which ours know nothing: each column begins with its first row twice.
+    """
+    import gymnasium
+    import minari
+    from minari.data_collector.episode_buffer import EpisodeBuffer
+
+    env = gymnasium.make(found.env_id, **found.env_kwargs)
+    buffers = [
+        EpisodeBuffer(
+            id=number,
+            observations=episode.obs,
+            actions=episode.actions,
+            rewards=list(episode.rewards),
+            terminations=_last(len(episode.actions), episode.terminated),
+            truncations=_last(len(episode.actions), episode.truncated),
+            infos={name: np.concatenate([column[:1], column]) for name, column in episode.info.items()},
+        )
+        for number, episode in enumerate(found.episodes)
+    ]
+    return minari.create_dataset_from_buffers(
+        dataset_id=dataset_id, buffer=buffers, env=env, algorithm_name=str(found.source.get("expert", "")), **about
+    )
+
+
+def from_minari(dataset: Any) -> list[Episode]:
+    """The episodes of a minari dataset, in order."""
+    return [
+        Episode(
+            np.asarray(e.observations),
+            np.asarray(e.actions),
+            np.asarray(e.rewards, dtype=np.float64),
+            bool(e.terminations[-1]),
+            bool(e.truncations[-1]),
+            {name: np.asarray(column)[1:] for name, column in (e.infos or {}).items()},
+        )
+        for e in dataset.iterate_episodes()
+    ]
+
+
+def _last(steps: int, ended: bool) -> Sequence[bool]:
+    return [*[False] * (steps - 1), ended]

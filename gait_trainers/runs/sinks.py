@@ -1,0 +1,75 @@
+"""Where metrics go beside `metrics.csv` and the progress line: TensorBoard, and Weights & Biases if asked for.
+
+A sink is what Stable-Baselines3's logger writes to. Another tracker is a class of these two methods and a line in
+`make_sinks`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from gait_trainers.config.schema import TrainConfig, WandbConfig
+from gait_trainers.runs.loggers import TensorBoard
+from gait_trainers.runs.run_folder import Run, RunError
+
+
+class Sink(Protocol):
+    """Takes the metrics of each iteration."""
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Metrics by name ("walk/success_rate") after `step` environment steps."""
+
+    def close(self) -> None:
+        """Training has ended."""
+
+
+def make_sinks(run: Run, config: TrainConfig, done: int, *, resumed: bool) -> list[Sink]:
+    """The configured ones; `done`: environment steps that have been made."""
+    sinks: list[Sink] = []
+    if config.run.tensorboard:
+        sinks.append(TensorBoard(str(run.tensorboard), done + 1 if resumed else None))
+    if config.run.wandb.enabled:
+        sinks.append(Wandb(run, config.run.wandb, config.model_dump(mode="json")))
+    return sinks
+
+
+class Wandb:
+    """Weights & Biases. Its environment variable WANDB_MODE=offline keeps everything in the run folder."""
+
+    def __init__(self, run: Run, wanted: WandbConfig, config: Mapping[str, Any]) -> None:
+        try:
+            import wandb
+        except ModuleNotFoundError:
+            raise RunError("run.wandb.enabled needs wandb; install it with: pip install 'gaitnet[wandb]'") from None
+        self._run = wandb.init(
+            project=wanted.project,
+            entity=wanted.entity,
+            name=run.path.name,
+            id=identity(run),  # a resumed run goes on in the same curves
+            resume="allow",
+            dir=str(run.path),
+            config=dict(config),
+        )
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Numbers only; the step is a metric too, as a resumed run repeats some."""
+        numbers = {key: float(value) for key, value in key_values.items() if isinstance(value, int | float | np.number)}
+        self._run.log(numbers | {"steps": step})
+
+    def close(self) -> None:
+        """Finish the upload, or the file."""
+        self._run.finish()
+
+
+def identity(run: Run) -> str:
+    """Of a run, the same each time it is resumed, and another's for a run of the same name."""
+    try:
+        began = json.loads(run.provenance_file.read_bytes()).get("time", "")
+    except (OSError, ValueError, AttributeError):
+        began = ""
+    return hashlib.sha256(f"{run.path.name} {began}".encode()).hexdigest()[:16]

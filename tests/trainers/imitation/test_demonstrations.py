@@ -1,0 +1,135 @@
+"""Demonstrations: where they come from, and that nothing of them is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gait_envs.assets import asset_path
+from gait_envs.core import Core
+from gait_envs.registry import make_task
+from gait_trainers import load_policy
+from gait_trainers.imitation.collect import action_of, demonstrate
+from gait_trainers.imitation.demonstrations import (
+    DemonstrationError,
+    Demonstrations,
+    Episode,
+    load_demonstrations,
+    save_demonstrations,
+)
+
+WALK = "GaitNet/WildRobot-v0"
+
+
+@pytest.fixture(scope="module")
+def tracked() -> Demonstrations:
+    """A tracker of clips, demonstrating for the walker that obeys commands."""
+    tracker = load_policy(asset_path("policies/wildrobot_imitation"))
+    return demonstrate(tracker, WALK, reference="wildrobot_walk", episodes=2, env_kwargs={"previous_action": "all"})
+
+
+def same(a: Episode, b: Episode) -> bool:
+    arrays = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("obs", "actions", "rewards"))
+    kinds = all(getattr(a, name).dtype == getattr(b, name).dtype for name in ("obs", "actions", "rewards"))
+    infos = a.info.keys() == b.info.keys() and all(np.array_equal(a.info[key], b.info[key]) for key in a.info)
+    return arrays and kinds and infos and (a.terminated, a.truncated) == (b.terminated, b.truncated)
+
+
+def test_an_action_gives_the_servo_targets_that_it_was_made_from() -> None:
+    core = Core(make_task("walk", {}), 3)
+    core.reset()
+    core.memory.filtered[:] = np.random.default_rng(0).uniform(-0.2, 0.2, (3, 9))
+    target = core.robot.home + core.robot.action_scale * np.random.default_rng(1).uniform(-0.3, 0.3, (3, 9))
+    target = np.clip(target, core.robot.target_lower, core.robot.target_upper)
+    controls, _ = core.task.actions.act(core.memory, action_of(core, target))
+    np.testing.assert_allclose(controls, target, atol=1e-12)
+
+
+def test_a_tracker_demonstrates_for_a_walker_in_the_walkers_own_layout(tracked: Demonstrations) -> None:
+    rows = {row["name"]: row for row in tracked.layout}
+    part = {name: slice(row["index"][0], row["index"][0] + row["size"]) for name, row in rows.items()}
+    assert tracked.env_id == WALK
+    assert "reference_joints" not in rows
+    for episode in tracked.episodes:
+        assert episode.obs.shape == (len(episode.actions) + 1, 39)
+        assert (episode.terminated, episode.truncated) == (False, True)
+        # The filtered action that is observed next is 0.7 of the action that was taken and 0.3 of what was before.
+        filtered = episode.obs[:, part["previous_action"]]
+        np.testing.assert_allclose(filtered[1:], 0.7 * episode.actions + 0.3 * filtered[:-1], atol=1e-6)
+        assert abs(episode.info["x_velocity"].mean() - episode.obs[:, part["command"]][:, 0].mean()) < 0.05
+        assert abs(episode.info["x_position"][-1] - episode.info["x_position"][0]) > 0.5
+
+
+def test_an_expert_demonstrates_in_its_own_environment() -> None:
+    found = demonstrate(load_policy(asset_path("policies/wildrobot_walk")), episodes=1)
+    (episode,) = found.episodes
+    assert len(episode.actions) == 500
+    assert bool(episode.info["success"][-1])
+    assert episode.rewards[7] == pytest.approx(
+        sum(column[7] for name, column in episode.info.items() if name.startswith("reward_"))
+    )
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    walker, tracker = (load_policy(asset_path(f"policies/wildrobot_{name}")) for name in ("walk", "imitation"))
+    with pytest.raises(DemonstrationError, match="wildrobot_walk obeys commands, in GaitNet/WildRobot-v0; it follows"):
+        demonstrate(walker, reference="wildrobot_walk")
+    with pytest.raises(DemonstrationError, match="only a policy that tracks clips can demonstrate for GaitNet/Human"):
+        demonstrate(walker, "GaitNet/Humanoid-v0")
+    with pytest.raises(DemonstrationError, match="drives wildrobot, 9 joints; the target environment has humanoid, 50"):
+        demonstrate(tracker, "GaitNet/Humanoid-v0", episodes=1)
+    lame = dataclasses.replace(walker, network=_Leaning())
+    with pytest.raises(DemonstrationError, match=r"none of 2 episodes .* ended without a failure"):
+        demonstrate(lame, episodes=2, env_kwargs={"min_height": 0.44})
+
+
+class _Leaning:
+    """Leans forward until it falls."""
+
+    def initial_state(self, n: int) -> tuple:
+        return ()
+
+    def __call__(self, obs: np.ndarray, state: tuple, starts: np.ndarray) -> tuple:
+        return np.ones((len(obs), 9), np.float32), np.ones((len(obs), 9), np.float32), state
+
+
+def test_a_file_holds_everything(tracked: Demonstrations, tmp_path: Path) -> None:
+    found = load_demonstrations(save_demonstrations(tmp_path / "walk.npz", tracked))
+    assert all(same(*pair) for pair in zip(found.episodes, tracked.episodes, strict=True))
+    assert (found.env_id, dict(found.env_kwargs)) == (WALK, {"previous_action": "all"})
+    assert list(found.layout) == list(tracked.layout)
+    assert dict(found.source)["expert"] == "wildrobot_imitation"
+    with pytest.raises(DemonstrationError, match=r"ends in \.npz"):
+        save_demonstrations(tmp_path / "walk.zip", tracked)
+
+
+def test_a_damaged_file_is_refused(tracked: Demonstrations, tmp_path: Path) -> None:
+    path = save_demonstrations(tmp_path / "walk.npz", tracked)
+    whole = dict(np.load(path))
+    for key, value, told in (
+        ("lengths", whole["lengths"] + 1, "expected"),
+        ("lengths", np.array([-1, 3]), "at least 1 each"),
+        ("format", np.array("clip"), "no file of demonstrations"),
+        ("rewards", whole["rewards"] * np.nan, "not finite"),
+        ("meta", np.array("{}"), "env_id is missing"),
+        ("meta", np.array(str(whole["meta"]).replace(WALK, "os:GaitNet/WildRobot-v0")), "cannot make os:GaitNet"),
+    ):
+        np.savez(tmp_path / "bad.npz", **(whole | {key: value}))
+        with pytest.raises(DemonstrationError, match=told) as caught:
+            load_demonstrations(tmp_path / "bad.npz")
+        assert str(caught.value).startswith(str(tmp_path / "bad.npz"))
+
+
+def test_trajectories_of_imitation_hold_everything(tracked: Demonstrations) -> None:
+    pytest.importorskip("imitation")
+    from gait_trainers.imitation.convert import from_trajectory, to_trajectory
+
+    for episode in tracked.episodes:
+        trajectory = to_trajectory(episode)
+        assert (len(trajectory), trajectory.terminal) == (len(episode.actions), True)
+        assert same(from_trajectory(trajectory), episode)
+    fallen = dataclasses.replace(tracked.episodes[0], terminated=True, truncated=False)
+    assert same(from_trajectory(to_trajectory(fallen)), fallen)

@@ -1,0 +1,129 @@
+"""Behaviour cloning, DAgger, GAIL and AIRL by today's libraries: which parts of `imitation` run, and what is left."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from helpers.scripted_env import ScriptedEnv
+
+from gait_envs.assets import asset_path
+from gait_trainers import load_policy
+from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import TrainConfig
+from gait_trainers.imitation.collect import demonstrate
+from gait_trainers.imitation.demonstrations import Demonstrations
+from gait_trainers.rl.sb3_vec import SB3VecEnv
+
+pytest.importorskip("imitation")
+from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
+from gait_trainers.imitation.cloning import Cloning, act, clone, dagger
+from gait_trainers.imitation.horizon import FixedHorizon
+from gait_trainers.imitation.student import LEAST_STD, leave_run, prepare, warm_up_critic
+
+# What this project needs of the package, and what its pins of 2023 have broken since.
+RUNS = ("algorithms.bc", "algorithms.adversarial.gail", "algorithms.adversarial.airl", "rewards.reward_nets",
+        "data.types", "data.rollout", "data.wrappers")  # fmt: skip
+BROKEN = ("util.video_wrapper",)  # imports a module that Gymnasium no longer has
+EXPERT = "policies/wildrobot_walk"
+
+
+@pytest.fixture(scope="module")
+def demonstrations() -> Demonstrations:
+    return demonstrate(load_policy(asset_path(EXPERT)), episodes=3)
+
+
+def config(folder: Path, **more: object) -> TrainConfig:
+    small = {
+        "env.num_envs": 4, "ppo.n_steps": 16, "ppo.minibatches": 2, "networks.policy": [32], "networks.value": [16],
+        "run.iterations": 1, "run.out": str(folder), "run.tensorboard": False, "algorithm": "ppo",
+    }  # fmt: skip
+    return load_config(preset="laptop", overrides=small | more)
+
+
+def test_which_parts_of_the_package_run() -> None:
+    for name in RUNS:
+        importlib.import_module(f"imitation.{name}")
+    for name in BROKEN:
+        with pytest.raises(ImportError):
+            importlib.import_module(f"imitation.{name}")
+
+
+def test_a_fixed_horizon_hides_falls_and_ends_all_at_once() -> None:
+    env = FixedHorizon(SB3VecEnv(ScriptedEnv([2, 9], [True, False], AutoresetMode.SAME_STEP)), 4)
+    env.reset()
+    ends = []
+    for _ in range(8):
+        obs, reward, done, infos = env.step(np.zeros((2, 1), np.float32))
+        ends.append(done.tolist())
+        for i in np.flatnonzero(done):
+            assert infos[i]["TimeLimit.truncated"]
+            assert infos[i]["terminal_observation"].tolist() == obs[i].tolist()
+        if not done.any():
+            assert all("terminal_observation" not in info for info in infos)
+    assert ends == [[False, False]] * 3 + [[True, True]] + [[False, False]] * 3 + [[True, True]]
+    assert reward.tolist() == [2.0, 10.0 + 8.0]  # the environment's own, untouched
+
+
+def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(demonstrations: Demonstrations, tmp_path: Path) -> None:
+    from gait_trainers.rl.train import train
+
+    told: list[str] = []
+    settings = Cloning(epochs=4, batch_size=64, critic_iterations=1)
+    run = clone(config(tmp_path, **{"run.name": "bc"}), demonstrations, settings, told.append)
+    policy = load_policy(run.path)
+    obs, actions = demonstrations.pairs()
+    found, _ = policy.act(obs, (), np.ones(len(obs), bool))
+    off = np.sqrt(np.square(found - actions).mean())
+    assert off < 0.6 * actions.std()
+    assert "critic 1/1" in told[-1]
+    assert '"demonstrated_steps": 1500' in run.provenance_file.read_text()
+    _, std = policy.first(obs[:1])
+    assert std == pytest.approx(np.full((1, 9), np.exp(-1.6)), rel=1e-5)  # it explores as the preset says
+    begun = train(config(tmp_path, **{"run.name": "ppo", "run.init": str(run.path)}))
+    assert begun.iterations == 1
+    assert '"value"' in begun.run.provenance_file.read_text()  # the critic that was warmed up
+
+
+def test_demonstrations_normalise_and_what_hardly_varies_is_not_blown_up(
+    demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    training = prepare(config(tmp_path), demonstrations)
+    obs, _ = demonstrations.pairs()
+    norm = training.model.get_vec_normalize_env()
+    np.testing.assert_allclose(norm.obs_rms.mean, obs.mean(0, dtype=float))  # type: ignore[union-attr]
+    np.testing.assert_allclose(norm.obs_rms.var, np.maximum(obs.var(0, dtype=float), LEAST_STD**2))  # type: ignore[union-attr]
+    before = act(training, obs[:4])
+    weights = {name: p.clone() for name, p in training.model.policy.named_parameters()}
+    warm_up_critic(training, 2, lambda text: None)
+    assert np.array_equal(act(training, obs[:4]), before)  # only the critic has learnt
+    changed = {name for name, p in training.model.policy.named_parameters() if not torch.equal(p, weights[name])}
+    assert changed
+    assert all("value_net" in name for name in changed)
+    assert leave_run(training, {"method": "none"}).checkpoints()[0].name == "step_000000000000.pt"
+
+
+def test_dagger_asks_the_expert_where_the_policy_went(demonstrations: Demonstrations, tmp_path: Path) -> None:
+    told: list[str] = []
+    expert, settings = load_policy(asset_path(EXPERT)), Cloning(epochs=1, critic_iterations=0)
+    run = dagger(config(tmp_path), expert, demonstrations, settings, rounds=2, say=told.append)
+    assert "round 2/2: the policy's own episodes last" in told[1]
+    pairs = [int(text.split(" pairs")[0].split()[-1].replace(",", "")) for text in (told[0], told[2])]
+    assert pairs[0] == 1500 < pairs[1]
+    assert '"method": "dagger"' in run.provenance_file.read_text()
+
+
+@pytest.mark.parametrize("method, horizon", [("gail", "fixed"), ("airl", "fixed"), ("gail", "variable")])
+def test_adversarial_imitation_trains_and_leaves_a_policy(
+    method: str, horizon: str, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    settings = Adversarial(horizon, hidden=[16], batch_size=32, updates=1)  # type: ignore[arg-type]
+    run = train_adversarial(method, config(tmp_path), demonstrations, settings, told.append)  # type: ignore[arg-type]
+    assert "discriminator 0." in told[-1] or "discriminator 1." in told[-1]
+    assert run.checkpoints()[-1].name == "step_000000000064.pt"
+    assert load_policy(run.path).act(demonstrations.episodes[0].obs, (), np.ones(501, bool))[0].shape == (501, 9)
