@@ -5,7 +5,6 @@ Children's, by Schwartz, Rozumalski & Trost (2008); in dimensionless form they s
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from gait_envs.assets import asset_path
 from gait_envs.constants import GRAVITY
+from gait_envs.reading.text import parse_table, read_text
 from gait_envs.reference.clip import ClipError
 
 HARMONICS = 8  # of the cycle that the table holds; finer than that it does not know
@@ -120,14 +120,10 @@ def _curve(name: str, values: np.ndarray) -> np.ndarray:
 
 def _read(path: Path, keys: int) -> dict[tuple[str, ...], list[float]]:
     """Rows of a table of numbers whose first `keys` columns name the row."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
     out = {}
-    for number, row in enumerate(rows[1:], start=2):
+    for line, row in parse_table(read_text(path, ClipError), str(path), ClipError).rows:
         try:
             out[tuple(row[:keys])] = [float(cell) for cell in row[keys:]]
         except ValueError as error:
-            raise ClipError(f"{path}: line {number}: {error}") from error
-        if len(row) != len(rows[0]):
-            raise ClipError(f"{path}: line {number}: {len(row)} columns, the heading has {len(rows[0])}")
+            raise ClipError(f"{path}, line {line}: {error}") from error
     return out

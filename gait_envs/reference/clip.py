@@ -85,6 +85,10 @@ def _validate(clip: Clip) -> None:
     if clip.qpos.ndim != 2:
         raise ClipError(f"{where}: qpos has shape {clip.qpos.shape}, expected (frames, {7 + joints})")
     shapes = {key: (clip.frames, more + joints) for key, more in (("qpos", 7), ("qvel", 6), ("torque", 0))}
+    for key in (*shapes, "contacts"):
+        array = getattr(clip, key)
+        if array is not None and np.asarray(array).dtype.kind not in "fiu":
+            raise ClipError(f"{where}: {key} holds {np.asarray(array).dtype}, expected real numbers")
     for key, shape in shapes.items():
         array = getattr(clip, key)
         if array is not None and array.shape != shape:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
+from gait_envs.reading.yaml_text import parse_yaml
 from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import follows_clips
@@ -19,10 +18,7 @@ def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise EvaluationError(f"--env-set {text!r}: expected key=value, such as randomize=true")
-        try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise EvaluationError(f"--env-set {text!r}: {value!r} is not a YAML value") from None
+        options[key.strip()] = parse_yaml(value, f"--env-set {text!r}", EvaluationError)
     return options
 
 

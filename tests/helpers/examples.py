@@ -355,6 +355,7 @@ EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     "set page": lambda: [Example({"set/set.json": json.dumps(SET_PAGE).encode()}, "set")],
     "split": lambda: [Example({"split.json": json.dumps(SPLIT, indent=1).encode()}, arguments=("train",))],
     "retarget description": retarget,
+    "joint map": lambda: [Example({"map.yaml": b"left_hip: LeftUpLeg\nleft_knee: LeftLeg\nright_hip: RightUpLeg\n"})],
     "provenance": lambda: [Example({"table.csv": TABLE})],
     "provenance of a BVH": lambda: [Example({"seed.bvh": BVH.encode(), "seed.json": json.dumps(META).encode()})],
     "normative data": normative,

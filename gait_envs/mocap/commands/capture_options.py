@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.errors import MotionError
+from gait_envs.errors import MotionError, one_line
 from gait_envs.mocap.commands.printing import warn
 from gait_envs.mocap.formats import all_formats, known_formats
 from gait_envs.mocap.jobs import Job, find_captures, with_origins
 from gait_envs.mocap.provenance import read_table
 from gait_envs.mocap.retarget.joint_names import ROLES
 from gait_envs.mocap.retarget.retarget_config import read_yaml
+from gait_envs.reading.loaders import loader
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.reference.packed import some
 
@@ -60,9 +61,16 @@ Table = Annotated[
 AcceptLicense = Annotated[bool, typer.Option("--accept-license", help="Allow several licences in one folder.")]
 
 
+@loader("joint map", ".yaml")
 def read_map(path: Path | None) -> Mapping[str, str] | None:
-    """A joint map, role to joint."""
-    return None if path is None else {str(role): str(joint) for role, joint in read_yaml(path).items()}
+    """A joint map, role to joint; None where there is no path."""
+    if path is None:
+        return None
+    names = read_yaml(path)
+    odd = next((role for role, joint in names.items() if not isinstance(joint, str)), None)
+    if odd is not None:
+        raise MotionError(f"{path}: {one_line(odd)} is {one_line(repr(names[odd]))}, expected the name of a joint")
+    return names
 
 
 def read_speed(text: str | None) -> tuple[float, float] | None:
