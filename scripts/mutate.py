@@ -107,7 +107,7 @@ def interval(noticed: int, of: int) -> tuple[float, float]:
 
 
 def reason_why_equivalent(row: dict[str, Any], known: list[dict[str, str]]) -> str | None:
-    same = ("file", "before", "after")
+    same = ("file", "function", "operator", "before", "after")
     return next((entry["reason"] for entry in known if all(entry[key] == row[key] for key in same)), None)
 
 

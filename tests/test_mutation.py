@@ -83,9 +83,8 @@ def test_a_sample_is_the_beginning_of_a_larger_one_and_follows_from_its_seed() -
 
 
 def test_the_score_leaves_out_what_no_test_can_notice(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = {"target": "core", "file": "x.py", "line": 1, "operator": "constant", "before": "1", "after": "(2)"} | {
-        "tests": []
-    }
+    row = {"target": "core", "file": "x.py", "line": 1, "operator": "constant", "before": "1", "after": "(2)"}
+    row |= {"function": "f", "tests": []}
     rows = [row | {"outcome": "noticed"}] * 8 + [row | {"outcome": "survived", "line": line} for line in (1, 9)]
     monkeypatch.setattr(mutate, "reason_why_equivalent", lambda row, known: "same" if row["line"] == 9 else None)
     lines = mutate.report(rows).splitlines()

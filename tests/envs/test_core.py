@@ -92,6 +92,18 @@ def test_a_fall_at_the_time_limit_is_a_fall() -> None:
     assert truncated.tolist() == info["success"].tolist() == [True, False]
 
 
+def test_nothing_has_ended_before_the_first_step() -> None:
+    finished = GaitVectorEnv(2).core.finished
+    assert (finished.dtype, finished.tolist()) == (np.dtype(bool), [False, False])
+
+
+def test_an_action_whose_square_overflows_is_clipped_as_any_other() -> None:
+    huge, full = GaitVectorEnv(1), GaitVectorEnv(1)
+    huge.reset(seed=0)
+    full.reset(seed=0)
+    np.testing.assert_array_equal(huge.step(np.full((1, 9), 1e200))[0], full.step(np.ones((1, 9)))[0])
+
+
 # -- assets ---------------------------------------------------------------------------------------------
 
 

@@ -235,6 +235,13 @@ def test_two_muscles_by_hand() -> None:
     assert found.converged.all()
 
 
+def test_the_usual_weight_by_hand() -> None:
+    """JtA = (10, 5), w = 100, r = 5: λ/100 + 125 λ = 5."""
+    found = share_torque(np.array([[[10.0, 5.0]]]), np.array([[5.0]]))
+    np.testing.assert_allclose(found.activations, [np.array([10, 5]) * 5 / 125.01], rtol=1e-12)
+    np.testing.assert_allclose(found.multipliers, [[5 / 125.01]], rtol=1e-12)
+
+
 def test_a_muscle_at_its_limit_by_hand() -> None:
     """JtA = (10, 5), w = 1, r = 14: the first is full, and λ + 10 + 25 λ = 14; r = 100 is out of reach: both full."""
     found = share_torque(np.array([[[10.0, 5.0]]] * 2), np.array([[14.0], [100.0]]), weight=1.0)

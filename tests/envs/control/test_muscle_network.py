@@ -47,6 +47,13 @@ def test_an_answer_by_hand() -> None:
     np.testing.assert_allclose(network(entries, torque), expected, atol=1e-7)
 
 
+def test_one_layer_is_a_network_and_none_is_not() -> None:
+    network = MuscleNetwork([(np.zeros((ENTRIES + DOFS, M)), np.full(M, 0.5))], MUSCLES)
+    np.testing.assert_allclose(network(*inputs(2)), np.full((2, M), np.tanh(0.5)), atol=1e-7)
+    with pytest.raises(ValueError, match=f"the network has {ENTRIES + DOFS} outputs, expected one for each of {M}"):
+        MuscleNetwork([], MUSCLES)
+
+
 def test_against_float64() -> None:
     made = layers(64, 32)
     x = np.concatenate(inputs(20), axis=1) / 200

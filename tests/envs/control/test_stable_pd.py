@@ -97,6 +97,11 @@ def test_the_simulated_acceleration_is_the_predicted_one() -> None:
     np.testing.assert_allclose(batch.ctrl, StablePD(model, kp, kd).torque_at(target, *random_state(model, 4), qacc))
 
 
+def test_a_damper_without_a_spring_is_driven_too() -> None:
+    pd = StablePD(add_motors(arm_spec()).compile(), np.array([100.0, 0.0, 0.0]), np.array([10.0, 5.0, 0.0]))
+    assert pd.dofs.tolist() == [0, 1]
+
+
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
     model = walker()
     pd, batch = StablePD(model, *gains(model)), started(model, *random_state(model, 7))

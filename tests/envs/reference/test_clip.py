@@ -37,6 +37,13 @@ def sample(frames: int = 6, **changes: Any) -> Clip:
     return Clip(**fields | changes)
 
 
+def turned(frame: int, length: float) -> np.ndarray:
+    """Positions of `sample` with a quaternion of this length at one frame."""
+    qpos = sample().qpos.copy()
+    qpos[frame, 3:7] *= length
+    return qpos
+
+
 # -- there and back -------------------------------------------------------------------------------------
 
 
@@ -102,6 +109,7 @@ def with_nan(key: str, frame: int) -> Callable[[], Clip]:
         (lambda: sample(joint_names=(*JOINTS[:8], "waist_yaw")), "joint_names repeats"),
         (lambda: sample(contacts=np.zeros((5, 4))), r"contacts has shape \(5, 4\)"),
         (lambda: sample(qpos=2 * sample().qpos), "quaternion at frame 0 has length 2.0000"),
+        (lambda: sample(qpos=turned(3, 1.1)), "quaternion at frame 3 has length 1.1000"),
         (lambda: sample(qpos=np.zeros(16)), "qpos has shape"),
         (lambda: sample(qpos=np.array(1.0)), r"qpos has shape \(\), expected \(frames, 16\)"),
         (lambda: sample(qpos=np.full((6, 16), 1e300)), "qpos is too large at frame 0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.config.schedule import Settings
 from gait_trainers.learners.amp import callback as callback_module
 from gait_trainers.learners.amp.callback import AMPCallback
-from gait_trainers.learners.amp.learner import AMPLearner
+from gait_trainers.learners.amp.learner import AMPLearner, artefacts
 from gait_trainers.learners.amp.reward import AMPRewardWrapper, clip_reward, quadratic_reward
 from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
 from gait_trainers.learners.amp.spec import SPEC, AMPConfig
@@ -449,7 +450,8 @@ TRAINING = {
 
 
 def test_the_learner_is_as_configured(reference: str) -> None:
-    training = build(load_config(overrides=TRAINING | {"env.kwargs.reference": reference, "amp.replay_size": 77}))
+    config = load_config(overrides=TRAINING | {"env.kwargs.reference": reference, "amp.replay_size": 77})
+    training = build(config)
     learner = training.learners["amp"]
     size = learner.layout.size
     assert learner.wrapper.stack.frames.shape == (2, 5, size)  # a window of 3, 2 apart, spans 5
@@ -470,6 +472,12 @@ def test_the_learner_is_as_configured(reference: str) -> None:
     learner.apply_schedule(Settings({}, None, 1.0))
     assert learner.wrapper.weight == 0.2
 
+    left = artefacts(config.section("amp"), learner.get_state(), Path("step_1.pt"))
+    windows = torch.randn(5, 3 * size)
+    assert left.scorer is not None
+    assert torch.equal(left.scorer(windows), learner.discriminator.eval()(windows))
+    assert (left.frames, left.dilation, left.scorer.training) == (3, 2, False)
+
     other = {"env.kwargs.reference": reference, "amp.mirror_policy": True, "amp.mirror": True}
     config = load_config(overrides=TRAINING | other | {"amp.feature_std_floor": 50.0, "amp.spectral_norm": False})
     changed = AMPLearner(config, training.base)
@@ -478,6 +486,16 @@ def test_the_learner_is_as_configured(reference: str) -> None:
     assert len(changed.reference.windows) == 2 * len(learner.reference.windows)
     assert not hasattr(changed.discriminator.layers[0], "parametrizations")
     training.base.close()
+
+
+def test_defaults() -> None:
+    assert AMPConfig().model_dump() == {
+        "data": None, "weight": 0.5, "mirror": False, "frames": 1, "dilation": 1, "mirror_policy": False,
+        "reward": "clip", "hidden": [1024, 512, 256], "spectral_norm": True, "learning_rate": 1e-4, "batch_size": 2048,
+        "updates": 3, "r1_gamma": 5.0, "input_noise": 0.02, "input_noise_final": None, "input_noise_decay": 0,
+        "label_smoothing": 0.0, "accuracy_ceiling": 1.0, "feature_std_floor": None, "replay_size": 100_000,
+        "replay_ratio": 0.5,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
