@@ -24,6 +24,7 @@ LEARNING = tuple(
         "policies.onnx_graph",
         "policies.sb3_export",
         "policies.torch_policy",
+        "pretrain",
         "rl",
         "runs",
     )
