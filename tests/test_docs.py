@@ -18,6 +18,7 @@ from gait_envs.tasks.config import TrackConfig
 from gait_trainers.cli import app
 from gait_trainers.config.layers import nest, parse_assignment, preset_names, validate
 from gait_trainers.config.schema import config_type
+from gait_trainers.pretrain.motionnn.config import load_motion_config
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "assets" / "SOURCES.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -134,6 +135,12 @@ def test_shown_commands_exist(page: Path) -> None:
                 if not word.startswith("--"):
                     continue
                 assert word in options, f"{program} {name} {word}"
+                if name == "motionnn":  # which has presets and settings of its own
+                    load_motion_config(
+                        preset=value if word == "--preset" else None,
+                        overrides=dict([parse_assignment(value)]) if word == "--set" else None,
+                    )
+                    continue
                 if word == "--preset":
                     assert value in preset_names()
                 if word == "--set":

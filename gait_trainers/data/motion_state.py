@@ -44,7 +44,7 @@ def poses(q: np.ndarray) -> np.ndarray:
 
 
 def clip_arrays(q: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (T, 7 + J) and central-difference velocities (T, 6 + J), as clips have them, of coordinates (T, 6 + J)."""
+    """Positions (T, 7 + J) and central-difference velocities (T, 6 + J), as clips have them; q: (T, 6 + J)."""
     qpos = poses(q)
     return qpos, velocities(qpos, fps)
 

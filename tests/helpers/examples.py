@@ -327,6 +327,52 @@ def bundle() -> list[Example]:
                     seal=seal, limit=5.0)]  # fmt: skip
 
 
+def motion_model() -> list[Example]:
+    """An untrained model of motion, and a run of it."""
+    return [Example(motion_files(), "run/model.npz", look=predicts, limit=3.0)]
+
+
+def motion_run() -> list[Example]:
+    return [Example(motion_files(), "run", limit=3.0)]
+
+
+@functools.cache
+def motion_files() -> Files:
+    """A run folder of motionnn with a model whose weights are zero."""
+    import torch
+
+    from gait_envs.models.robot import wildrobot
+    from gait_trainers.models.motion import MotionModel, save_motion_model, spec_of
+    from gait_trainers.pretrain.motionnn.config import MotionConfig, dump_motion_config
+    from gait_trainers.pretrain.motionnn.run_folder import checkpoint_file
+    from gait_trainers.runs.checkpoint_format import encode
+
+    def write(folder: Path) -> None:
+        model = MotionModel(spec_of(wildrobot(), "mlp", "heading", ("speed",), {"hidden": [2]}))
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.zero_()
+        save_motion_model(folder / "run" / "model.npz", model, {"seed": 0, "cycle_rate": np.ones(2)})
+        config = MotionConfig()
+        (folder / "run" / "config.yaml").write_text(dump_motion_config(config))
+        (folder / "run" / "provenance.json").write_text(json.dumps({"clips": "clips"}))
+        checkpoint_file(folder / "run", 8).parent.mkdir()
+        checkpoint_file(folder / "run", 8).write_bytes(encode({"config": config.model_dump(), "update": 8}))
+
+    return written(write)
+
+
+def predicts(path: Path, found: Any) -> None:
+    """Two frames from a state at rest are finite, and so are an encoder's features."""
+    import torch
+
+    model, _ = found
+    told = {"speed": torch.ones(1, 4, 1)}
+    with torch.no_grad():
+        assert torch.isfinite(model.rollout(torch.zeros(1, 1, 2 * len(model.coordinates)), 2, told)).all()
+        assert torch.isfinite(model.encode(torch.zeros(1, model.entries.size))).all()
+
+
 TABLE = b'file,source,license,subject,activity\n02/02_01.amc,CMU 02_01,"CMU: free, for all",02,walk\nb.bvh,,CC0,,\n'
 SPLIT = {"clips": "..", "by": "subject", "seed": 0, "parts": {"train": ["a", "b"], "test": ["c"]}}
 SET_PAGE = {"clips": [{"name": "a", "verdict": "failed", "faults": ["why"], "capture": "a.bvh"}]}
@@ -366,6 +412,9 @@ EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     "demonstrations": demonstrations,
     "run folder": run_folder,
     "bundle": bundle,
+    "motion model": motion_model,
+    "motion run": motion_run,
+    "motion configuration": lambda: [Example({"config.yaml": b"loss: {horizon: 3}\nmodel: {network: gru}\n"})],
     "body parameters": lambda: [
         Example({"weak.yaml": b"force: {left_soleus: 0.5}\nmass: 1.1\n"}, arguments=("--weak",)),
         Example({"weak.json": b'{"force": {"left_soleus": 0.5}}'}, arguments=("--weak",)),

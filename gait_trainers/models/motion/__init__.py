@@ -2,7 +2,6 @@
 
 from gait_trainers.models.motion.model import MotionModel as MotionModel
 from gait_trainers.models.motion.spec import ModelSpec as ModelSpec
-from gait_trainers.models.motion.spec import NetworkSettings as NetworkSettings
 from gait_trainers.models.motion.spec import spec_of as spec_of
 from gait_trainers.models.motion.storage import ModelError as ModelError
 from gait_trainers.models.motion.storage import load_motion_model as load_motion_model

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gait_trainers.models.motion.mlp import with_history
-from gait_trainers.models.motion.networks import Memory, Network
+from gait_trainers.models.motion.network import Memory, Network
 
 
 class Mixture(Network):

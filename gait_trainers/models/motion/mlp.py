@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gait_trainers.models.motion.networks import Memory, Network
+from gait_trainers.models.motion.network import Memory, Network
 
 
 class MLP(Network):

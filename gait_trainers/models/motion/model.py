@@ -11,7 +11,8 @@ from gait_envs.layout import Layout
 from gait_trainers.data.motion_state import ROOT
 from gait_trainers.models.motion.conditions import condition_columns, condition_rows
 from gait_trainers.models.motion.encodings import Encoding
-from gait_trainers.models.motion.networks import NETWORKS, Memory
+from gait_trainers.models.motion.network import Memory
+from gait_trainers.models.motion.networks import NETWORKS
 from gait_trainers.models.motion.spec import ModelSpec
 
 CLIP = 10.0  # deviations; inputs further away are cut off, so that a body in an unseen state keeps it finite

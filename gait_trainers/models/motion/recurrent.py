@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gait_trainers.models.motion.networks import Memory, Network
+from gait_trainers.models.motion.network import Memory, Network
 
 
 class Recurrent(Network):

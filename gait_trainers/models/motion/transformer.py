@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gait_trainers.models.motion.networks import Memory, Network
+from gait_trainers.models.motion.network import Memory, Network
 
 
 class Transformer(Network):

@@ -13,8 +13,8 @@ from gait_envs.errors import one_line
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.config.layers import merge, nest
+from gait_trainers.config.motion_network import NetworkSettings
 from gait_trainers.config.section import ConfigError, Section
-from gait_trainers.models.motion.spec import NetworkSettings
 
 DEFAULT_PRESET = "laptop"
 

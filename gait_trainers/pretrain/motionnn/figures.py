@@ -109,7 +109,8 @@ def free_running(predicted: np.ndarray, target: np.ndarray, moving: np.ndarray) 
     height = float(target[..., Z].mean())
     tilt = np.maximum(np.abs(predicted[..., PITCH]), np.abs(predicted[..., ROLL]))
     upright = ((np.abs(predicted[..., Z] / height - 1) < 0.3) & (tilt < np.pi / 4)).all(1)
-    rates = np.sqrt(np.mean(predicted[:, LAST:][..., joints] ** 2, (1, 2)))
+    settled = min(LAST, predicted.shape[1] // 2)
+    rates = np.sqrt(np.mean(predicted[:, settled:][..., joints] ** 2, (1, 2)))
     captured = float(np.sqrt(np.mean(target[..., joints] ** 2)))
     return {
         "frames": predicted.shape[1],

@@ -17,19 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gait_envs.errors import one_line
 from gait_envs.files import write_durably
-from gait_envs.reading.text import parse_json, read_text
 from gait_trainers.config.section import ConfigError
 from gait_trainers.data.windows import MotionStream
 from gait_trainers.learners.base import Column
 from gait_trainers.models.motion import MotionModel, save_motion_model, spec_of
 from gait_trainers.models.motion.storage import FILE, ModelError
-from gait_trainers.pretrain.motionnn.config import MotionConfig, dump_motion_config, load_motion_config
+from gait_trainers.pretrain.motionnn.config import MotionConfig, dump_motion_config
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
+from gait_trainers.pretrain.motionnn.run_folder import checkpoint_file, checkpoints, read_motion_run
 from gait_trainers.pretrain.motionnn.sets import TrainingSet, open_training_set
 from gait_trainers.pretrain.motionnn.told import told_of
-from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
+from gait_trainers.runs.checkpoint_format import encode
 from gait_trainers.runs.lock import locked
 from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay, TensorBoard
 from gait_trainers.runs.provenance import provenance
@@ -217,32 +218,16 @@ def train(config: MotionConfig, source: str, out: Path) -> Path:
 
 def resume(out: Path) -> Path:
     """Continue a run from its last checkpoint, bit for bit; one without a checkpoint begins at its first update."""
-    if not (out / "config.yaml").is_file():
-        raise ModelError(f"{out} is not a run of motionnn: it has no config.yaml")
-    config = load_motion_config(out / "config.yaml")
-    torch.set_num_threads(config.run.torch_threads)
+    run = read_motion_run(out)
+    torch.set_num_threads(run.config.run.torch_threads)
     with locked(out):
-        files = sorted((out / "checkpoints").glob("step_*.pt"))
-        origin = parse_json(read_text(out / "provenance.json", ModelError), str(out / "provenance.json"), ModelError)
-        if not isinstance(origin, dict) or not isinstance(origin.get("clips"), str):
-            raise ModelError(f"{out / 'provenance.json'}: does not say which clips the run was trained on")
-        training = build(config, origin["clips"], out / "split.json")
-        if files:
-            _restore(training, files[-1])
+        training = build(run.config, run.clips, out / "split.json")
+        if run.state is not None:
+            try:
+                training.set_state(run.state)
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                raise ModelError(f"{out}: its checkpoint does not fit: {one_line(error)}") from error
         return _run(training, out)
-
-
-def _restore(training: Training, file: Path) -> None:
-    try:
-        state = decode(file.read_bytes())
-    except Damaged as error:
-        raise ModelError(f"{file} cannot be read as a checkpoint: {error}") from error
-    if state.get("config") != training.config.model_dump():
-        raise ModelError(f"{file}: its configuration is not that of config.yaml beside it")
-    try:
-        training.set_state(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{file}: cannot be continued by this version: {str(error).splitlines()[0]}") from error
 
 
 def _licenses(training: Training) -> set[str]:
@@ -271,8 +256,8 @@ def _run(training: Training, out: Path) -> Path:
                     writer.write(dict(row), dict.fromkeys(row, ()), training.update)
                 window, begun = [], now
             if training.update % config.run.checkpoint_every == 0 and training.update < total:
-                write_durably(_checkpoint(out, training.update), encode(training.get_state()))
-                for old in sorted((out / "checkpoints").glob("step_*.pt"))[:-KEPT]:
+                write_durably(checkpoint_file(out, training.update), encode(training.get_state()))
+                for old in checkpoints(out)[:-KEPT]:
                     old.unlink()
     except KeyboardInterrupt:
         display.say(f"interrupted; continue with --resume {out}")
@@ -283,7 +268,7 @@ def _run(training: Training, out: Path) -> Path:
             board.close()
         training.stream.close()
     save_motion_model(out / FILE, training.model, _extras(training))
-    write_durably(_checkpoint(out, training.update), encode(training.get_state()))
+    write_durably(checkpoint_file(out, training.update), encode(training.get_state()))
     return out
 
 
@@ -294,7 +279,3 @@ def _extras(training: Training) -> dict[str, Any]:
     licenses = "; ".join(sorted(_licenses(training)))[:1000]
     told = {"mean_pose": pose, "license": licenses, "seed": training.config.run.seed}
     return MeanCycle.fitted(training.stream).extras() | told
-
-
-def _checkpoint(out: Path, update: int) -> Path:
-    return out / "checkpoints" / f"step_{update:012d}.pt"
