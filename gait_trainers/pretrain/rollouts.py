@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from gait_trainers.evaluation.tracking import open_reference, shortened
 from gait_trainers.policies.base import Policy
 
 SETTLE = 2.0  # s of each walk that are left out at its start
+STILL = 1e-6  # rad
 STANDS = 0.05  # body weights on a foot from which it stands
 # Factors on what the clip and the body have; the policy decides how many of such walkers stay on their feet.
 RANGES = {"stride": (0.85, 1.15), "cadence": (0.85, 1.15)}
@@ -48,6 +49,7 @@ def record_walks(
     opened = shortened(open_reference(policy, reference), seconds)
     task, library = opened.task, opened.task.library
     assert library is not None
+    still = still_joints(library.qpos)
     starts = np.array([touchdown(clip, task.robot.mass) for clip in library.clips])
     names, low, high = drawn(task.param_space, ranges)
     rng = np.random.default_rng(seed)
@@ -74,7 +76,7 @@ def record_walks(
             clip = clips[rows[i]]
             at = found.columns["frame"][settle:, i] + found.columns["between"][settle:, i] - starts[clip]
             phase = at / (library.lengths[clip] - 1) % 1.0
-            motions.append(np.column_stack([to_coordinates(found.rollout.qpos[settle:, i]), phase]))
+            motions.append(np.column_stack([to_coordinates(still(found.rollout.qpos[settle:, i])), phase]))
             lengths.append(len(phase))
             kept.append(rows[i])
     if not kept:
@@ -92,6 +94,22 @@ def record_walks(
         license=str(policy.details.get("license", "")),
     )
     return Rollouts(walks, dict(dropped))
+
+
+def still_joints(references: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that puts the joints which no frame of the references (T, nq) moves to where these hold them.
+
+    Servos give way by some degrees there, which is no part of the gait: a reference made of it would ask for it.
+    """
+    held = np.flatnonzero(np.ptp(references[:, 7:], axis=0) < STILL) + 7
+    angles = references[0, held]
+
+    def put(qpos: np.ndarray) -> np.ndarray:
+        out = qpos.copy()
+        out[:, held] = angles
+        return out
+
+    return put
 
 
 def drawn(

@@ -25,7 +25,7 @@ def facts(names: tuple[str, ...] = NAMES) -> Facts:
     units = tuple({"stride": "m", "cadence": "steps/min"}.get(name, "1") for name in names)
     size = POSE_LAYOUT.size
     natural = np.array([0.6, 0.6, 0.0])  # 1.2 m at 1.0 m/s
-    return Facts(names, units, low, high, default, natural, np.array([0.8, 1.2]), np.zeros(size), np.ones(size))
+    return Facts(names, units, low, high, default, natural, np.array([0.8, 1.2]), np.zeros(size), np.ones(size), np.full(50, np.inf))
 
 
 def standing_pose() -> np.ndarray:

@@ -14,6 +14,7 @@ from gait_envs.reference.pose_features import POSE_LAYOUT, six_dof_to_pose
 from gait_envs.reference.refnn.network import ReferenceNetwork
 from gait_envs.reference.refnn.walks import CYCLE, to_coordinates
 
+HARMONICS = 8  # of a gait cycle: published joint angles have eight; what is above is a network's own unevenness
 _STEP = POSE_LAYOUT.slices()["root_displacement"]
 
 
@@ -55,5 +56,27 @@ def make_cycles(network: ReferenceNetwork, params: np.ndarray) -> Cycles:
     stride = steps[..., 0].sum(axis=1)
     steps[..., 1] -= steps[..., 1].mean(axis=1, keepdims=True)
     qpos = six_dof_to_pose(poses)
-    qpos[..., :2] -= qpos[:, :1, :2]  # the root begins over the origin
-    return Cycles(to_coordinates(qpos), stride)
+    coordinates = hold_still(network, params, smoothed(to_coordinates(qpos), stride))
+    coordinates[..., :2] -= coordinates[:, :1, :2]  # the root begins over the origin
+    return Cycles(coordinates, stride)
+
+
+def hold_still(network: ReferenceNetwork, params: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
+    """Cycles (n, CYCLE, 56) whose joints are exactly still where no simulated walker moves them; people do.
+
+    A policy that never saw a joint move takes the network's last tenth of a degree for something unheard of.
+    """
+    names, held = network.facts.names, network.facts.held
+    simulated = params[:, names.index("captured")] == 0 if "captured" in names else np.ones(len(params), dtype=bool)
+    still = np.isfinite(held) & simulated[:, None, None]
+    joints = np.where(still, np.where(np.isfinite(held), held, 0.0), coordinates[..., 6:])
+    return np.concatenate([coordinates[..., :6], joints], axis=-1)
+
+
+def smoothed(coordinates: np.ndarray, stride: np.ndarray, harmonics: int = HARMONICS) -> np.ndarray:
+    """Cycles (n, CYCLE, 56) without what changes faster than `harmonics` times a cycle; they stay closed."""
+    way = np.zeros_like(coordinates)
+    way[..., 0] = stride[:, None] * np.arange(CYCLE) / CYCLE
+    spectrum = np.fft.rfft(coordinates - way, axis=1)
+    spectrum[:, harmonics + 1 :] = 0.0
+    return np.fft.irfft(spectrum, n=CYCLE, axis=1) + way

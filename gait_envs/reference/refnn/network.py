@@ -12,6 +12,7 @@ A model is a folder. What serves is `refnn.npz`, whose checksum is in `SHA256SUM
     natural              (3,) stride = a + b v + c v² of the walks it learned from, for v in m/s
     speeds               (2,) m/s, the range of that
     mean, deviation      (101,)
+    held                 (50,) rad, the angles of joints that no simulated walker of the data moves; infinite for others
     weight_k, bias_k     (inputs, outputs) and (outputs,) float32 of layer k = 0, 1, …
 """
 
@@ -33,7 +34,7 @@ from gait_envs.files import replacing
 from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
 from gait_envs.reading.loaders import FOLDER, loader
 from gait_envs.reading.text import read_text
-from gait_envs.reference.pose_features import POSE_LAYOUT
+from gait_envs.reference.pose_features import COORDINATES, POSE_LAYOUT
 
 FORMAT = "gaitnet refnn 1"
 NETWORK, CHECKSUMS = "refnn.npz", "SHA256SUMS"
@@ -65,6 +66,7 @@ class Facts:
     speeds: np.ndarray  # (2,) m/s
     mean: np.ndarray  # (101,)
     deviation: np.ndarray  # (101,)
+    held: np.ndarray  # (50,) rad, infinite where a joint moves
 
     def __post_init__(self) -> None:
         count, size = len(self.names), POSE_LAYOUT.size
@@ -73,12 +75,13 @@ class Facts:
                 f"names are {one_line(self.names)}, expected different ones, stride and cadence among them"
             )
         shapes = {"units": count, "low": count, "high": count, "default": count}
-        shapes |= {"natural": 3, "speeds": 2, "mean": size, "deviation": size}
+        shapes |= {"natural": 3, "speeds": 2, "mean": size, "deviation": size, "held": COORDINATES - 7}
         for key, length in shapes.items():
             value = getattr(self, key)
             if len(value) != length:
                 raise ValueError(f"{key} has {len(value)} values, expected {length}")
-            if key != "units" and not (np.abs(value) < MAX_NUMBER).all():  # NaN is refused too
+            numbers = value[np.isfinite(value) | np.isnan(value)] if key == "held" else value
+            if key != "units" and not (np.abs(numbers) < MAX_NUMBER).all():  # NaN is refused too
                 raise ValueError(f"{key} has a value that is not finite, or beyond {MAX_NUMBER:g}")
         if not ((self.low < self.high) & (self.low <= self.default) & (self.default <= self.high)).all():
             raise ValueError("low must be below high, and default between them")
@@ -202,7 +205,7 @@ def _read(path: Path, limit: int, name: str) -> ReferenceNetwork:
             raise archive.fault("names", f"expected 1 to {MAX_PARAMETERS} names, each with a unit")
         numbers = {
             key: archive.array(key, "fiu").astype(np.float64).ravel()
-            for key in ("low", "high", "default", "natural", "speeds", "mean", "deviation")
+            for key in ("low", "high", "default", "natural", "speeds", "mean", "deviation", "held")
         }
         count = sum(key.startswith("weight_") for key in keys)
         if not 0 < count <= MAX_LAYERS:

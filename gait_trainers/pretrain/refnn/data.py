@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.reference.pose_features import POSE_LAYOUT
+from gait_envs.reference.pose_features import COORDINATES, POSE_LAYOUT, six_dof_to_pose
 from gait_envs.reference.refnn.network import Facts
 from gait_envs.reference.refnn.walks import CYCLE, SEQUENCE, Sequences, WalkError, load_sequences
 
 DEFAULTS = {"captured": 0.0}  # of a parameter that a file does not have; all others are factors, 1
 UNITS = {"stride": "m", "cadence": "steps/min"}
+STILL = 1e-4  # rad; a joint that moves by less is held
 LEAST_DEVIATION = 1e-3  # 1, m or rad
 # Numbers that are balanced as one: where each counted by its own deviation, joints that hardly move would count most.
 GROUPS = (slice(0, 6), slice(6, 8), slice(8, 9), slice(9, POSE_LAYOUT.size))
@@ -76,6 +77,7 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
         raise WalkError(f"{', '.join(map(str, sources))}: holds no .npz file of sequences")
     rng = np.random.default_rng(seed)
     tables, held_out = [], set()
+    lowest, highest = np.full((2, COORDINATES - 7), np.inf) * np.array([[1.0], [-1.0]])
     total, square, count = np.zeros(POSE_LAYOUT.size), np.zeros(POSE_LAYOUT.size), 0
     for file in files:
         sequences = load_sequences(file)
@@ -87,6 +89,10 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
         total += kept.sum(axis=(0, 1))
         square += (kept**2).sum(axis=(0, 1))
         count += kept.shape[0] * SEQUENCE
+        moved = sequences.motions[aligned(sequences, ["captured"])[:, 0] == 0].astype(np.float64)
+        if len(moved):
+            joints = six_dof_to_pose(moved)[..., 7:]
+            lowest, highest = np.minimum(lowest, joints.min((0, 1))), np.maximum(highest, joints.max((0, 1)))
     if not count:
         raise WalkError("every walker is held out; lower `holdout`")
     every = tuple(dict.fromkeys(name for table in tables for name in table.names))
@@ -103,12 +109,20 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
         files=tuple(files),
         names=names,
         held_out=frozenset(held_out),
-        facts=facts_of(params[:, moves], names, mean, deviation),
+        facts=facts_of(params[:, moves], names, mean, deviation, held(lowest, highest)),
         resident=resident,
     )
 
 
-def facts_of(params: np.ndarray, names: tuple[str, ...], mean: np.ndarray, deviation: np.ndarray) -> Facts:
+def held(lowest: np.ndarray, highest: np.ndarray) -> np.ndarray:
+    """The angles (50,) rad of joints that do not move between these, infinite where they do or nothing is known."""
+    still = highest - lowest < STILL
+    return np.where(still, np.round((lowest + highest) / 2, 6), np.inf) if np.isfinite(lowest).all() else lowest
+
+
+def facts_of(
+    params: np.ndarray, names: tuple[str, ...], mean: np.ndarray, deviation: np.ndarray, still: np.ndarray
+) -> Facts:
     """What a RefNN knows of walks with these parameters (B, P); raises WalkError without stride or cadence."""
     missing = [name for name in UNITS if name not in names]
     if missing:
@@ -132,6 +146,7 @@ def facts_of(params: np.ndarray, names: tuple[str, ...], mean: np.ndarray, devia
         speeds=np.percentile(speed[simulated], [5, 95]),
         mean=mean,
         deviation=deviation,
+        held=still,
     )
 
 
