@@ -72,7 +72,8 @@ class ModelSpec(Section):
                 raise ValueError(f"{key} has {len(getattr(self, key))} entries for {joints} joints")
         if len(set(self.joint_names)) < joints or len(set(self.conditions)) < len(self.conditions):
             raise ValueError("a joint or a condition is named twice")
-        if any(b - a < 3 for a, b in zip(self.balls, [*self.balls[1:], joints], strict=True)):
+        ends = [*self.balls, joints][1:]
+        if any(end - first < 3 for first, end in zip(self.balls, ends, strict=False)):
             raise ValueError(f"balls {self.balls} do not lie apart, three joints each, among {joints} joints")
         if self.network.startswith("transformer") and self.settings.width % (2 * self.settings.heads):
             raise ValueError(f"settings.width is no multiple of twice the {self.settings.heads} heads")
