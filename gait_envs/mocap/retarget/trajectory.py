@@ -17,7 +17,7 @@ _SWEEPS = 10  # Gauss-Newton steps at most
 _CONVERGED = 2e-3  # m and rad moved in one sweep
 _LARGEST = 0.3  # m and rad moved in one sweep at most: further, the linearised tasks mean nothing
 _WINDOW, _OVERLAP = 400, 60  # frames solved together, and frames of these that the next window solves again
-_DAMPING = 1e-3
+_DAMPING = 1.0  # of every step: without it, joints at their limits make the feet wander
 _PINNED = 1e9  # stiffness that keeps a joint at its limit
 
 Linearised = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]
