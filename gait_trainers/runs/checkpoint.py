@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
-from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
@@ -32,7 +32,7 @@ from gait_trainers.runs.stored_networks import fitting, stored_networks
 
 
 def capture(
-    model: PPO,
+    model: OnPolicyAlgorithm,
     learners: Mapping[str, Learner],
     metrics: RolloutMetrics,
     health: HealthMonitor,
@@ -74,7 +74,7 @@ def capture(
 
 def restore(
     state: Mapping[str, Any],
-    model: PPO,
+    model: OnPolicyAlgorithm,
     learners: Mapping[str, Learner],
     metrics: RolloutMetrics,
     health: HealthMonitor,
@@ -144,7 +144,7 @@ def _mirrors(policy: Any) -> dict[str, dict[str, np.ndarray]] | None:
     return {"observation": vars(policy.observation_mirror), "action": vars(policy.action_mirror)}
 
 
-def _base(model: PPO) -> SB3VecEnv:
+def _base(model: OnPolicyAlgorithm) -> SB3VecEnv:
     env = model.get_env()
     if env is None or not isinstance(env.unwrapped, SB3VecEnv):
         raise TypeError("the model's environment is not built on a SB3VecEnv")
