@@ -36,6 +36,11 @@ class StateSpec(NamedTuple):
 class RecurrentLayer(nn.Module):
     """One LSTM or GRU layer, with the arithmetic, the names and the initial weights of torch's."""
 
+    weight_ih_l0: Tensor  # (gates · H, in)
+    weight_hh_l0: Tensor  # (gates · H, H)
+    bias_ih_l0: Tensor  # (gates · H,)
+    bias_hh_l0: Tensor
+
     def __init__(self, kind: str, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.kind, self.input_size, self.hidden_size, self.num_layers = kind, input_size, hidden_size, 1
@@ -135,7 +140,7 @@ class RecurrentPolicy(RecurrentActorCriticPolicy):
         return self.lstm_actor.kind
 
     @staticmethod
-    def _process_sequence(
+    def _process_sequence(  # type: ignore[override]  # there the states are annotated as one tensor
         features: Tensor, lstm_states: Pair, episode_starts: Tensor, lstm: Any
     ) -> tuple[Tensor, Pair]:
         """sb3-contrib's contract: features (n · T, in), sequence after sequence; states (1, n, H); starts

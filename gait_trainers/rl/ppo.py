@@ -35,7 +35,7 @@ class SequenceBuffer(RecurrentRolloutBuffer):
         """Empty the buffer."""
         super(RecurrentRolloutBuffer, self).reset()
 
-    def add(self, *args: Any, lstm_states: RNNStates, **kwargs: Any) -> None:
+    def add(self, *args: Any, lstm_states: RNNStates, **kwargs: Any) -> None:  # type: ignore[override]  # sb3-contrib's
         """One step of every environment; `lstm_states` before it, (1, n, H) each."""
         if self.pos == 0:
             self.first_states = lstm_states
@@ -154,7 +154,10 @@ def build_model(
     """The algorithm with fresh networks, seeded; `mirrors` of what the policy observes and does, where it is
     symmetric, `encoder` the arguments of the feature extractor where there is one."""
     ppo = config.ppo
-    schedules = {"linear": LinearSchedule(ppo.learning_rate, 0.0, 1.0), "cosine": cosine(ppo.learning_rate)}
+    schedules: dict[str, Any] = {
+        "linear": LinearSchedule(ppo.learning_rate, 0.0, 1.0),
+        "cosine": cosine(ppo.learning_rate),
+    }
     model = algorithm_type(config)(
         policy_type(config.networks),  # type: ignore[arg-type]
         env,

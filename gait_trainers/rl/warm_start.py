@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner, WarmStart
@@ -38,7 +38,9 @@ class Source(NamedTuple):
     steps: int  # that it was trained for
 
 
-def begin_from(path: str, config: TrainConfig, model: PPO, learners: Mapping[str, Learner]) -> dict[str, Any]:
+def begin_from(
+    path: str, config: TrainConfig, model: OnPolicyAlgorithm, learners: Mapping[str, Learner]
+) -> dict[str, Any]:
     """Load networks and normalisers of a run, a checkpoint or a bundle into a training that has not begun.
 
     Returns what was taken, for the provenance. ConfigError where it does not fit.
@@ -101,7 +103,7 @@ def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     return Source(policy, weights, normalize, None, {}, steps)
 
 
-def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> list[str]:
+def _take_policy(source: Source, path: str, config: TrainConfig, model: OnPolicyAlgorithm) -> list[str]:
     """Policy, value and normalisers; the names of those that there were."""
     own = plain_names(model.policy.state_dict())
     value = [name for name in own if name.startswith(("mlp_extractor.value_net", "value_net", "lstm_critic"))]
@@ -137,7 +139,7 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: PPO) -> 
     return [name for name, there in taken.items() if there]
 
 
-def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: PPO) -> None:
+def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: OnPolicyAlgorithm) -> None:
     """ConfigError unless the training now acts as the policy it begins from; an activation may be another one."""
     norm = vec_normalize_state(model.get_vec_normalize_env()) if config.ppo.normalize_obs else None
     size = model.observation_space.shape[0]  # type: ignore[index]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
-from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
@@ -33,7 +33,7 @@ from gait_trainers.runs.stored_networks import fitting, stored_networks
 
 
 def capture(
-    model: PPO,
+    model: OnPolicyAlgorithm,
     learners: Mapping[str, Learner],
     metrics: RolloutMetrics,
     health: HealthMonitor,
@@ -76,7 +76,7 @@ def capture(
 
 def restore(
     state: Mapping[str, Any],
-    model: PPO,
+    model: OnPolicyAlgorithm,
     learners: Mapping[str, Learner],
     metrics: RolloutMetrics,
     health: HealthMonitor,
@@ -152,7 +152,7 @@ def _encoder(policy: Any) -> dict[str, Any] | None:
     return extractor.plan.model_dump() if isinstance(extractor, PretrainedMotionExtractor) else None
 
 
-def _base(model: PPO) -> SB3VecEnv:
+def _base(model: OnPolicyAlgorithm) -> SB3VecEnv:
     env = model.get_env()
     if env is None or not isinstance(env.unwrapped, SB3VecEnv):
         raise TypeError("the model's environment is not built on a SB3VecEnv")
