@@ -29,7 +29,7 @@ class Example:
     """A library, what runs it, and for how long."""
 
     command: Sequence[str]  # the arguments of Python
-    large: bool = False  # takes minutes to install
+    ours: Sequence[str] = ()  # packages that it pins to another version than ours, with which it runs all the same
 
 
 STEPS = "--steps"
@@ -47,9 +47,9 @@ TABLE = {
          str(BUILD / "rl_zoo3_logs")]
     ),
     "minari": Example(["record_minari.py", STEPS, "1000"]),
-    "d3rlpy": Example(["train_d3rlpy.py", STEPS, "400"]),
-    "rllib": Example(["train_rllib.py", STEPS, "4096"], large=True),
-    "ray_tune": Example(["tune_ray.py", STEPS, "2048", "--trials", "2"], large=True),
+    "d3rlpy": Example(["train_d3rlpy.py", STEPS, "400"], ours=["gymnasium"]),
+    "rllib": Example(["train_rllib.py", STEPS, "4096"]),
+    "ray_tune": Example(["tune_ray.py", STEPS, "2048", "--trials", "2"]),
 }  # fmt: skip
 
 
@@ -74,6 +74,8 @@ def environment(name: str) -> Path:
     (Path(found.stdout.strip()) / "_shared.pth").write_text("\n".join(ours) + "\n")
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, "-c", ROOT / "constraints.txt", "-r", requirements], check=True)
+    if TABLE[name].ours:
+        subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", *TABLE[name].ours], check=True)
     stamp.write_text(requirements.read_text())
     return python
 

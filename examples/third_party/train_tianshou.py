@@ -21,7 +21,7 @@ from torch.distributions import Independent, Normal
 parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, default=1_000_000)
 args = parser.parse_args()
-N, STEPS = 4, 2048  # processes; steps of a rollout
+N, STEPS = 4, min(2048, args.steps)  # processes; steps of a rollout
 
 
 def make() -> gym.Env:

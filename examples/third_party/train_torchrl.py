@@ -45,7 +45,7 @@ loss_module = ClipPPOLoss(actor, critic, clip_epsilon=0.2, entropy_coeff=0.0)
 optimizer = torch.optim.Adam(loss_module.parameters(), lr=3e-4)
 total = max(1, args.steps // (N * T)) * N * T
 start = time.time()
-for rollout in Collector(env, actor, frames_per_batch=N * T, total_frames=total):
+for rollout in Collector(env, actor, frames_per_batch=N * T, total_frames=total, auto_register_policy_transforms=True):
     with torch.no_grad():
         advantage(rollout)
     flat = rollout.reshape(-1)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
+import textwrap
 from collections.abc import Mapping
+from importlib import resources
 from typing import Annotated, Any
 
 import typer
@@ -44,8 +48,9 @@ def section(title: str, rows: Mapping[str, str]) -> str:
     wide = max(map(len, rows), default=0)
     lines = [title]
     for name, text in rows.items():
-        line = f"  {name:{wide}}  {text}"
-        lines += [line] if len(line) <= WIDTH else [f"  {name}", f"      {text}"]
+        line = f"  {name:{wide}}  {text}".rstrip()
+        below = textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        lines += [line] if len(line) <= WIDTH else [f"  {name}", *below]
     return "\n".join(lines)
 
 
@@ -54,8 +59,10 @@ def _of_row(row: Any) -> str:
 
 
 def _of_preset(name: str) -> str:
-    ids = [row.id for row in ENVIRONMENTS.values() if row.preset == name]
-    return f"measured for {ids[0]}" if ids else ""
+    """The first sentence of the comment that the file begins with."""
+    text = (resources.files("gait_trainers.config") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = " ".join(line.lstrip("# ") for line in itertools.takewhile(lambda x: x[:1] == "#", text.splitlines()))
+    return re.split(r"[.:] ", comment + " ")[0].strip()
 
 
 def _of_policy(name: str) -> str:

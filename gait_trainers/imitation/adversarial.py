@@ -137,7 +137,7 @@ def _trainer(
     model, rng = training.model, np.random.default_rng(training.config.run.seed)
     table = transitions(training, demonstrations.episodes)
     return kind(
-        demonstrations=Expert(table, settings.batch_size, rng),
+        demonstrations=Expert(table, settings.batch_size, rng),  # type: ignore[arg-type] # a mapping each, as it says
         demo_batch_size=settings.batch_size,
         venv=env,
         gen_algo=model,

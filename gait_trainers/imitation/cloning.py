@@ -72,7 +72,7 @@ def dagger(
         episodes += found.episodes
         fit(training, episodes, settings, say)
     origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes)}
-    return _finish(training, settings, say, origin | _of(demonstrations))
+    return _finish(training, settings, say, {**origin, **_of(demonstrations)})
 
 
 def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say: Say) -> None:
@@ -88,7 +88,7 @@ def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say:
         action_space=model.action_space,
         rng=rng,
         policy=model.policy,
-        demonstrations=Batches(obs, actions, size, rng),
+        demonstrations=Batches(obs, actions, size, rng),  # type: ignore[arg-type] # a mapping each, as it says
         batch_size=size,
         optimizer_kwargs={"lr": settings.learning_rate},
         ent_weight=settings.entropy,
@@ -147,7 +147,7 @@ def _pairs(training: Training, episodes: Sequence[Episode]) -> tuple[np.ndarray,
 
 def _finish(training: Training, settings: Cloning, say: Say, origin: Mapping[str, Any]) -> Run:
     warm_up_critic(training, settings.critic_iterations, say)
-    return leave_run(training, origin | {"settings": vars(settings)})
+    return leave_run(training, {**origin, "settings": vars(settings)})
 
 
 def _of(demonstrations: Demonstrations) -> dict[str, Any]:

@@ -35,6 +35,6 @@ class FixedHorizon(VecEnvWrapper):
         over = self.steps >= self.horizon
         if over:
             self.steps = 0
-            for i, info in enumerate(infos):
-                info |= {"terminal_observation": obs[i], "TimeLimit.truncated": True}  # type: ignore[index]
+            for info, last in zip(infos, obs, strict=True):
+                info |= {"terminal_observation": last, "TimeLimit.truncated": True}
         return obs, reward, np.full(self.num_envs, over), infos
