@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
 from gait_trainers.imitation.student import Say, leave_run, normalized, prepare, warm_up_critic
+from gait_trainers.models.actor_critic import set_std
 from gait_trainers.policies.base import Policy
 from gait_trainers.rl.build import Training
 from gait_trainers.runs.run_folder import Run
@@ -98,8 +100,7 @@ def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # for its log
         learner.train(n_epochs=settings.epochs, progress_bar=False)
-    with torch.no_grad():
-        model.policy.log_std.fill_(training.config.networks.log_std_init)
+    set_std(model.policy, math.exp(training.config.networks.log_std_init))
     told = [f"on {len(obs):,} pairs {error(training, fitted):.3f}"]
     told += [f"held out {error(training, held_out):.3f}"] if held_out else []
     say(f"fitted: root mean square error of the actions {', '.join(told)} (of a range of -1 to 1)")

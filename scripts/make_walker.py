@@ -1,0 +1,73 @@
+"""The bundled walker in one command: the tracker of the embedded walk, its clone, and the clone trained to commands.
+
+    python scripts/make_walker.py --work runs/walker --seed 0 --export assets/policies
+
+1. **Tracker**, 5.1 M steps: that of `scripts/make_motions.py`, found in the work folder or trained now. It follows the
+   drawn walks and sees their next frames.
+2. **Demonstrations**: the tracker walks in `GaitNet/WildRobot-v0`, observed as a walker is (`gait-train demonstrate`).
+3. **Clone**: behaviour cloning of them (`gait-train bc`). It has the gait, and falls within seconds.
+4. **Walker**, 2.5 M steps: `gait-train ppo-amp --preset laptop --init CLONE`.
+
+With `--export`, clone and walker are written there as the bundles `wildrobot_clone` and `wildrobot_walk`. Stages that
+are complete in the work folder are not repeated, so that another seed of the walker takes stage 4 alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from make_motions import draw, tracker
+
+from gait_envs.models.robot import wildrobot
+from gait_trainers.config.layers import load_config
+from gait_trainers.imitation.cloning import Cloning, clone
+from gait_trainers.imitation.collect import demonstrate
+from gait_trainers.imitation.demonstrations import load_demonstrations, save_demonstrations
+from gait_trainers.policies.export import export
+from gait_trainers.rl.train import resume, train
+
+ENV_ID = "GaitNet/WildRobot-v0"
+EPISODES = 96  # six along each drawing; those that end early are left out
+
+
+def cloned(work: Path) -> Path:
+    """The run folder of the clone of the tracker in `work`."""
+    run = work / "clone"
+    if (run / "checkpoints").is_dir():
+        return run
+    drawn, file = draw(work / "drawn", wildrobot()), work / "demonstrations.npz"
+    expert = tracker(work, drawn, seed=0)
+    save_demonstrations(file, demonstrate(expert, ENV_ID, episodes=EPISODES, reference=str(drawn)))
+    settings = {"algorithm": "ppo", "run.out": str(work), "run.name": run.name}
+    clone(load_config(preset="laptop", overrides=settings), load_demonstrations(file), Cloning())
+    return run
+
+
+def walker(work: Path, begin: Path, seed: int) -> Path:
+    """The complete run folder of the walker with this seed."""
+    run = work / f"walker_{seed}"
+    if (run / "checkpoints").is_dir():
+        resume(run)
+    else:
+        settings = {"run.init": str(begin), "run.out": str(work), "run.name": run.name, "run.seed": seed}
+        train(load_config(preset="laptop", overrides=settings))
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("runs/walker"), help="folder of all stages")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the walker")
+    parser.add_argument("--export", type=Path, help="folder to which both bundles are written")
+    args = parser.parse_args()
+
+    begin = cloned(args.work)
+    run = walker(args.work, begin, args.seed)
+    if args.export is not None:
+        export(begin, args.export / "wildrobot_clone", force=True)
+        export(run, args.export / "wildrobot_walk", force=True)
+
+
+if __name__ == "__main__":
+    main()
