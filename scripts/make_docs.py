@@ -257,9 +257,11 @@ def info_table(task: str, described: Mapping[str, str], elsewhere: Iterable[str]
 
 
 def motion_table() -> str:
-    """Figures of the embedded reference, as written by `scripts/make_motions.py`: means per speed and kind."""
+    """Figures of the embedded reference, as written by `scripts/make_motions.py`: means per drawing and kind."""
     file = ROOT / "assets" / "motions" / EMBEDDED / "metrics.json"
     columns = (  # heading, key, format
+        ("steps/min", "cadence", "{:.0f}"),
+        ("asymmetry", "step_symmetry", "{:.0%}"),
         ("slip, m/s", "foot_slip", "{:.3f}"),
         ("penetration, mm", "penetration", "{:.1f}"),
         ("load carried", "load_carried", "{:.0%}"),
@@ -269,17 +271,22 @@ def motion_table() -> str:
     )
     if not file.is_file():
         return f"{MISSING}\n"
-    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for clip in json.loads(file.read_text(encoding="utf-8")):
         clip["penetration"] = max(0.0, 1e3 * clip["penetration"])
-        kind = re.sub(r"walk_\d+_|_\d+$", "", clip["name"])
-        groups.setdefault((kind, clip["speed"]), []).append(clip)
+        drawing, kind, _ = clip["name"].rsplit("_", 2)
+        groups.setdefault((drawing, kind), []).append(clip)
+
+    def mean(clips: list[dict[str, Any]], key: str, form: str) -> str:
+        known = [clip[key] for clip in clips if clip[key] is not None]
+        return form.format(np.mean(known)) if len(known) == len(clips) else ""
+
+    columns = (("reached, m/s", "forward_velocity", "{:.2f}"), *columns)
     rows = [
-        [kind, f"{speed:.1f}", len(clips), f"{np.mean([clip['forward_velocity'] for clip in clips]):.2f}"]
-        + [form.format(np.mean([clip[key] for clip in clips])) for _, key, form in columns]
-        for (kind, speed), clips in groups.items()
+        [f"`{drawing}`", kind, len(clips), *(mean(clips, key, form) for _, key, form in columns)]
+        for (drawing, kind), clips in groups.items()
     ]
-    return markdown(["kind", "planned, m/s", "clips", "reached, m/s", *(heading for heading, _, _ in columns)], rows)
+    return markdown(["drawing", "kind", "clips", *(heading for heading, _, _ in columns)], rows)
 
 
 # -- training ------------------------------------------------------------------------------------------

@@ -145,6 +145,9 @@ class RunCallback(BaseCallback):
         self.logger.record("time/iteration", self.iteration)
         self.logger.record("time/steps", self.model.num_timesteps)
         self.logger.record("time/elapsed", self.elapsed)
+        if self.config.env.kwargs.get("curriculum"):
+            level = self.base.env.unwrapped.core.memory.level  # type: ignore[attr-defined]
+            self.logger.record("walk/curriculum_level", float(level.mean()))
         for name, value in self.metrics.summary().items():
             group = "" if "/" in name else "rewards/" if name.startswith("reward_") else "walk/"
             self.logger.record(f"{group}{name}", value)
