@@ -112,7 +112,7 @@ def look(capture: Capture, cleaning: Cleaning) -> Look:
                 f"{error}. Its unit and vertical axis cannot be detected; give them with --unit and --up"
             ) from error
         return Look(unit, up, 0, None, (f"legs not found: {error}",))
-    return Look(seen.unit, seen.up, seen.dropped, seen.leg_length, seen.notes, facing(seen))
+    return Look(seen.unit, seen.up, seen.dropped, seen.leg_length, seen.notes, facing(seen.across("hip")))
 
 
 def convert(capture: Capture, cleaning: Cleaning | None = None, seen: Look | None = None) -> Capture:

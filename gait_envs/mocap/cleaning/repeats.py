@@ -101,9 +101,14 @@ def _steps(block: tuple[np.ndarray, np.ndarray], capture: Capture) -> np.ndarray
 
 
 def _all_steps(capture: Capture) -> np.ndarray:
-    parts, last = [], None
+    """The same between all frames of the capture, read block by block."""
+    parts: list[np.ndarray] = []
+    last: tuple[np.ndarray, np.ndarray] | None = None
     for block in capture.blocks(BLOCK):
-        held = block if last is None else tuple(np.concatenate(pair) for pair in zip(last, block, strict=True))
-        parts.append(_steps(held, capture))
+        if last is None:
+            parts.append(_steps(block, capture))
+        else:
+            joined = np.concatenate([last[0], block[0]]), np.concatenate([last[1], block[1]])
+            parts.append(_steps(joined, capture))
         last = block[0][-1:], block[1][-1:]
     return np.concatenate(parts)

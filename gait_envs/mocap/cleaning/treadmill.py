@@ -9,15 +9,15 @@ import numpy as np
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture
-from gait_envs.mocap.retarget.landmarks import Landmarks
 
 FASTEST = 12.0  # m/s
 _STRAIGHT = 0.8  # length of the mean of all headings, as unit vectors: less is somebody who turns about
 
 
-def facing(landmarks: Landmarks) -> float | None:
-    """The mean direction that the pelvis faces, rad from +x; None where it turns about."""
-    left = landmarks.across("hip")[:, :2]
+def facing(across: np.ndarray) -> float | None:
+    """The mean direction that the pelvis faces, rad from +x, by the line (T, 3) from its right to its left, z up; None
+    where it turns about."""
+    left = across[:, :2]
     mean = (left / np.maximum(np.linalg.norm(left, axis=1, keepdims=True), 1e-9)).mean(axis=0)
     return None if np.linalg.norm(mean) < _STRAIGHT else float(np.arctan2(-mean[0], mean[1]))
 

@@ -78,7 +78,7 @@ def read_speed(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     try:
-        ahead, left = map(float, text.split(",") if "," in text else (text, 0.0))
+        ahead, left = map(float, text.split(",") if "," in text else [text, "0"])
     except ValueError:
         raise MotionError(f"--treadmill-speed {text}: expected m/s ahead, such as 0.8, or ahead,left") from None
     return ahead, left
