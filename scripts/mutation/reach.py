@@ -50,6 +50,10 @@ class Recorder:
         yield
         self.reached = outside
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            print(f"{report.nodeid}: {report.longreprtext}")
+
     def write(self, file: Path) -> None:
         told = {}
         for name, (seconds, reached, fixtures) in self.tests.items():
