@@ -36,7 +36,8 @@ LEARNING = tuple(
 )
 # These read run folders, and so load torch with other modules, but do not ask for it themselves.
 READ_RUNS = tuple(
-    f"gait_trainers.{name}" for name in ("reports.training", "reports.gait_page", "demo", "commands.export")
+    f"gait_trainers.{name}"
+    for name in ("reports.training", "reports.gait_page", "reports.motion_page", "demo", "commands.export")
 )
 # Modules of `gait_envs` that may use the extras: the tools of motion capture, and what only a command line imports.
 WITH_EXTRAS = ("gait_envs.cli", "gait_envs.mocap", "gait_envs.reading.yaml_text")

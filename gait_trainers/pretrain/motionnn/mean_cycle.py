@@ -70,11 +70,10 @@ class MeanCycle:
     @classmethod
     def of(cls, extras: Mapping[str, Any]) -> MeanCycle | None:
         """The one in a model's file; None where there is none or it is of other sizes."""
-        found = [extras.get(f"cycle_{key}") for key in ("weights", "rate", "speeds")]
-        shapes = [np.shape(array) for array in found]
-        if any(array is None for array in found) or len(shapes[0]) != 2 or shapes[1:] != [(2,), (2,)]:
+        weights, rate, speeds = (np.asarray(extras.get(f"cycle_{key}", ())) for key in ("weights", "rate", "speeds"))
+        if weights.ndim != 2 or len(weights) != 2 * (2 * HARMONICS + 1) or rate.shape != (2,) or speeds.shape != (2,):
             return None
-        return None if shapes[0][0] != 2 * (2 * HARMONICS + 1) else cls(*map(np.asarray, found))
+        return cls(weights, rate, speeds)
 
 
 def _columns(phase: np.ndarray, speed: np.ndarray) -> np.ndarray:
