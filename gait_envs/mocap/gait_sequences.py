@@ -18,7 +18,15 @@ from gait_envs.biomechanics.events import touchdown_frames
 from gait_envs.models.mirror import Mirror, swapped_sides
 from gait_envs.reference.clip import Clip
 from gait_envs.reference.pose_features import pose_to_six_dof
-from gait_envs.reference.refnn.walks import CYCLE, SEQUENCE, Sequences, WalkError, Walks, from_coordinates, to_coordinates
+from gait_envs.reference.refnn.walks import (
+    CYCLE,
+    SEQUENCE,
+    Sequences,
+    WalkError,
+    Walks,
+    from_coordinates,
+    to_coordinates,
+)
 from gait_envs.rotations import quat_mul, quat_yaw, wrap_angle, yaw_quat
 
 CAPTURED = "captured"  # parameter: 1 for a person's captured walk, 0 for a simulated walker's
@@ -114,12 +122,12 @@ def interpolate(qpos: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Poses at fractional frames (k,), by Catmull-Rom splines; the root's quaternion is normalised after it."""
     whole = np.clip(np.floor(at).astype(int), 0, len(qpos) - 2)
     share = (at - whole)[:, None]
-    quat = qpos[:, 3:7] * np.cumprod(np.r_[1.0, np.where((qpos[1:, 3:7] * qpos[:-1, 3:7]).sum(1) < 0, -1.0, 1.0)])[:, None]
+    quat = (
+        qpos[:, 3:7] * np.cumprod(np.r_[1.0, np.where((qpos[1:, 3:7] * qpos[:-1, 3:7]).sum(1) < 0, -1.0, 1.0)])[:, None]
+    )
     table = np.concatenate([qpos[:, :3], quat, qpos[:, 7:]], axis=1)
     p0, p1, p2, p3 = (table[np.clip(whole + k, 0, len(qpos) - 1)] for k in (-1, 0, 1, 2))
-    out = p1 + 0.5 * share * (
-        p2 - p0 + share * (2 * p0 - 5 * p1 + 4 * p2 - p3 + share * (3 * (p1 - p2) + p3 - p0))
-    )
+    out = p1 + 0.5 * share * (p2 - p0 + share * (2 * p0 - 5 * p1 + 4 * p2 - p3 + share * (3 * (p1 - p2) + p3 - p0)))
     out[:, 3:7] /= np.linalg.norm(out[:, 3:7], axis=1, keepdims=True)
     return out
 

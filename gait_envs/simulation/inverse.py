@@ -1,7 +1,7 @@
-"""Inverse dynamics of a walk whose contacts nobody measured: the joint torques that it needs, and the loads on the soles.
+"""Inverse dynamics of a walk whose contacts nobody measured: joint torques, and loads on the soles.
 
-Sole boxes that are low and slow stand; the ground pushes at their corners, never pulls. What these pushes cannot explain
-of the motion is left unexplained: a generated walk is not quite possible.
+Sole boxes that are low and slow stand; the ground pushes at their corners, never pulls. What these pushes cannot
+explain of the motion is left unexplained: a generated walk is not quite possible.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def walking_torques(
     size = model.geom_size[soles]
     corners = np.array([[x, y, -1.0] for x in (-1.0, 1.0) for y in (-1.0, 1.0)]) * size[:, None]  # (4, 4, 3)
     inner = qvel[:-1] if loop else qvel
-    qacc = (np.roll(inner, -1, 0) - np.roll(inner, 1, 0)) / (2 * robot.dt) if loop else np.gradient(qvel, robot.dt, axis=0)
+    qacc = (
+        (np.roll(inner, -1, 0) - np.roll(inner, 1, 0)) / (2 * robot.dt) if loop else np.gradient(qvel, robot.dt, axis=0)
+    )
     qacc = np.concatenate([qacc, qacc[:1]]) if loop else qacc
     torque, load = np.zeros((len(qpos), model.nv - 6)), np.zeros((len(qpos), len(soles)))
     directions = np.array([[FRICTION, 0, 1], [-FRICTION, 0, 1], [0, FRICTION, 1], [0, -FRICTION, 1]], dtype=float)
@@ -42,7 +44,9 @@ def walking_torques(
         mujoco.mj_rne(model, data, 1, bias)  # inertia, gravity and Coriolis forces; no damping: servos have their own
         mass[:] = model.dof_armature * qacc[t]
         need = bias + mass
-        places = data.geom_xpos[soles, None] + np.einsum("kij,kcj->kci", data.geom_xmat[soles].reshape(-1, 3, 3), corners)
+        places = data.geom_xpos[soles, None] + np.einsum(
+            "kij,kcj->kci", data.geom_xmat[soles].reshape(-1, 3, 3), corners
+        )
         pushes, owners = [], []
         for k, geom in enumerate(soles):
             body = int(model.geom_bodyid[geom])

@@ -20,9 +20,7 @@ COMMAND_WINDOW = 1.0  # s over which a clip's velocity is averaged into a comman
 class Player:
     """The references of n sub-environments; arrays have one row each."""
 
-    def __init__(
-        self, robot: Robot, clips: MotionLibrary, margin: int, generator: Generator | None = None
-    ) -> None:
+    def __init__(self, robot: Robot, clips: MotionLibrary, margin: int, generator: Generator | None = None) -> None:
         """`margin`: control steps before the end of a clip that does not loop at which it counts as over.
         `generator`: makes the motion of walkers that step in their own way; None: the clips are adapted to them
         """

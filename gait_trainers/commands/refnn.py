@@ -13,9 +13,7 @@ from gait_trainers.pretrain.refnn.config import load_refnn_config
 
 
 def command(
-    data: Annotated[
-        list[str], typer.Argument(help="Files or folders of sequences, as gait-data augment writes them.")
-    ],
+    data: Annotated[list[str], typer.Argument(help="Files or folders of sequences, as gait-data augment writes them.")],
     out: Annotated[Path, typer.Option(help="The run folder to write; the model is in its folder model.")],
     preset: Annotated[str, typer.Option(help="Start from the preset laptop or paper.")] = "laptop",
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, over the preset.")] = None,

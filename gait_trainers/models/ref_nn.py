@@ -28,9 +28,7 @@ class RefNN(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(
-        self, facts: Facts, hidden: Sequence[int] = HIDDEN, generator: torch.Generator | None = None
-    ) -> None:
+    def __init__(self, facts: Facts, hidden: Sequence[int] = HIDDEN, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.facts = facts
         sizes = [len(facts.names) + 2, *hidden, POSE_LAYOUT.size]

@@ -155,5 +155,7 @@ def touchdown(clip: Clip, mass: float) -> int:
     away = int(np.argmin(stands))  # some frame in the air, from which the cycle is read round
     landed = [start for start, _ in runs(np.roll(stands, -away))]
     if stands.all() or len(landed) != 1:
-        raise EvaluationError(f"clip {clip.name!r}: the right foot lands {len(landed)} times in the loop, expected once")
+        raise EvaluationError(
+            f"clip {clip.name!r}: the right foot lands {len(landed)} times in the loop, expected once"
+        )
     return (landed[0] + away) % len(stands)

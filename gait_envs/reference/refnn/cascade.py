@@ -65,9 +65,7 @@ class Cascade:
         return np.asarray(np.exp(-((distance / self.width) ** 2)))
 
 
-def _told(
-    network: ReferenceNetwork, values: Mapping[str, np.ndarray | float], n: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _told(network: ReferenceNetwork, values: Mapping[str, np.ndarray | float], n: int) -> tuple[np.ndarray, np.ndarray]:
     """A network's parameters (n, P), moved into its range, and whether they were in it, (n,) bool."""
     facts = network.facts
     params = np.tile(facts.default, (n, 1))

@@ -71,7 +71,9 @@ class Facts:
     def __post_init__(self) -> None:
         count, size = len(self.names), POSE_LAYOUT.size
         if len(set(self.names)) < count or not {"stride", "cadence"} <= set(self.names):
-            raise ValueError(f"names are {one_line(self.names)}, expected different ones, stride and cadence among them")
+            raise ValueError(
+                f"names are {one_line(self.names)}, expected different ones, stride and cadence among them"
+            )
         shapes = {"units": count, "low": count, "high": count, "default": count}
         shapes |= {"natural": 3, "speeds": 2, "mean": size, "deviation": size, "held": COORDINATES - 7}
         for key, length in shapes.items():

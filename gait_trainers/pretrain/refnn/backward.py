@@ -33,7 +33,9 @@ class BackwardConfig(Section):
     steps: int = Field(default=2000, ge=1, description="Number of gradient steps.")
     generated: int = Field(default=2000, ge=0, description="Windows that the RefNN itself makes, to learn from.")
     reconstruction: float = Field(default=0.05, ge=0, description="Weight of the difference of poses.")
-    known: float = Field(default=10.0, ge=0, description="Weight of the difference of parameters where these are known.")
+    known: float = Field(
+        default=10.0, ge=0, description="Weight of the difference of parameters where these are known."
+    )
     divergence: float = Field(default=1e-4, ge=0, description="Weight of the latent vector's divergence from normal.")
     noise: float = Field(default=0.02, ge=0, description="Noise on the windows, in deviations of each number.")
     seed: int = Field(default=0, ge=0, description="Seed of weights and draws.")
@@ -97,7 +99,9 @@ def train_backward(
         optimizer.step()
         schedule.step()
         if (step + 1) % max(1, config.steps // 10) == 0:
-            say(f"{step + 1}/{config.steps}: " + ", ".join(f"{key} {value.item():.3g}" for key, value in losses.items()))
+            say(
+                f"{step + 1}/{config.steps}: " + ", ".join(f"{key} {value.item():.3g}" for key, value in losses.items())
+            )
     return model.eval()
 
 
@@ -185,5 +189,3 @@ def load_backward(path: str | Path, network: RefNN) -> BackwardNet:
 
 def _tensor(array: np.ndarray) -> Tensor:
     return torch.as_tensor(array, dtype=torch.float32)
-
-

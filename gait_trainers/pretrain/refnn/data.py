@@ -60,9 +60,7 @@ def aligned(sequences: Sequences, names: Sequence[str]) -> np.ndarray:
     """Parameters (B, P) in the order of `names`; those that the sequences do not have are at their defaults."""
     own = {name: i for i, name in enumerate(sequences.names)}
     default = np.ones(len(sequences.params))
-    columns = [
-        sequences.params[:, own[name]] if name in own else DEFAULTS.get(name, 1.0) * default for name in names
-    ]
+    columns = [sequences.params[:, own[name]] if name in own else DEFAULTS.get(name, 1.0) * default for name in names]
     return np.stack(columns, axis=1)
 
 

@@ -84,7 +84,7 @@ def train_refnn(
                     f"{key} {value:.3g}" for key, value in row.items() if key != "iteration"
                 ))  # fmt: skip
             table.write(row, {}, learner.iteration)
-            board.write(row, {key: () for key in row}, learner.iteration)
+            board.write(row, dict.fromkeys(row, ()), learner.iteration)
         _write_model(out, data, learner)
     return learner.network
 

@@ -28,7 +28,9 @@ FPS = 30.0
 KNEE = 7 + 3  # of the right leg, in qpos
 
 
-def walk(seconds: float = 5.0, speed: float = 1.2, cycle: float = 1.1, heading: float = 0.0, begin: float = 0.3) -> Walk:
+def walk(
+    seconds: float = 5.0, speed: float = 1.2, cycle: float = 1.1, heading: float = 0.0, begin: float = 0.3
+) -> Walk:
     """Glides straight ahead while the right knee swings once a cycle."""
     time = np.arange(round(seconds * FPS)) / FPS
     phase = begin + time / cycle
@@ -66,11 +68,15 @@ def test_what_is_left_out_is_counted() -> None:
     circle.qpos[:, 3], circle.qpos[:, 6] = np.cos(0.2 * time), np.sin(0.2 * time)
     found = augment([walk(), short, still, backwards, slower, circle], "a test", "MIT")
     assert found.dropped == {
-        "shorter than two cycles": 1, "hardly moves": 2, "walks sideways or backwards": 2, "uneven cycles": 2, "turns": 2
-    }  # fmt: skip
+        "shorter than two cycles": 1,
+        "hardly moves": 2,
+        "walks sideways or backwards": 2,
+        "uneven cycles": 2,
+        "turns": 2,
+    }
     assert found.sequences.names == ("stride", "cadence", "mass", "scale.thigh")
     np.testing.assert_allclose(found.sequences.params, [[1.32, 120 / 1.1, 1.1, 0.9]] * 2)
-    with pytest.raises(WalkError, match="no sequence of two gait cycles is left"):
+    with pytest.raises(WalkError, match=r"no sequence of two gait cycles is left"):
         augment([short], "a test", "MIT")
 
 
@@ -106,7 +112,9 @@ def test_splines_pass_through_frames() -> None:
     np.testing.assert_allclose(interpolate(one.qpos, np.array([0.0, 7.0, 149.0])), one.qpos[[0, 7, 149]], atol=1e-12)
     flipped = one.qpos.copy()
     flipped[8:, 3:7] *= -1  # the same rotations
-    np.testing.assert_allclose(interpolate(flipped, np.array([7.5])), interpolate(one.qpos, np.array([7.5])), atol=1e-12)
+    np.testing.assert_allclose(
+        interpolate(flipped, np.array([7.5])), interpolate(one.qpos, np.array([7.5])), atol=1e-12
+    )
     np.testing.assert_allclose(quat_yaw(turned(one.qpos, 0.7)[:, 3:7]), 0.7)
 
 

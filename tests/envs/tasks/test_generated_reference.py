@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -52,7 +50,7 @@ def test_the_reference_goes_as_it_is_asked_to(source: str) -> None:
     after = env.core.memory.reference_qpos[0]
     assert after[0] - before[0] == pytest.approx(4 / 30 * 0.99, rel=1e-4)
     np.testing.assert_allclose(after[7:], before[7:], atol=1e-6)
-    with pytest.raises(ValueError, match=r"cadence is 13\d"):
+    with pytest.raises(ValueError, match=r"cadence is 141\.8"):
         env.reset(options={"clip": "walk_120", "params": {"cadence": 1.3}})
     env.close()
 
