@@ -2,7 +2,7 @@
 
 Forward GaitNet learns in these. Its order is kept; its vertical axis is not: z is up here, so 6 and 7 hold
 the root's horizontal displacement since the frame before, in the world, and 8 its height. The network that makes
-references from a walker's parameters (RefNN) will be trained on these and have its output turned into `qpos` here.
+references from a walker's parameters (`gait_envs.reference.refnn`) is trained on these; its output becomes `qpos` here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Inverse dynamics of a walk whose contacts nobody measured: the joint torques that it needs, and the loads on the soles.
+"""Inverse dynamics of a walk whose contacts nobody measured: joint torques, and loads on the soles.
 
-Sole boxes that are low and slow stand; the ground pushes at their corners, never pulls. What these pushes cannot explain
-of the motion is left unexplained: a generated walk is not quite possible.
+Sole boxes that are low and slow stand; the ground pushes at their corners, never pulls. What these pushes cannot
+explain of the motion is left unexplained: a generated walk is not quite possible.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class TrackConfig(TaskConfig):
     """Options of following clips."""
 
     reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(TRACK_REWARD))
-    reference: str | tuple[str, ...] | None = EMBEDDED  # clips to follow: a set's name, a file or a folder
+    reference: str | tuple[str, ...] | None = EMBEDDED  # clips to follow: a set's name, a file, a folder, or refnn:NAME
     rsi_probability: float = 1.0  # share that start on a random frame; others on the first, or standing
     reference_observation: str = "future"  # "future" frames, the "phase" of the clip, or "none"
     future_frames: tuple[int, ...] = (1,)  # which future frames are observed, counted from the current one

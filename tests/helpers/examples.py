@@ -373,6 +373,58 @@ def predicts(path: Path, found: Any) -> None:
         assert torch.isfinite(model.encode(torch.zeros(1, model.entries.size))).all()
 
 
+# -- RefNN ------------------------------------------------------------------------------------------------
+
+
+def recorded_walks() -> list[Example]:
+    from gait_envs.reference.refnn.walks import Walks, save_walks
+
+    motions = np.zeros((4, 57))
+    motions[:, 56] = [0.0, 0.1, 0.0, 0.1]
+    walks = Walks(np.ones((2, 2)), ("stride", "cadence"), motions, np.array([2, 2]), ("a", "b"), 30.0, "seed", "MIT")
+    return [Example(written(lambda folder: save_walks(folder / "seed.npz", walks)))]
+
+
+def gait_sequences() -> list[Example]:
+    from gait_envs.reference.refnn.walks import save_sequences
+    from helpers.still_refnn import sequences
+
+    return [Example(written(lambda folder: save_sequences(folder / "seed.npz", sequences(2))))]
+
+
+def refnn() -> list[Example]:
+    from helpers.still_refnn import gliding, write_model
+
+    def look(path: Path, found: Any) -> None:
+        params = found.params({}, 2)
+        assert np.isfinite(found(params, np.zeros(2))).all()
+
+    def seal(files: Files) -> Files:
+        digest = hashlib.sha256(files["mine/refnn.npz"]).hexdigest()
+        return files | {"mine/SHA256SUMS": f"{digest}  refnn.npz\n".encode()}
+
+    return [Example(written(lambda folder: write_model(folder / "mine", gliding())), "mine", look=look, seal=seal)]
+
+
+def refnn_checkpoint() -> list[Example]:
+    from gait_trainers.runs.checkpoint_format import encode
+
+    return [Example({"iteration_00000001.pt": encode({"iteration": 1, "replay": [np.zeros(3)]})})]
+
+
+def backward_network() -> list[Example]:
+    import torch
+
+    from gait_trainers.models.backward import BackwardNet
+    from gait_trainers.models.ref_nn import RefNN
+    from gait_trainers.pretrain.refnn.backward import save_backward
+    from helpers.still_refnn import facts
+
+    network = RefNN(facts(), [2])
+    model = BackwardNet(network, torch.zeros(101), torch.ones(101), torch.Generator().manual_seed(0))
+    return [Example(written(lambda folder: save_backward(folder / "seed.pt", model)), arguments=(network,), limit=3.0)]
+
+
 TABLE = b'file,source,license,subject,activity\n02/02_01.amc,CMU 02_01,"CMU: free, for all",02,walk\nb.bvh,,CC0,,\n'
 SPLIT = {"clips": "..", "by": "subject", "seed": 0, "parts": {"train": ["a", "b"], "test": ["c"]}}
 SET_PAGE = {"clips": [{"name": "a", "verdict": "failed", "faults": ["why"], "capture": "a.bvh"}]}
@@ -411,6 +463,12 @@ EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     "checkpoint": checkpoint,
     "demonstrations": demonstrations,
     "run folder": run_folder,
+    "walks": recorded_walks,
+    "gait sequences": gait_sequences,
+    "refnn": refnn,
+    "refnn configuration": lambda: [Example({"config.yaml": b"hidden: [8]\nlearning_rate: 0.001\nseed: 3\n"})],
+    "refnn checkpoint": refnn_checkpoint,
+    "backward network": backward_network,
     "bundle": bundle,
     "motion model": motion_model,
     "motion run": motion_run,

@@ -25,7 +25,18 @@ def facts(names: tuple[str, ...] = NAMES) -> Facts:
     units = tuple({"stride": "m", "cadence": "steps/min"}.get(name, "1") for name in names)
     size = POSE_LAYOUT.size
     natural = np.array([0.6, 0.6, 0.0])  # 1.2 m at 1.0 m/s
-    return Facts(names, units, low, high, default, natural, np.array([0.8, 1.2]), np.zeros(size), np.ones(size), np.full(50, np.inf))
+    return Facts(
+        names,
+        units,
+        low,
+        high,
+        default,
+        natural,
+        np.array([0.8, 1.2]),
+        np.zeros(size),
+        np.ones(size),
+        np.full(50, np.inf),
+    )
 
 
 def standing_pose() -> np.ndarray:
@@ -35,7 +46,7 @@ def standing_pose() -> np.ndarray:
 
 
 def gliding(names: tuple[str, ...] = NAMES) -> ReferenceNetwork:
-    """Holds one pose and glides ahead by exactly the stride it is asked for: a step is 0.8 / 30 + share · 0.8 / 30 m."""
+    """Holds one pose and glides ahead by the stride it is asked for: a step is (0.8 + 0.8 · share) / 30 m."""
     weight = np.zeros((len(names) + 2, POSE_LAYOUT.size))
     bias = standing_pose()
     weight[names.index("stride"), STEP.start] = 0.8 / CYCLE

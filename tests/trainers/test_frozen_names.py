@@ -34,6 +34,10 @@ GAIT_TRAIN = {
     "record": "policy --out --reference --stochastic --noise --tries --keep --seed --threads --force",
     "play": "policy --video --command --reference --clip --seconds --camera --width --seed --stochastic --env",
     "export": "run --out --force --no-force --env",
+    "rollout": "policy --out --walkers --range --seconds --reference --seed --threads",
+    "refnn": "data --out --preset --config --set --resume --torch-threads",
+    "evaluate-refnn": "model --data --walks --seed --json",
+    "backward": "model data --out --test --holdout --refine --set --json",
 }
 
 CAPTURES = """captures --format --captured-fps --asf --map --low-pass --repair --no-repair --longest-gap --unit --up
@@ -46,6 +50,7 @@ GAIT_DATA = {
     "export": """sources --to --out --robot --decimals --order --up --unit --fps --source --license --subject --activity
         --loop""",
     "split": "folder --by --parts --seed --out",
+    "augment": "source --out --activity --subject --without --walks --mirror --no-mirror",
     "pack": "sources --out --accept-license --no-accept-license",
 }
 

@@ -67,9 +67,8 @@ def augment_command(
     save_sequences(out, found.sequences)
     stride, cadence = (found.sequences.params[:, found.sequences.names.index(key)] for key in ("stride", "cadence"))
     say(f"{out}: {len(stride)} sequences of {len(set(found.sequences.walkers))} walkers")
-    say(
-        f"stride {stride.min():.2f} to {stride.max():.2f} m, cadence {cadence.min():.0f} to {cadence.max():.0f} steps/min"
-    )
+    say(f"stride {stride.min():.2f} to {stride.max():.2f} m")
+    say(f"cadence {cadence.min():.0f} to {cadence.max():.0f} steps/min")
     for why, count in sorted((left_out + Counter(found.dropped)).items()):
         warn(f"left out: {count}, {why}")
 

@@ -1,4 +1,4 @@
-"""Windows of two seconds from recorded and captured walks, with what is measured of them: what Backward GaitNet sees."""
+"""Windows of two seconds from walks, with what is measured of them: what Backward GaitNet sees."""
 
 from __future__ import annotations
 

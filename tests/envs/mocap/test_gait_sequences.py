@@ -68,11 +68,15 @@ def test_what_is_left_out_is_counted() -> None:
     circle.qpos[:, 3], circle.qpos[:, 6] = np.cos(0.2 * time), np.sin(0.2 * time)
     found = augment([walk(), short, still, backwards, slower, circle], "a test", "MIT")
     assert found.dropped == {
-        "shorter than two cycles": 1, "hardly moves": 2, "walks sideways or backwards": 2, "uneven cycles": 2, "turns": 2
-    }  # fmt: skip
+        "shorter than two cycles": 1,
+        "hardly moves": 2,
+        "walks sideways or backwards": 2,
+        "uneven cycles": 2,
+        "turns": 2,
+    }
     assert found.sequences.names == ("stride", "cadence", "mass", "scale.thigh")
     np.testing.assert_allclose(found.sequences.params, [[1.32, 120 / 1.1, 1.1, 0.9]] * 2)
-    with pytest.raises(WalkError, match="no sequence of two gait cycles is left"):
+    with pytest.raises(WalkError, match=r"no sequence of two gait cycles is left"):
         augment([short], "a test", "MIT")
 
 

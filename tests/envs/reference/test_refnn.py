@@ -56,11 +56,11 @@ def test_a_row_does_not_depend_on_the_others() -> None:
 def test_parameters_by_name() -> None:
     network = gliding()
     np.testing.assert_array_equal(network.params({"stride": np.array([1.0, 1.4])}, 2), [[1.0, 100, 1], [1.4, 100, 1]])
-    with pytest.raises(RefNNError, match="unknown parameter 'speed'; it knows stride, cadence, scale.thigh"):
+    with pytest.raises(RefNNError, match=r"unknown parameter 'speed'; it knows stride, cadence, scale.thigh"):
         network.params({"speed": 1.0}, 1)
     with pytest.raises(RefNNError, match=r"stride is 1.7 m, it was trained from 0.8 to 1.6"):
         network.params({"stride": 1.7}, 1)
-    with pytest.raises(RefNNError, match="cadence is nan"):
+    with pytest.raises(RefNNError, match=r"cadence is nan"):
         network.params({"cadence": np.nan}, 1)
 
 
@@ -112,7 +112,7 @@ def test_a_walker_steps_as_it_is_asked_to() -> None:
     qpos, qvel = generator.played(clip, at, walker, np.ones(2))
     np.testing.assert_allclose(qpos[:, 0], [0.0, 1.32], atol=1e-6)
     np.testing.assert_allclose(qvel[:, 0], 1.1 * 1.2, rtol=1e-5)
-    with pytest.raises(RefNNError, match="stride is 1.68 m"):
+    with pytest.raises(RefNNError, match=r"stride is 1.68 m"):
         generator.played(clip, at, np.array([[1.4, 1, 1], [1.0, 1, 1]]), np.ones(2))
 
 
@@ -153,7 +153,7 @@ def test_a_network_is_not_confident_beyond_its_training() -> None:
     joints = make_cycles(held(1.2), facts().default[None]).coordinates[:, 0, 6:].repeat(2, 0)
     found = cascade({"stride": np.array([1.2, 1.5])}, np.zeros(2), joints)
     np.testing.assert_allclose(found.weights[1], [1.0, 0.0], atol=1e-6)
-    with pytest.raises(ValueError, match="at least one network"):
+    with pytest.raises(ValueError, match=r"at least one network"):
         Cascade([])
 
 
@@ -173,12 +173,12 @@ def test_a_changed_model_is_refused(tmp_path: Path) -> None:
     data = bytearray((folder / NETWORK).read_bytes())
     data[-30] ^= 1
     (folder / NETWORK).write_bytes(data)
-    with pytest.raises(RefNNError, match="differs from its checksum"):
+    with pytest.raises(RefNNError, match=r"differs from its checksum"):
         load_network(folder)
     (folder / NETWORK).unlink()
     with pytest.raises(RefNNError, match=r"refnn\.npz missing"):
         load_network(folder)
-    with pytest.raises(RefNNError, match="nowhere: neither the folder of a model nor a bundled one"):
+    with pytest.raises(RefNNError, match=r"nowhere: neither the folder of a model nor a bundled one"):
         load_network("nowhere")
 
 
@@ -208,8 +208,8 @@ def test_walks_and_sequences_and_back(tmp_path: Path) -> None:
     assert (read.walkers, read.license) == (("a", "b"), "MIT")
     kept = load_sequences(save_sequences(tmp_path / "sequences.npz", sequences(3)))
     assert kept.motions.shape == (3, 2 * CYCLE, SIZE)
-    with pytest.raises(WalkError, match="walks.npz: no readable sequences: format: it is 'gaitnet walks'"):
+    with pytest.raises(WalkError, match=r"walks.npz: no readable sequences: format: it is 'gaitnet walks'"):
         load_sequences(tmp_path / "walks.npz")
     save_walks(tmp_path / "bad.npz", dataclasses.replace(walks, lengths=np.array([3, 3])))
-    with pytest.raises(WalkError, match="lengths: expected 2 numbers above 0 that add up to 5"):
+    with pytest.raises(WalkError, match=r"lengths: expected 2 numbers above 0 that add up to 5"):
         load_walks(tmp_path / "bad.npz")

@@ -67,9 +67,9 @@ def test_defaults_are_forward_gaitnets() -> None:
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="preset laptop: epoch: .*; known are hidden, learning_rate"):
+    with pytest.raises(ConfigError, match=r"preset laptop: epoch: .*; known are hidden, learning_rate"):
         load_refnn_config(overrides={"epoch": 3})
-    with pytest.raises(ConfigError, match="unknown preset 'phone'; available: paper, laptop"):
+    with pytest.raises(ConfigError, match=r"unknown preset 'phone'; available: paper, laptop"):
         load_refnn_config(preset="phone")
     config = RefNNConfig(**(PRESETS["laptop"] | TINY))
     (tmp_path / "config.yaml").write_text(dump_refnn_config(config))
@@ -134,7 +134,8 @@ def test_rows_of_a_sequence() -> None:
     made = sequences(2)
     inputs, poses = rows_of(made.params, made.motions)
     assert inputs.shape == (120, 4)
-    np.testing.assert_allclose(inputs[60 + 7], [*made.params[1], np.sin(2 * np.pi * 7 / 30), np.cos(2 * np.pi * 7 / 30)], rtol=1e-6)  # fmt: skip
+    angle = 2 * np.pi * 7 / 30
+    np.testing.assert_allclose(inputs[60 + 7], [*made.params[1], np.sin(angle), np.cos(angle)], rtol=1e-6)
     np.testing.assert_array_equal(poses[60 + 7], made.motions[1, 7])
 
 
@@ -142,7 +143,7 @@ def test_data_without_a_changing_stride_is_refused(tmp_path: Path) -> None:
     made = sequences(3)
     made.params[:, 0] = 1.0
     save_sequences(tmp_path / "one.npz", made)
-    with pytest.raises(WalkError, match="stride never changes"):
+    with pytest.raises(WalkError, match=r"stride never changes"):
         open_data([tmp_path], holdout=0.0, seed=0, balanced=False)
 
 
@@ -159,9 +160,9 @@ def test_resumed_is_uninterrupted(data: Path, tmp_path: Path) -> None:
         assert torch.equal(a, b)
     rows = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
     assert rows[0] == rows[1]
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(RunError, match=r"exists already"):
         train_refnn([data], tmp_path / "whole", config)
-    with pytest.raises(RunError, match="the data have other"):
+    with pytest.raises(RunError, match=r"the data have other"):
         train_refnn([data / "0.npz"], tmp_path / "cut", config, resume=True)
 
 
