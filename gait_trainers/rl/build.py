@@ -97,7 +97,8 @@ def build_encoder(config: TrainConfig, base: SB3VecEnv) -> dict[str, Any] | None
 def keep_units_of_encoder(model: PPO) -> None:
     """Normalise the encoder's inputs as it was trained, whatever the policy meets."""
     norm, extractor = model.get_vec_normalize_env(), model.policy.features_extractor
-    assert norm is not None and isinstance(extractor, PretrainedMotionExtractor)
+    assert norm is not None
+    assert isinstance(extractor, PretrainedMotionExtractor)
     size = model.observation_space.shape[0]  # type: ignore[index]
     norm.obs_rms = EncoderMeanStd(extractor, size, norm.epsilon)  # type: ignore[assignment]
 
