@@ -67,8 +67,8 @@ def input_columns(model: MotionModel, layout: Layout, joint_names: Sequence[str]
             )
         if row[:4] != entry[:4]:
             raise EncoderError(
-                f"{entry.name} is observed as {row.size} numbers ({row.unit}; {row.description}), the model's input has "
-                f"{entry.size} ({entry.unit}; {entry.description})"
+                f"{entry.name} is observed as {row.size} numbers ({row.unit}; {row.description}), "
+                f"the model's input has {entry.size} ({entry.unit}; {entry.description})"
             )
         order = [theirs.index(name) for name in ours] if entry.name in OF_JOINTS else range(entry.size)
         columns += [places[entry.name].start + i for i in order]
@@ -131,12 +131,17 @@ class PretrainedMotionExtractor(BaseFeaturesExtractor):
         self.unfreeze(0)
 
     def forward(self, observations: Tensor) -> Tensor:
-        frames = observations.unflatten(-1, (-1, self.plan.frame))  # (n, k, frame)
-        inputs = frames[..., self.columns]
+        # Operators that an exported policy may hold, whose sizes are known before it runs.
+        size, frame = observations.shape[-1], self.plan.frame
+        frames = [observations[:, at : at + frame] for at in range(0, size, frame)]  # k of (n, frame)
+        inputs = torch.stack([frame.index_select(-1, self.columns) for frame in frames], dim=1)  # (n, k, entries)
         if not self.plan.normalized:
             inputs = ((inputs - self.mean) / self.std).clamp(-CLIP, CLIP)
         features, _ = self.network(inputs)
-        return torch.cat([features[:, -1], frames[:, -1][:, self.passed]], dim=-1)
+        passed = frames[-1]
+        if self.plan.observation == "rest":
+            passed = passed.index_select(-1, self.passed)
+        return torch.cat([features[:, -1], passed], dim=-1)
 
     def parts(self) -> list[nn.Module]:
         """The layers of the encoder that have weights, from the input to the output."""

@@ -84,15 +84,29 @@ def test_the_value_network_learns_first(whole: Path) -> None:
 
 
 def test_resumed_it_ends_bit_for_bit_the_same(
-    whole: Path, tmp_path: Path, reference_clip: Path, model_file: Path, capsys: pytest.CaptureFixture
+    whole: Path, tmp_path: Path, reference_clip: Path, model_file: Path
 ) -> None:
     part = settings(tmp_path, "part", reference_clip, model_file)
     train(load_config(overrides=part | {"run.iterations": 3}))
-    capsys.readouterr()
     resume(tmp_path / "part", {"run.iterations": 4})
     assert differences(final_state(whole), final_state(tmp_path / "part")) == []
-    table = capsys.readouterr().out
-    assert "features_extractor.network.layers.0" in table and "frozen" in table and "learns" in table
+
+
+def test_a_table_says_what_learns(model_file: Path) -> None:
+    """In the first iteration of a warm-up the value network alone; nothing has moved yet."""
+    training = build(load_config(overrides=SMALL | {"algorithm": "ppo", "encoder.path": str(model_file)}))
+    lines = training.learners["encoder"].describe(training.model)
+    assert lines[0].split() == ["module", "weights", "moved"]
+    rows = {words[0]: words[1:] for words in map(str.split, lines[1:])}
+    assert rows["features_extractor.network.layers.0"] == ["224", "frozen", "0.00%"]  # 27 inputs and a bias to 8
+    assert rows["value_net"] == ["9", "learns", "0.00%"]
+    assert rows["action_net"] == ["81", "frozen", "0.00%"]
+    with torch.no_grad():
+        training.model.policy.value_net.bias.fill_(1.0)
+        training.model.policy.value_net.weight.zero_()
+    moved = dict(line.split()[::3] for line in training.learners["encoder"].describe(training.model)[1:])
+    # Its weights had the norm 1 (an orthogonal row): away by them and by a bias of 1 is √2.
+    assert moved["value_net"] == "141.42%"
 
 
 def test_read_back_and_exported_it_acts_the_same(whole: Path, tmp_path: Path) -> None:
@@ -131,9 +145,9 @@ def test_hostile_checkpoints_are_refused(whole: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_an_encoder_is_an_error_of_the_configuration(tmp_path: Path, model_file: Path) -> None:
     with pytest.raises(ConfigError, match=r"encoder\.path: .*nowhere\.npz: no such motion model"):
         build(load_config(overrides={"algorithm": "ppo", "encoder.path": str(tmp_path / "nowhere.npz")}))
-    with pytest.raises(ConfigError, match="networks.symmetric: a policy with an encoder"):
+    with pytest.raises(ConfigError, match=r"networks\.symmetric: a policy with an encoder"):
         load_config(overrides={"algorithm": "ppo", "encoder.path": str(model_file), "networks.symmetric": True})
-    with pytest.raises(ConfigError, match="encoder.path is null; the learner encoder needs a motion model"):
+    with pytest.raises(ConfigError, match=r"encoder\.path is null; the learner encoder needs a motion model"):
         load_config(overrides={"algorithm": "ppo", "learners": ["encoder"]})
 
 

@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_named(layout: Layout, joints: tuple[str, ...], mes
 
 
 def test_a_model_of_hidden_quantities_is_refused() -> None:
-    with pytest.raises(EncoderError, match="input height is not observed.*of the encoding observable"):
+    with pytest.raises(EncoderError, match=r"input height is not observed.*of the encoding observable"):
         input_columns(small_model(encoding="heading"), LAYOUT, ROBOT.joint_names)
     with pytest.raises(EncoderError, match="38 numbers, which is no multiple of the layout's 37"):
         PretrainedMotionExtractor(spaces.Box(-1, 1, (38,)), small_model(), LAYOUT, ROBOT.joint_names)
@@ -184,7 +184,8 @@ def test_ppo_keeps_a_frozen_encoder_to_the_bit_and_then_trains_it(env: DummyVecE
     for name, value in encoder.network.state_dict().items():
         torch.testing.assert_close(value, pretrained[name], rtol=0, atol=0)
     table = "\n".join(trainable_table(model.policy, callback.initial))
-    assert "frozen" in table and "learns" in table
+    assert "frozen" in table
+    assert "learns" in table
     parts = encoder.parts()
     assert [type(part).__name__ for part in parts] == ["Linear", "LayerNorm", "Linear", "LayerNorm"]
     before = [part.weight.detach().clone() for part in parts]
@@ -245,5 +246,6 @@ def test_sac_trains_around_a_frozen_encoder(env: DummyVecEnv) -> None:
 def test_a_random_baseline_has_the_trained_normaliser() -> None:
     model = small_model()
     fresh = with_fresh_weights(model)
-    assert torch.equal(fresh.mean, model.mean) and torch.equal(fresh.std, model.std)
+    assert torch.equal(fresh.mean, model.mean)
+    assert torch.equal(fresh.std, model.std)
     assert not torch.equal(fresh.network.layers[0].weight, model.network.layers[0].weight)

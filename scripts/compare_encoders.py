@@ -1,0 +1,113 @@
+"""Does a pre-trained encoder help PPO? The same training with a frozen, an unfrozen, a random frozen and no encoder.
+
+    python scripts/compare_encoders.py MODEL --seeds 5 --iterations 300 --out runs/encoders
+
+MODEL is a motion model of the robot, of the encoding `observable`. Every run is a run folder of gait-train, and a run
+that is there is continued or kept, so that an interrupted comparison can be run again. At the end: a table and
+`curves.png`, the share of successful episodes over environment steps, with the range of the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gait_trainers.config.layers import load_config
+from gait_trainers.rl.train import resume, train
+from gait_trainers.runs.loggers import read_metrics
+
+REACHED = 0.8  # share of successful episodes
+
+
+def variants(model: str, iterations: int) -> dict[str, dict[str, Any]]:
+    """Settings by the name of the variant."""
+    return {
+        "none": {},
+        "frozen": {"encoder.path": model},
+        "unfrozen": {"encoder.path": model, "encoder.unfreeze_at": iterations // 10},
+        "random": {"encoder.path": model, "encoder.random": True},
+    }
+
+
+def run_all(args: argparse.Namespace) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """(steps, success) of every run, by variant."""
+    curves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for seed in range(args.seeds):  # seed by seed, so that an early end leaves a fair comparison
+        for name, settings in variants(args.model, args.iterations).items():
+            run = args.out / f"{name}_{seed}"
+            own = {"algorithm": "ppo", "env.id": args.env, "run.iterations": args.iterations, "run.seed": seed}
+            own |= {"env.num_envs": args.num_envs, "ppo.n_steps": args.steps, "run.tensorboard": False}
+            if (run / "config.yaml").is_file():
+                resume(run, {"run.iterations": args.iterations})
+            else:
+                train(load_config(None, args.preset, own | settings | {"run.out": str(args.out), "run.name": run.name}))
+            curves.setdefault(name, []).append(curve(run / "metrics.csv"))
+    return curves
+
+
+def curve(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Steps, and the share of episodes that were successful, of the iterations in which some ended."""
+    rows = [row for row in read_metrics(file) if row.get("is_success_rate")]
+    return np.array([float(row["steps"]) for row in rows]), np.array([float(row["is_success_rate"]) for row in rows])
+
+
+def steps_to(steps: np.ndarray, success: np.ndarray, share: float = REACHED, window: int = 5) -> float:
+    """Steps after which the mean success of `window` iterations reaches `share`; infinite where it never does."""
+    if len(success) < window:
+        return float("inf")
+    means = np.convolve(success, np.ones(window) / window, mode="valid")
+    reached = np.flatnonzero(means >= share)
+    return float(steps[window - 1 + reached[0]]) if len(reached) else float("inf")
+
+
+def print_table(curves: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
+    """Steps to `REACHED` and success at the end: median and range over the seeds."""
+    print(f"{'encoder':<10}{'seeds':>6}   steps to {REACHED:.0%} (least, most)        success at the end (least, most)")
+    for name, runs in curves.items():
+        to = np.array([steps_to(*run) for run in runs])
+        end = np.array([success[-10:].mean() if len(success) else 0.0 for _, success in runs])
+        at = " ".join(f"{value:>12,.0f}" if np.isfinite(value) else "never".rjust(12)
+                      for value in (np.median(to), to.min(), to.max()))  # fmt: skip
+        print(f"{name:<10}{len(runs):>6} {at}   {np.median(end):.2f} ({end.min():.2f}, {end.max():.2f})")
+
+
+def draw(curves: dict[str, list[tuple[np.ndarray, np.ndarray]]], path: Path) -> None:
+    """Medians with the range of the seeds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, runs in curves.items():
+        runs = [run for run in runs if len(run[0]) > 1]
+        if not runs:
+            continue
+        at = np.linspace(max(steps[0] for steps, _ in runs), min(steps[-1] for steps, _ in runs), 200)
+        values = np.stack([np.interp(at, *run) for run in runs])
+        (line,) = axes.plot(at, np.median(values, axis=0), label=name)
+        axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, lw=0)
+    axes.set(xlabel="environment steps", ylabel="successful episodes", ylim=(0, 1))
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="motion model: file, folder or bundled name")
+    parser.add_argument("--env", default="GaitNet/WildRobot-v0")
+    parser.add_argument("--preset", default="laptop")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--num-envs", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=64)
+    parser.add_argument("--out", type=Path, default=Path("runs/encoders"))
+    args = parser.parse_args()
+    curves = run_all(args)
+    print_table(curves)
+    draw(curves, args.out / "curves.png")
+
+
+if __name__ == "__main__":
+    main()
