@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from gait_envs.models.mirror import SignedPermutation, joined
+from gait_trainers.models.lstm_sequence import LSTMSequence
 from gait_trainers.models.symmetry import Equivariant, swapped_halves, symmetrize_heads
 
 GATES = {"lstm": 4, "gru": 3}  # input, forget, candidate, output; reset, update, candidate
@@ -60,20 +61,20 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, features: Tensor, state: Pair, starts: Tensor) -> tuple[Tensor, Pair]:
         """A chunk: features (T, n, in), starts (T, n) true where a state is set to zero before the step."""
-        gru, weight, bias = self.kind == "gru", self.weight_hh_l0.t(), self.bias_hh_l0
-        # An LSTM's second bias joins the projection, which is computed once for all steps.
-        projected = functional.linear(features, self.weight_ih_l0, self.bias_ih_l0 + (0.0 if gru else bias))
-        resets, outputs = starts.any(dim=1).tolist(), []
+        keep = (~starts).to(features.dtype)[:, :, None]
+        if self.kind == "lstm":
+            # The second bias joins the projection, which is computed once for all steps.
+            projected = functional.linear(features, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
+            outputs, hidden, cell = LSTMSequence.apply(projected, self.weight_hh_l0, *state, keep)  # type: ignore[no-untyped-call]
+            return outputs, (hidden, cell)
+        projected, found = functional.linear(features, self.weight_ih_l0, self.bias_ih_l0), []
+        weight, bias, resets = self.weight_hh_l0.t(), self.bias_hh_l0, starts.any(dim=1).tolist()
         for at, reset in enumerate(resets):
             if reset:
-                keep = (~starts[at]).to(features.dtype)[:, None]
-                state = (state[0] * keep, state[1] * keep)
-            if gru:
-                state = _gru(projected[at], torch.addmm(bias, state[0], weight), state)
-            else:
-                state = _lstm(torch.addmm(projected[at], state[0], weight), state)
-            outputs.append(state[0])
-        return torch.stack(outputs), state
+                state = (state[0] * keep[at], state[1])
+            state = _gru(projected[at], torch.addmm(bias, state[0], weight), state)
+            found.append(state[0])
+        return torch.stack(found), state
 
     def symmetrize(self, input: SignedPermutation) -> SignedPermutation:
         """Keep the layer equivariant from now on; returns the mirror of its outputs and states."""
