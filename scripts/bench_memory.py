@@ -18,6 +18,8 @@ from stable_baselines3.common.logger import Logger
 from gait_trainers.config.layers import load_config
 from gait_trainers.rl.build import build
 
+KINDS = ("none", "frames", "gru", "lstm", "sb3-contrib")
+
 
 class Clock(BaseCallback):
     """Processor time of rollouts, apart from that of updates."""
@@ -72,11 +74,12 @@ def main() -> None:
     parser.add_argument("--envs", type=int, default=256)
     parser.add_argument("--units", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=KINDS, choices=KINDS)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print("| memory | rollout, CPU s | update, CPU s | speed relative to none |\n| --- | --- | --- | --- |")
+    print("| memory | rollout, CPU s | update, CPU s | speed relative to the first |\n| --- | --- | --- | --- |")
     base = 0.0
-    for memory in ("none", "frames", "gru", "lstm", "sb3-contrib"):
+    for memory in args.only:
         rollout, update = measure(memory, args)
         base = base or rollout + update
         print(f"| `{memory}` | {rollout:.2f} | {update:.2f} | {base / (rollout + update):.2f} |", flush=True)

@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from gait_envs.models.mirror import SignedPermutation, joined
+from gait_trainers.models.lstm_sequence import LSTMSequence
 from gait_trainers.models.symmetry import Equivariant, swapped_halves, symmetrize_heads
 
 GATES = {"lstm": 4, "gru": 3}  # input, forget, candidate, output; reset, update, candidate
@@ -51,21 +52,29 @@ class RecurrentLayer(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.empty(shape).uniform_(-bound, bound)))
 
     def step(self, features: Tensor, state: Pair) -> tuple[Tensor, Pair]:
-        """One step: features (n, in) -> outputs (n, H) and the next state."""
-        state = self._advance(self._project(features), state, self._recurrent())
+        """One step: features (n, in) -> outputs (n, H) and the next state. The weights enter a graph as they are."""
+        projected = functional.linear(features, self.weight_ih_l0, self.bias_ih_l0)
+        from_hidden = functional.linear(state[0], self.weight_hh_l0, self.bias_hh_l0)
+        gru = self.kind == "gru"
+        state = _gru(projected, from_hidden, state) if gru else _lstm(projected + from_hidden, state)
         return state[0], state
 
     def forward(self, features: Tensor, state: Pair, starts: Tensor) -> tuple[Tensor, Pair]:
         """A chunk: features (T, n, in), starts (T, n) true where a state is set to zero before the step."""
-        projected, recurrent, outputs = self._project(features), self._recurrent(), []
-        resets = starts.any(dim=1).tolist()
+        keep = (~starts).to(features.dtype)[:, :, None]
+        if self.kind == "lstm":
+            # The second bias joins the projection, which is computed once for all steps.
+            projected = functional.linear(features, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
+            outputs, hidden, cell = LSTMSequence.apply(projected, self.weight_hh_l0, *state, keep)  # type: ignore[no-untyped-call]
+            return outputs, (hidden, cell)
+        projected, found = functional.linear(features, self.weight_ih_l0, self.bias_ih_l0), []
+        weight, bias, resets = self.weight_hh_l0.t(), self.bias_hh_l0, starts.any(dim=1).tolist()
         for at, reset in enumerate(resets):
             if reset:
-                keep = (~starts[at]).to(features.dtype)[:, None]
-                state = (state[0] * keep, state[1] * keep)
-            state = self._advance(projected[at], state, recurrent)
-            outputs.append(state[0])
-        return torch.stack(outputs), state
+                state = (state[0] * keep[at], state[1])
+            state = _gru(projected[at], torch.addmm(bias, state[0], weight), state)
+            found.append(state[0])
+        return torch.stack(found), state
 
     def symmetrize(self, input: SignedPermutation) -> SignedPermutation:
         """Keep the layer equivariant from now on; returns the mirror of its outputs and states."""
@@ -82,28 +91,23 @@ class RecurrentLayer(nn.Module):
             parametrize.register_parametrization(self, name, Equivariant(gates))
         return own
 
-    def _project(self, features: Tensor) -> Tensor:
-        bias = self.bias_ih_l0 if self.kind == "gru" else self.bias_ih_l0 + self.bias_hh_l0
-        return functional.linear(features, self.weight_ih_l0, bias)
 
-    def _recurrent(self) -> Pair:
-        """Transposed weights and bias of the hidden state; an LSTM's bias is in the projection already."""
-        return self.weight_hh_l0.t(), self.bias_hh_l0
+def _lstm(gates: Tensor, state: Pair) -> Pair:
+    """The next state, from the gates (n, 4 H) before their activations."""
+    size = gates.shape[1] // 4
+    enter, forget = torch.sigmoid(gates[:, :size]), torch.sigmoid(gates[:, size : 2 * size])
+    candidate, leave = torch.tanh(gates[:, 2 * size : 3 * size]), torch.sigmoid(gates[:, 3 * size :])
+    cell = forget * state[1] + enter * candidate
+    return leave * torch.tanh(cell), cell
 
-    def _advance(self, projected: Tensor, state: Pair, recurrent: Pair) -> Pair:
-        """The recurrence, from projected features (n, gates · H)."""
-        (hidden, cell), (weight, bias), size = state, recurrent, self.hidden_size
-        if self.kind == "gru":
-            from_hidden = torch.addmm(bias, hidden, weight)
-            both = torch.sigmoid(projected[:, : 2 * size] + from_hidden[:, : 2 * size])
-            reset, update = both[:, :size], both[:, size:]
-            candidate = torch.tanh(projected[:, 2 * size :] + reset * from_hidden[:, 2 * size :])
-            return candidate + update * (hidden - candidate), cell
-        gates = torch.addmm(projected, hidden, weight)
-        enter, forget = torch.sigmoid(gates[:, :size]), torch.sigmoid(gates[:, size : 2 * size])
-        candidate, leave = torch.tanh(gates[:, 2 * size : 3 * size]), torch.sigmoid(gates[:, 3 * size :])
-        cell = forget * cell + enter * candidate
-        return leave * torch.tanh(cell), cell
+
+def _gru(projected: Tensor, from_hidden: Tensor, state: Pair) -> Pair:
+    """The next state, from what input and hidden state contribute to the gates, (n, 3 H) each."""
+    size = projected.shape[1] // 3
+    both = torch.sigmoid(projected[:, : 2 * size] + from_hidden[:, : 2 * size])
+    reset, update = both[:, :size], both[:, size:]
+    candidate = torch.tanh(projected[:, 2 * size :] + reset * from_hidden[:, 2 * size :])
+    return candidate + update * (state[0] - candidate), state[1]
 
 
 class RecurrentPolicy(RecurrentActorCriticPolicy):

@@ -77,8 +77,8 @@ def _read(path: str) -> Source:
 def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     import onnx
 
-    graph = check_graph(checked_files(folder)[NETWORK], folder / NETWORK).model.graph
-    arrays = {x.name: np.array(onnx.numpy_helper.to_array(x)) for x in graph.initializer}
+    graph = check_graph(checked_files(folder)[NETWORK], folder / NETWORK)
+    arrays = {x.name: np.array(onnx.numpy_helper.to_array(x)) for x in graph.model.graph.initializer}
     for name in ("mean", "remainder", "std"):
         if name not in arrays or arrays[name].ndim != 1:
             raise BundleError(f"{folder / NETWORK}: holds no {name!r} of the normaliser; no training can begin from it")
@@ -92,7 +92,7 @@ def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
         for name, value in arrays.items()
         if name.startswith("policy.")
     }
-    start = np.zeros((1, len(arrays["mean"])), np.float32)
+    start = np.zeros((1, graph.size("observation")), np.float32)
     _, std, _ = policy.network(start, policy.initial_state(1), np.ones(1, dtype=bool))
     weights["log_std"] = torch.from_numpy(np.log(std[0]))
     normalize = None

@@ -110,7 +110,7 @@ def test_without_it_its_section_is_unknown() -> None:
 def test_one_that_fails_takes_no_other_along(install, places: dict[str, str], reason: str) -> None:
     install(**places)
     with pytest.warns(UserWarning, match=reason):
-        assert list(registry.learner_specs()) == ["amp", "muscle"]
+        assert list(registry.learner_specs()) == ["amp", "muscle", "resampling"]
     assert load_config(preset="laptop").specs[0].name == "amp"
 
 

@@ -22,6 +22,7 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, NetworkConfig
 from gait_trainers.models.actor_critic import build_policy
 from gait_trainers.models.frames import stack
+from gait_trainers.models.lstm_sequence import LSTMSequence
 from gait_trainers.models.recurrent import RecurrentLayer
 from gait_trainers.policies.base import BundleError
 from gait_trainers.policies.bundle import write_checksums
@@ -87,6 +88,26 @@ def test_a_layer_is_torchs_where_no_episode_begins(kind: str, theirs: type[nn.RN
     expected, last = other(features, (hidden[None], cell[None]) if kind == "lstm" else hidden[None])
     torch.testing.assert_close(outputs, expected)
     torch.testing.assert_close(after[0], (last[0] if kind == "lstm" else last)[0])
+    weights = torch.randn(7, 3, 4)
+    for found, state in ((outputs, after[0]), (expected, (last[0] if kind == "lstm" else last)[0])):
+        ((found * weights).sum() + state.square().sum()).backward()
+    theirs_by_name = dict(other.named_parameters())
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, theirs_by_name[name].grad)
+
+
+def test_gradients_stop_where_an_episode_begins() -> None:
+    """By finite differences, of everything that the LSTM's recurrence depends on."""
+    torch.manual_seed(0)
+    keep = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)[:, :, None]
+    shapes = (3, 2, 12), (12, 3), (2, 3), (2, 3)
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(lambda *x: LSTMSequence.apply(*x, keep), inputs)
+    outputs, _, _ = LSTMSequence.apply(*inputs, keep)
+    outputs[2, 0].sum().backward()  # the third step of the first row begins an episode
+    assert not inputs[0].grad[:2].any()
+    assert inputs[0].grad[2, 0, :3].all()
+    assert not inputs[0].grad[2, 0, 3:6].any()  # there is nothing to forget
 
 
 def test_a_state_is_zero_where_an_episode_begins_and_true_elsewhere() -> None:
