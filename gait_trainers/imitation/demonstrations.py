@@ -23,7 +23,7 @@ from gait_trainers.config.section import ConfigError
 from gait_trainers.config.stored import check_stored
 
 FORMAT, FORMAT_VERSION = "demonstrations", 1
-LIMIT = 4 << 30  # bytes of all arrays of a file
+LIMIT = 512 << 20  # bytes of all arrays of a file: 500,000 steps and more of WildRobot
 INFO = "info."  # what the names of the info's columns begin with in the file
 
 
