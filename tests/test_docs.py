@@ -205,3 +205,13 @@ def test_options_of_the_readme_are_accepted() -> None:
     exec(block, names)
     config = names["env"].unwrapped.core.task.config
     assert (config.command_interval, config.randomize.enabled, config.randomize.push_speed) == (3.0, True, 0.5)
+
+
+def test_the_citation_names_this_version() -> None:
+    import yaml
+
+    from gait_envs import __version__
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cited["version"], cited["license"], cited["cff-version"]) == (__version__, "MIT", "1.2.0")
+    assert f"Version {__version__}" in (ROOT / "README.md").read_text(encoding="utf-8")

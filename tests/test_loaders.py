@@ -46,6 +46,7 @@ EXEMPT = {
     "gait_envs.reading.yaml_text": "the strict reader that loaders use",
     "gait_trainers.commands.checks": "values of --env-set",
     "gait_trainers.commands.export": "a manifest just written",
+    "gait_trainers.commands.list": "manifests of the bundled policies",
     "gait_trainers.policies.export": "provenance of a run",
     "gait_trainers.policies.loading": "an archive's table of contents, to tell what it is",
     "gait_trainers.policies.onnx_check": "networks of a bundle, for its loader",
@@ -53,6 +54,7 @@ EXEMPT = {
     "gait_trainers.runs.checkpoint_format": "the bytes of a checkpoint, for its loader",
     "gait_trainers.runs.resumption": "the configuration within a checkpoint, for its loader",
     "gait_trainers.runs.lock": "who holds a lock, for a message",
+    "gait_trainers.runs.sinks": "provenance of a run, for a name that is its own",
     "gait_trainers.runs.run_folder": "provenance of a run, when it is resumed",
 }
 FORMATS = "gait_envs.mocap.formats"  # enrols its modules

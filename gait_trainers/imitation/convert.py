@@ -61,13 +61,9 @@ def to_minari(found: Demonstrations, dataset_id: str, **about: Any) -> Any:
         )
         for number, episode in enumerate(found.episodes)
     ]
+    by = str(found.source.get("expert", ""))
     return minari.create_dataset_from_buffers(
-        dataset_id=dataset_id,
-        buffer=buffers,
-        env=env,
-        eval_env=env,
-        algorithm_name=str(found.source.get("expert", "")),
-        **about,
+        dataset_id=dataset_id, buffer=buffers, env=env, eval_env=env, algorithm_name=by, **about
     )
 
 

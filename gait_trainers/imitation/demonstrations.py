@@ -23,7 +23,7 @@ from gait_trainers.config.section import ConfigError
 from gait_trainers.config.stored import check_stored
 
 FORMAT, FORMAT_VERSION = "demonstrations", 1
-LIMIT = 4 << 30  # bytes of all arrays of a file
+LIMIT = 256 << 20  # bytes of all arrays of a file, 8 a value: about 400,000 steps of WildRobot
 INFO = "info."  # what the names of the info's columns begin with in the file
 
 

@@ -1,7 +1,7 @@
 """Where metrics go beside `metrics.csv` and the progress line: TensorBoard, and Weights & Biases if asked for.
 
-A sink is what Stable-Baselines3's logger writes to. Another tracker is a class of these two methods and a line in
-`make_sinks`.
+A sink is a `KVWriter`, which is what Stable-Baselines3's logger writes to: another tracker is a class with its two
+methods, and a line in `make_sinks`.
 """
 
 from __future__ import annotations
@@ -9,28 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from stable_baselines3.common.logger import KVWriter
 
 from gait_trainers.config.schema import TrainConfig, WandbConfig
 from gait_trainers.runs.loggers import TensorBoard
 from gait_trainers.runs.run_folder import Run, RunError
 
 
-class Sink(Protocol):
-    """Takes the metrics of each iteration."""
-
-    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Metrics by name ("walk/success_rate") after `step` environment steps."""
-
-    def close(self) -> None:
-        """Training has ended."""
-
-
-def make_sinks(run: Run, config: TrainConfig, done: int, *, resumed: bool) -> list[Sink]:
+def make_sinks(run: Run, config: TrainConfig, done: int, *, resumed: bool) -> list[KVWriter]:
     """The configured ones; `done`: environment steps that have been made."""
-    sinks: list[Sink] = []
+    sinks: list[KVWriter] = []
     if config.run.tensorboard:
         sinks.append(TensorBoard(str(run.tensorboard), done + 1 if resumed else None))
     if config.run.wandb.enabled:
@@ -38,7 +29,7 @@ def make_sinks(run: Run, config: TrainConfig, done: int, *, resumed: bool) -> li
     return sinks
 
 
-class Wandb:
+class Wandb(KVWriter):
     """Weights & Biases. Its environment variable WANDB_MODE=offline keeps everything in the run folder."""
 
     def __init__(self, run: Run, wanted: WandbConfig, config: Mapping[str, Any]) -> None:
