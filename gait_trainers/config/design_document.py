@@ -42,6 +42,9 @@ KEYS: Mapping[str, str | None] = {
     "reward_weights.base_height": "env.kwargs.reward_weights.base_height",
     "reward_weights.action_rate": "env.kwargs.reward_weights.action_rate",
     "reward_weights.torque_penalty": "env.kwargs.reward_weights.torque",
+    "wandb.enabled": "run.wandb.enabled",
+    "wandb.project": "run.wandb.project",
+    "wandb.entity": "run.wandb.entity",
 }
 MARKS = ("trainer", "reward_weights", "version", "version_name")  # sections that only the document's files have
 VALUE_LOSS = 0.5  # its value loss is half the mean squared error, PPO's here is the whole

@@ -22,6 +22,7 @@ amp: {weight: 0.5, disc_lr: 1e-4, batch_size: 2048, update_steps: 3, discriminat
       use_spectral_norm: true, r1_gamma: 5.0, disc_input_noise_std: 0.02, replay_buffer_size: 100000,
       replay_buffer_ratio: 0.5}
 reward_weights: {tracking_lin_vel: 5.0, base_height: 0.3, action_rate: -0.01, torque_penalty: -0.001}
+wandb: {enabled: true, project: "wildrobot-amp", entity: null}
 """
 
 
@@ -36,7 +37,12 @@ def test_the_documents_file_is_the_paper_preset(tmp_path: Path) -> None:
     assert config.run.log_interval == 10
     weights = {"tracking_lin_vel": 5.0, "base_height": 0.3, "action_rate": -0.01, "torque": -0.001}
     assert config.env.kwargs == {"reward_weights": weights}
-    config.run.log_interval = 1
+    assert (config.run.wandb.enabled, config.run.wandb.project, config.run.wandb.entity) == (
+        True,
+        "wildrobot-amp",
+        None,
+    )
+    config.run.log_interval, config.run.wandb = 1, paper.run.wandb
     config.env.kwargs = {}
     assert config == paper
 
@@ -68,4 +74,4 @@ def test_every_key_has_a_place_in_the_configuration() -> None:
         assert section in {"env", "ppo", "networks", "amp", "run"}
         if section in TrainConfig.model_fields and section != "env":
             annotation = TrainConfig.model_fields[section].annotation
-            assert rest in annotation.model_fields, (target, model)
+            assert rest.partition(".")[0] in annotation.model_fields, (target, model)
