@@ -41,7 +41,7 @@ def load_config(
     """Defaults, then `usual`, `preset`, `file` and `overrides` ({"ppo.gamma": 0.98, …}); the later wins."""
     layers = [(f"usual {key}={value!r}", nest(key, value)) for key, value in (usual or {}).items()]
     if preset is not None:
-        layers.append((f"preset {preset!r}", _read_preset(preset)))
+        layers += _preset_layers(preset)
     if file is not None:
         tree = _sections(read_yaml(file, ConfigError), str(file))
         layers.append((str(file), translate(tree, str(file)) if is_design_document(tree) else tree))
@@ -108,6 +108,13 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return key.strip(), parse_yaml(value, f"--set {text!r}", ConfigError)
     except ConfigError:
         raise ConfigError(f"--set {text!r}: {value!r} is not a YAML value") from None
+
+
+def _preset_layers(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """A preset's own settings, after those of the preset that it says it begins with."""
+    tree = _read_preset(name)
+    base = tree.pop("preset", None)
+    return [*(_preset_layers(base) if base else ()), (f"preset {name!r}", tree)]
 
 
 def _read_preset(name: str) -> dict[str, Any]:

@@ -48,6 +48,13 @@ def test_a_preset_holds_only_what_it_changes_each_with_its_reason(name: str) -> 
     assert unexplained(preset_text(name)) == []
 
 
+def test_a_preset_may_begin_with_another() -> None:
+    robust, laptop = load_config(preset="robust"), load_config(preset="laptop")
+    assert (robust.ppo, robust.networks, robust.amp) == (laptop.ppo, laptop.networks, laptop.amp)
+    assert set(robust.env.kwargs) - set(laptop.env.kwargs) == {"randomize"}
+    assert (robust.run.init, robust.run.iterations) == ("wildrobot_walk", 200)
+
+
 def unexplained(yaml_text: str) -> list[str]:
     """Lines that set a value without a comment on them or on a mapping that they stand in."""
     explained_deeper_than, found = 99, []
