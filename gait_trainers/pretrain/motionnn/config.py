@@ -100,7 +100,7 @@ class LossConfig(Section):
 class OptimConfig(Section):
     """AdamW with a step size that falls to zero along half a cosine."""
 
-    updates: int = Field(default=300, ge=1, description="Number of updates.")
+    updates: int = Field(default=1000, ge=1, description="Number of updates.")
     batch_frames: int = Field(
         default=8192, ge=2, description="Predicted frames of an update: windows times horizon, within the next two."
     )

@@ -13,6 +13,7 @@ import torch
 from helpers.strolls import strolls
 from typer.testing import CliRunner
 
+from gait_envs.assets import asset_root
 from gait_envs.reference.clip import ClipError, load_clip
 from gait_envs.reference.split import read_part
 from gait_trainers.cli import app
@@ -310,6 +311,27 @@ def test_generated_motion_is_a_clip(run: Path, tmp_path: Path) -> None:
         generate(model, extras, 50.0, 1.0)
     with pytest.raises(ModelError, match="no mean cycle"):
         generate(model, {}, 1.0, 1.0)
+
+
+BUNDLED = sorted(path.name for path in (asset_root() / "models").iterdir() if (path / "config.yaml").is_file())
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_models_walk_from_anywhere(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name, from any folder; what one generates is a walk upright at the speed it was asked for, and evaluates."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["generate", name, "--speed", "1.2", "--seconds", "4", "--out", "walk.npz"])
+    assert result.exit_code == 0, result.output
+    clip = load_clip("walk.npz")
+    told = "conditioned" in name
+    assert clip.mean_speed == pytest.approx(1.2, abs=0.1 if told else 0.6)
+    assert 0.7 < clip.qpos[:, 2].min() < clip.qpos[:, 2].max() < 1.0
+    told_by_json = ["evaluate-motion", name, "--data", "walk.npz", "--long", "0", "--json"]
+    found = json.loads(CliRunner().invoke(app, told_by_json).stdout.splitlines()[-1])
+    assert found["position_mse"]["60"] < found["baselines"]["repeat"]["position_mse"]["60"]
+    figures = json.loads((asset_root() / "models" / name / "metrics.json").read_text())["seeds"][0]
+    assert set(figures) >= KEYS
+    assert (asset_root() / "models" / name / "model.npz").stat().st_size < 3e6
 
 
 def test_the_mean_cycle_finds_curves_again(run: Path) -> None:
