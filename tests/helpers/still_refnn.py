@@ -40,9 +40,11 @@ def facts(names: tuple[str, ...] = NAMES) -> Facts:
 
 
 def standing_pose() -> np.ndarray:
-    """The 101 numbers of the first pose of a bundled walk, without displacement."""
+    """The 101 numbers of the first pose of a bundled walk, facing straight ahead, without displacement."""
     clip = load_clip(asset_path("motions/human_walk/walk_100.npz"))
-    return pose_to_six_dof(clip.qpos[:1])[0]
+    pose = pose_to_six_dof(clip.qpos[:1])[0]
+    pose[:6] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return pose
 
 
 def gliding(names: tuple[str, ...] = NAMES) -> ReferenceNetwork:

@@ -102,7 +102,8 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
     mean = total / count
     deviation = np.ones_like(mean)
     for group in GROUPS:
-        deviation[group] = max(float(np.sqrt(np.mean(square[group] / count - mean[group] ** 2))), LEAST_DEVIATION)
+        variance = float(np.mean(square[group] / count - mean[group] ** 2))  # rounded, and so perhaps below 0
+        deviation[group] = max(np.sqrt(max(variance, 0.0)), LEAST_DEVIATION)
     if not balanced:
         mean, deviation = np.zeros_like(mean), np.ones_like(mean)
     return DataSet(

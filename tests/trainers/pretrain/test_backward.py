@@ -37,7 +37,7 @@ def test_a_window_shows_time_not_phase(network: RefNN) -> None:
     params = torch.tensor([[1.2, 90.0]])
     poses = seen(network, params, torch.tensor([0.0]), torch.arange(3.0))
     # 1.2 m in 120 / 90 s is 0.9 m/s: 0.03 m from one frame to the next.
-    np.testing.assert_allclose(poses[0, :, STEP.start].numpy(), 0.03, rtol=1e-5)
+    np.testing.assert_allclose(poses[0, :, STEP.start].detach().numpy(), 0.03, rtol=1e-5)
 
 
 def test_windows_are_measured() -> None:
