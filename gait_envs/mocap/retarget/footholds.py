@@ -107,8 +107,8 @@ def read_foot(landmarks: Landmarks, side: str) -> CapturedFoot:
 def steadied(foot: CapturedFoot, landmarks: Landmarks) -> CapturedFoot:
     """The foot with its turns smoothed; where and when it stands stays as it was read."""
     sigma = _TURNING * landmarks.time_scale
-    turns = {key: smooth(getattr(foot, key), landmarks.fps, sigma) for key in ("pitch", "yaw", "roll")}
-    return replace(foot, **turns)
+    pitch, yaw, roll = (smooth(turns, landmarks.fps, sigma) for turns in (foot.pitch, foot.yaw, foot.roll))
+    return replace(foot, pitch=pitch, yaw=yaw, roll=roll)
 
 
 def _floor(height: np.ndarray, leg: float, fps: float) -> np.ndarray:

@@ -151,7 +151,7 @@ def _rest_frames(points: Mapping[str, np.ndarray]) -> int:
     way = np.linalg.norm(np.diff(stack[:24], axis=0), axis=2)  # of each joint, a frame
     # A leap of all the joints on average, or a further one of some: an arm may hold the rest pose alone.
     leaps = [(way.mean(axis=1, keepdims=True), 0.1), (way, 0.3)]
-    jumps = [i + 1 for i in range(min(3, len(way))) if any(_leaps(of, i, most * leg) for of, most in leaps)]
+    jumps = [i + 1 for i in range(min(3, len(way))) if any(_leaps(of, i, most * float(leg)) for of, most in leaps)]
     return max(max(jumps, default=0), _held_frames(stack, float(leg)))
 
 

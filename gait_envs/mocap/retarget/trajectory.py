@@ -60,7 +60,7 @@ def _settle_window(
     moved = np.arange(stop - start)  # frames whose tasks must be linearised again
     diagonal = np.arange(model.nv)
     for _ in range(_SWEEPS):
-        for t in moved:
+        for t in moved.tolist():
             hessian[t], gradient[t] = linearised(start + t, qpos[start + t])
         joints = qpos[start - known : stop, 7:]
         slope = gradient.copy()
