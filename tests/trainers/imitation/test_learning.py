@@ -107,6 +107,7 @@ def test_demonstrations_normalise_and_what_hardly_varies_is_not_blown_up(
     assert leave_run(training, {"method": "none"}).checkpoints()[0].name == "step_000000000000.pt"
 
 
+@pytest.mark.slow
 def test_dagger_asks_the_expert_where_the_policy_went(demonstrations: Demonstrations, tmp_path: Path) -> None:
     told: list[str] = []
     expert, settings = load_policy(asset_path(EXPERT)), Cloning(epochs=1, critic_iterations=0)
@@ -117,7 +118,9 @@ def test_dagger_asks_the_expert_where_the_policy_went(demonstrations: Demonstrat
     assert '"method": "dagger"' in run.provenance_file.read_text()
 
 
-@pytest.mark.parametrize("method, horizon", [("gail", "fixed"), ("airl", "fixed"), ("gail", "variable")])
+@pytest.mark.parametrize(
+    "method, horizon", [("gail", "fixed"), ("airl", "fixed"), pytest.param("gail", "variable", marks=pytest.mark.slow)]
+)
 def test_adversarial_imitation_trains_and_leaves_a_policy(
     method: str, horizon: str, demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
