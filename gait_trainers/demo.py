@@ -1,4 +1,8 @@
-"""`make demo`: train a walking policy from scratch, then compare it with the bundled one."""
+"""`make demo`: train a walking policy, then compare it with the bundled one.
+
+It begins with the clone of the policy that tracks the embedded walk (`wildrobot_clone`), which has the gait and falls
+within seconds; with `--scratch`, with random networks.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ from gait_trainers.reports.training import write_report
 from gait_trainers.reports.video import make_video
 from gait_trainers.rl.train import train
 
-BUNDLED = "policies/wildrobot_walk"
+BUNDLED, CLONE = "policies/wildrobot_walk", "policies/wildrobot_clone"
 COMMAND = (0.4, 0.0, 0.0)  # m/s, m/s, rad/s
 EPISODES = 50
 
 
-def demo_config(out: Path, seed: int, minutes: float) -> TrainConfig:
+def demo_config(out: Path, seed: int, minutes: float, scratch: bool = False) -> TrainConfig:
     """The laptop preset until the robot walks, or until the time is up."""
     return load_config(
         preset="laptop",
@@ -30,6 +34,7 @@ def demo_config(out: Path, seed: int, minutes: float) -> TrainConfig:
             "run.out": str(out),
             "run.seed": seed,
             "run.minutes": minutes,
+            "run.init": None if scratch else str(asset_path(CLONE)),
             "run.stop_when.command": COMMAND[0],
         },
     )
@@ -40,15 +45,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scratch", action="store_true", help="begin with random networks, not with the clone")
     parser.add_argument("--minutes", type=float, default=4.75, help="the longest to train (default: %(default)s)")
     args = parser.parse_args()
 
     console = Console()
-    console.print(
-        "[bold]Learning to walk from scratch[/bold]: PPO and an AMP discriminator, until it walks at 0.4 m/s."
-    )
+    begin = "random networks" if args.scratch else "a clone that has the gait and falls"
+    console.print(f"[bold]Learning to walk[/bold], from {begin}: PPO and AMP, until it walks at 0.4 m/s.")
     bundled = load_policy(asset_path(BUNDLED))
-    result = train(demo_config(args.out, args.seed, args.minutes))
+    result = train(demo_config(args.out, args.seed, args.minutes, args.scratch))
     run = result.run.path
     color = "green" if result.walks else "yellow"
     ended = result.stopped or "every iteration is done"
