@@ -13,9 +13,8 @@ from gait_envs.mocap.commands.printing import say, warn
 from gait_envs.mocap.gait_sequences import as_walks, augment, captured, of_activity, recorded
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import humanoid
-from gait_envs.reading.archive import Archive
 from gait_envs.reference.clip import check_fits
-from gait_envs.reference.refnn.walks import WalkError, load_walks, save_sequences, save_walks
+from gait_envs.reference.refnn.walks import WalkError, is_walks, load_walks, save_sequences, save_walks
 from gait_envs.reference.sources import load_clips
 
 
@@ -47,7 +46,7 @@ def augment_command(
     tables = mirror_of(robot) if mirror else None
     files = sorted(Path(source).glob("*.npz")) if Path(source).is_dir() else [Path(source)]
     left_out: Counter[str] = Counter()
-    if files and holds_walks(files[0]):
+    if files and is_walks(files[0]):
         walks = [load_walks(file) for file in files]
         sources, licenses = {walk.source for walk in walks}, {walk.license for walk in walks}
         every = [walk for one in walks for walk in recorded(one)]
@@ -71,11 +70,3 @@ def augment_command(
     say(f"cadence {cadence.min():.0f} to {cadence.max():.0f} steps/min")
     for why, count in sorted((left_out + Counter(found.dropped)).items()):
         warn(f"left out: {count}, {why}")
-
-
-def holds_walks(file: Path) -> bool:
-    """Whether an archive holds recorded walks, not a clip."""
-    if not file.is_file():
-        return False
-    with Archive(file, WalkError, 1 << 20, f"{file}") as archive:
-        return "lengths" in archive.keys

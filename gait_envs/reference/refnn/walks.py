@@ -139,6 +139,14 @@ def load_sequences(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> Sequ
         return Sequences(params, names, motions.astype(np.float32), walkers, *_origin(archive))
 
 
+def is_walks(path: str | os.PathLike[str]) -> bool:
+    """Whether an archive holds recorded walks, and not a clip or anything else."""
+    if not Path(path).is_file():
+        return False
+    with Archive(path, WalkError, MAX_TEXT_ARRAY, f"{path}: no readable archive") as archive:
+        return "lengths" in archive.keys
+
+
 def _opened(path: str | os.PathLike[str], kind: str, limit: int) -> Archive:
     path = Path(path)
     if not path.is_file():
