@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from gait_trainers.rl.build import build
 from gait_trainers.rl.ppo import SequenceBuffer
 from gait_trainers.rl.train import resume, train
 
-KINDS = ("lstm", "gru", "frames")
+KINDS = ("lstm", pytest.param("gru", marks=pytest.mark.slow), "frames")
 SMALL = {
     "algorithm": "ppo-amp",
     "env.num_envs": 8,
@@ -61,18 +62,30 @@ def config(kind: str, **more: object):
     return load_config(overrides=SMALL | {"networks.memory": kind} | more)
 
 
+class Made(dict):
+    """What is made for a kind of memory when it is first asked for."""
+
+    def __init__(self, make: Callable[[str], Path]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, kind: str) -> Path:
+        self[kind] = self.make(kind)
+        return self[kind]
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, reference_clip: Path) -> dict[str, Path]:
     """A run of four iterations with AMP for each kind of memory."""
     out = str(tmp_path_factory.mktemp("runs"))
     own = {"run.out": out, "amp.data": str(reference_clip)}
-    return {kind: train(config(kind, **own, **{"run.name": kind})).run.path for kind in KINDS}
+    return Made(lambda kind: train(config(kind, **own, **{"run.name": kind})).run.path)
 
 
 @pytest.fixture(scope="module")
 def bundles(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     out = tmp_path_factory.mktemp("bundles")
-    return {kind: export(run, out / kind) for kind, run in runs.items()}
+    return Made(lambda kind: export(runs[kind], out / kind))
 
 
 # -- layers -----------------------------------------------------------------------------------------------
@@ -312,6 +325,7 @@ def test_a_bundle_whose_memory_is_not_that_of_its_network_is_refused(bundles: di
             load_policy(folder)
 
 
+@pytest.mark.slow
 def test_a_graph_with_other_states_is_refused(bundles: dict[str, Path], tmp_path: Path) -> None:
     import onnx
 
