@@ -272,7 +272,7 @@ def _mean_velocities(first: np.ndarray, last: np.ndarray, duration: np.ndarray) 
     """
     start, turn = quat_yaw(first[:, 3:7]), wrap_angle(quat_yaw(last[:, 3:7]) - quat_yaw(first[:, 3:7]))
     moved = _turned(last[:, :2] - first[:, :2], -(start + turn / 2))
-    return np.column_stack([moved, turn]) / duration[:, None]
+    return np.asarray(np.column_stack([moved, turn]) / duration[:, None])
 
 
 def _turn(first: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
     from stable_baselines3.common.vec_env import VecEnv
 
     from gait_trainers.config.schedule import Settings
@@ -127,7 +127,7 @@ class Learner:
     def prepare_evaluation(self, env: SB3VecEnv) -> None:
         """Make the bodies in an evaluation's environments move as they do where the policy is used."""
 
-    def describe(self, model: PPO) -> list[str]:
+    def describe(self, model: OnPolicyAlgorithm) -> list[str]:
         """Lines to be printed before training begins or goes on, once the model has its weights."""
         return []
 

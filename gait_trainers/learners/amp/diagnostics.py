@@ -30,6 +30,7 @@ def probe_windows(env: VectorEnv, frames: int, dilation: int, seed: int = 0) -> 
     """
     assert env.metadata["autoreset_mode"] is AutoresetMode.DISABLED
     out = {}
+    shape = (env.num_envs, *env.single_action_space.shape)  # type: ignore[misc]  # of a box
     for name in PROBES:
         rng = np.random.default_rng(seed)
         _, info = env.reset(seed=seed)
@@ -38,7 +39,6 @@ def probe_windows(env: VectorEnv, frames: int, dilation: int, seed: int = 0) -> 
         stack.reset(running, info["amp_obs"])
         found = []
         for _ in range(round(PROBE_SECONDS * env.unwrapped.metadata["render_fps"])):
-            shape = env.action_space.shape
             action = np.zeros(shape) if name == "standing" else rng.uniform(-1, 1, shape)
             *_, terminated, truncated, info = env.step(action.astype(np.float32))
             windows, complete = stack.push(info["amp_obs"])

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_envs.models.mirror import mirror_of
@@ -87,7 +87,7 @@ class AMPLearner(Learner):
     def step_metrics(self) -> Mapping[str, np.ndarray]:
         return {"amp_reward": self.wrapper.style[self.wrapper.valid]}
 
-    def describe(self, model: PPO) -> list[str]:
+    def describe(self, model: OnPolicyAlgorithm) -> list[str]:
         shown = describe_course("the reference of the style", self.clips, self.seconds)
         return [shown, describe_commands(*self.commanded)] if self.commanded else [shown]
 

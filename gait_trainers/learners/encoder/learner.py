@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Learner
@@ -23,7 +23,7 @@ class EncoderLearner(Learner):
             at, section.unfreeze_every * steps, section.critic_warmup * steps
         )
 
-    def describe(self, model: PPO) -> list[str]:
+    def describe(self, model: OnPolicyAlgorithm) -> list[str]:
         """The table of what learns."""
         self.callback.remember(model.policy)
         self.callback.apply(model.policy, model.num_timesteps)
