@@ -54,6 +54,6 @@ def spread(seconds: np.ndarray) -> np.ndarray:
 
 def describe(what: str, clips: int, seconds: np.ndarray) -> str:
     """What a reference shows, as one line; `what` it is called."""
-    low, high = spread(seconds)
+    low, high = (np.round(each, 2) + 0.0 for each in spread(seconds))  # no -0.00
     shown = ", ".join(f"{a:.2f} to {b:.2f} {name}" for a, b, name in zip(low, high, NAMES, strict=True))
     return f"{what}, {clips} clip{'s' * (clips != 1)}, moves at {shown} (seconds, 5th to 95th percentile)"

@@ -90,10 +90,8 @@ def retarget(
     found = [*faults(quality, body), *doubts(captured, STRIDE)]
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
     notes = [f"the capture lacks joints of {limb}; the robot's stays near its home pose" for limb in untold]
-    strange = (
-        too_short((captured.frames - 1) / captured.fps),
-        floats(landmarks, np.asarray(targets.contact.any(axis=1))),
-    )
+    stands = np.asarray(targets.contact.any(axis=1))
+    strange = (too_short((captured.frames - 1) / captured.fps), floats(landmarks, stands))
     notes += [note for note in strange if note]
     qpos[:, :2] -= qpos[0, :2].copy()  # the solution's own first frame is what starts over the origin
     meta = {
