@@ -18,12 +18,12 @@ COMMANDS = {
     "ppo": (f"{_FOLDER}.train:ppo", "Train with PPO on the task reward alone."),
     "imitate": (f"{_FOLDER}.train:imitate", "Train with PPO to track reference clips frame by frame."),
     "muscle": (f"{_FOLDER}.train:muscle", "Train a muscle-driven body, and the network that commands its muscles."),
-    "motionnn": (f"{_FOLDER}.motionnn:command", "Train a model of motion on clips."),
+    "motionnn": (f"{_FOLDER}.pretraining.motionnn:command", "Train a model of motion on clips."),
     "evaluate-motion": (
-        f"{_FOLDER}.evaluate_motion:command",
+        f"{_FOLDER}.pretraining.evaluate_motion:command",
         "Evaluate how well a model of motion predicts clips, beside baselines.",
     ),
-    "generate": (f"{_FOLDER}.generate:command", "Generate a walk with a model of motion, as a clip."),
+    "generate": (f"{_FOLDER}.pretraining.generate:command", "Generate a walk with a model of motion, as a clip."),
     "demonstrate": (
         f"{_FOLDER}.imitation:demonstrate_command",
         "Record what an expert observes and does, for cloning and its relatives.",
@@ -42,19 +42,19 @@ COMMANDS = {
         "Record a policy that tracks clips, and save its motion as new clips.",
     ),
     "rollout": (
-        f"{_FOLDER}.rollout:command",
+        f"{_FOLDER}.pretraining.rollout:command",
         "Record a policy under sampled parameters of the walker, as data for a RefNN.",
     ),
     "refnn": (
-        f"{_FOLDER}.refnn:command",
+        f"{_FOLDER}.pretraining.refnn:command",
         "Train a RefNN, which makes reference motion from a walker's parameters and phase.",
     ),
     "evaluate-refnn": (
-        f"{_FOLDER}.evaluate_refnn:command",
+        f"{_FOLDER}.pretraining.evaluate_refnn:command",
         "Evaluate a RefNN on held-out walkers, and the walks that it generates.",
     ),
     "backward": (
-        f"{_FOLDER}.backward:command",
+        f"{_FOLDER}.pretraining.backward:command",
         "Train a network that reads a walker's parameters from seen motion, through a RefNN.",
     ),
     "play": (f"{_FOLDER}.play:command", "Show a policy that walks or tracks a clip, in a window or as a video."),

@@ -40,7 +40,7 @@ def cut_windows(frames: MotionFrames, start: np.ndarray, length: int, end: np.nd
     return Windows(state, path, frames.speed[rows], frames.phase[rows], valid)
 
 
-class Table:
+class FrameTable:
     """Frames of several clips end to end, from which windows are drawn evenly."""
 
     def __init__(self, parts: Sequence[MotionFrames]) -> None:
@@ -126,8 +126,8 @@ class MotionStream:
         self._rebuild()
 
     def _rebuild(self) -> None:
-        self._table: Table | None = None  # before its successor is built: never both in memory
-        self._table = Table([part for parts in self._parts for part in parts])
+        self._table: FrameTable | None = None  # before its successor is built: never both in memory
+        self._table = FrameTable([part for parts in self._parts for part in parts])
 
     # -- draws --------------------------------------------------------------------------------------------
 

@@ -81,18 +81,24 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _plain(layer: nn.Module) -> nn.Module:
+    """A copy of a layer; of a linear one, with the weights that it multiplies by."""
+    if not isinstance(layer, nn.Linear):
+        return copy.deepcopy(layer)
+    linear = nn.Linear(layer.in_features, layer.out_features)
+    linear.weight.data, linear.bias.data = layer.weight.detach(), layer.bias.detach()
+    return linear
+
+
 def write_style(discriminator: Discriminator, path: Path) -> float:
     """The discriminator with its normaliser as a graph; spectral normalisation becomes plain weights.
 
     Returns the largest difference of the graph's scores from torch's.
     """
-    linear = [layer for layer in discriminator.layers if isinstance(layer, nn.Linear)]
-    size = linear[0].in_features
-    plain = Discriminator(np.zeros((1, size)), 1, [x.out_features for x in linear[:-1]], use_spectral_norm=False)
+    size = len(discriminator.mean)
+    plain = Discriminator(np.zeros((1, size)), 1, [1], use_spectral_norm=False)
     plain.mean, plain.std = discriminator.mean, discriminator.std
-    for ours, theirs in zip(plain.layers, discriminator.layers, strict=True):
-        if isinstance(ours, nn.Linear) and isinstance(theirs, nn.Linear):
-            ours.weight.data, ours.bias.data = theirs.weight.detach(), theirs.bias.detach()
+    plain.layers = nn.Sequential(*[_plain(layer) for layer in discriminator.layers])
     write_onnx(plain, path, "features", ("score",), size)
     windows = plain.mean.numpy() + plain.std.numpy() * np.random.default_rng(0).normal(size=(100, size))
     windows = windows.astype(np.float32)

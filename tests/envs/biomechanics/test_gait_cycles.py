@@ -322,10 +322,15 @@ def spoil(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("curves/joint_moments.csv", "variable,", "curve,", r"joint_moments.csv: line 1: columns curve"),
-        ("curves/joint_power.csv", "Hip,0.0,very_slow,-0.5", "Hip,0.0,very_slow,x", r"joint_power.csv: line 2: could"),
-        ("curves/joint_power.csv", "Hip,0.0,very_slow,-0.5", "Hip,0.0,very_slow", r"line 2: 5 columns"),
-        ("curves/joint_power.csv", "Hip,0.0,very_slow,-0.5", "Hip,0.0,very_slow,nan", r"line 2: a number is not"),
+        ("curves/joint_moments.csv", "variable,", "curve,", r"joint_moments.csv, line 1: columns curve"),
+        (
+            "curves/joint_power.csv",
+            "Hip,0.0,very_slow,-0.5",
+            "Hip,0.0,very_slow,x",
+            r"joint_power.csv, line 2: 'x' is not a number",
+        ),
+        ("curves/joint_power.csv", "Hip,0.0,very_slow,-0.5", "Hip,0.0,very_slow", r"line 2: not 6 values"),
+        ("curves/joint_power.csv", "Hip,0.0,very_slow,-0.5", "Hip,0.0,very_slow,nan", r"line 2: 'nan' is not finite"),
         (EMG_FILE, '"SOLEUS": [0, 10', '"SOLEUS": [20, 10', r"SOLEUS is \[20, 10"),
         (EMG_FILE, '"SOLEUS"', '"SOL"', r"key 'SOLEUS' missing"),
         (EMG_FILE, "60", "160", r"NORMAL_STANCE_PHASE is 160"),
@@ -343,7 +348,7 @@ def test_malformed_tables_are_refused(tmp_path: Path, name: str, old: str, new: 
 def test_tables_in_another_encoding_are_refused(tmp_path: Path, name: str) -> None:
     path = write_tables(tmp_path) / name
     path.write_bytes(path.read_bytes() + b"\xe4")
-    with pytest.raises(NormativeError, match=rf"{path.name}: .*utf-8"):
+    with pytest.raises(NormativeError, match=rf"{path.name}: not UTF-8 text"):
         read_normative(tmp_path)
 
 

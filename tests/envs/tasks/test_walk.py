@@ -329,6 +329,7 @@ def test_every_other_term_by_hand() -> None:
             "action_rate": 0.0,
             "torque": 0.0,
             "cost_of_transport": 0.0,
+            "power": 0.0,
             "activation": 0.0,
             "slip": 0.5,
             "vertical_velocity": 0.04,
@@ -464,7 +465,10 @@ def test_a_given_pose_stands_still_unless_told_otherwise() -> None:
     "config, message",
     [
         ({"command_low": (0.9, 0, 0)}, "command_low exceeds command_high for vx: 0.9 > 0.8"),
-        ({"command_high": (0.9, 0)}, r"command_high needs \(vx, vy, yaw rate\)"),
+        (
+            {"command_high": (0.9, 0)},
+            r"command_high is \(0\.9, 0\), expected three numbers",
+        ),
         ({"velocity_frame": "body"}, r"velocity_frame is 'body', allowed are \('heading', 'world'\)"),
         ({"previous_action": "none"}, "previous_action is 'none', allowed are"),
         ({"action_filter": 0.0}, "action_filter is 0.0"),

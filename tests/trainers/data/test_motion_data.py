@@ -14,7 +14,7 @@ from gait_trainers.data.activities import activity_kind
 from gait_trainers.data.gait_phase import OFFSETS, gait_cycles, path_ahead, path_speed, root_path
 from gait_trainers.data.motion_frames import MotionFrames, read_frames, robot_of
 from gait_trainers.data.motion_state import ROOT, YAW, aligned, clip_arrays, coordinates, poses, state_names, states
-from gait_trainers.data.windows import MotionStream, Table, cut_windows
+from gait_trainers.data.windows import FrameTable, MotionStream, cut_windows
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def frames_of(length: int, value: float) -> MotionFrames:
 
 
 def test_windows_end_with_their_clip() -> None:
-    table = Table([frames_of(10, 1.0), frames_of(20, 2.0)])
+    table = FrameTable([frames_of(10, 1.0), frames_of(20, 2.0)])
     windows = cut_windows(table.frames, np.array([7, 10]), 5, np.array([10, 30]))
     np.testing.assert_array_equal(windows.valid, [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
     np.testing.assert_array_equal(windows.state[0, :, 2], [7, 8, 9, 9, 9])

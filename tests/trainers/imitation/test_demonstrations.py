@@ -28,7 +28,8 @@ WALK = "GaitNet/WildRobot-v0"
 def tracked() -> Demonstrations:
     """A tracker of clips, demonstrating for the walker that obeys commands."""
     tracker = load_policy(asset_path("policies/wildrobot_imitation"))
-    return demonstrate(tracker, WALK, reference="wildrobot_walk", episodes=2, env_kwargs={"previous_action": "all"})
+    clip = str(asset_path("motions/wildrobot_walk/walk_040_calm_0.npz"))
+    return demonstrate(tracker, WALK, reference=clip, episodes=2, env_kwargs={"previous_action": "all"})
 
 
 def same(a: Episode, b: Episode) -> bool:

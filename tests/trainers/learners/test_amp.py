@@ -129,7 +129,8 @@ def test_r1_is_the_slope_at_reference_windows_alone() -> None:
     discriminator = Discriminator(np.array([[-1.0], [1.0]]), hidden=(1,), use_spectral_norm=False)
     with torch.no_grad():
         discriminator.layers[0].weight.fill_(2.0)
-        discriminator.layers[2].weight.fill_(3.0)
+        discriminator.layers[1] = torch.nn.Identity()  # the layer normalisation of a single number is constant
+        discriminator.layers[3].weight.fill_(3.0)
     above, below = torch.tensor([[0.5], [1.0], [2.0]]), torch.tensor([[-1.0]])
     assert discriminator_losses(discriminator, above, below).r1.item() == pytest.approx(36.0)
     assert discriminator_losses(discriminator, below, above).r1.item() == pytest.approx(36.0 * np.exp(-4.0))

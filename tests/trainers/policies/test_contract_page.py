@@ -18,7 +18,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
     monkeypatch.setattr(sb3_export, "write_bundle", lambda trained, out: exported.append((trained.acting.env_id, out)))
     exported, names = [], {}
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(block, names)
     assert not names["terminated"]  # it walks

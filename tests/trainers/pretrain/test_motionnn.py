@@ -313,7 +313,7 @@ def test_generated_motion_is_a_clip(run: Path, tmp_path: Path) -> None:
         generate(model, {}, 1.0, 1.0)
 
 
-BUNDLED = sorted(path.name for path in (asset_root() / "models").iterdir() if (path / "config.yaml").is_file())
+BUNDLED = sorted(path.name for path in (asset_root() / "models").iterdir() if (path / "model.npz").is_file())
 
 
 @pytest.mark.parametrize("name", BUNDLED)

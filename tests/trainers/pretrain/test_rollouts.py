@@ -11,7 +11,7 @@ import pytest
 from gait_envs.models.robot import humanoid
 from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_envs.simulation.parameters import ParamSpace
-from gait_trainers.commands.rollout import parse_range
+from gait_trainers.commands.pretraining.rollout import parse_range
 from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.pretrain.rollouts import asked, drawn, still_joints, touchdown
 

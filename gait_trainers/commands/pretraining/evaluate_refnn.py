@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from gait_envs.reference.refnn.generator import generated_clips
 from gait_envs.reference.refnn.network import ReferenceNetwork, load_network
@@ -56,10 +55,9 @@ def command(
         return
     console = Console()
     for title, figures in {**result["data"], f"{len(chosen)} generated walks": result["generated"]}.items():
-        table = Table("figure", title, title_justify="left")
+        console.print(f"\n{title}", markup=False)
         for key, value in figures.items():
-            table.add_row(key, f"{value:.3g}" if isinstance(value, float) else str(value))
-        console.print(table)
+            console.print(f"  {key:<28} {value:.3g}" if isinstance(value, float) else f"  {key:<28} {value}")
 
 
 def within(network: ReferenceNetwork, params: np.ndarray) -> np.ndarray:

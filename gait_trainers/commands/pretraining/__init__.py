@@ -1,0 +1,1 @@
+"""Commands of pre-training: models of motion, RefNN and Backward GaitNet."""
