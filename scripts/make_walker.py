@@ -15,6 +15,7 @@ are complete in the work folder are not repeated, so that another seed of the wa
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from make_motions import draw, tracker
@@ -65,8 +66,11 @@ def main() -> None:
     begin = cloned(args.work)
     run = walker(args.work, begin, args.seed)
     if args.export is not None:
-        export(begin, args.export / "wildrobot_clone", force=True)
-        export(run, args.export / "wildrobot_walk", force=True)
+        for trained, name in ((begin, "wildrobot_clone"), (run, "wildrobot_walk")):
+            bundle = export(trained, args.export / name, force=True)
+            for file in ("config.yaml", "metrics.csv"):  # beside the bundle; nothing reads them
+                if (trained / file).is_file():
+                    shutil.copy(trained / file, bundle / file)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,13 @@ from gait_trainers.policies.base import PolicyError
 from gait_trainers.policies.loading import bundled_policies, find_policy
 from gait_trainers.rl.build import make_vec_env
 
-BUNDLED = ["humanoid_imitation", "muscle_humanoid_imitation", "wildrobot_imitation", "wildrobot_walk"]
+BUNDLED = [
+    "humanoid_imitation",
+    "muscle_humanoid_imitation",
+    "wildrobot_clone",
+    "wildrobot_imitation",
+    "wildrobot_walk",
+]
 
 
 def invoke(*words: str) -> str:
