@@ -11,7 +11,7 @@ TIER = @$(PYTEST) -m $(1) || { test $$? -eq 5 && echo "nothing here yet: no test
 .PHONY: help demo test test-slow test-web test-third-party test-soak test-fuzz test-mutation wheel-test lint format docs bench clean
 
 help:
-	@echo "make demo         train until the robot walks straight; leaves a video and a report (6 minutes)"
+	@echo "make demo         train until the robot walks straight; leaves a video and a report (at most 10 minutes)"
 	@echo "make test         unit tests and contracts (10 minutes on 2 cores)"
 	@echo "make test-slow    tests that take minutes"
 	@echo "make test-web     tests that need a browser or a database"

@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scratch", action="store_true", help="begin with random networks, not with the clone")
-    parser.add_argument("--minutes", type=float, default=4.75, help="the longest to train (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="the longest to train (default: %(default)s)")
     args = parser.parse_args()
 
     console = Console()
