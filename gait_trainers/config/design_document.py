@@ -72,14 +72,22 @@ def translate(tree: Mapping[str, Any], source: str) -> dict[str, Any]:
         target = KEYS[key]
         if target is None:
             continue
-        if key == "trainer.value_loss_coef" and isinstance(value, int | float):
-            value = VALUE_LOSS * value
+        if key == "trainer.value_loss_coef":
+            value = _halved(value)
         *path, last = target.split(".")
         section = out
         for part in path:
             section = section.setdefault(part, {})
         section[last] = value
     return out
+
+
+def _halved(value: Any) -> Any:
+    """Half of a number, or of a text that is one; anything else as it is, to be refused by its own name."""
+    try:
+        return VALUE_LOSS * float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -26,7 +26,7 @@ _STEP = 0.6  # s within which every walking foot stands once
 _UNEVEN = 0.08  # leg lengths
 _FLAT = np.radians(3.0)  # a standing foot tilted less than this is meant to be flat
 _TURNOUT = np.radians(60.0)  # of a foot against the pelvis; more is a foot that hangs and points nowhere
-_TURNING = 0.02  # s, smoothing of the captured foot's turns: a foot is short, and millimetres of noise turn it
+_TURNING = 0.01  # s, smoothing of the captured foot's turns: a foot is short, and millimetres of noise turn it
 _TOUCH = 0.02  # rad, a sole tilted less touches with both ends (3 mm over a 0.15 m sole)
 
 

@@ -48,8 +48,9 @@ def test_the_documents_file_is_the_paper_preset(tmp_path: Path) -> None:
 
 
 def test_the_documents_value_loss_is_half_the_squared_error(tmp_path: Path) -> None:
-    config = load_config(written(tmp_path, "trainer: {value_loss_coef: 0.8}"))
-    assert config.ppo.vf_coef == pytest.approx(0.4)
+    for written_so in ("0.8", "8e-1"):  # YAML 1.1 reads the second as text
+        config = load_config(written(tmp_path, f"trainer: {{value_loss_coef: {written_so}}}"))
+        assert config.ppo.vf_coef == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
