@@ -22,7 +22,7 @@ _OPTIONAL_NUMBERS = {
     "foot_roll": 0.0,
     "pelvis_yaw": 0.0,
     "knee_margin": 0.05,
-    "acceleration": 0.0001,
+    "acceleration": 0.00015,
 }
 _MAY_BE_NULL = ("lean", "step_width", "sway")
 AS_CAPTURED = "capture"  # step_width: as wide as the captured walk, at the robot's scale
