@@ -16,8 +16,19 @@ from gait_envs.tasks.config import TaskConfig
 from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.memory import Field, Memory
 from gait_envs.tasks.part import Observed, Part, Start
-from gait_envs.tasks.rewards import WALKING
-from gait_envs.tasks.view import View, gravity, half_turn, steered_command, velocity, velocity_error, yaw_rate
+from gait_envs.tasks.rewards import PACE, WALKING
+from gait_envs.tasks.view import (
+    View,
+    gravity,
+    half_turn,
+    steered_command,
+    velocity,
+    velocity_error,
+    velocity_miss,
+    yaw_rate,
+)
+
+STRIDE = 0.5  # s, time constant of the running mean: about a stride of a walk
 
 
 def command_part(dt: float) -> Part:
@@ -129,4 +140,27 @@ def feet_part(robot: Robot) -> Part:
         ),
         begin=begin,
         after=after,
+    )
+
+
+def pace_part(dt: float) -> Part:
+    """The running mean of velocity less command, which holds no sway; dt: s a control step.
+
+    Within a step the velocity of the root swings by more than a slow command asks for: 0.2 m/s sideways lie within the
+    sway, and a reward of every instant's velocity hardly says whether they were reached. The mean over a stride does.
+    """
+    share = -np.expm1(-dt / STRIDE)  # of the newest
+
+    def begin(memory: Memory, ids: np.ndarray, starts: Sequence[Start]) -> None:
+        memory.mean_miss[ids] = 0.0
+
+    def after(view: View) -> dict[str, Array]:
+        before = view.memory.mean_miss
+        return {"mean_miss": before + share * (velocity_miss(view) - before)}
+
+    return Part(
+        fields=(Field("mean_miss", (2,), "m/s", "running mean of velocity − command, heading frame", later=True),),
+        begin=begin,
+        after=after,
+        terms=PACE,
     )

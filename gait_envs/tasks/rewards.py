@@ -88,6 +88,11 @@ def _follow(view: View, axis: int) -> Array:
     return np.exp(-view.options.tracking_sharpness * velocity_error(view)[:, axis])
 
 
+def _pace(view: View) -> Array:
+    x, y = view.memory.mean_miss[:, 0], view.memory.mean_miss[:, 1]
+    return np.exp(-2 * view.options.tracking_sharpness * np.sqrt(x * x + y * y))
+
+
 def _transport(view: View) -> Array:
     state, weight = view.state, GRAVITY * view.task.robot.mass
     return terms.cost_of_transport(state.torque, state.qvel[:, 6:], state.qvel[:, :2], weight, SLOW)
@@ -182,4 +187,10 @@ WALKING = table((
          _effort, {"muscle": -0.5}),
 ))  # fmt: skip
 
-ALL = TRACKING | WALKING
+# Of tasks with commands, see `tasks.body.pace_part`.
+PACE = table((
+    Term("tracking_mean_velocity", "1", "exp(-2k·|mean of velocity - command over the last stride or so|), planar",
+         _pace),
+))  # fmt: skip
+
+ALL = TRACKING | WALKING | PACE

@@ -16,7 +16,7 @@ from gait_envs.simulation.inverse import walking_torques
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.base import Task
-from gait_envs.tasks.body import body_part, command_part, feet_part
+from gait_envs.tasks.body import body_part, command_part, feet_part, pace_part
 from gait_envs.tasks.config import TaskConfig, WalkConfig
 from gait_envs.tasks.memory import Memory
 from gait_envs.tasks.part import Part, Start
@@ -33,6 +33,7 @@ def walk(robot: Robot, config: WalkConfig) -> Task:
         command_part(robot.dt),
         body_part(robot, config),
         feet_part(robot),
+        pace_part(robot.dt),
         success_part(robot.dt),
         Part(redraw=commands.redraw, finish=commands.learn),
     )

@@ -22,6 +22,7 @@ from gait_envs.reference.mirror import mirror
 from gait_envs.tasks.config import WalkConfig
 from gait_trainers.config.schedule import Settings
 from gait_trainers.config.schema import TrainConfig
+from gait_trainers.config.section import ConfigError
 from gait_trainers.learners.amp.callback import AMPCallback
 from gait_trainers.learners.amp.commands import describe_commands, mismatch
 from gait_trainers.learners.amp.diagnostics import PROBE_ENVS, probe_windows
@@ -49,6 +50,8 @@ class AMPLearner(Learner):
         clips = reference_clips(config, base)
         self.reference = reference_windows(clips, task.robot.traits.contact_scale, self.config)
         self.clips, self.seconds = len(clips), seconds_of(clips)
+        if self.config.spare_standing and task.player:
+            raise ConfigError("amp.spare_standing needs a task with commands; this one follows clips")
         # Whoever follows clips is commanded by them.
         self.commanded = None if task.player else (task.config.command_low, task.config.command_high)
         self.mirror = mirror_of(task.robot).features if self.config.mirror_policy else None
@@ -71,6 +74,7 @@ class AMPLearner(Learner):
             weight=amp.weight,
             reward=amp.reward,
             dilation=amp.dilation,
+            spare_standing=amp.spare_standing,
         )
         self.callback = AMPCallback(
             self.wrapper, self.reference, amp, seed=self.seed, mirror=self.mirror, probes=self.probes

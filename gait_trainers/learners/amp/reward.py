@@ -49,7 +49,10 @@ class AMPRewardWrapper(VecEnvWrapper):
         weight: float,
         reward: str = "clip",
         dilation: int = 1,
+        spare_standing: bool = False,
     ):
+        """`spare_standing`: where `info["command"]` is all zero, the style reward is the mean of the others', and the
+        windows are not kept."""
         super().__init__(venv)
         if not isinstance(venv.unwrapped, SB3VecEnv):
             raise TypeError(f"AMPRewardWrapper needs a SB3VecEnv inside, found {type(venv.unwrapped).__name__}")
@@ -57,6 +60,7 @@ class AMPRewardWrapper(VecEnvWrapper):
         self.discriminator = discriminator
         self.weight = weight
         self.style_reward = STYLE_REWARDS[reward]
+        self.spare_standing = spare_standing
         self.stack = WindowStack(venv.num_envs, frames, len(discriminator.mean) // frames, dilation)
         self.style = np.zeros(venv.num_envs)  # latest style reward, before the weight
         self.valid = np.zeros(venv.num_envs, dtype=bool)  # where it is one
@@ -71,7 +75,12 @@ class AMPRewardWrapper(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         obs, reward, done, infos = self.venv.step_wait()
         windows, self.valid = self.stack.push(self.base.last_transition["amp_obs"])
-        self.style = np.where(self.valid, self._score(windows), 0.0)
+        scores, complete = self._score(windows), self.valid
+        if self.spare_standing:
+            standing = ~self.base.last_transition["command"].any(axis=1)
+            self.valid = complete & ~standing
+            scores = np.where(standing, scores[self.valid].mean() if self.valid.any() else 0.0, scores)
+        self.style = np.where(complete, scores, 0.0)
         self.rollout.append(windows if self.valid.all() else windows[self.valid])
         if done.any():
             self.stack.reset(done, self.base.last_info["amp_obs"])

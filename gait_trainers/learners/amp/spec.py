@@ -24,6 +24,11 @@ class AMPConfig(Section):
     mirror_policy: bool = Field(
         default=False, description="Replace each policy window by its mirror image with probability 1/2."
     )
+    spare_standing: bool = Field(
+        default=False,
+        description="While a walker is told to stand still, give it the mean style reward of the others and keep its "
+        "windows from the discriminator, whose reference shows walking.",
+    )
     reward: Literal["clip", "quadratic"] = Field(
         default="clip", description="How the style reward follows from the score."
     )

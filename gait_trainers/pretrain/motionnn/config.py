@@ -39,6 +39,18 @@ class DataConfig(Section):
         default=0.15, ge=0, lt=1, description="Share of the clips that is kept for the test where held_out is empty."
     )
     mirrored: bool = Field(default=True, description="Train on the mirror image of every clip too.")
+    style_offset: float = Field(
+        default=0.0,
+        ge=0,
+        description="Augmentation: standard deviation of a constant added to height, pitch, roll and each moving joint "
+        "of a window, in standard deviations of that coordinate: the posture of somebody else.",
+    )
+    style_scale: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Augmentation: largest relative change of each moving joint's amplitude about the mean pose.",
+    )
     resident: int = Field(default=256, ge=1, description="Number of clips in memory at a time.")
     refresh: int = Field(default=4, ge=1, description="Batches from one exchange of a clip in memory to the next.")
     workers: int = Field(default=1, ge=0, description="Threads that read clips ahead; 0 reads them when needed.")

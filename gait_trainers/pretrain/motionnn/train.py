@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from gait_trainers.data.windows import MotionStream
 from gait_trainers.learners.base import Column
 from gait_trainers.models.motion import MotionModel, save_motion_model, spec_of
 from gait_trainers.models.motion.storage import FILE, ModelError
+from gait_trainers.pretrain.motionnn.augment import Style
 from gait_trainers.pretrain.motionnn.config import MotionConfig, dump_motion_config
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
@@ -60,6 +61,7 @@ class Training:
     rng: np.random.Generator  # of the choice of rollouts
     ratio: float = 1.0  # of the variances of coordinates and rates
     noise: Tensor | None = None  # (2 C,) deviation of the noise
+    style: Style = field(default_factory=Style)
     update: int = 0
     seconds: float = 0.0
 
@@ -78,7 +80,7 @@ class Training:
         steps, detach = self.steps()
         count = min(max(optim.batch_frames // (context + steps - 1), optim.least_windows), optim.most_windows)
         windows = self.stream.draw(count, context + steps)
-        states = torch.from_numpy(windows.state)
+        states = torch.from_numpy(self.style.vary(windows.state, self.rng))
         given = states[:, :context]
         if self.noise is not None:
             given = given + self.noise * torch.randn(given.shape, generator=self.generator)
@@ -191,6 +193,8 @@ def _fit_statistics(training: Training) -> None:
         inputs = model.inputs(states[:, :-1], told)
         now, following = states[:, :-1][valid], states[:, 1:][valid]
         model.fit_normalizer(now, following, inputs[valid])
+        data = training.config.data
+        training.style = Style.of(now.numpy(), model.moving.numpy() > 0, data.style_offset, data.style_scale)
         if loss.balance == "variance":
             training.ratio = balance(now)
         if loss.noise:
