@@ -49,7 +49,7 @@ from gait_envs.tasks.config import (
     TrackConfig,
     WalkConfig,
 )
-from gait_envs.tasks.rewards import ALL, WALKING, Term
+from gait_envs.tasks.rewards import ALL, PACE, WALKING, Term
 from gait_trainers.config import schema as training
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.encoder.spec import EncoderConfig
@@ -361,7 +361,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "observation": lambda: layout_table(make_task("walk", {}).layout),
         "amp-features": lambda: layout_table(AMP_LAYOUT),
         "actions": action_table,
-        "rewards": lambda: reward_table(WALKING, DEFAULT_REWARD, laptop),
+        "rewards": lambda: reward_table(WALKING | PACE, DEFAULT_REWARD, laptop),
         "options": lambda: options_table(WalkConfig),
         "randomize": lambda: options_table(RandomizeConfig),
         "termination": lambda: termination_table("walk"),

@@ -55,7 +55,14 @@ class ScriptedEnv(VectorEnv):
     def _info(self, success: np.ndarray) -> dict[str, Any]:
         features = np.stack([self.index, self.episode, self.t], axis=-1).astype(np.float32)
         every = np.ones(self.num_envs, bool)
-        info = {"amp_obs": features, "x_velocity": self.t.copy(), "success": success, "reward_t": self.t.copy()}
+        told = np.stack([self.index, 0 * self.t, 0 * self.t], axis=-1)  # the first environment is told to stand
+        info = {
+            "command": told,
+            "amp_obs": features,
+            "x_velocity": self.t.copy(),
+            "success": success,
+            "reward_t": self.t.copy(),
+        }
         return info | {f"_{key}": every for key in info}
 
     def get_state(self) -> dict[str, Any]:

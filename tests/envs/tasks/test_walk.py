@@ -503,3 +503,23 @@ def test_a_share_of_the_commands_is_to_stand() -> None:
     assert (drawn[~still, 0] >= 0.1).all()
     with pytest.raises(ValueError, match=r"standing_probability is 1\.5, allowed is"):
         task(standing_probability=1.5)
+
+
+def test_the_mean_velocity_forgets_the_sway() -> None:
+    """The running mean of a miss m from 0 is m (1 - exp(-t/0.5 s)); the term is exp(-8 |mean|) at a sharpness of 4."""
+    the_task = task(reward_weights={"tracking_mean_velocity": 1.0})
+    command = np.array([[0.4, -0.1, 0.0]])
+    memory = remembering(the_task, command=command)
+    state = standing(qvel=moving(0.7, 0.3))
+    for _ in range(50):  # 1 s
+        memory = the_task.advance(the_task.view(state, memory)).memory
+    mean = np.array([0.3, 0.4]) * (1 - np.exp(-1.0 / 0.5))
+    np.testing.assert_allclose(memory.mean_miss, mean[None], rtol=1e-9)
+    found = the_task.reward(the_task.view(state, memory))["tracking_mean_velocity"]
+    np.testing.assert_allclose(found, np.exp(-8 * np.linalg.norm(mean)), rtol=1e-9)
+    # A sway of one second to and fro about the command leaves nearly nothing.
+    memory = memory.replace(mean_miss=np.zeros((1, 2)))
+    for step in range(100):
+        aside = -0.1 + 0.5 * np.sin(2 * np.pi * step * 0.02 / 0.25)
+        memory = the_task.advance(the_task.view(standing(qvel=moving(0.4, aside)), memory)).memory
+    assert np.abs(memory.mean_miss).max() < 0.08

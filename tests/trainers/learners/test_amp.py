@@ -225,10 +225,13 @@ def test_style_rewards_by_hand() -> None:
     assert torch.allclose(quadratic_reward(score), peng)
 
 
-def wrapped(lengths: list[int], falls: list[bool], frames: int, weight: float = 1.0) -> AMPRewardWrapper:
+def wrapped(
+    lengths: list[int], falls: list[bool], frames: int, weight: float = 1.0, spare_standing: bool = False
+) -> AMPRewardWrapper:
     """Scores 0.001 times the time shown in the newest frame, on features (index, episode, time)."""
     discriminator = linear_discriminator([0.0] * (3 * frames - 1) + [0.001], frames=frames)
-    return AMPRewardWrapper(SB3VecEnv(ScriptedEnv(lengths, falls)), discriminator, frames=frames, weight=weight)
+    env = SB3VecEnv(ScriptedEnv(lengths, falls))
+    return AMPRewardWrapper(env, discriminator, frames=frames, weight=weight, spare_standing=spare_standing)
 
 
 def test_reward_is_task_plus_weight_times_style_of_the_state_reached() -> None:
@@ -243,6 +246,21 @@ def test_reward_is_task_plus_weight_times_style_of_the_state_reached() -> None:
     for row in expected:
         _, reward, _, _ = env.step(np.zeros((2, 1), np.float32))
         assert reward == pytest.approx(row)
+
+
+def test_standing_is_given_the_style_of_the_others_and_no_window() -> None:
+    """The first environment is told to stand, the others to walk; the last one has just begun its second episode."""
+    env = wrapped([9, 9, 2], [False, False, True], frames=3, weight=100.0, spare_standing=True)
+    env.reset()
+    # Style 0.001 t of the walkers once three frames are complete; the mean of theirs for the one that stands.
+    for expected in ([0.0, 0.0, 0.0], [0.2, 0.2, 0.2], [0.3, 0.3, 0.0]):
+        _, reward, _, _ = env.step(np.zeros((3, 1), np.float32))
+        task = reward - 100.0 * env.style
+        assert 100.0 * env.style == pytest.approx(expected)
+        assert task - task[0] == pytest.approx([0.0, 10.0, task[2] - task[0]])
+        assert not env.valid[0]
+    windows = env.take_rollout().reshape(-1, 3, 3)
+    assert sorted(windows[:, -1, 0].tolist()) == [1.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
@@ -495,6 +513,7 @@ def test_defaults() -> None:
         "reward": "clip", "hidden": [1024, 512, 256], "spectral_norm": True, "learning_rate": 1e-4, "batch_size": 2048,
         "updates": 3, "r1_gamma": 5.0, "input_noise": 0.02, "input_noise_final": None, "input_noise_decay": 0,
         "label_smoothing": 0.0, "accuracy_ceiling": 1.0, "feature_std_floor": None, "replay_size": 100_000,
+            "spare_standing": False,
         "replay_ratio": 0.5,
     }  # fmt: skip
 

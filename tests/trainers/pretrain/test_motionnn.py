@@ -20,6 +20,7 @@ from gait_trainers.cli import app
 from gait_trainers.config.section import ConfigError
 from gait_trainers.models.motion import ModelError, read_motion_model
 from gait_trainers.pretrain.motionnn import baselines
+from gait_trainers.pretrain.motionnn.augment import Style
 from gait_trainers.pretrain.motionnn.config import DataConfig, load_motion_config, preset_names
 from gait_trainers.pretrain.motionnn.figures import errors, fast_share, free_running, growth, r_squared, stability
 from gait_trainers.pretrain.motionnn.generate import generate
@@ -34,6 +35,29 @@ TINY = {
     "optim.batch_frames": 16, "run.log_every": 2, "run.checkpoint_every": 4, "run.tensorboard": False,
     "data.held_out": ["B"],
 }  # fmt: skip
+
+
+def test_a_style_is_constant_throughout_its_window() -> None:
+    """Of seven coordinates: height, pitch, roll and the one joint that moves are shifted, the joint alone is scaled."""
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(500, 2 * 8))
+    moving = np.array([True] * 7 + [False])
+    style = Style.of(states, moving, offset=0.5, scale=0.2)
+    windows = rng.normal(size=(400, 5, 16))
+    varied = style.vary(windows, rng)
+    rates = varied[..., 8:] / windows[..., 8:]
+    joint = rates[..., 6]
+    assert np.ptp(joint, axis=1).max() < 1e-4  # one factor a window
+    assert joint.min() == pytest.approx(0.8, abs=0.02)
+    assert joint.max() == pytest.approx(1.2, abs=0.02)
+    np.testing.assert_allclose(np.delete(rates, 6, axis=-1), 1.0, rtol=1e-5)
+    mean = states[:, 6].mean()
+    shift = varied[..., 6] - mean - joint * (windows[..., 6] - mean)
+    assert np.ptp(shift, axis=1).max() < 1e-4
+    assert shift.std() == pytest.approx(0.5 * states[:, 6].std(), rel=0.1)
+    moved = np.abs(varied[..., :8] - windows[..., :8]).max((0, 1)) > 1e-3
+    assert moved.tolist() == [False, False, True, False, True, True, True, False]
+    assert Style().vary(windows, rng) is windows
 
 
 @pytest.fixture(scope="module")
