@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from gait_envs.reference.clip import Clip, ClipError, check_fits
 from gait_envs.reference.packed import SOLES, PackedClips, some
 from gait_envs.reference.sources import load_clips, open_clips
+from gait_envs.reference.spooled import spooled
 from gait_envs.rotations import quat_conj, quat_mul, quat_slerp, quat_yaw, wrap_angle, yaw_quat
 
 __all__ = ["EMBEDDED", "EMBEDDED_SETS", "MotionLibrary", "load_clips", "open_clips", "weights_from_failures"]
@@ -80,6 +81,18 @@ class MotionLibrary:
         qpos = self.qpos[at].copy()
         qpos[:2] = 0.0
         return qpos, self.qvel[at].copy()
+
+    def derived(self, shape: tuple[int, ...], of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """A table with a row of `shape` for each row of the library's tables: `of` a clip's positions (T, nq) gives
+        (T, *shape). Rows of clips that are not the library's are blank. As the tables of a packed set, it is mapped."""
+        size = (len(self.qpos), *shape)
+        if isinstance(self.clips, PackedClips):
+            whole = self.clips
+            return spooled(size, ((self.starts[at], of(whole.read(at).qpos)) for at in range(len(whole))))
+        table = np.empty(size)
+        for start, length in zip(self.starts, self.lengths, strict=True):
+            table[start : start + length] = of(self.qpos[start : start + length])
+        return table
 
     # -- queries ------------------------------------------------------------------------------------------
 

@@ -25,10 +25,11 @@ class Player:
         `generator`: makes the motion of walkers that step in their own way; None: the clips are adapted to them
         """
         self.robot, self.clips, self.margin, self.generator = robot, clips, margin, generator
-        self.bodies = clip_bodies(robot, clips)
+        # (frames, bodies, 3) m in each clip's coordinates, and the velocity command that each frame follows.
+        self.bodies = clips.derived((robot.model.nbody - robot.pelvis, 3), robot.body_positions)
         # The last frame that is tracked, (clips,); for a looping clip it only limits where an episode may start.
         self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
-        self.commands = clip_commands(clips.qpos, clips.starts, clips.lengths, robot.dt)
+        self.commands = clips.derived((3,), lambda qpos: clip_commands(qpos, robot.dt))
         walker = (2 + len(robot.segments.names),)
         self.fields = (
             Field("clip", (), "", "which clip is followed", int),
@@ -125,32 +126,15 @@ class Player:
         return self.clips.index_at(memory.clip, memory.frame + (memory.between >= 0.5))
 
 
-def clip_bodies(robot: Robot, library: MotionLibrary) -> np.ndarray:
-    """Positions of the bodies in every frame of the library's clips, (frames, bodies, 3) m, in each clip's coordinates.
+def clip_commands(qpos: np.ndarray, dt: float) -> np.ndarray:
+    """The velocity command that each frame of a clip follows, (T, 3): forward, leftward m/s, yaw rate rad/s.
 
-    Rows as in the library's tables; where these also hold clips that are not the library's, their rows are left blank.
-    """
-    bodies = np.empty((len(library.qpos), robot.model.nbody - robot.pelvis, 3))
-    for start, length in zip(library.starts, library.lengths, strict=True):
-        bodies[start : start + length] = robot.body_positions(library.qpos[start : start + length])
-    return bodies
-
-
-def clip_commands(qpos: np.ndarray, starts: np.ndarray, lengths: np.ndarray, dt: float) -> np.ndarray:
-    """The velocity command that each reference frame follows, (frames, 3): forward, leftward m/s, yaw rate rad/s.
-
-    A clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading.
+    The clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading.
     """
     half = max(1, round(0.5 * COMMAND_WINDOW / dt))
-    commands = np.empty((len(qpos), 3))
-    for start, length in zip(starts, lengths, strict=True):
-        rows = np.arange(length)
-        before, after = np.maximum(rows - half, 0), np.minimum(rows + half, length - 1)
-        clip = qpos[start : start + length]
-        yaw = np.unwrap(quat_yaw(clip[:, 3:7]))
-        seconds = ((after - before) * dt)[:, None]
-        way = np.column_stack([clip[after, :2] - clip[before, :2], np.zeros(length)])
-        commands[start : start + length] = (
-            np.column_stack([heading_frame(clip[:, 3:7], way)[:, :2], yaw[after] - yaw[before]]) / seconds
-        )
-    return commands
+    rows = np.arange(len(qpos))
+    before, after = np.maximum(rows - half, 0), np.minimum(rows + half, len(qpos) - 1)
+    yaw = np.unwrap(quat_yaw(qpos[:, 3:7]))
+    way = np.column_stack([qpos[after, :2] - qpos[before, :2], np.zeros(len(qpos))])
+    moved = np.column_stack([heading_frame(qpos[:, 3:7], way)[:, :2], yaw[after] - yaw[before]])
+    return np.asarray(moved / ((after - before) * dt)[:, None])

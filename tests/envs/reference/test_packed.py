@@ -18,6 +18,7 @@ from gait_envs.reference.clip import Clip, ClipError, save_clip
 from gait_envs.reference.library import MotionLibrary, load_clips, open_clips
 from gait_envs.reference.packed import PackedClips, load_packed
 from gait_envs.reference.packing import pack
+from gait_envs.reference.spooled import spooled
 
 
 def some_clips() -> list[Clip]:
@@ -250,3 +251,26 @@ def test_a_packed_set_is_a_source_like_any_other(packed: PackedClips, tmp_path: 
     assert [clip.name for clip in lazy[1:3]] == ["wander_1", "wander_2"]
     with pytest.raises(ClipError, match="no such clip"):
         lazy[3]
+
+
+def test_what_is_derived_of_a_packed_set_is_mapped_and_the_same(packed: PackedClips) -> None:
+    """Whatever the order of the clips; rows of clips that were left out are blank."""
+    clips = some_clips()
+    chosen = packed.select([clips[2].name, clips[0].name])
+    found = MotionLibrary(chosen, JOINTS, 50.0).derived((2,), lambda qpos: qpos[:, :2] * 3)
+    assert isinstance(found.base, np.memmap)
+    assert not found.flags.writeable
+    first, third = clips[0].qpos[:, :2] * 3, clips[2].qpos[:, :2] * 3
+    np.testing.assert_array_equal(found, np.concatenate([first, np.zeros((7, 2)), third]))
+    loose = library(*clips).derived((2,), lambda qpos: qpos[:, :2] * 3)
+    np.testing.assert_array_equal(loose[:5], first)
+
+
+def test_no_room_for_what_is_derived_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gait_envs.reference.spooled.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("gait_envs.reference.spooled.tempfile.gettempdir", lambda: "/somewhere")
+    with pytest.raises(ClipError, match=r"/somewhere: cannot hold 1 MiB .* \(No space left on device\)"):
+        spooled((2**17,), [])

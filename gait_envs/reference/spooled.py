@@ -1,0 +1,32 @@
+"""Tables that are derived from the frames of a set, kept in a file where the set itself is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+
+import numpy as np
+
+from gait_envs.reference.clip import ClipError
+
+
+def spooled(shape: tuple[int, ...], parts: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
+    """A read-only float64 table in an unnamed temporary file, which is mapped: it takes no memory that the system could
+    not use otherwise, and is gone with the last process that maps it.
+
+    parts: (first row, rows); rows that no part gives are zero. ClipError where the temporary folder has no room.
+    """
+    row = 8 * int(np.prod(shape[1:], dtype=np.int64))
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(shape[0] * row)
+            for start, rows in parts:
+                file.seek(start * row)
+                file.write(np.ascontiguousarray(rows, dtype=np.float64).data)
+            file.flush()
+            return np.asarray(np.memmap(file, np.float64, "r", shape=shape))
+    except OSError as error:
+        size, where = shape[0] * row / 2**20, tempfile.gettempdir()
+        raise ClipError(
+            f"{where}: cannot hold {size:.0f} MiB that belong to the reference ({error.strerror})"
+        ) from None
