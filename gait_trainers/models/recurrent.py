@@ -157,11 +157,23 @@ class RecurrentPolicy(RecurrentActorCriticPolicy):
 
 
 def recurrent_state(policy: Any) -> tuple[StateSpec, ...]:
-    """What a recurrent policy remembers to act; () of any other."""
-    if not isinstance(policy, RecurrentPolicy):
+    """What a recurrent policy, ours or sb3-contrib's, remembers to act; () of any other."""
+    if not isinstance(policy, RecurrentActorCriticPolicy):
         return ()
-    names = ("hidden", "cell") if policy.kind == "lstm" else ("hidden",)
+    gru = isinstance(policy, RecurrentPolicy) and policy.kind == "gru"
+    names = ("hidden",) if gru else ("hidden", "cell")
     return tuple(StateSpec(name, (policy.lstm_actor.hidden_size,)) for name in names)
+
+
+def acting_layer(policy: Any) -> RecurrentLayer:
+    """The layer that a recurrent policy acts with; of torch's LSTM, which sb3-contrib's own policy has, one of ours
+    with its weights."""
+    layer = policy.lstm_actor
+    if isinstance(layer, RecurrentLayer):
+        return layer
+    ours = RecurrentLayer("lstm", layer.input_size, layer.hidden_size)
+    ours.load_state_dict(layer.state_dict())
+    return ours
 
 
 def layer_parameters(kind: str, inputs: int, size: int) -> int:

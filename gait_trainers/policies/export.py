@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder
@@ -27,7 +26,6 @@ from gait_trainers.policies.onnx_policy import OnnxNetwork
 from gait_trainers.policies.torch_policy import PolicyNetwork, TrainerNetwork, policy_from_run
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.loggers import read_metrics
-from gait_trainers.runs.normalizer import ObsNormalizer
 from gait_trainers.runs.run_folder import RunError, open_run
 
 TOLERANCE = 1e-5  # largest difference between onnxruntime and torch, in units of the action range
@@ -44,11 +42,10 @@ class Trained:
     """Everything that goes into a bundle."""
 
     acting: GaussianPolicy  # in the environment that the bundle is for
-    policy: ActorCriticPolicy
-    normalizer: ObsNormalizer
+    network: PolicyNetwork  # what becomes the graph
+    expected: Network  # the same by the trainer's own arithmetic, with which the graph is compared
     training: dict[str, Any]  # section of the manifest: where it came from
     discriminator: Discriminator | None = None
-    frames: int = 1  # observations that the policy sees at once
 
 
 def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str | None = None) -> Path:
@@ -65,18 +62,18 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
         acting = in_environment(acting, env_id, to_stderr)
     scorers = [left.scorer for left in load_artefacts(run) if left.scorer is not None]
     scorer = scorers[0] if scorers else None
-    trained = Trained(acting, policy, normalizer, _run_training(run, config), scorer, config.networks.frames)
-    return write_bundle(trained, Path(out))
+    frames = config.networks.frames
+    network, expected = PolicyNetwork(policy, normalizer, frames), TrainerNetwork(policy, normalizer, frames)
+    return write_bundle(Trained(acting, network, expected, _run_training(run, config), scorer), Path(out))
 
 
 def write_bundle(trained: Trained, out: Path) -> Path:
     """The folder `out`, whole or not at all; ExportError where a graph differs from torch."""
-    network = PolicyNetwork(trained.policy, trained.normalizer, trained.frames).eval()
+    network = trained.network.eval()
     observed = observe(trained.acting)
     with replacing_folder(out) as temporary:
         write_policy(network, temporary / NETWORK, observed.obs.shape[-1])
-        expected = TrainerNetwork(trained.policy, trained.normalizer, trained.frames)
-        difference = parity(temporary / NETWORK, expected, observed)
+        difference = parity(temporary / NETWORK, trained.expected, observed)
         if trained.discriminator is not None:
             _check(write_style(trained.discriminator, temporary / STYLE), 10 * TOLERANCE, "the discriminator's scores")
         if "muscle_network" in trained.acting.env_kwargs:

@@ -13,15 +13,19 @@ import numpy as np
 import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.distributions import DiagGaussianDistribution
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.distributions import DiagGaussianDistribution, SquashedDiagGaussianDistribution
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN
+from torch import Tensor
 
 from gait_trainers.config.schema import env_options
+from gait_trainers.policies.base import State
 from gait_trainers.policies.environment import deployment_kwargs, make_env
 from gait_trainers.policies.export import ExportError, Trained, check_out, write_bundle
-from gait_trainers.policies.torch_policy import PolicyNetwork, torch_policy
+from gait_trainers.policies.torch_policy import PolicyNetwork, TrainerNetwork, torch_policy
 from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer
 
 # Wrappers that leave observations and actions as they are.
@@ -42,11 +46,13 @@ def export_policy(
 
     `vec_normalize` holds the statistics that its observations were normalised with; None: those of the VecNormalize
     that the model's environment is wrapped in, if it is. `env_id` and `env_kwargs` name the environment; None: the
-    model's own. Supported are PPO and A2C with feedforward policies (`MlpPolicy`). ExportError says what of a model
+    model's own. Supported are PPO and A2C (`MlpPolicy`), sb3-contrib's RecurrentPPO (`MlpLstmPolicy`, one layer), and
+    SAC and TQC (`MlpPolicy`), whose squashed normal distribution becomes a normal one about the same deterministic
+    action, equal to first order, for actions that are sampled. ExportError says what of a model
     cannot be exported, and that something is at `out` already, which `force` replaces if it is a bundle.
     """
     check_out(Path(out), force)
-    policy = detached(feedforward(model))
+    policy = detached(supported(model))
     if env_id is None:
         if env_kwargs is not None:
             raise ExportError("env_kwargs without env_id; give both")
@@ -58,7 +64,9 @@ def export_policy(
         raise ExportError(f"the model observes {seen}, {env_id} shows ({size},); see env_id and env_kwargs")
     normalize = vec_normalize or model.get_vec_normalize_env()
     statistics = normalizer(normalize, size)
-    acting = torch_policy(Path(out).name, PolicyNetwork(policy, statistics), env_id, env_kwargs or {})
+    kinds = (SquashedNetwork, SquashedTrainer) if squashed(policy) else (PolicyNetwork, TrainerNetwork)
+    network, expected = (kind(policy, statistics) for kind in kinds)
+    acting = torch_policy(Path(out).name, network, env_id, env_kwargs or {})
     training = {
         "algorithm": type(model).__name__,
         "library": f"stable-baselines3 {version('stable-baselines3')}",
@@ -66,29 +74,73 @@ def export_policy(
         "seed": model.seed,
         "config": {"ppo": {"normalize_obs": normalize is not None and normalize.norm_obs}},
     }
-    return write_bundle(Trained(acting, policy, statistics, training), Path(out))
+    return write_bundle(Trained(acting, network, expected, training), Path(out))
 
 
-def feedforward(model: BaseAlgorithm) -> ActorCriticPolicy:
-    """The policy of a model, where its actions are normal about a function of the observation alone."""
-    policy = model.policy
-    if (
-        not isinstance(policy, ActorCriticPolicy)
-        or hasattr(policy, "lstm_actor")
-        or type(getattr(policy, "action_dist", None)) is not DiagGaussianDistribution
-        or not isinstance(model.observation_space, Box)
-    ):
+class SquashedNetwork(PolicyNetwork):
+    """The actor of SAC: tanh of a normal distribution whose deviation depends on the observation.
+
+    Its `mean` is the deterministic action, its `std` the deviation of tanh to first order about it.
+    """
+
+    def _extracted(self, x: Tensor) -> Tensor:
+        actor: Any = self.policy.actor
+        return actor.latent_pi(actor.extract_features(x, actor.features_extractor))  # type: ignore[no-any-return]
+
+    def _act(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        actor: Any = self.policy.actor
+        mean = actor.mu(latent).tanh()
+        std = actor.log_std(latent).clamp(LOG_STD_MIN, LOG_STD_MAX).exp()
+        return mean, mean, std * (1 - mean.square())
+
+
+class SquashedTrainer:
+    """The same by the library's own arithmetic."""
+
+    def __init__(self, policy: Any, normalizer: ObsNormalizer) -> None:
+        self.policy, self.normalizer = policy, normalizer
+
+    def initial_state(self, n: int) -> State:
+        return ()
+
+    def __call__(self, obs: np.ndarray, state: State, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, State]:
+        seen = torch.from_numpy(self.normalizer(obs))
+        with torch.no_grad():
+            action = self.policy.actor(seen, deterministic=True)
+            _, log_std, _ = self.policy.actor.get_action_dist_params(seen)
+        return action.numpy(), ((1 - action**2) * log_std.exp()).numpy(), ()
+
+
+def squashed(policy: BasePolicy) -> bool:
+    """Whether it acts as SAC's does."""
+    return type(getattr(getattr(policy, "actor", None), "action_dist", None)) is SquashedDiagGaussianDistribution
+
+
+def supported(model: BaseAlgorithm) -> Any:
+    """The policy of a model, where a bundle can act as it does."""
+    policy: Any = model.policy
+    normal = type(getattr(policy, "action_dist", None)) is DiagGaussianDistribution
+    memory = isinstance(policy, RecurrentActorCriticPolicy) and policy.lstm_actor.num_layers == 1
+    plain = isinstance(policy, ActorCriticPolicy) and not hasattr(policy, "lstm_actor")
+    if not isinstance(model.observation_space, Box) or not ((normal and (plain or memory)) or squashed(policy)):
         raise ExportError(
-            f"{type(model).__name__} with {type(policy).__name__} cannot be exported; supported are PPO and A2C of "
-            "Stable-Baselines3 with MlpPolicy, without memory and without state-dependent exploration (use_sde)"
+            f"{type(model).__name__} with {type(policy).__name__} cannot be exported; supported are PPO, A2C, SAC and "
+            "TQC with MlpPolicy and RecurrentPPO with MlpLstmPolicy of one layer, without state-dependent exploration "
+            "(use_sde)"
         )
     return policy
 
 
-def detached(policy: ActorCriticPolicy) -> ActorCriticPolicy:
+def detached(policy: Any) -> Any:
     """A copy on the CPU, which leaves the model untouched."""
-    with torch.no_grad():  # the distribution of the last update would carry its gradients, which cannot be copied
-        policy.get_distribution(torch.zeros(1, *policy.observation_space.shape, device=policy.device))  # type: ignore[misc]
+    if isinstance(policy, ActorCriticPolicy):
+        # The distribution of the last update would carry its gradients, which cannot be copied.
+        size = policy.action_space.shape[0]  # type: ignore[index]
+        with torch.no_grad():
+            policy.action_dist.proba_distribution(torch.zeros(1, size), torch.zeros(size))  # type: ignore[call-arg]
+    else:
+        with torch.no_grad():
+            policy.actor(torch.zeros(1, *policy.observation_space.shape, device=policy.device))
     return copy.deepcopy(policy).cpu().eval()
 
 

@@ -1,5 +1,6 @@
 """A user's own Stable-Baselines3 model: what becomes a bundle acts as the model does, what cannot is said."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -8,9 +9,10 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.vector import AutoresetMode
-from sb3_contrib import RecurrentPPO
-from stable_baselines3 import A2C, PPO, SAC
+from sb3_contrib import TQC, RecurrentPPO
+from stable_baselines3 import A2C, DDPG, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 from typer.testing import CliRunner
 
@@ -92,18 +94,60 @@ def test_a_model_loaded_without_its_environment_needs_it_named(learnt, normalize
     written = []
     monkeypatch.setattr(sb3_export, "write_bundle", lambda trained, out: written.append(trained))
     gait_trainers.export_policy(loaded, normalized, tmp_path / "out", **options)
-    assert (written[0].acting.env_id, written[0].normalizer.clip) == (WALK, 5.0)
-    np.testing.assert_array_equal(written[0].normalizer.mean, normalized.obs_rms.mean)
+    assert (written[0].acting.env_id, written[0].network.clip) == (WALK, 5.0)
+    np.testing.assert_array_equal(written[0].network.mean, normalized.obs_rms.mean.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", [SAC, TQC])
+def test_squashed_actors_act_the_same_and_explore_alike(kind, tmp_path):
+    """The deviation of samples is that of tanh to first order, which holds while it is small."""
+    model = kind("MlpPolicy", f"gait_envs:{WALK}", buffer_size=10, **copy.deepcopy(SMALL))
+    with torch.no_grad():
+        model.actor.log_std.weight.zero_()
+        model.actor.log_std.bias.fill_(-4.0)
+        model.actor.mu.weight.mul_(20)
+    policy = gait_trainers.load_policy(gait_trainers.export_policy(model, None, tmp_path / "mine"))
+    obs = np.random.default_rng(0).normal(size=(3, 37)).astype(np.float32)
+    expected, _ = model.predict(obs, deterministic=True)
+    assert np.abs(expected).max() > 0.3
+    np.testing.assert_allclose(policy.act(obs, (), np.ones(3, bool))[0], expected, atol=1e-5)
+    many, starts = np.repeat(obs, 2000, axis=0), np.ones(6000, bool)
+    deviations = [
+        actions.reshape(3, 2000, -1).std(axis=1)
+        for actions in (
+            model.predict(many, deterministic=False)[0],
+            policy.act(many, (), starts, deterministic=False, rng=np.random.default_rng(0))[0],
+        )
+    ]
+    np.testing.assert_allclose(*deviations, rtol=0.12, atol=1e-4)
+
+
+def test_a_recurrent_model_keeps_its_state(tmp_path):
+    env = DummyVecEnv([lambda: gymnasium.make(f"gait_envs:{WALK}")])
+    model = RecurrentPPO("MlpLstmPolicy", env, n_steps=8, **copy.deepcopy(SMALL))
+    policy = gait_trainers.load_policy(gait_trainers.export_policy(model, None, tmp_path / "mine"))
+    rng, theirs, ours = np.random.default_rng(0), None, policy.initial_state(2)
+    for step in range(12):
+        obs = rng.normal(size=(2, 37)).astype(np.float32)
+        starts = np.array([step == 0, step in (0, 7)])
+        expected, theirs = model.predict(obs, theirs, episode_start=starts, deterministic=True)
+        action, ours = policy.act(obs, ours, starts)
+        np.testing.assert_allclose(action, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     "kind, options",
-    [(SAC, {"buffer_size": 10}), (RecurrentPPO, {"n_steps": 8}), (PPO, {"use_sde": True})],
-    ids=["SAC", "RecurrentPPO", "sde"],
+    [
+        (SAC, {"buffer_size": 10, "use_sde": True}),
+        (RecurrentPPO, {"n_steps": 8, "policy_kwargs": {"n_lstm_layers": 2}}),
+        (PPO, {"use_sde": True}),
+        (DDPG, {"buffer_size": 10}),
+    ],
+    ids=["SAC with sde", "two layers", "sde", "DDPG"],
 )
 def test_what_no_bundle_can_hold_is_named(kind, options, tmp_path):
     model = kind("MlpLstmPolicy" if kind is RecurrentPPO else "MlpPolicy", f"gait_envs:{WALK}", device="cpu", **options)
-    with pytest.raises(ExportError, match=rf"{kind.__name__} with .* cannot be exported; supported are PPO and A2C"):
+    with pytest.raises(ExportError, match=rf"{kind.__name__} with .* cannot be exported; supported are PPO, A2C, SAC"):
         gait_trainers.export_policy(model, None, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
