@@ -1,0 +1,101 @@
+"""Metrics from a run folder into the database: only what has been added since the last look is read.
+
+`metrics.csv` grows by whole rows; it is replaced by a new file where a column is added or a run resumes. The place
+up to which it has been read is kept with the session, in the transaction that stores the rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from gait_trainers.service.db.tables import Point, Series, TrainingSession
+
+CHUNK = 1 << 20  # bytes read at once
+LONGEST_NAME, MOST_COLUMNS = 100, 500
+CLOCK = ("iteration", "steps")  # what the x axes are
+
+
+class Read(NamedTuple):
+    """New rows of a file, and where to go on."""
+
+    rows: list[dict[str, float]]
+    at: dict[str, Any]  # inode, offset, columns
+
+
+def read_new(file: Path, at: dict[str, Any]) -> Read:
+    """Whole rows that were added behind `at`; from the start, once, where the file has been replaced."""
+    try:
+        with open(file, "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if found.st_ino != at.get("inode") or found.st_size < at.get("offset", 0):
+                at = {"inode": found.st_ino, "offset": 0, "columns": []}
+            if found.st_size == at["offset"]:
+                return Read([], at)
+            stream.seek(at["offset"])
+            data = stream.read(CHUNK)
+    except FileNotFoundError:
+        return Read([], at)
+    whole = data[: data.rfind(b"\n") + 1]
+    lines = list(csv.reader(whole.decode("utf-8", "replace").splitlines()))
+    columns = at["columns"]
+    if at["offset"] == 0 and lines:
+        columns, lines = [name[:LONGEST_NAME] for name in lines[0][:MOST_COLUMNS]], lines[1:]
+    rows = [_numbers(columns, line) for line in lines if len(line) == len(columns)]
+    return Read(rows, {"inode": at["inode"], "offset": at["offset"] + len(whole), "columns": columns})
+
+
+def _numbers(columns: list[str], line: list[str]) -> dict[str, float]:
+    row = {}
+    for name, text in zip(columns, line, strict=True):
+        try:
+            row[name] = float(text)
+        except ValueError:  # an empty cell
+            continue
+    return row
+
+
+def ingest(db: Session, session: TrainingSession, file: Path) -> list[dict[str, float]]:
+    """Store the rows that are new; returns them, numbers that are not finite included."""
+    fresh: list[dict[str, float]] = []
+    while True:
+        read = read_new(file, {key: session.metrics_at[key] for key in ("inode", "offset", "columns") if key in session.metrics_at})  # fmt: skip
+        known = session.metrics_at.get("known", 0)  # a resumed run writes its rows again
+        rows = [row for row in read.rows if row.get("iteration", 0) > known]
+        if read.at == {k: v for k, v in session.metrics_at.items() if k != "known"}:
+            return fresh
+        _store(db, session, rows)
+        if read.rows:
+            last = read.rows[-1]
+            session.iteration = int(last.get("iteration", session.iteration))
+            session.latest = {name: value for name, value in last.items() if math.isfinite(value)}
+        latest = max([int(row["iteration"]) for row in rows] + [known])
+        session.metrics_at = read.at | {"known": latest}
+        db.flush()
+        fresh += rows
+
+
+def _store(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -> None:
+    numbers = {
+        name: number
+        for name, number in db.execute(select(Series.name, Series.id).where(Series.session_id == session.id))
+    }
+    for name in {name for row in rows for name in row if name not in CLOCK} - numbers.keys():
+        series = Series(session_id=session.id, name=name)
+        db.add(series)
+        db.flush()
+        numbers[name] = series.id
+    points = [
+        {"series_id": numbers[name], "iteration": int(row["iteration"]), "value": value}
+        for row in rows
+        for name, value in row.items()
+        if name not in CLOCK and math.isfinite(value)
+    ]
+    if points:
+        db.execute(insert(Point), points)
