@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from gait_envs.constants import __version__
 from gait_trainers.service import pages
-from gait_trainers.service.api import accounts, aliases, library, problems, sessions
+from gait_trainers.service.api import accounts, aliases, models, motions, problems, sessions, watching
 from gait_trainers.service.db.engine import make_engine
 from gait_trainers.service.security.gate import Gate
 from gait_trainers.service.settings import Settings
@@ -39,7 +39,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.settings, app.state.engine = settings, engine
     problems.install(app)
     interface = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for part in (accounts, sessions, library):
+    for part in (accounts, sessions, motions, models, watching):
         interface.include_router(part.router)
     app.include_router(interface)
     app.include_router(aliases.router, responses=problems.RESPONSES)

@@ -63,7 +63,7 @@ class NewPassword(Body):
 @router.post("/password", status_code=204)
 def change_password(given: NewPassword, db: Database, who: SignedIn) -> None:
     """Change one's own password; every other log-in ends."""
-    users.change_password(db, who.user, given.old, given.new, login_id=who.login_id)
+    users.change_password(db, who.user, given.old, given.new, but=who.login_id)
 
 
 class UsageShape(BaseModel):

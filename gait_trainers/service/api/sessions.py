@@ -109,9 +109,9 @@ class JobShape(BaseModel):
 
 
 @router.post("/sessions/{id}/film", status_code=202)
-def film(id: str, db: Database, who: Trainer) -> JobShape:
+def film(request: Request, id: str, db: Database, who: Trainer) -> JobShape:
     """Ask for a film of the latest policy; it appears among the files."""
-    job = files.request_film(db, who.user, id)
+    job = files.request_film(db, who.user, id, request.app.state.settings)
     return JobShape(id=job.id, kind=job.kind, state=job.state)
 
 
@@ -128,7 +128,9 @@ def curves(
 
 
 @router.get("/sessions/{id}/log", response_class=PlainTextResponse)
-def log(request: Request, id: str, db: Database, who: SignedIn, last: Annotated[int, Query(ge=1, le=2000)] = 200) -> str:
+def log(
+    request: Request, id: str, db: Database, who: SignedIn, last: Annotated[int, Query(ge=1, le=2000)] = 200
+) -> str:
     """The last lines that its processes have printed."""
     return "\n".join(sessions.log(db, who.user, id, request.app.state.settings, last=last))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
+from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
 from gait_trainers.service.db import tables
@@ -178,4 +179,51 @@ class MotionShape(BaseModel):
 def motion(row: tables.Motion) -> dict[str, Any]:
     """A motion."""
     own = {name: getattr(row, name) for name in MotionShape.model_fields if name != "owner"}
+    return own | {"owner": row.owner.name}
+
+
+Number = Annotated[int, PathParameter(ge=1, le=10**8)]
+
+
+class ModelShape(BaseModel):
+    name: str
+    owner: str
+    notes: str
+    shared: bool
+    created_at: Time
+    aliases: dict[str, int]
+
+
+class VersionShape(BaseModel):
+    model: str
+    number: int
+    session_id: str | None
+    notes: str
+    lineage: dict[str, Any]
+    files: dict[str, Any]
+    created_at: Time
+    deleted_at: Time | None
+
+
+def version(row: tables.ModelVersion) -> dict[str, Any]:
+    """A version of a model."""
+    own = {name: getattr(row, name) for name in VersionShape.model_fields if name != "model"}
+    return own | {"model": row.model.name}
+
+
+class StudyShape(BaseModel):
+    id: str
+    name: str
+    owner: str
+    state: Literal["running", "stopped", "completed"]
+    message: str
+    trials: int
+    workers: int
+    best: dict[str, Any] | None
+    created_at: Time
+
+
+def study(row: tables.Study) -> dict[str, Any]:
+    """A search."""
+    own = {name: getattr(row, name) for name in StudyShape.model_fields if name != "owner"}
     return own | {"owner": row.owner.name}

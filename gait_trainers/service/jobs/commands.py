@@ -21,11 +21,13 @@ def command(db: Session, job: Job, settings: Settings) -> list[str]:
     """What to run for a job; writes the configuration of a training that begins."""
     if job.kind == "import":
         motion = db.get_one(Motion, job.motion_id)
-        return python("gait_trainers.service.jobs.convert", str(settings.motions / motion.id), motion.format, motion.body)
+        return python(
+            "gait_trainers.service.jobs.convert", str(settings.motions / motion.id), motion.format, motion.body
+        )
     session = db.get_one(TrainingSession, job.session_id)
     run, results = settings.runs / session.id, settings.results / session.id
-    if job.kind == "finish":
-        return python("gait_trainers.service.jobs.finish", str(run), str(results))
+    if job.kind in ("finish", "evaluate"):
+        return python("gait_trainers.service.jobs.finish", job.kind, str(run), str(results))
     if job.kind == "film":
         return _film(session, run, results)
     if (run / "config.yaml").is_file():

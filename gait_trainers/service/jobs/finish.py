@@ -1,6 +1,6 @@
-"""A process of its kind: exports a run's policy, validates the bundle, evaluates the policy.
+"""What follows a training, as a process: its bundle and the bundle's validation, or the evaluation of its policy.
 
-    python -m gait_trainers.service.jobs.finish RUN RESULTS
+    python -m gait_trainers.service.jobs.finish finish|evaluate RUN RESULTS
 
 The functions are those of `gait-train export`, `validate` and `evaluate`.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from gait_envs.cli import system_fault
 from gait_envs.errors import GaitNetError
@@ -17,42 +18,50 @@ from gait_envs.files import write_durably
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.environment import follows_clips
-from gait_trainers.policies.export import export
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.policies.validation import validate_bundle
 
 EPISODES = 20
-BUNDLE, RESULT = "bundle", "result.json"
+OWN_CLIPS = "file outside of the bundle"  # what a bundle says that would need clips which it does not carry
 
 
-def finish(run: Path, results: Path) -> None:
-    """Write `results/bundle`, then `results/result.json`, which says that everything is there."""
-    results.mkdir(parents=True, exist_ok=True)
-    (results / RESULT).unlink(missing_ok=True)
-    bundle = results / BUNDLE
-    print(f"exporting {run.name}", flush=True)
+def finish(run: Path, results: Path) -> dict[str, Any]:
+    """Write `results/bundle`; its validation, or None where it follows clips of its own, which a bundle lacks."""
+    from gait_trainers.policies.export import export  # torch; an evaluation of a bundle needs none
+
+    print("exporting", flush=True)
+    export(run, results / "bundle", force=True)
     try:
-        export(run, bundle, force=True)
-        validation = validate_bundle(bundle)
-        policy = load_policy(bundle)
+        return {"validation": validate_bundle(results / "bundle")}
     except GaitNetError as error:
-        if "file outside of the bundle" not in str(error):
+        if OWN_CLIPS not in str(error):
             raise
-        # It follows clips of its own, which a bundle does not carry: the run itself is what is evaluated.
-        validation, policy = None, load_policy(run)
+        return {"validation": None}
+
+
+def judge(run: Path, results: Path) -> dict[str, Any]:
+    """Figures of the bundle's policy, or of the run's where the bundle cannot stand alone."""
     print("evaluating", flush=True)
+    try:
+        policy = load_policy(results / "bundle")
+    except GaitNetError as error:
+        if OWN_CLIPS not in str(error):
+            raise
+        policy = load_policy(run)
     if follows_clips(policy.env_id):
-        figures = evaluate_tracking(policy, EPISODES, threads=1)
-    else:
-        figures = evaluate(policy, EPISODES, threads=1)
-    result = {"validation": validation, "evaluation": figures}
-    write_durably(results / RESULT, json.dumps(result, allow_nan=False).encode())
+        return evaluate_tracking(policy, EPISODES, threads=1)
+    return evaluate(policy, EPISODES, threads=1)
 
 
 def main() -> None:
     """Exit status 2, and one line, for an expected error."""
+    what, run, results = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    file = results / ("result.json" if what == "finish" else "evaluation.json")
     try:
-        finish(Path(sys.argv[1]), Path(sys.argv[2]))
+        results.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        found = (finish if what == "finish" else judge)(run, results)
+        write_durably(file, json.dumps(found, allow_nan=False).encode())
     except GaitNetError as error:
         print(error, flush=True)
         sys.exit(2)

@@ -36,9 +36,7 @@ def deliver(engine: Engine, settings: Settings) -> None:
             due.append(~Alert.posted)
         alerts = list(db.scalars(select(Alert).where(or_(*due)).order_by(Alert.created_at).limit(AT_ONCE)))
         owners = {user.id: user for user in db.scalars(select(User).where(User.id.in_([a.owner_id for a in alerts])))}
-        work = [
-            (alert, None if alert.mailed else owners[alert.owner_id].email, not alert.posted) for alert in alerts
-        ]
+        work = [(alert, None if alert.mailed else owners[alert.owner_id].email, not alert.posted) for alert in alerts]
         for alert in alerts:
             alert.mailed = alert.mailed or settings.mail is not None
             alert.posted = alert.posted or bool(settings.webhooks)

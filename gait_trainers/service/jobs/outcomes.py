@@ -28,6 +28,8 @@ def end(db: Session, job: Job, code: int | None, settings: Settings) -> None:
         _end_training(db, job, code, settings)
     elif job.kind == "finish":
         _end_finish(db, job, code, settings)
+    elif job.kind == "evaluate":
+        _end_evaluation(db, job, code, settings)
     elif job.kind == "import":
         _end_import(db, job, code, settings)
     elif code is None or code < 0:
@@ -53,7 +55,8 @@ def _again(job: Job) -> bool:
 def _said(job: Job, settings: Settings) -> str:
     """The last line that a process printed."""
     lines = [line.strip() for line in last_lines(log_file(job, settings), 5) if line.strip()]
-    return one_line(lines[-1] if lines else f"it ended with exit status {job.exit_code}", 500)
+    said = lines[-1] if lines else f"it ended with exit status {job.exit_code}"
+    return one_line(said.replace(str(settings.home), ""), 500)
 
 
 def _end_training(db: Session, job: Job, code: int | None, settings: Settings) -> None:
@@ -72,7 +75,7 @@ def _end_training(db: Session, job: Job, code: int | None, settings: Settings) -
         raise_alert(db, session, "time-out", message)
     elif job.wanted in ("pause", "stop"):
         _close(job)
-        touch(session, "paused" if job.wanted == "pause" else "stopped")
+        touch(session, "paused" if job.wanted == "pause" else "stopped", session.message)
     elif code is not None and code > 0:
         message = _said(job, settings)
         _close(job, message)
@@ -102,10 +105,21 @@ def _end_finish(db: Session, job: Job, code: int | None, settings: Settings) -> 
         raise_alert(db, session, "failed", message)
         return
     _close(job)
-    session.validation, session.evaluation = result["validation"], result["evaluation"]
+    session.validation = result["validation"]
     session.disk_mb = size_mb(settings.runs / session.id) + size_mb(settings.results / session.id)
     touch(session, "completed")
     raise_alert(db, session, "finished", f"{session.name} has finished: {session.steps:,} steps")
+    db.add_all(Job(kind=kind, owner_id=session.owner_id, session_id=session.id) for kind in ("evaluate", "film"))
+
+
+def _end_evaluation(db: Session, job: Job, code: int | None, settings: Settings) -> None:
+    """Figures of how well it walks; a session is complete without them."""
+    if code is None or code < 0:
+        _again(job)
+        return
+    session = db.get_one(TrainingSession, job.session_id)
+    session.evaluation = _read_json(settings.results / session.id / "evaluation.json")
+    _close(job, "" if code == 0 else _said(job, settings))
 
 
 def _end_import(db: Session, job: Job, code: int | None, settings: Settings) -> None:

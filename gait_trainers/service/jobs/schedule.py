@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.tables import Job
 
-ORDER = {"import": 0, "finish": 1, "train": 2, "film": 3}  # what is short comes before what is long
+ORDER = {"import": 0, "finish": 1, "train": 2, "evaluate": 3, "film": 4}  # what is short comes before what is long
 LOOK_AT = 500  # queued jobs
 
 

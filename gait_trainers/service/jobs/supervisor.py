@@ -24,7 +24,7 @@ from gait_trainers.runs.lock import Locked, locked
 from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Job, Motion, Supervisor, TrainingSession
 from gait_trainers.service.errors import ServiceError
-from gait_trainers.service.jobs import notify, watch
+from gait_trainers.service.jobs import notify, search, watch
 from gait_trainers.service.jobs.commands import command, log_file
 from gait_trainers.service.jobs.outcomes import end, free_mb
 from gait_trainers.service.jobs.process import Process, find, lives, send, spawn
@@ -81,9 +81,7 @@ class Loop:
             db.execute(
                 update(Supervisor).where(Supervisor.host == host).values(pid=0)
             )  # whoever it was has given up the lock
-            mine = Supervisor(
-                host=host, pid=os.getpid(), cores=self.capacity.cores, memory_mb=self.capacity.memory_mb
-            )
+            mine = Supervisor(host=host, pid=os.getpid(), cores=self.capacity.cores, memory_mb=self.capacity.memory_mb)
             db.add(mine)
             db.flush()
             self.id = mine.id
@@ -95,6 +93,7 @@ class Loop:
             self._check(watched)
         if not self.stopping:
             self._start()
+        search.advance(self.engine, self.settings)
         watch.machine(self.engine, self.settings)
         notify.deliver(self.engine, self.settings)
 

@@ -56,9 +56,7 @@ def check(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -
             if best is None or reward > best + TOLERANCE * abs(best):
                 health["best"], health["best_at"] = reward, iteration
             elif iteration - health.get("best_at", 0) >= STALLED:
-                raise_alert(
-                    db, session, "no progress", f"the episode reward has not risen for {STALLED} iterations"
-                )
+                raise_alert(db, session, "no progress", f"the episode reward has not risen for {STALLED} iterations")
     session.health = health | {"counts": monitor.get_state()}
 
 

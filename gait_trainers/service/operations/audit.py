@@ -17,9 +17,7 @@ def note(db: Session, user: User | None, action: str, subject: str = "", **detai
     db.add(Audit(user_id=None if user is None else user.id, action=action, subject=subject[:128], detail=detail))
 
 
-def listed(
-    db: Session, user: User, *, action: str | None = None, offset: int = 0, limit: int = 50
-) -> Page[Audit]:
+def listed(db: Session, user: User, *, action: str | None = None, offset: int = 0, limit: int = 50) -> Page[Audit]:
     """What was done, the newest first; for administrators."""
     check_role(user, "administrator")
     query = select(Audit) if action is None else select(Audit).where(Audit.action == action)

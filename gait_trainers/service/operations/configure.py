@@ -126,7 +126,9 @@ def _reference(db: Session, user: User, request: StartRequest) -> dict[str, Any]
         if motion is None or not sees_motion(user, motion):
             raise Invalid("there is no such motion", "motions")
         if motion.state not in ("ready", "accepted"):
-            raise Invalid(f"{motion.name} is {motion.state}; only what is ready or accepted can be trained on", "motions")
+            raise Invalid(
+                f"{motion.name} is {motion.state}; only what is ready or accepted can be trained on", "motions"
+            )
         names.append(placeholder(motion.id))
     clips: str | list[str] = names[0] if len(names) == 1 else names
     found: dict[str, Any] = {"env.kwargs.reference": clips}
@@ -191,4 +193,3 @@ def disk_mb(config: TrainConfig) -> int:
 def fingerprint(request: BaseModel) -> str:
     """Of what was asked for, to tell a repetition from another request under the same key."""
     return hashlib.sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-

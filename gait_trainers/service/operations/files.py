@@ -93,22 +93,27 @@ def _packed(folder: Path, target: Path, state: str) -> Path:
     files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
     newest = max((f.stat().st_mtime_ns for f in files), default=0)
     if not target.is_file() or target.stat().st_mtime_ns < newest or state == "running":
-        with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        with (
+            replacing(target) as temporary,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out,
+        ):
             for file in files:
                 try:
-                    out.write(file, os.path.join(folder.name if folder.name == "bundle" else "run", file.relative_to(folder)))
+                    out.write(
+                        file, os.path.join(folder.name if folder.name == "bundle" else "run", file.relative_to(folder))
+                    )
                 except FileNotFoundError:  # an old checkpoint, removed by the training
                     continue
     return target
 
 
-def request_film(db: Session, user: User, id: str) -> Job:
+def request_film(db: Session, user: User, id: str, settings: Settings) -> Job:
     """Queue a film of the latest policy; the one that is under way, if there is one."""
     session = own_session(db, user, id)
     waiting = db.scalar(select(Job).where(Job.session_id == id, Job.kind == "film", Job.state != "ended"))
     if waiting is not None:
         return waiting
-    if session.iteration == 0 and session.validation is None:
+    if not any((settings.runs / id / "checkpoints").glob("step_*.pt")):
         raise Conflict("there is no policy yet")
     job = Job(kind="film", owner_id=user.id, session_id=id)
     db.add(job)

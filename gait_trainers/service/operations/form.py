@@ -147,8 +147,16 @@ def _of_section(section: str, model: Any, values: Any) -> list[Field]:
         label = name.replace("_", " ")
         found.append(
             Field(
-                key, label, kind, getattr(values, name), least, most, choices, info.description or "",
-                key not in SIMPLE, optional,
+                key,
+                label,
+                kind,
+                getattr(values, name),
+                least,
+                most,
+                choices,
+                info.description or "",
+                key not in SIMPLE,
+                optional,
             )  # fmt: skip
         )
     return found
@@ -240,4 +248,3 @@ def _check_number(field: Field, value: Any, whole: bool, least: float | None, mo
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12 and value == value
-

@@ -30,9 +30,7 @@ class Usage:
 def usage(db: Session, user: User, quota: Quota) -> Usage:
     """Sessions that are active, hours of the last 30 days, megabytes."""
     mine = TrainingSession.owner_id == user.id
-    active = db.scalar(
-        select(func.count()).select_from(TrainingSession).where(mine, TrainingSession.state.in_(ACTIVE))
-    )
+    active = db.scalar(select(func.count()).select_from(TrainingSession).where(mine, TrainingSession.state.in_(ACTIVE)))
     seconds = db.scalar(
         select(func.sum(TrainingSession.seconds)).where(mine, TrainingSession.created_at > now() - MONTH)
     )

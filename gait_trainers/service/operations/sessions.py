@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import one_line
@@ -44,36 +44,40 @@ def start(
     settings: Settings,
     *,
     key: str | None = None,
-    parent: TrainingSession | None = None,
+    parent: str | None = None,
     study: tuple[str, int] | None = None,
 ) -> TrainingSession:
-    """Queue a training. The same request under the same key is the same session; another one is a Conflict."""
+    """Queue a training. The same request under the same key is the same session; another one is a Conflict.
+
+    `parent`: the session that it is a variation of. `study`: the study that asks for it, and the number of the trial.
+    """
     check_role(user, "trainer")
-    print_ = configure.fingerprint(request)
+    print_of_it = configure.fingerprint(request)
     if key is not None:
         if not 1 <= len(key) <= 200 or not key.isprintable():
             raise Invalid("an idempotency key has 1 to 200 printable characters", "Idempotency-Key")
         before = db.get(Idempotency, (user.id, key))
         if before is not None:
-            if before.body_hash != print_:
+            if before.body_hash != print_of_it:
                 raise Conflict("this idempotency key was used for another request", "Idempotency-Key")
             return find_session(db, user, before.session_id)
     quotas.check_start(db, user, settings.quota)
     config = configure.configuration(db, user, request)
     memory, cores = configure.memory_mb(config), float(config.env.threads or 1)
     hours = min(request.timeout_hours or settings.timeout_hours, settings.timeout_hours)
+    stored = configure.storable(config.model_dump(mode="json"))
     session = TrainingSession(
         owner=user, name=request.name, algorithm=request.algorithm, preset=request.preset, env_id=config.env.id,
         motions=request.motions, tags=request.tags, request=request.model_dump(mode="json"),
-        config=configure.storable(config.model_dump(mode="json")), iterations=config.run.iterations, rollout_steps=config.rollout_steps,
-        timeout_s=3600 * hours, cores=cores, memory_mb=memory, parent_id=None if parent is None else parent.id,
+        config=stored, iterations=config.run.iterations, rollout_steps=config.rollout_steps,
+        timeout_s=3600 * hours, cores=cores, memory_mb=memory, parent_id=parent and find_session(db, user, parent).id,
         study_id=study and study[0], trial=study and study[1],
     )  # fmt: skip
     db.add(session)
     db.flush()
     _queue(db, session)
     if key is not None:
-        db.add(Idempotency(user_id=user.id, key=key, body_hash=print_, session_id=session.id))
+        db.add(Idempotency(user_id=user.id, key=key, body_hash=print_of_it, session_id=session.id))
     audit.note(db, user, "session.start", session.id, name=request.name)
     db.flush()
     return session
@@ -93,7 +97,7 @@ def clone(
         if given.get(one) is not None:
             tree[other] = None
     tree |= given | {"settings": parent.request.get("settings", {}) | dict(more)}
-    return start(db, user, parse(StartRequest, tree), settings, key=key, parent=parent)
+    return start(db, user, parse(StartRequest, tree), settings, key=key, parent=id)
 
 
 def parse(kind: Any, tree: Mapping[str, Any]) -> Any:
@@ -134,9 +138,7 @@ def _end(db: Session, user: User, id: str, wanted: str, state: str) -> TrainingS
     return session
 
 
-def resume(
-    db: Session, user: User, id: str, settings: Settings, *, iterations: int | None = None
-) -> TrainingSession:
+def resume(db: Session, user: User, id: str, settings: Settings, *, iterations: int | None = None) -> TrainingSession:
     """Queue it again: it continues from its last checkpoint as if it had never stopped."""
     session = own_session(db, user, id)
     if session.state not in RESUMABLE:
@@ -161,9 +163,13 @@ def resume(
 def _queue(db: Session, session: TrainingSession) -> None:
     db.add(
         Job(
-            kind="train", owner_id=session.owner_id, session_id=session.id, cores=session.cores,
-            memory_mb=session.memory_mb, progress=session.iteration,
-        )  # fmt: skip
+            kind="train",
+            owner_id=session.owner_id,
+            session_id=session.id,
+            cores=session.cores,
+            memory_mb=session.memory_mb,
+            progress=session.iteration,
+        )
     )
 
 
@@ -226,7 +232,7 @@ def delete(db: Session, user: User, id: str, settings: Settings) -> None:
     if session.state in ACTIVE or busy:
         raise Conflict(f"the session is {session.state}; stop it first")
     jobs = list(db.scalars(select(Job.id).where(Job.session_id == id)))
-    db.execute(delete_rows(Job).where(or_(Job.session_id == id)))
+    db.execute(delete_rows(Job).where(Job.session_id == id))
     db.delete(session)
     audit.note(db, user, "session.delete", id, name=session.name)
     db.flush()
@@ -235,9 +241,10 @@ def delete(db: Session, user: User, id: str, settings: Settings) -> None:
 
 
 def log(db: Session, user: User, id: str, settings: Settings, *, last: int = 200) -> list[str]:
-    """The last lines that its processes have printed."""
+    """The last lines that its processes have printed, without the server's folders."""
     find_session(db, user, id)
-    return last_lines(settings.results / id / "log.txt", min(max(last, 1), 2000))
+    lines = last_lines(settings.results / id / "log.txt", min(max(last, 1), 2000))
+    return [line.replace(str(settings.home), "") for line in lines]
 
 
 def touch(session: TrainingSession, state: str, message: str = "") -> None:

@@ -76,18 +76,18 @@ def check_email(text: str) -> None:
         raise Invalid("expected an address such as name@example.org", "email")
 
 
-def change_password(db: Session, user: User, old: str, new: str, *, login_id: str | None = None) -> None:
-    """A new password for oneself; every other log-in ends."""
+def change_password(db: Session, user: User, old: str, new: str, *, but: str | None = None) -> None:
+    """A new password for oneself; every log-in ends, except `but`."""
     if not is_password(user.password_hash, old):
         raise Invalid("this is not the password", "old")
-    set_password(db, user, new, login_id=login_id)
+    set_password(db, user, new, but=but)
     audit.note(db, user, "user.password", user.id)
 
 
-def set_password(db: Session, user: User, new: str, *, login_id: str | None = None) -> None:
+def set_password(db: Session, user: User, new: str, *, but: str | None = None) -> None:
     """A new password, without asking for the old one."""
     user.password_hash = hash_password(new)
-    log_out_everywhere(db, user, but=login_id)
+    log_out_everywhere(db, user, but=but)
     db.flush()
 
 

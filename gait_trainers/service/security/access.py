@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -45,21 +45,27 @@ def database(request: Request) -> Iterator[Session]:
             begin_writing(db)
         yield db
         db.commit()
+        for action in db.info.get("afterwards", {}).values():  # on files, which no rollback would bring back
+            action(db, request.app.state.settings)
 
 
 # Ends before the answer is sent: who reads "created" finds it created.
 Database = Annotated[Session, Depends(database, scope="function")]
 
 
-async def given_csrf(request: Request) -> str:
-    """The CSRF token that came with a request: in a header, or in a form."""
+async def given_csrf(request: Request) -> AsyncIterator[str]:
+    """The CSRF token that came with a request: in a header, or in a form, whose files are closed afterwards."""
     header = request.headers.get("x-csrf-token")
     if header is not None or request.method in SAFE:
-        return header or ""
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() in FORMS:
+        yield header or ""
+    elif request.headers.get("content-type", "").split(";")[0].strip().lower() in FORMS:
         value = (await request.form()).get("csrf_token")
-        return value if isinstance(value, str) else ""
-    return ""
+        try:
+            yield value if isinstance(value, str) else ""
+        finally:
+            await request.close()
+    else:
+        yield ""
 
 
 def visitor(request: Request, db: Database, csrf: Annotated[str, Depends(given_csrf)]) -> Principal | None:

@@ -31,14 +31,12 @@ def log_in(db: Session, name: str, password: str, address: str, hours: float = 7
     since = now() - WINDOW
     mine = or_(LoginAttempt.address == address, LoginAttempt.name == name)
     counts = db.execute(
-        select(LoginAttempt.address == address, func.count()).where(mine, LoginAttempt.created_at > since).group_by(
-            LoginAttempt.address == address
-        )
+        select(LoginAttempt.address == address, func.count())
+        .where(mine, LoginAttempt.created_at > since)
+        .group_by(LoginAttempt.address == address)
     ).all()
     by_name = db.scalar(
-        select(func.count()).select_from(LoginAttempt).where(
-            LoginAttempt.name == name, LoginAttempt.created_at > since
-        )
+        select(func.count()).select_from(LoginAttempt).where(LoginAttempt.name == name, LoginAttempt.created_at > since)
     )
     if max([count for here, count in counts if here] + [by_name or 0]) >= MOST_FAILURES:
         raise TooMany("too many failed log-ins; wait ten minutes")
@@ -80,6 +78,4 @@ def set_cookie(response: Response, cookie: str, settings: Settings) -> None:
 
 def clear_cookie(response: Response, settings: Settings) -> None:
     """Take the cookie back."""
-    response.delete_cookie(
-        cookie_name(settings), path="/", secure=settings.https, httponly=True, samesite="lax"
-    )
+    response.delete_cookie(cookie_name(settings), path="/", secure=settings.https, httponly=True, samesite="lax")

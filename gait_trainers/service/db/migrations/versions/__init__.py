@@ -1,0 +1,1 @@
+"""Revisions, a file each, applied in order."""
