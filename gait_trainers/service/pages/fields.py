@@ -16,7 +16,6 @@ from gait_trainers.service.operations.form import Field
 # In plain words, those that are shown at once.
 LABELS = {
     "run.iterations": "Iterations",
-    "run.seed": "Seed",
     "env.num_envs": "Environments",
     "ppo.n_steps": "Steps per rollout",
     "ppo.minibatches": "Minibatches",
@@ -24,6 +23,7 @@ LABELS = {
     "ppo.learning_rate": "Learning rate",
     "networks.policy": "Hidden sizes of the policy",
     "networks.value": "Hidden sizes of the value network",
+    "run.seed": "Seed",
     "amp.weight": "Weight of the style",
     "amp.learning_rate": "Learning rate of the discriminator",
     "muscle.learning_rate": "Learning rate of the muscle network",
@@ -62,6 +62,11 @@ def label(field: Field) -> str:
     return field.key if field.advanced else LABELS.get(field.key, field.label.capitalize())
 
 
+def place(field: Field) -> int:
+    """Where a field stands among those that are shown at once."""
+    return list(LABELS).index(field.key) if field.key in LABELS else len(LABELS)
+
+
 def section(field: Field) -> str:
     """The heading that a field stands under."""
     place = field.key.rpartition(".")[0]
@@ -73,9 +78,8 @@ def allowed(field: Field) -> str:
     words = KINDS.get(field.kind, "")
     if field.least is not None or field.most is not None:
         low, high = field.least, field.most
-        words += f", {low:g} to {high:g}" if low is not None and high is not None else (
-            f", at least {low:g}" if low is not None else f", at most {high:g}"
-        )  # fmt: skip
+        ends = [f"{end:,.10g}" for end in (low, high) if end is not None]
+        words += f", {' to '.join(ends)}" if len(ends) == 2 else f", at {'least' if high is None else 'most'} {ends[0]}"
     return words + (", or empty" if field.optional and words else "")
 
 

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 DASH = "–"
+UNITS = {"m_s": "m/s", "rad_s": "rad/s", "ms": "ms", "bytes": "bytes", "mb": "MB", "mm": "mm", "deg": "°", "percent": "%", "s": "s"}
 
 
 def duration(seconds: float | None) -> str:
@@ -55,9 +56,10 @@ def figure(value: Any) -> str:
 
 def words(name: str) -> str:
     """A key of a table as words: "latency_p99_ms" -> "Latency p99, ms"."""
-    for unit in ("ms", "bytes", "mb", "percent"):
-        if name.endswith(f"_{unit}"):
-            name = f"{name.removesuffix(f'_{unit}')}, {unit.replace('mb', 'MB')}"
+    for end, unit in UNITS.items():
+        if name.endswith(f"_{end}"):
+            name = f"{name.removesuffix(f'_{end}')}, {unit}"
+            break
     text = name.replace("_", " ").replace(".", ": ")
     return text[:1].upper() + text[1:]
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from starlette.datastructures import FormData
 
 from gait_trainers.service.errors import Invalid, ServiceError
 from gait_trainers.service.operations import registry
@@ -34,41 +35,42 @@ def shown(view: Viewing, name: str) -> Response:
 @router.post("/registry/{name}/promote")
 def promote(view: Viewing, form: Sent, name: str) -> Response:
     """Make a version the champion."""
-    return _act(view, name, lambda: registry.promote(view.db, view.user, name, _number(text_of(form, "number"))), "promoted")  # fmt: skip
+    return _act(view, name, "promoted", lambda: registry.promote(view.db, view.user, name, _number(form)))
 
 
 @router.post("/registry/{name}/rollback")
 def rollback(view: Viewing, name: str) -> Response:
     """Let the champion be what it was before."""
-    return _act(view, name, lambda: registry.rollback(view.db, view.user, name, "champion"), "rolled-back")
+    return _act(view, name, "rolled-back", lambda: registry.rollback(view.db, view.user, name, "champion"))
 
 
 @router.post("/registry/{name}/delete")
 def delete(view: Viewing, form: Sent, name: str) -> Response:
     """Delete a version; it can be restored for some days."""
-    return _act(view, name, lambda: registry.delete(view.db, view.user, name, _number(text_of(form, "number"))), "deleted")  # fmt: skip
+    return _act(view, name, "deleted", lambda: registry.delete(view.db, view.user, name, _number(form)))
 
 
 @router.post("/registry/{name}/restore")
 def restore(view: Viewing, form: Sent, name: str) -> Response:
     """Take the deletion back."""
-    return _act(view, name, lambda: registry.restore(view.db, view.user, name, _number(text_of(form, "number"))), "restored")  # fmt: skip
+    return _act(view, name, "restored", lambda: registry.restore(view.db, view.user, name, _number(form)))
 
 
 @router.post("/registry/{name}/edit")
 def edit(view: Viewing, form: Sent, name: str) -> Response:
     """Notes, and who sees it."""
     notes, shared = text_of(form, "notes"), "shared" in form
-    return _act(view, name, lambda: registry.edit(view.db, view.user, name, notes=notes, shared=shared), "saved")
+    return _act(view, name, "saved", lambda: registry.edit(view.db, view.user, name, notes=notes, shared=shared))
 
 
-def _number(text: str) -> int:
+def _number(form: FormData) -> int:
+    text = text_of(form, "number")
     if not text.isdigit() or len(text) > 9:
         raise Invalid("expected the number of a version", "number")
     return int(text)
 
 
-def _act(view: View, name: str, work: Any, done: str) -> Response:
+def _act(view: View, name: str, done: str, work: Any) -> Response:
     error = view.attempt(work)
     return back(f"/registry/{quote(name, safe='')}", done) if error is None else _page(view, name, error)
 

@@ -50,8 +50,8 @@ def compare(view: Viewing, id: Annotated[list[str], Query(default_factory=list)]
     rows = {
         "Evaluation": side_by_side(evaluations),
         "Validation": side_by_side(validations),
-        "Settings that differ": {key: cells for key, cells in side_by_side(settings).items() if len(set(map(repr, cells))) > 1},
-    }  # fmt: skip
+        "Settings that differ": differing(side_by_side(settings)),
+    }
     return view.page(
         "compare.html",
         sessions=found,
@@ -74,6 +74,11 @@ def side_by_side(trees: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Key -> its value in each; None where one has no such key."""
     keys = dict.fromkeys(key for tree in trees for key in tree)
     return {key: [tree.get(key) for tree in trees] for key in keys}
+
+
+def differing(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The rows whose cells are not all alike."""
+    return {key: cells for key, cells in rows.items() if any(cell != cells[0] for cell in cells)}
 
 
 def _page(

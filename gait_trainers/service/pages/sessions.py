@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from gait_trainers.service.db.tables import STATES, TrainingSession
+from gait_trainers.service.db.tables import ACTIVE, STATES, TrainingSession
 from gait_trainers.service.errors import Invalid
 from gait_trainers.service.operations import files, machine, metrics, sessions
 from gait_trainers.service.operations.paging import Page
 from gait_trainers.service.pages import curves
 from gait_trainers.service.pages.formats import figure, tables
+from gait_trainers.service.pages.heartbeat import Heartbeat
 from gait_trainers.service.pages.templating import back
 from gait_trainers.service.pages.view import Sent, View, Viewing, comma_list, text_of
 
@@ -126,7 +127,7 @@ def share(view: Viewing, form: Sent, id: str) -> Response:
 @router.post("/sessions/{id}/film")
 def film(view: Viewing, id: str) -> Response:
     """Film the latest checkpoint."""
-    return _act(view, id, lambda: files.request_film(view.db, view.user, id, view.settings), "film")
+    return _act(view, id, lambda: files.request_film(view.db, view.user, id), "film")
 
 
 @router.post("/sessions/{id}/delete")
@@ -161,8 +162,12 @@ def _live(view: View, session: TrainingSession) -> dict[str, Any]:
     progress = metrics.progress_of(session)
     latest = dict(session.latest)
     film = first(links(view, session), "video/")
+    active = session.state in ACTIVE
+    heartbeat: Heartbeat = view.request.app.state.heartbeat
     return {
         "session": session,
+        "active": active,
+        "unwatched": active and heartbeat.silent(view.db),
         "progress": progress,
         "owns": view.owns(session.owner_id),
         "may_film": session.state in ("running", "paused", "stopped", "completed", "failed") and session.iteration > 0,
@@ -207,7 +212,7 @@ def _machine(view: View, state: str) -> list[tuple[str, str]]:
     found = machine.figures(view.settings)
     tiles = []
     if found.get("cpu") is not None:
-        tiles.append(("Machine, processors", f"{found['cpu']:.0f} %"))
+        tiles.append(("Machine busy", f"{found['cpu']:.0f} %"))
     if found.get("disk_free_mb") is not None:
         tiles.append(("Disk free", f"{found['disk_free_mb'] / 1000:.1f} GB"))
     return tiles

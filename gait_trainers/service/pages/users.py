@@ -17,6 +17,7 @@ from gait_trainers.service.pages.templating import back
 from gait_trainers.service.pages.view import AdministratorViewing, Sent, View, text_of
 
 router = APIRouter()
+LARGEST = 1_000_000_000
 QUOTAS = {"quota_sessions": int, "quota_hours": float, "quota_disk_mb": int}
 
 
@@ -61,9 +62,12 @@ def _number(form: FormData, name: str, kind: Any) -> Any:
     if not text:
         return None
     try:
-        return kind(text)
+        number = kind(text)
     except ValueError:
-        raise Invalid("expected a number, or nothing", name) from None
+        number = -1
+    if not 0 <= number <= LARGEST:
+        raise Invalid(f"expected a number from 0 to {LARGEST:,}, or nothing", name)
+    return number
 
 
 def _page(

@@ -14,8 +14,9 @@ from starlette.datastructures import FormData
 from gait_trainers.service.db.tables import User
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.operations import alerts
+from gait_trainers.service.operations.visible import check_role
 from gait_trainers.service.pages.templating import fragment, render
-from gait_trainers.service.security.access import Database, Principal, require
+from gait_trainers.service.security.access import Database, Principal, SignedIn
 from gait_trainers.service.settings import Settings
 
 
@@ -84,7 +85,8 @@ def text_of(form: FormData, name: str, default: str = "") -> str:
 def viewing(role: str) -> Callable[..., View]:
     """A dependency: the view of somebody of at least this role."""
 
-    def view(request: Request, db: Database, who: Annotated[Principal, Depends(require(role))]) -> View:
+    def view(request: Request, db: Database, who: SignedIn) -> View:
+        check_role(who.user, role)
         return View(request, db, who)
 
     return view

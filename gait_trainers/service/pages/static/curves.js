@@ -21,11 +21,11 @@ function figure(value) {
 
 // tables: of uPlot, [iterations, values] each; labels: one each.
 function draw(element, tables, labels) {
-  const filled = tables.filter((table) => table[0].length > 0);
-  const data = filled.length > 1 ? uPlot.join(tables) : filled.length === 1 && tables.length === 1 ? tables[0] : uPlot.join(tables);
+  const data = tables.length === 1 ? tables[0] : uPlot.join(tables);
   const old = plots.get(element);
   if (old && old.series.length === labels.length + 1) {
     old.setData(data);
+    showLatest(old);
     return;
   }
   if (old) old.destroy();
@@ -40,6 +40,8 @@ function draw(element, tables, labels) {
       { ...axis, size: 28, font: "11px system-ui" },
       { ...axis, size: 52, font: "11px system-ui", values: (_, marks) => marks.map(figure) },
     ],
+    legend: { markers: { width: 0, fill: (_, i) => hue(i - 1) } },
+    hooks: { setCursor: [(plot) => { if (plot.cursor.idx == null) showLatest(plot); }] },
     series: [
       { label: "Iteration" },
       ...labels.map((label, i) => ({
@@ -47,7 +49,14 @@ function draw(element, tables, labels) {
       })),
     ],
   };
-  plots.set(element, new uPlot(options, data, element));
+  const plot = new uPlot(options, data, element);
+  plots.set(element, plot);
+  showLatest(plot);
+}
+
+// Without a pointer over the plot its legend shows the latest values.
+function showLatest(plot) {
+  plot.setLegend({ idx: plot.data[0].length - 1 });
 }
 
 async function fetchSeries(session, names) {

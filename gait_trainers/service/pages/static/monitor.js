@@ -1,30 +1,36 @@
 "use strict";
-// The monitor: curves are fetched again when the server says that there are metrics, at most every two seconds, and a
-// page that has lost the server says so instead of showing a state that may be over.
+// The monitor. The server says by server-sent events that something has changed; the page then asks for its parts, at
+// most every two seconds. A page that has lost the server says so instead of showing a state that may be over.
+
+const PAUSE = 2000; // ms between two requests for the same part
+
+// Calls `work` now or, if that was done just before, after the pause: the last change is never missed.
+function throttled(work) {
+  let due = null;
+  let began = -Infinity;
+  return () => {
+    if (due !== null) return;
+    due = window.setTimeout(() => { due = null; began = performance.now(); work(); },
+      Math.max(0, PAUSE - (performance.now() - began)));
+  };
+}
 
 window.addEventListener("DOMContentLoaded", () => {
-  const monitor = document.getElementById("monitor");
-  const session = monitor.dataset.session;
+  const session = document.getElementById("monitor").dataset.session;
+  const curves = document.getElementById("curves");
   const lost = document.getElementById("lost");
   const spoken = document.getElementById("spoken");
+  let source = null;
   let film = null;
-  let due = null;
-  let began = 0;
 
-  async function redraw() {
-    due = null;
-    began = Date.now();
-    const root = document.getElementById("curves");
-    if (!root.querySelector(".plot")) {
-      htmx.trigger(root, "new-curves"); // the first metrics have come: the server says which plots there are
-      return;
+  const redraw = throttled(() => {
+    if (!curves.querySelector(".plot")) {
+      htmx.trigger(curves, "new-curves"); // the first metrics have come: the server says which plots there are
+    } else {
+      window.curves.drawSession(curves, session).catch(console.error);
     }
-    try { await window.curves.drawSession(root, session); } catch (error) { console.error(error); }
-  }
-
-  function soon() {
-    if (due === null) due = window.setTimeout(redraw, Math.max(0, 2000 - (Date.now() - began)));
-  }
+  });
+  const reload = throttled(() => htmx.trigger("#live", "new-status"));
 
   function look() {
     const now = document.querySelector("#live [data-spoken]").dataset;
@@ -33,15 +39,23 @@ window.addEventListener("DOMContentLoaded", () => {
     film = now.film;
     const log = document.getElementById("log");
     log.scrollTop = log.scrollHeight;
+    if (now.active === "no" && source !== null) {
+      source.close(); // nothing changes any more
+      source = null;
+      lost.hidden = true;
+      redraw();
+    }
   }
 
-  document.body.addEventListener("sse:metrics", soon);
-  document.body.addEventListener("htmx:sseError", () => { lost.hidden = false; });
-  document.body.addEventListener("htmx:sseOpen", () => { lost.hidden = true; });
+  document.body.addEventListener("sse:metrics", redraw);
+  document.body.addEventListener("sse:status", reload);
+  document.body.addEventListener("htmx:sseOpen", (event) => { source = event.detail.source; lost.hidden = true; });
+  document.body.addEventListener("htmx:sseError", () => { if (source !== null) { lost.hidden = false; reload(); } });
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target.id === "live") look();
-    if (event.detail.target.id === "curves") { window.curves.forget(); if (event.detail.target.querySelector(".plot")) soon(); }
+    if (event.detail.target.id === "curves") { window.curves.forget(); if (curves.querySelector(".plot")) redraw(); }
   });
+  window.setInterval(() => { if (source !== null) reload(); }, 15000); // a supervisor that fell silent sends nothing
   look();
-  if (document.querySelector("#curves .plot")) redraw();
+  if (curves.querySelector(".plot")) redraw();
 });
