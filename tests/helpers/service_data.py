@@ -111,9 +111,17 @@ def fill(db: Session, owner: t.User, text: str = "") -> dict[str, str]:
         trials=12,
         workers=2,
         message=f"{text}",
-        request={"name": f"Learning rate {text}"},
-        best={"number": 4, "value": 0.93, "parameters": {"ppo.learning_rate": 4.1e-4}},
+        request={
+            "name": f"Learning rate {text}",
+            "base": {"name": "Walk", "algorithm": "ppo-amp", "preset": "laptop"},
+            "space": {"ppo.learning_rate": {"kind": "float", "low": 1e-5, "high": 1e-3, "log": True}},
+        },
+        best={"trial": 4, "value": 0.93, "params": {"ppo.learning_rate": 4.1e-4}},
     )
+    db.add(study)
+    db.flush()
+    walk.study_id, walk.trial = study.id, 4
+    walk.request = walk.request | {"settings": {"ppo.gamma": 0.985, "ppo.learning_rate": 4.1e-4}}
     alert = t.Alert(
         session_id=failed.id,
         owner_id=owner.id,

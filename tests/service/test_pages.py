@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from gait_trainers.config.layers import preset_names
 from gait_trainers.service.app import create_app
 from gait_trainers.service.db.engine import make_engine
-from gait_trainers.service.db.tables import Base, Motion, Supervisor, TrainingSession, User
+from gait_trainers.service.db.tables import Base, Motion, Study, Supervisor, TrainingSession, User
 from gait_trainers.service.errors import Invalid
 from gait_trainers.service.operations import users
 from gait_trainers.service.operations.configure import StartRequest, algorithms, form
@@ -59,6 +59,7 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
     own = [f"/sessions/{ids[state]}{part}" for state in ("completed", "running", "failed") for part in ("", "/results")]
     own += [f"/compare?id={ids['completed']}&id={ids['running']}", f"/motions/{ids['motion']}"]
     own += [f"/motions/{ids['waiting']}", f"/registry/{ids['model']}", f"/search/{ids['study']}"]
+    own += [f"/search/new?base={ids['completed']}"]
     open_to_all = [
         "/sessions",
         "/compare",
@@ -69,7 +70,12 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
         "/alerts?all=true",
         "/account",
     ]
-    train = ["/train", f"/train?clone={ids['running']}", *(f"/train?algorithm={known.name}" for known in algorithms())]
+    train = [
+        "/train",
+        "/search/new",
+        f"/train?clone={ids['running']}",
+        *(f"/train?algorithm={known.name}" for known in algorithms()),
+    ]
     return (
         dict.fromkeys(open_to_all, "viewer")
         | dict.fromkeys([*own, *train], "trainer")
@@ -80,7 +86,13 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
 def parts(ids: dict[str, str]) -> list[str]:
     """Addresses of what an open page asks for."""
     of = f"/sessions/{ids['running']}"
-    return [f"{of}/live", f"{of}/picture", f"{of}/curves", f"/motions/{ids['motion']}/live"]
+    return [
+        f"{of}/live",
+        f"{of}/picture",
+        f"{of}/curves",
+        f"/motions/{ids['motion']}/live",
+        f"/search/{ids['study']}/live",
+    ]
 
 
 def test_every_page_is_there_for_its_roles_and_for_nobody_else(served):
@@ -224,6 +236,32 @@ def test_judging_labelling_and_acknowledging(served):
     assert "diverged" in served.trainer.get("/alerts").text
     assert served.trainer.post(alert).status_code == 303
     assert "diverged" not in served.trainer.get("/alerts").text
+
+
+def test_a_search_is_begun_from_a_training(served):
+    sent = {
+        "base": served.ids["completed"], "name": "Rates", "metric": "success_rate", "direction": "maximize",
+        "trials": "3", "workers": "1", "seed": "0", "iterations": "2", "prune": "true", "key0": "ppo.learning_rate",
+        "low0": "1e-5", "high0": "1e-3", "scale0": "factors", "key1": "ppo.normalize_reward",
+    }  # fmt: skip
+    begun = served.trainer.post("/search", sent)
+    assert begun.status_code == 303
+    with Session(served.engine) as db:
+        request = db.get(Study, begun.headers["location"].split("/")[2].split("?")[0]).request
+    assert request["base"]["iterations"] == 2
+    assert request["space"]["ppo.learning_rate"] == {
+        "kind": "float",
+        "low": 1e-5,
+        "high": 1e-3,
+        "log": True,
+        "choices": [],
+    }
+    assert request["space"]["ppo.normalize_reward"]["choices"] == [True, False]
+    for wrong, field in (({"low0": "low"}, "low0"), ({"key1": "run.out"}, "key1"), ({"trials": "0"}, "trials")):
+        answer = served.trainer.post("/search", sent | wrong)
+        assert answer.status_code == 422
+        assert f'id="{field}-error"' in answer.text
+        assert Page(answer.text).wrong == []
 
 
 def test_a_token_is_shown_once(served):

@@ -7,7 +7,10 @@ import math
 from typing import Any
 
 DASH = "–"
-UNITS = {"m_s": "m/s", "rad_s": "rad/s", "ms": "ms", "bytes": "bytes", "mb": "MB", "mm": "mm", "deg": "°", "percent": "%", "s": "s"}
+UNITS = {  # by the end of a key
+    "m_s": "m/s", "rad_s": "rad/s", "ms": "ms", "s": "s", "bytes": "bytes", "mb": "MB", "mm": "mm", "deg": "°",
+    "percent": "%",
+}  # fmt: skip
 
 
 def duration(seconds: float | None) -> str:
