@@ -112,7 +112,9 @@ def revoke_token(id: str, db: Database, who: SignedIn) -> None:
 
 
 @router.get("/users")
-def list_users(db: Database, who: Administrator, offset: Offset = 0, limit: Limit = 50) -> shapes.Listing[shapes.UserShape]:  # fmt: skip
+def list_users(
+    db: Database, who: Administrator, offset: Offset = 0, limit: Limit = 50
+) -> shapes.Listing[shapes.UserShape]:
     """All users."""
     return shapes.listing(users.listed(db, who.user, offset=offset, limit=limit), shapes.user)  # type: ignore[return-value]
 

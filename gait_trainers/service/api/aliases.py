@@ -15,7 +15,9 @@ router = APIRouter(prefix="/training", tags=["aliases"])
 
 
 @router.post("/start", status_code=201)
-def start(request: Request, given: StartRequest, db: Database, who: Trainer, key: sessions.Key = None) -> shapes.SessionDetail:  # fmt: skip
+def start(
+    request: Request, given: StartRequest, db: Database, who: Trainer, key: sessions.Key = None
+) -> shapes.SessionDetail:
     """As POST /api/v1/sessions."""
     return sessions.start(request, given, db, who, key)
 

@@ -31,7 +31,9 @@ def publish(request: Request, id: str, given: Publication, db: Database, who: Tr
 
 
 @router.get("/models")
-def list_models(db: Database, who: SignedIn, offset: Offset = 0, limit: Limit = 50) -> shapes.Listing[shapes.ModelShape]:  # fmt: skip
+def list_models(
+    db: Database, who: SignedIn, offset: Offset = 0, limit: Limit = 50
+) -> shapes.Listing[shapes.ModelShape]:
     """Names in the registry."""
     found = registry.listed(db, who.user, offset=offset, limit=limit)
     return shapes.listing(found, lambda row: _model(db, who.user, row))  # type: ignore[return-value]

@@ -17,7 +17,8 @@ from gait_trainers.service.errors import ServiceError
 
 TYPE = "application/problem+json"
 STATUSES = {
-    400: "The request cannot be read.", 401: "Nobody is logged in.", 403: "The role does not allow it, or the CSRF token is missing.",
+    400: "The request cannot be read.", 401: "Nobody is logged in.",
+    403: "The role does not allow it, or the CSRF token is missing.",
     404: "There is nothing of this name that the user may see.", 409: "The state does not allow it.",
     413: "The request is too large.", 422: "A field has a value that is not allowed.",
     429: "A quota or a rate is used up.",

@@ -30,9 +30,15 @@ LONGEST = 3600.0  # s of a stream; a browser connects again
 
 @router.get("/sessions")
 def list_sessions(
-    db: Database, who: SignedIn, state: Text = None, algorithm: Text = None, text: Text = None, mine: bool = False,
-    offset: Offset = 0, limit: Limit = 50,
-) -> shapes.Listing[shapes.SessionShape]:  # fmt: skip
+    db: Database,
+    who: SignedIn,
+    state: Text = None,
+    algorithm: Text = None,
+    text: Text = None,
+    mine: bool = False,
+    offset: Offset = 0,
+    limit: Limit = 50,
+) -> shapes.Listing[shapes.SessionShape]:
     """Trainings that the user sees, the newest first."""
     found = sessions.listed(
         db, who.user, state=state, algorithm=algorithm, text=text, mine=mine, offset=offset, limit=limit
@@ -75,7 +81,9 @@ class Resumption(Body):
 
 
 @router.post("/sessions/{id}/resume", status_code=202)
-def resume(request: Request, id: str, db: Database, who: Trainer, given: Resumption | None = None) -> shapes.SessionDetail:  # fmt: skip
+def resume(
+    request: Request, id: str, db: Database, who: Trainer, given: Resumption | None = None
+) -> shapes.SessionDetail:
     """Queue it again."""
     wanted = None if given is None else given.iterations
     return _detail(sessions.resume(db, who.user, id, request.app.state.settings, iterations=wanted))
@@ -117,10 +125,13 @@ def film(request: Request, id: str, db: Database, who: Trainer) -> JobShape:
 
 @router.get("/sessions/{id}/metrics")
 def curves(
-    id: str, db: Database, who: SignedIn, names: Annotated[str | None, Query(max_length=4000)] = None,
+    id: str,
+    db: Database,
+    who: SignedIn,
+    names: Annotated[str | None, Query(max_length=4000)] = None,
     points: Annotated[int, Query(ge=1, le=metrics.MOST_POINTS)] = 500,
     since: Annotated[int, Query(ge=0, le=10**9)] = 0,
-) -> dict[str, shapes.CurveShape]:  # fmt: skip
+) -> dict[str, shapes.CurveShape]:
     """Curves, thinned out to `points`; names are separated by commas."""
     wanted = [name for name in (names or "").split(",") if name]
     found = metrics.series(db, who.user, id, wanted, points=points, since=since)

@@ -18,7 +18,9 @@ router = APIRouter()
 
 
 @router.get("/studies", tags=["studies"])
-def list_studies(db: Database, who: SignedIn, offset: Offset = 0, limit: Limit = 50) -> shapes.Listing[shapes.StudyShape]:  # fmt: skip
+def list_studies(
+    db: Database, who: SignedIn, offset: Offset = 0, limit: Limit = 50
+) -> shapes.Listing[shapes.StudyShape]:
     """Searches for hyperparameters."""
     found = studies.listed(db, who.user, offset=offset, limit=limit)
     return shapes.listing(found, shapes.study)  # type: ignore[return-value]

@@ -65,11 +65,12 @@ def ingest(db: Session, session: TrainingSession, file: Path) -> list[dict[str, 
     """Store the rows that are new; returns them, numbers that are not finite included."""
     fresh: list[dict[str, float]] = []
     while True:
-        read = read_new(file, {key: session.metrics_at[key] for key in ("inode", "offset", "columns") if key in session.metrics_at})  # fmt: skip
+        at = {key: value for key, value in session.metrics_at.items() if key != "known"}
         known = session.metrics_at.get("known", 0)  # a resumed run writes its rows again
-        rows = [row for row in read.rows if row.get("iteration", 0) > known]
-        if read.at == {k: v for k, v in session.metrics_at.items() if k != "known"}:
+        read = read_new(file, at)
+        if read.at == at:
             return fresh
+        rows = [row for row in read.rows if row.get("iteration", 0) > known]
         _store(db, session, rows)
         if read.rows:
             last = read.rows[-1]
@@ -82,10 +83,8 @@ def ingest(db: Session, session: TrainingSession, file: Path) -> list[dict[str, 
 
 
 def _store(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -> None:
-    numbers = {
-        name: number
-        for name, number in db.execute(select(Series.name, Series.id).where(Series.session_id == session.id))
-    }
+    mine = select(Series.name, Series.id).where(Series.session_id == session.id)
+    numbers: dict[str, int] = {name: number for name, number in db.execute(mine)}  # noqa: C416
     for name in {name for row in rows for name in row if name not in CLOCK} - numbers.keys():
         series = Series(session_id=session.id, name=name)
         db.add(series)

@@ -25,7 +25,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def deliver(engine: Engine, settings: Settings) -> None:
-    """Send what has not been sent. It is marked first: an alert is sent once or, after a crash in between, not at all."""
+    """Send what has not been sent. It is marked first: once or, after a crash in between, not at all."""
     if settings.mail is None and not settings.webhooks:
         return
     with transaction(engine) as db:

@@ -63,5 +63,6 @@ def queued_jobs(db: Session) -> list[Job]:
 
 def claim(db: Session, job: Job, supervisor_id: str) -> bool:
     """Take a queued job; False where another supervisor was faster."""
-    taken = update(Job).where(Job.id == job.id, Job.state == "queued").values(state="running", supervisor_id=supervisor_id)  # fmt: skip
-    return db.execute(taken).rowcount == 1  # type: ignore[attr-defined]
+    taken = update(Job).where(Job.id == job.id, Job.state == "queued")
+    found = db.execute(taken.values(state="running", supervisor_id=supervisor_id))
+    return found.rowcount == 1  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,7 +23,8 @@ from gait_trainers.service.operations.form import algorithm, algorithms, base_co
 
 __all__ = ["Estimate", "StartRequest", "algorithms", "configuration", "estimate", "form", "placeholder"]
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]  # fmt: skip
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+Line = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=PRINTABLE)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 BUNDLED = "bundled:"  # before the name of a set that comes with the package
 INFINITE = {"inf": float("inf"), "-inf": float("-inf")}  # JSON has no infinity
@@ -142,7 +144,8 @@ def placeholder(motion_id: str) -> str:
 
 def _field_of(message: str, overrides: dict[str, Any]) -> str | None:
     """The key that a message of the configuration names."""
-    keys = sorted((key for key in overrides if key in message), key=len, reverse=True)
+    named = (key for key in overrides if key in message or key.removeprefix("env.kwargs.") in message)
+    keys = sorted(named, key=len, reverse=True)
     return keys[0] if keys else None
 
 
@@ -173,7 +176,7 @@ def parameters(config: TrainConfig) -> int:
     widest = 0
     for sizes in (config.networks.policy, config.networks.value):
         layers = [200 * config.networks.frames, *sizes, 40]
-        widest += sum(a * b for a, b in zip(layers, layers[1:], strict=False))
+        widest += sum(a * b for a, b in itertools.pairwise(layers))
     return widest
 
 

@@ -109,7 +109,7 @@ def _packed(folder: Path, target: Path, state: str) -> Path:
 
 def request_film(db: Session, user: User, id: str, settings: Settings) -> Job:
     """Queue a film of the latest policy; the one that is under way, if there is one."""
-    session = own_session(db, user, id)
+    own_session(db, user, id)
     waiting = db.scalar(select(Job).where(Job.session_id == id, Job.kind == "film", Job.state != "ended"))
     if waiting is not None:
         return waiting

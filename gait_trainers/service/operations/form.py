@@ -6,6 +6,7 @@ name of a client's making reaches a configuration.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import types
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic.fields import FieldInfo
 
 from gait_envs.registry import ENVIRONMENTS, find_id
+from gait_envs.tasks.config import TrackConfig
 from gait_trainers.config.layers import load_config, preset_names
 from gait_trainers.config.registry import learners_of
 from gait_trainers.config.schema import TrainConfig, config_type
@@ -65,29 +67,41 @@ LARGEST_LAYER, MOST_LAYERS = 4096, 8
 HIDDEN = {"run.tensorboard", "run.device", "run.init", "run.out", "run.name", "env.id", "run.minutes"}
 
 
+# Name: (description, its algorithm in the configuration, preset that it begins with, environment, follows clips).
+_OFFERED = {
+    "ppo-amp": ("Walk to commands, in the style of the motions.", "ppo-amp", None, "GaitNet/WildRobot-v0", False),
+    "ppo": ("Walk to commands, by the task reward alone.", "ppo", None, "GaitNet/WildRobot-v0", False),
+    "imitate": ("Track the motions frame by frame.", "ppo", "imitate", "GaitNet/WildRobotImitation-v0", True),
+    "muscle": (
+        "Track the motions with a muscle-driven body.", "muscle", "muscle", "GaitNet/MuscleHumanoidImitation-v0", True
+    ),
+}  # fmt: skip
+
+
 @functools.cache
 def algorithms() -> tuple[Algorithm, ...]:
-    """Those that the service offers."""
-    every = tuple(ENVIRONMENTS[key].id for key in ENVIRONMENTS)
-    follow = tuple(name for name in every if "Imitation" in name)
-    walk = tuple(name for name in every if name not in follow)
-    muscles = tuple(name for name in every if "Muscle" in name)
-    presets = tuple(preset_names())
-    imitations = tuple(name for name in presets if name.startswith("imitate") or name == "phc")
-    walks = tuple(name for name in presets if name not in imitations and name != "muscle")
-    robot, follower = "GaitNet/WildRobot-v0", "GaitNet/WildRobotImitation-v0"
-    bodies = "GaitNet/MuscleHumanoidImitation-v0"
-    return (
-        Algorithm(
-            "ppo-amp", "Walk to commands, in the style of the motions.", "ppo-amp", None, robot, walk, walks, False
-        ),
-        Algorithm("ppo", "Walk to commands, by the task reward alone.", "ppo", None, robot, walk, walks, False),
-        Algorithm("imitate", "Track the motions frame by frame.", "ppo", "imitate", follower, follow, imitations, True),
-        Algorithm(
-            "muscle", "Track the motions with a muscle-driven body.", "muscle", "muscle", bodies, muscles,
-            ("muscle",), True,
-        ),
-    )  # fmt: skip
+    """Those that the service offers, each with the environments and presets that it can be trained with."""
+    found = []
+    for name, (description, learns, preset, env_id, follows) in _OFFERED.items():
+        suited = tuple(row.id for row in ENVIRONMENTS.values() if _suits(row.options_type(), follows, name))
+        presets = tuple(p for p in preset_names() if _loads(learns, p, env_id, suited))
+        found.append(Algorithm(name, description, learns, preset, env_id, suited, presets, follows))
+    return tuple(found)
+
+
+def _suits(options: type, follows: bool, name: str) -> bool:
+    """Whether environments with these options are for an algorithm."""
+    muscles = any(field.name == "actuation" and field.default == "muscle" for field in dataclasses.fields(options))
+    return issubclass(options, TrackConfig) == follows and (name == "muscle") <= muscles
+
+
+def _loads(learns: str, preset: str, env_id: str, suited: tuple[str, ...]) -> bool:
+    """Whether a preset goes with an algorithm and one of its environments."""
+    try:
+        config = load_config(None, preset, {"algorithm": learns}, {"env.id": env_id})
+    except ConfigError:
+        return False
+    return config.env.id in suited
 
 
 def algorithm(name: str) -> Algorithm:
@@ -157,7 +171,7 @@ def _of_section(section: str, model: Any, values: Any) -> list[Field]:
                 info.description or "",
                 key not in SIMPLE,
                 optional,
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -206,12 +220,13 @@ def _kind(annotation: Any) -> tuple[str | None, tuple[str, ...], bool]:
 
 
 def _range(info: FieldInfo) -> tuple[float | None, float | None]:
-    least = most = None
-    for rule in info.metadata:
-        low, high = (getattr(rule, "ge", None), getattr(rule, "gt", None)), (getattr(rule, "le", None), getattr(rule, "lt", None))  # fmt: skip
-        least = next((x for x in low if x is not None), least)
-        most = next((x for x in high if x is not None), most)
-    return least, most
+    """Smallest and largest value by the rules of a field; None: no bound."""
+
+    def bound(*names: str) -> float | None:
+        found = (getattr(rule, name, None) for rule in info.metadata for name in names)
+        return next((value for value in found if value is not None), None)
+
+    return bound("ge", "gt"), bound("le", "lt")
 
 
 def _check_value(field: Field, value: Any) -> None:

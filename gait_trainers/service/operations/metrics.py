@@ -58,7 +58,7 @@ def series(
         if len(wanted) > MOST_NAMES:
             raise Invalid(f"at most {MOST_NAMES} names", "names")
         query = query.where(Series.name.in_(wanted))
-    known: dict[str, int] = {name: number for name, number in db.execute(query).tuples()}  # noqa: C416
+    known: dict[str, int] = {name: number for name, number in db.execute(query)}  # noqa: C416
     last = db.scalar(select(func.max(Point.iteration)).where(Point.series_id.in_(known.values()))) or 0
     width = max(1, -(-(last - since) // points))
     bucket = (Point.iteration - since - 1) // width

@@ -208,7 +208,8 @@ def delete(db: Session, user: User, id: str, settings: Settings) -> None:
     motion = find_motion(db, user, id, to_change=True)
     if motion.state == "converting":
         raise Conflict("the motion is being converted")
-    going = select(TrainingSession).where(TrainingSession.state.not_in(("completed",)), TrainingSession.owner_id == motion.owner_id)  # fmt: skip
+    theirs = TrainingSession.owner_id == motion.owner_id
+    going = select(TrainingSession).where(theirs, TrainingSession.state != "completed")
     if used := [session.name for session in db.scalars(going) if id in session.motions]:
         raise Conflict(f"{used[0]} is trained on it")
     db.execute(delete_rows(Job).where(Job.motion_id == id))

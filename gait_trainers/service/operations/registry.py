@@ -23,6 +23,7 @@ from gait_trainers.service.settings import Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+FIGURES = ("success_rate", "is_success_rate", "episode_reward", "forward_velocity", "speed_error")  # of a lineage
 INDEX = "index.json"  # what the command line reads: name -> aliases and versions
 
 
@@ -87,11 +88,7 @@ def _lineage(session: TrainingSession, bundle: Path, settings: Settings) -> dict
         "version": origin.get("gaitnet") or origin.get("version"),
         "seed": session.config["run"]["seed"],
         "steps": session.steps,
-        "metrics": {
-            key: session.latest[key]
-            for key in ("success_rate", "is_success_rate", "episode_reward", "forward_velocity", "speed_error")
-            if key in session.latest
-        },  # fmt: skip
+        "metrics": {key: session.latest[key] for key in FIGURES if key in session.latest},
         "environment": session.env_id,
         "environment_contract_sha256": _digest(contract),
     }

@@ -60,7 +60,7 @@ class Gate:
                 message = {**message, "headers": own}
             await send(message)
 
-        host = urlsplit(f"//{headers.get('host', '')}").hostname if _plain(headers.get("host", "")) else None
+        host = _name_of(headers.get("host", ""))
         if host is None or host.lower() not in self.hosts:
             return await _refuse(answer, 400, "Bad Request", "this service is not known under that name")
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and not _same_site(headers, host):
@@ -93,8 +93,14 @@ class Gate:
         return None
 
 
-def _plain(host: str) -> bool:
-    return bool(host) and all(c.isalnum() or c in "-.:[]_" for c in host)
+def _name_of(host: str) -> str | None:
+    """The name in a Host header, without the port; None for what is no such header."""
+    if not host or not all(c.isalnum() or c in "-.:[]_" for c in host):
+        return None
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _same_site(headers: dict[str, str], host: str) -> bool:
@@ -102,7 +108,7 @@ def _same_site(headers: dict[str, str], host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or (urlsplit(origin).hostname or "") == host
+    return origin is None or _name_of(origin.partition("://")[2]) == host
 
 
 async def _refuse(send: Send, status: int, title: str, detail: str) -> None:
