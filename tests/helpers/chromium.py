@@ -42,6 +42,7 @@ def tab(browser: Any, size: str = "desktop", scheme: str = "light", **more: Any)
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True, **more
     )
+    context.set_default_timeout(90_000)  # machines of tests are busy
     page = context.new_page()
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -49,9 +50,12 @@ def tab(browser: Any, size: str = "desktop", scheme: str = "light", **more: Any)
     page.said = said
     try:
         yield page
+        assert said == []
+    except BaseException as error:
+        error.add_note(f"{page.url} said: {said}")
+        raise
     finally:
         context.close()
-    assert said == []
 
 
 def log_in(page: Any, base: str, name: str, password: str) -> None:

@@ -27,7 +27,7 @@ window.addEventListener("DOMContentLoaded", () => {
     if (!curves.querySelector(".plot")) {
       htmx.trigger(curves, "new-curves"); // the first metrics have come: the server says which plots there are
     } else {
-      window.curves.drawSession(curves, session).catch(console.error);
+      window.curves.drawSession(curves, session).catch(() => window.setTimeout(redraw, 5000)); // a server that is busy
     }
   });
   const reload = throttled(() => htmx.trigger("#live", "new-status"));
