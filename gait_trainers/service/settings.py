@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -104,21 +105,29 @@ class Settings(Part):
             folder.mkdir(exist_ok=True, mode=0o700)
 
 
-@loader("service settings", ".yaml")
 def load_settings(home: Path, **given: object) -> Settings:
     """The settings of a home folder; `given` wins where it is not None. SettingsError names file and key."""
     home = home.expanduser().resolve()
     file = home / "service.yaml"
-    tree = (read_yaml(file, SettingsError) or {}) if file.is_file() else {}
-    if not isinstance(tree, dict):
+    tree = read_settings(file).model_dump(exclude_unset=True) if file.is_file() else {}
+    tree |= {key: value for key, value in given.items() if value is not None}
+    return _validated(tree | {"home": home}, file)
+
+
+@loader("service settings", ".yaml")
+def read_settings(file: Path) -> Settings:
+    """What `service.yaml` says, for the folder that it is in."""
+    tree = read_yaml(file, SettingsError)
+    if not isinstance(tree or {}, dict):
         raise SettingsError(f"{file}: expected a mapping of settings")
+    return _validated((tree or {}) | {"home": file.parent}, file)
+
+
+def _validated(tree: dict[Any, Any], file: Path) -> Settings:
     try:
-        return Settings.model_validate(
-            {**tree, **{key: value for key, value in given.items() if value is not None}, "home": home}
-        )
+        return Settings.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise SettingsError(
-            f"{file}: {one_line(key)}: {one_line(first['msg'])}; known keys are {', '.join(Settings.model_fields)}"
-        ) from None
+        key = one_line(".".join(map(str, first["loc"])))
+        known = ", ".join(Settings.model_fields)
+        raise SettingsError(f"{file}: {key}: {one_line(first['msg'])}; known keys are {known}") from None

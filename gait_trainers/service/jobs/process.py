@@ -91,7 +91,7 @@ def _try_lock(folder: Path) -> int | None:
 def find(folder: Path) -> Process | None:
     """The process that wrote its number here, if it is still the same one."""
     try:
-        pid = int((folder / "pid").read_text())
+        pid = int((folder / "pid").read_bytes())
         process = psutil.Process(pid)
         if Path(process.cwd()) != folder.resolve():
             return None

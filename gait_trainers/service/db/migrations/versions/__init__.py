@@ -1,1 +1,0 @@
-"""Revisions, a file each, applied in order."""
