@@ -51,7 +51,7 @@ EXEMPT = {
     "gait_trainers.policies.loading": "an archive's table of contents, to tell what it is",
     "gait_trainers.policies.onnx_check": "networks of a bundle, for its loader",
     "gait_trainers.policies.onnx_graph": "a network just written",
-    "gait_trainers.service.operations.motions": "an archive's table of contents; a conversion reads it, with its loader",
+    "gait_trainers.service.operations.motions": "an archive's table of contents; a loader reads the rest",
     "gait_trainers.service.jobs.ingest": "metrics of a run that the service has started; what is no number is left out",
     "gait_trainers.service.jobs.outcomes": "results that a process of the service has just written",
     "gait_trainers.service.operations.registry": "a manifest and provenance that the service has made",

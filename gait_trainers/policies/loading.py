@@ -23,7 +23,7 @@ def bundled_policies() -> list[str]:
 
 
 def find_policy(path: str | Path) -> Path:
-    """The path itself if anything is there, else the bundled policy of that name, if it is one, or that of a registry."""
+    """The path itself if anything is there, else what it names: a bundled policy, or one of a service's registry."""
     path = Path(path)
     if is_reference(str(path)):
         return find_registered(str(path))

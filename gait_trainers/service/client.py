@@ -85,8 +85,13 @@ class Client:
         return found
 
     def wait(
-        self, id: str, *, timeout: float | None = None, every: float = 1.0, say: Callable[[dict[str, Any]], None] = lambda _: None
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        id: str,
+        *,
+        timeout: float | None = None,
+        every: float = 1.0,
+        say: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> dict[str, Any]:
         """The training once it is at rest; ClientError after `timeout` seconds."""
         ends = None if timeout is None else time.monotonic() + timeout
         while True:

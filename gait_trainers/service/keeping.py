@@ -35,7 +35,7 @@ def backup(engine: Engine, settings: Settings, file: Path) -> None:
         rows = make_engine(f"sqlite:///{folder}/{ROWS}")
         migrate(rows)
         with engine.connect().execution_options(isolation_level=_snapshot(engine)) as source, rows.begin() as target:
-            _copy(source, target)
+            copy_rows(source, target)
         rows.dispose()
         with replacing(file) as temporary, tarfile.open(temporary, "w:gz", compresslevel=1) as archive:
             archive.add(Path(folder) / ROWS, ROWS)
@@ -54,7 +54,7 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return member if (member.isreg() or member.isdir()) and not is_temporary else None
 
 
-def _copy(source: Connection, target: Connection) -> None:
+def copy_rows(source: Connection, target: Connection) -> None:
     """All rows of all tables; a row that refers to another of its table comes after it."""
     for table in Base.metadata.sorted_tables:
         order = [column for column in (table.c.get("created_at"), *table.primary_key) if column is not None]
@@ -79,7 +79,7 @@ def restore(settings: Settings, file: Path) -> None:
         migrate(rows)  # a backup of an earlier version
         migrate(target)
         with rows.connect() as source, target.begin() as connection:
-            _copy(source, connection)
+            copy_rows(source, connection)
             connection.execute(update(Job).values(supervisor_id=None, pid=None, process_started=None))
             connection.execute(Base.metadata.tables[Supervisor.__tablename__].delete())
             _advance_numbers(connection)

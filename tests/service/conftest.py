@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,19 +24,24 @@ from sqlalchemy.orm import Session
 from gait_trainers.service.app import create_app
 from gait_trainers.service.db.engine import make_engine, transaction
 from gait_trainers.service.db.migrate import migrate
+from gait_trainers.service.db.tables import Base
+from gait_trainers.service.keeping import copy_rows
 from gait_trainers.service.operations import users
 from gait_trainers.service.settings import Settings
+
+# Set by `test_postgres.py`, which runs the other tests again on it.
+DATABASE = os.environ.get("GAITNET_TEST_DATABASE", "")
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    found = Settings(home=tmp_path / "home", least_disk_mb=0, poll_seconds=0.05, webhooks=[])
+    found = Settings(home=tmp_path / "home", database=DATABASE, least_disk_mb=0, poll_seconds=0.05)
     found.create_folders()
     return found
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file with the users, to be copied: hashing passwords takes a moment."""
     file = tmp_path_factory.mktemp("database") / "service.sqlite"
     engine = make_engine(f"sqlite:///{file}")
@@ -46,13 +53,23 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
-    return file.read_bytes()
+    if DATABASE:
+        migrate(make_engine(DATABASE))
+    return file
 
 
 @pytest.fixture
-def engine(settings: Settings, empty_database: bytes) -> Iterator[Engine]:
-    (settings.home / "service.sqlite").write_bytes(empty_database)
+def engine(settings: Settings, empty_database: Path) -> Iterator[Engine]:
+    if not DATABASE:
+        shutil.copyfile(empty_database, settings.home / "service.sqlite")
     made = make_engine(settings.database_url)
+    if DATABASE:
+        source = make_engine(f"sqlite:///{empty_database}")
+        with source.connect() as rows, made.begin() as target:
+            for table in reversed(Base.metadata.sorted_tables):
+                target.execute(table.delete())
+            copy_rows(rows, target)
+        source.dispose()
     yield made
     made.dispose()
 

@@ -168,7 +168,8 @@ def test_the_command_is_the_one_that_a_person_would_type(
         job = db.scalars(select(Job)).one()
         words = command(db, job, settings)
         assert words[1:4] == ["-m", "gait_trainers", "ppo-amp"]
-        assert words[4:] == ["--config", str(settings.results / id / "config.yaml"), "--out", str(settings.runs), "--name", id]  # fmt: skip
+        file = settings.results / id / "config.yaml"
+        assert words[4:] == ["--config", str(file), "--out", str(settings.runs), "--name", id]
         (settings.runs / id).mkdir()
         (settings.runs / id / "config.yaml").touch()
         assert command(db, job, settings)[4:] == ["--resume", str(settings.runs / id), "--iterations", "3"]

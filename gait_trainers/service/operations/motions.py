@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import GaitNetError, MotionError, one_line
-from gait_envs.reading.archive import Archive, check_compression
+from gait_envs.reading.archive import Archive, check_compression, read_header
 from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
 from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge
@@ -34,6 +35,7 @@ KINDS = {
     frozenset({".npz"}): ("amass", {".npz": "capture.npz"}),
 }
 BLOCK = 1 << 20
+HEAD = 16 << 10  # bytes in which the header of an array ends
 EXPANDED = 1 << 30  # bytes of all arrays of an archive
 RATIO = 200  # between an archive's size and its content's
 PLACES = {
@@ -125,6 +127,9 @@ def check_content(file: Path, ending: str) -> None:
             for info in archive.infolist():
                 check_compression(info)
                 total += info.file_size
+                with archive.open(info) as member:
+                    if read_header(io.BytesIO(member.read(HEAD))).dtype.hasobject:
+                        raise Invalid("the archive holds pickled objects, which are never read", "files")
             if total > EXPANDED or total > RATIO * max(file.stat().st_size, 1 << 16):
                 raise Invalid(f"the archive expands to {total} bytes", "files")
         with Archive(file, MotionError, 0, "the archive") as checked:
