@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 from sqlalchemy import select
@@ -123,10 +122,9 @@ def twice_alive(home: Path) -> list[str]:
     """Run folders in which more than one training is at work."""
     found: dict[str, int] = {}
     for process in psutil.process_iter(["cmdline"]):
-        words: list[Any] = process.info["cmdline"] or []
-        if "gait_trainers" in words and str(home) in " ".join(words) and ("--name" in words or "--resume" in words):
-            run = (
-                words[words.index("--name") + 1] if "--name" in words else Path(words[words.index("--resume") + 1]).name
-            )
-            found[run] = found.get(run, 0) + 1
+        words: list[str] = process.info["cmdline"] or []
+        for option in ("--name", "--resume"):
+            if "gait_trainers" in words and str(home) in " ".join(words) and option in words:
+                run = Path(words[words.index(option) + 1]).name
+                found[run] = found.get(run, 0) + 1
     return [run for run, count in found.items() if count > 1]

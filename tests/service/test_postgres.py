@@ -11,21 +11,22 @@ import pytest
 from helpers.postgres import server
 
 HERE = Path(__file__).parent
-FILES = (
-    "test_access.py",
-    "test_sessions.py",
-    "test_supervisor.py",
-    "test_metrics.py",
-    "test_library.py",
-    "test_keeping.py",
-)
+FILES = ("access", "sessions", "supervisor", "metrics", "library", "keeping")
 
 
 @pytest.mark.web
 def test_everything_holds_on_postgres_too() -> None:
     with server() as url:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(HERE / name) for name in FILES)],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                *(str(HERE / f"test_{name}.py") for name in FILES),
+            ],
             env=os.environ | {"GAITNET_TEST_DATABASE": url},
             cwd=HERE.parent.parent,
             capture_output=True,

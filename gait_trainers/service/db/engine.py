@@ -41,6 +41,13 @@ def transaction(engine: Engine) -> Iterator[Session]:
         db.commit()
 
 
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that changes nothing, and keeps nobody from writing."""
+    with Session(engine, expire_on_commit=False) as db:
+        yield db
+
+
 def begin_writing(db: Session) -> None:
     """Take SQLite's write lock now; PostgreSQL locks rows by itself."""
     if db.get_bind().dialect.name == "sqlite":

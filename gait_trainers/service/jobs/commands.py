@@ -42,7 +42,8 @@ def command(db: Session, job: Job, settings: Settings) -> list[str]:
 def _film(session: TrainingSession, run: Path, results: Path) -> list[str]:
     """Of the bundle if there is one, else of the latest checkpoint."""
     policy = results / "bundle" if (results / "bundle").is_dir() else run
-    return python("gait_trainers", "play", str(policy), "--video", str(results / "film.mp4"), "--width", "480")
+    words = ["--video", str(results / "film.mp4"), "--width", "320", "--seconds", "6"]
+    return python("gait_trainers", "play", str(policy), *words)
 
 
 def with_files(tree: Any, settings: Settings) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine, or_, select
 
-from gait_trainers.service.db.engine import transaction
+from gait_trainers.service.db.engine import reading, transaction
 from gait_trainers.service.db.tables import Alert, User
 from gait_trainers.service.settings import Mail, Settings
 
@@ -28,13 +28,14 @@ def deliver(engine: Engine, settings: Settings) -> None:
     """Send what has not been sent. It is marked first: once or, after a crash in between, not at all."""
     if settings.mail is None and not settings.webhooks:
         return
+    due = [] if settings.mail is None else [~Alert.mailed]
+    due += [~Alert.posted] if settings.webhooks else []
+    unsent = select(Alert).where(or_(*due)).order_by(Alert.created_at).limit(AT_ONCE)
+    with reading(engine) as db:
+        if db.scalar(unsent.limit(1)) is None:
+            return
     with transaction(engine) as db:
-        due = []
-        if settings.mail is not None:
-            due.append(~Alert.mailed)
-        if settings.webhooks:
-            due.append(~Alert.posted)
-        alerts = list(db.scalars(select(Alert).where(or_(*due)).order_by(Alert.created_at).limit(AT_ONCE)))
+        alerts = list(db.scalars(unsent))
         owners = {user.id: user for user in db.scalars(select(User).where(User.id.in_([a.owner_id for a in alerts])))}
         work = [(alert, None if alert.mailed else owners[alert.owner_id].email, not alert.posted) for alert in alerts]
         for alert in alerts:

@@ -1,9 +1,8 @@
 """Which job is next: fair among users, within cores and memory.
 
-The queue is the table `jobs` itself, claimed row by row. Ready-made queues were tried: a worker of huey or of DBOS runs
-a function to its end, and a worker that is killed takes the function along. Here the work is a process that outlives
-the worker, is found again by the next one, is interrupted, and resumes; with either library the table of processes
-would still be needed beside the library's, and the two would have to agree after every crash.
+The queue is the table `jobs` itself, claimed row by row. A ready-made queue such as huey runs a function to its end in a
+worker, and when the worker is killed, the task is gone. Here the work is a process that outlives the worker, is found
+again by the next one, is interrupted, and resumes: that takes this table in any case (docs/contracts/service.md).
 """
 
 from __future__ import annotations

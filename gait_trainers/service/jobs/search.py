@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from gait_trainers.service.db.engine import transaction
+from gait_trainers.service.db.engine import reading, transaction
 from gait_trainers.service.db.tables import ACTIVE, Point, Series, Study, TrainingSession
 from gait_trainers.service.errors import ServiceError, TooMany
 from gait_trainers.service.operations import sessions
@@ -31,7 +31,7 @@ def storage(settings: Settings) -> Any:
 
 def advance(engine: Engine, settings: Settings) -> None:
     """One round for every study that runs; on PostgreSQL each by one supervisor at a time."""
-    with transaction(engine) as db:
+    with reading(engine) as db:
         running = list(db.scalars(select(Study.id).where(Study.state == "running")))
     for id in running:
         with transaction(engine) as db:

@@ -21,10 +21,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from gait_trainers.runs.lock import Locked, locked
-from gait_trainers.service.db.engine import transaction
+from gait_trainers.service.db.engine import reading, transaction
 from gait_trainers.service.db.tables import Job, Motion, Supervisor, TrainingSession
 from gait_trainers.service.errors import ServiceError
-from gait_trainers.service.jobs import notify, search, watch
+from gait_trainers.service.jobs import housekeeping, notify, search, watch
 from gait_trainers.service.jobs.commands import command, log_file
 from gait_trainers.service.jobs.outcomes import end, free_mb
 from gait_trainers.service.jobs.process import Process, find, lives, send, spawn
@@ -35,6 +35,7 @@ from gait_trainers.service.settings import Settings
 PATIENCE = (20.0, 40.0)  # s after the interrupt: terminate, kill
 SILENCE = 60.0  # s without a beat, after which another machine's supervisor is thought dead
 KEEP_TIME = 5.0  # s between two notes of how long a process has run
+BEAT, HOUR = 5.0, 3600.0  # s between two beats, and between two rounds of housekeeping
 
 
 @dataclass
@@ -66,6 +67,8 @@ class Loop:
     watched: dict[str, Watched] = field(default_factory=dict)
     turns: dict[str, int] = field(default_factory=dict)  # user -> the latest turn
     beats: dict[str, tuple[int, float]] = field(default_factory=dict)  # other supervisors: beats, monotonic s
+    beaten: float = float("-inf")  # monotonic s of the latest beat
+    tidied: float = float("-inf")  # monotonic s of the latest housekeeping
     stopping: bool = False
 
     @property
@@ -94,6 +97,9 @@ class Loop:
         if not self.stopping:
             self._start()
         search.advance(self.engine, self.settings)
+        if time.monotonic() - self.tidied >= HOUR:
+            self.tidied = time.monotonic()
+            housekeeping.tidy(self.engine, self.settings)
         watch.machine(self.engine, self.settings)
         notify.deliver(self.engine, self.settings)
 
@@ -101,11 +107,17 @@ class Loop:
 
     def _take_over(self) -> None:
         """Adopt running jobs whose supervisor is gone: one of this machine, or one that no longer beats."""
+        if time.monotonic() - self.beaten >= BEAT:
+            self.beaten = time.monotonic()
+            with transaction(self.engine) as db:
+                db.execute(update(Supervisor).where(Supervisor.id == self.id).values(beats=Supervisor.beats + 1))
+        unknown = select(Job).where(Job.state == "running", Job.id.not_in(self.watched))
+        with reading(self.engine) as db:
+            if db.scalar(unknown.with_only_columns(Job.id).limit(1)) is None:
+                return
         with transaction(self.engine) as db:
-            db.execute(update(Supervisor).where(Supervisor.id == self.id).values(beats=Supervisor.beats + 1))
             gone = self._gone(db)
-            jobs = list(db.scalars(select(Job).where(Job.state == "running", Job.id.not_in(self.watched))))
-            for job in jobs:
+            for job in db.scalars(unknown):
                 if job.supervisor_id not in gone:
                     continue
                 job.supervisor_id = self.id
@@ -182,6 +194,9 @@ class Loop:
     # -- what begins --------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        with reading(self.engine) as db:
+            if not queued_jobs(db):
+                return
         with transaction(self.engine) as db:
             queued = queued_jobs(db)
             for job in [job for job in queued if job.wanted]:  # ended before it began
