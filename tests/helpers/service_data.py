@@ -16,6 +16,35 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.service.db import tables as t
 
 BUNDLED = "policies/wildrobot_walk"  # whose metrics.csv is a real training's
+# What the evaluation and the validation of the bundled walker look like, shortened.
+EVALUATION: dict[str, Any] = {
+    "policy": "walk",
+    "episodes": 20,
+    "success_rate": 1.0,
+    "is_success_rate": 0.95,
+    "speed_error": 0.0415,
+    "foot_slip": 0.031,
+    "cadence": 151.2,
+    "step_length": None,
+    "cost_of_transport": 0.92,
+    "falls": {"forward": 1, "low": 0},
+    "per_command": [
+        {"command": [0.2, 0.0, 0.0], "episodes": 10, "success_rate": 1.0, "speed_error": 0.031, "flight": None},
+        {"command": [0.6, 0.0, 0.0], "episodes": 10, "success_rate": 0.9, "speed_error": 0.052, "flight": None},
+    ],
+}
+VALIDATION: dict[str, Any] = {
+    "passed": True,
+    "environment": "GaitNet/WildRobot-v0",
+    "parity": {"observations": 1000, "largest_difference": 2.2e-08, "tolerance": 1e-05},
+    "observations": {"joint_position[0]": [-0.41, 0.39], "gravity[2]": [-1.0, -0.98]},
+    "actions": {"waist_yaw": [-0.37, 0.34], "left_hip_pitch": [-0.63, 0.91]},
+    "finite": True,
+    "latency_ms": {"p50": 0.0423, "p99": 0.0611, "calls": 2000},
+    "control_step_ms": 20.0,
+    "size_bytes": 182_344,
+    "files": {"policy.onnx": 176_000},
+}
 
 
 def fill(db: Session, owner: t.User, text: str = "") -> dict[str, str]:
@@ -23,23 +52,8 @@ def fill(db: Session, owner: t.User, text: str = "") -> dict[str, str]:
     config = load_config(None, "laptop").model_dump(mode="json")
     rows = metrics()
     walk = _session(owner, f"Walk to commands {text}", config, "completed", rows, text)
-    walk.evaluation = {
-        "policy": f"walk {text}",
-        "episodes": 40,
-        "success_rate": 0.975,
-        "speed_error": 0.0415,
-        "cadence": 151.2,
-        "cost_of_transport": 0.92,
-        "falls": {"forward": 1, "low": 0},
-    }
-    walk.validation = {
-        "parity_max_error": 4.2e-7,
-        "size_bytes": 182_344,
-        "latency_p50_ms": 0.021,
-        "latency_p99_ms": 0.048,
-        "inputs": {"obs": {"shape": [1, 37], "low": -6.1, "high": 7.4}},
-        "outputs": {"actions": {"shape": [1, 9], "low": -1.0, "high": 1.0}},
-    }
+    walk.evaluation = EVALUATION | {"policy": f"walk {text}"}
+    walk.validation = VALIDATION
     running = _session(owner, f"Walk, softer feet {text}", config, "running", rows[: 2 * len(rows) // 3], text)
     failed = _session(owner, f"Walk, wide network {text}", config, "failed", rows[:20], text)
     failed.message = f"exit status 1: the loss is not a number {text}"

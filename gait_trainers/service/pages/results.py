@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from gait_trainers.service.db.tables import TrainingSession
+from gait_trainers.service.db.tables import ACTIVE, TrainingSession
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.operations import metrics, registry, sessions
-from gait_trainers.service.pages import curves
-from gait_trainers.service.pages.formats import tables
+from gait_trainers.service.pages import curves, findings
 from gait_trainers.service.pages.sessions import first, links
 from gait_trainers.service.pages.templating import back
 from gait_trainers.service.pages.view import Sent, View, Viewing, text_of
 
 router = APIRouter()
 MOST_COMPARED = 6
+SETTINGS = "Settings that differ"
 
 
 @router.get("/sessions/{id}/results")
@@ -44,13 +43,13 @@ def compare(view: Viewing, id: Annotated[list[str], Query(default_factory=list)]
     found = [sessions.find(view.db, view.user, one) for one in dict.fromkeys(id[:MOST_COMPARED])]
     names = {name for session in found for name in metrics.names(view.db, view.user, session.id)}
     films = [(session, film) for session in found if (film := first(links(view, session), "video/"))]
-    evaluations = [flat(session.evaluation or {}) for session in found]
-    validations = [flat(session.validation or {}) for session in found]
-    settings = [flat(session.config) for session in found]
+    validations = [findings.flat(session.validation or {}) for session in found]
     rows = {
-        "Evaluation": side_by_side(evaluations),
-        "Validation": side_by_side(validations),
-        "Settings that differ": differing(side_by_side(settings)),
+        "Evaluation": findings.side_by_side([findings.flat(session.evaluation or {}) for session in found]),
+        "Validation": findings.side_by_side(
+            [{key: figures[key] for key in findings.COMPARED if key in figures} for figures in validations]
+        ),
+        SETTINGS: findings.differing(findings.side_by_side([findings.flat(session.config) for session in found])),
     }
     return view.page(
         "compare.html",
@@ -58,27 +57,9 @@ def compare(view: Viewing, id: Annotated[list[str], Query(default_factory=list)]
         pairs=[(session.id, session.name) for session in found],
         films=films,
         panels=curves.compared(names),
+        settings_title=SETTINGS,
         tables=[(title, table) for title, table in rows.items() if table],
     )
-
-
-def flat(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}"""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return found
-
-
-def side_by_side(trees: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Key -> its value in each; None where one has no such key."""
-    keys = dict.fromkeys(key for tree in trees for key in tree)
-    return {key: [tree.get(key) for tree in trees] for key in keys}
-
-
-def differing(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """The rows whose cells are not all alike."""
-    return {key: cells for key, cells in rows.items() if any(cell != cells[0] for cell in cells)}
 
 
 def _page(
@@ -94,8 +75,10 @@ def _page(
         bundle=next((file for file in files if file.key == "bundle"), None),
         film=first(files, "video/"),
         pictures=[file for file in files if file.media_type.startswith("image/")],
-        evaluation=tables(session.evaluation),
-        validation=tables(session.validation),
+        evaluation=findings.evaluation(session.evaluation),
+        validation=findings.validation(session.validation),
         owns=view.owns(session.owner_id),
+        may_film=session.iteration > 0 and view.owns(session.owner_id),
+        busy=session.state in ACTIVE,
         sent=sent or {"name": usual, "notes": ""},
     )

@@ -2,6 +2,7 @@
 // The monitor. The server says by server-sent events that something has changed; the page then asks for its parts, at
 // most every two seconds. A page that has lost the server says so instead of showing a state that may be over.
 
+const ACTIVE = ["queued", "running", "pausing", "stopping", "finishing"];
 const PAUSE = 2000; // ms between two requests for the same part
 
 // Calls `work` now or, if that was done just before, after the pause: the last change is never missed.
@@ -39,16 +40,21 @@ window.addEventListener("DOMContentLoaded", () => {
     film = now.film;
     const log = document.getElementById("log");
     log.scrollTop = log.scrollHeight;
-    if (now.active === "no" && source !== null) {
-      source.close(); // nothing changes any more
+  }
+
+  // After the last event the server ends the stream; closed first, it is not taken for a server that is lost.
+  function changed(event) {
+    if (source !== null && !ACTIVE.includes(JSON.parse(event.detail.data).state)) {
+      source.close();
       source = null;
       lost.hidden = true;
       redraw();
     }
+    reload();
   }
 
   document.body.addEventListener("sse:metrics", redraw);
-  document.body.addEventListener("sse:status", reload);
+  document.body.addEventListener("sse:status", changed);
   document.body.addEventListener("htmx:sseOpen", (event) => { source = event.detail.source; lost.hidden = true; });
   document.body.addEventListener("htmx:sseError", () => { if (source !== null) { lost.hidden = false; reload(); } });
   document.body.addEventListener("htmx:afterSwap", (event) => {
