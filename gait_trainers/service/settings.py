@@ -64,7 +64,7 @@ class Settings(Part):
     login_hours: float = Field(default=72.0, gt=0, description="Hours after which a log-in ends.")
     webhooks: list[str] = Field(default_factory=list, description="URLs that alerts are posted to.")
     mail: Mail | None = Field(default=None, description="SMTP server for alerts; null sends no mail.")
-    film_minutes: float = Field(default=0.0, ge=0, description="Minutes between films of a running policy; 0: none.")
+    film_minutes: float = Field(default=10.0, ge=0, description="Minutes between films of a running policy; 0: none.")
     poll_seconds: float = Field(default=0.5, gt=0, description="Seconds between two looks of the supervisor.")
     grace_days: float = Field(default=7.0, ge=0, description="Days for which a deleted model version is kept.")
 

@@ -49,11 +49,17 @@ class Service:
         if self.server is not None:
             self.server.kill()
             self.server.wait()
-        for _ in range(2):  # a supervisor first, or it would start others
-            for pid in [*self.supervisors(), *self.trainings()]:
-                kill(pid)
-            time.sleep(0.3)
+        while ours := [process for process in psutil.process_iter(["cmdline"]) if self.belongs(process)]:
+            for process in ours:  # a supervisor that is only beginning is in no table yet
+                kill(process.pid)
+            time.sleep(0.2)
         self.engine.dispose()
+
+    def belongs(self, process: psutil.Process) -> bool:
+        """Whether a process works in this home folder."""
+        words = process.info["cmdline"] or []
+        is_ours = any(str(self.settings.home) in word for word in words)
+        return is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
 
     def start(self) -> None:
         """Start the server, and with it a supervisor; waits until it answers."""
@@ -63,7 +69,7 @@ class Service:
             self.server = subprocess.Popen([sys.executable, *words], env=environment, stdout=log, stderr=log)
         self.until_it_answers()
 
-    def until_it_answers(self, seconds: float = 120.0) -> None:
+    def until_it_answers(self, seconds: float = 300.0) -> None:
         ends = time.monotonic() + seconds
         while True:
             try:

@@ -94,7 +94,8 @@ def test_malformed_bodies_are_refused(trainer: TestClient, body: bytes) -> None:
     "changes",
     [
         {"seed": 10**30}, {"seed": -1}, {"seed": 1.5}, {"iterations": 10**18}, {"num_envs": 10**9},
-        {"hidden_sizes": []}, {"hidden_sizes": [0]}, {"hidden_sizes": [64] * 100}, {"learning_rate": 1e400}, {"learning_rate": "NaN"},
+        {"hidden_sizes": []}, {"hidden_sizes": [0]}, {"hidden_sizes": [64] * 100}, {"learning_rate": 1e400},
+        {"learning_rate": "NaN"},
         {"settings": {"ppo.gamma": "0.9; import os"}}, {"settings": {"ppo": {"gamma": 0.9}}}, {"tags": ["x"] * 1000},
         {"settings": {"env.kwargs.reward_weights": {"__class__": 1}}}, {"name": "a\x00b"}, {"name": ["a"]},
         {"timeout_hours": -1}, {"timeout_hours": 1e308}, {"settings": {"ppo.clip_range": 1e300}},

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -60,6 +60,10 @@ def install(app: FastAPI) -> None:
         answer = problem(error.status_code, str(error.detail), str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(IntegrityError)
+    def taken(request: Request, error: IntegrityError) -> JSONResponse:
+        return problem(409, "Conflict", "another request was faster; try again")
 
     @app.exception_handler(OperationalError)
     def busy(request: Request, error: OperationalError) -> JSONResponse:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ from gait_envs.reference.clip import load_clip
 from gait_trainers.service.jobs.commands import CAPTURES
 from gait_trainers.service.jobs.process import python
 
-BODIES = ("wildrobot", "humanoid")
+# Of this process and those that it starts: bytes of memory, s of processor, bytes of a file.
+LIMITS = {resource.RLIMIT_AS: 12 << 30, resource.RLIMIT_CPU: 3600, resource.RLIMIT_FSIZE: 2 << 30}
 
 
 def convert(folder: Path, format: str, body: str) -> dict[str, Any]:
@@ -63,6 +65,8 @@ def _finite(tree: Any) -> Any:
 
 def main() -> None:
     """Exit status 2, and one line, for a capture that cannot be used."""
+    for what, most in LIMITS.items():
+        resource.setrlimit(what, (most, most))
     folder = Path(sys.argv[1])
     (folder / "result.json").unlink(missing_ok=True)
     try:

@@ -1,7 +1,7 @@
 """Which job is next: fair among users, within cores and memory.
 
-The queue is the table `jobs` itself, claimed row by row. A ready-made queue such as huey runs a function to its end in a
-worker, and when the worker is killed, the task is gone. Here the work is a process that outlives the worker, is found
+The queue is the table `jobs` itself, claimed row by row. A ready-made queue such as huey runs a function to its end in
+a worker, and when the worker is killed, the task is gone. Here the work is a process that outlives the worker, is found
 again by the next one, is interrupted, and resumes: that takes this table in any case (docs/contracts/service.md).
 """
 

@@ -217,6 +217,9 @@ class Loop:
             if not claim(db, job, self.id):
                 return
             db.refresh(job)
+            if job.wanted:  # somebody has thought better of it meanwhile
+                end(db, job, None, self.settings)
+                return
             try:
                 words, log, cores = command(db, job, self.settings), log_file(job, self.settings), job.cores
             except Exception as error:  # a configuration of an earlier version, a full disk: of this job alone

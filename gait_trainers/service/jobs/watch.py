@@ -12,7 +12,7 @@ from gait_trainers.config.registry import learner_specs, learners_of
 from gait_trainers.learners.base import Check
 from gait_trainers.runs.monitoring import CHECKS, HealthMonitor
 from gait_trainers.service.db.engine import transaction
-from gait_trainers.service.db.tables import Alert, Job, TrainingSession, User
+from gait_trainers.service.db.tables import Alert, Job, TrainingSession, User, now
 from gait_trainers.service.jobs.ingest import ingest
 from gait_trainers.service.jobs.outcomes import free_mb
 from gait_trainers.service.operations.alerts import raise_alert
@@ -36,6 +36,18 @@ def training(db: Session, job: Job, settings: Settings) -> None:
         if job.attempts and session.iteration > job.progress:
             job.attempts, job.progress = 0, session.iteration
         check(db, session, rows)
+        film(db, session, settings)
+
+
+def film(db: Session, session: TrainingSession, settings: Settings) -> None:
+    """Queue a film of the latest checkpoint where the last one was asked for long enough ago."""
+    if not settings.film_minutes or not any((settings.runs / session.id / "checkpoints").glob("step_*.pt")):
+        return
+    mine = select(Job).where(Job.session_id == session.id, Job.kind == "film").order_by(Job.created_at.desc())
+    last = db.scalar(mine.limit(1))
+    since = now() - (session.started_at or now()) if last is None else now() - last.created_at
+    if (last is None or last.state == "ended") and since.total_seconds() > 60 * settings.film_minutes:
+        db.add(Job(kind="film", owner_id=session.owner_id, session_id=session.id))
 
 
 def check(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -> None:

@@ -229,8 +229,10 @@ def delete(db: Session, user: User, id: str, settings: Settings) -> None:
     """Remove a session that is at rest, with its files."""
     session = own_session(db, user, id)
     busy = db.scalar(select(Job.id).where(Job.session_id == id, Job.state != "ended").limit(1))
-    if session.state in ACTIVE or busy:
+    if session.state in ACTIVE:
         raise Conflict(f"the session is {session.state}; stop it first")
+    if busy:
+        raise Conflict("an evaluation or a film of it is being made; try again later")
     jobs = list(db.scalars(select(Job.id).where(Job.session_id == id)))
     db.execute(delete_rows(Job).where(Job.session_id == id))
     db.delete(session)
