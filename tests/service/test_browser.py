@@ -110,7 +110,7 @@ def test_from_a_capture_to_a_policy(service, browser, tmp_path, pictures):
         page.get_by_label("Labels").fill("walk")
         page.get_by_label("Licence").fill("MIT")
         page.get_by_role("button", name="Upload").click()
-        page.get_by_role("button", name="Accept").wait_for(timeout=180_000)  # the page follows the import by itself
+        page.get_by_role("button", name="Accept").wait_for(timeout=600_000)  # the page follows the import by itself
         page.get_by_role("button", name="Accept").click()
         page.get_by_text("is accepted and can be trained on").wait_for()
 
@@ -126,7 +126,7 @@ def test_from_a_capture_to_a_policy(service, browser, tmp_path, pictures):
         page.get_by_role("button", name="Start training").click()
 
         page.wait_for_url(re.compile("/sessions/[a-z2-7]{16}"))
-        page.locator("#live .badge", has_text="completed").wait_for(timeout=180_000)
+        page.locator("#live .badge", has_text="completed").wait_for(timeout=600_000)
         page.locator("#curves .u-legend", has_text="tracking lin vel").first.wait_for()
         assert page.locator("#lost").is_hidden()
         page.screenshot(path=pictures / "whole_way_monitor.png", full_page=True)
