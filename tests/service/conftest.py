@@ -54,7 +54,9 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
     if DATABASE:
-        migrate(make_engine(DATABASE))
+        target = make_engine(DATABASE)
+        migrate(target)
+        target.dispose()
     return file
 
 

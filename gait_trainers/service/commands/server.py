@@ -20,7 +20,8 @@ from gait_trainers.service.settings import load_settings
 
 def supervise_command(home: Home = Path("gaitnet-home"), database: Database = None) -> None:
     """Run queued trainings; several machines may, with a PostgreSQL database and a home folder that they share."""
-    from gait_trainers.service.jobs.supervisor import Locked, supervise
+    from gait_trainers.runs.lock import Locked
+    from gait_trainers.service.jobs.supervisor import supervise
 
     settings = load_settings(home, database=database)
     settings.create_folders()

@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psutil
@@ -20,7 +22,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from gait_trainers.runs.lock import Locked, locked
+from gait_trainers.runs.lock import locked
 from gait_trainers.service.db.engine import reading, transaction
 from gait_trainers.service.db.tables import Job, Motion, Supervisor, TrainingSession
 from gait_trainers.service.errors import ServiceError
@@ -81,27 +83,26 @@ class Loop:
         """Announce this supervisor, and find what earlier ones of this machine have left."""
         with transaction(self.engine) as db:
             host = socket.gethostname()
-            db.execute(
-                update(Supervisor).where(Supervisor.host == host).values(pid=0)
-            )  # whoever it was has given up the lock
+            earlier = update(Supervisor).where(Supervisor.host == host)
+            db.execute(earlier.values(pid=0))  # whoever it was has given up the lock
             mine = Supervisor(host=host, pid=os.getpid(), cores=self.capacity.cores, memory_mb=self.capacity.memory_mb)
             db.add(mine)
             db.flush()
             self.id = mine.id
 
     def look(self) -> None:
-        """One round: what has ended, what is asked for, what may begin."""
+        """One round: what has ended, what is asked for, what may begin. A fault in one thing stops no other."""
         self._take_over()
         for watched in list(self.watched.values()):
-            self._check(watched)
+            _safely(self._check, watched)
         if not self.stopping:
             self._start()
-        search.advance(self.engine, self.settings)
+        _safely(search.advance, self.engine, self.settings)
         if time.monotonic() - self.tidied >= HOUR:
             self.tidied = time.monotonic()
-            housekeeping.tidy(self.engine, self.settings)
-        watch.machine(self.engine, self.settings)
-        notify.deliver(self.engine, self.settings)
+            _safely(housekeeping.tidy, self.engine, self.settings)
+        _safely(watch.machine, self.engine, self.settings)
+        _safely(notify.deliver, self.engine, self.settings)
 
     # -- taking over --------------------------------------------------------------------------------------
 
@@ -256,6 +257,14 @@ class Loop:
         end(db, job, 1, self.settings)
 
 
+def _safely(action: Callable[..., None], *given: object) -> None:
+    """Do it; a fault is written down, and met again in the next round."""
+    try:
+        action(*given)
+    except Exception:
+        traceback.print_exc()
+
+
 def _described(pid: int) -> Process | None:
     try:
         return Process(pid, psutil.Process(pid).create_time())
@@ -286,6 +295,3 @@ def supervise(engine: Engine, settings: Settings) -> None:
                 print(f"gait-serve: {error}", file=sys.stderr)
                 time.sleep(1.0)
             time.sleep(settings.poll_seconds)
-
-
-__all__ = ["Locked", "Loop", "supervise"]
