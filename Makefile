@@ -50,7 +50,9 @@ test: .venv/installed
 test-slow: .venv/installed
 	$(call TIER,slow)
 
+# What is not installed, a browser, PostgreSQL or Schemathesis, is skipped by name.
 test-web: .venv/installed
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[web-tests]"
 	$(call TIER,web)
 
 test-third-party: .venv/installed
