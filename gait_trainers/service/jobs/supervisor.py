@@ -294,4 +294,4 @@ def supervise(engine: Engine, settings: Settings) -> None:
             except (DBAPIError, OSError, ServiceError) as error:  # a database that is locked, a disk that is full
                 print(f"gait-serve: {error}", file=sys.stderr)
                 time.sleep(1.0)
-            time.sleep(settings.poll_seconds)
+            time.sleep(settings.poll_seconds * (1 if loop.watched else 2))
