@@ -66,7 +66,7 @@ def test_texts_are_only_texts(trainer: TestClient, users: Any, text: str) -> Non
         assert trainer.post("/sessions", json=TINY | {field: text}).status_code == 422
     assert trainer.post("/sessions", json=TINY | {"settings": {text: 1}}).status_code == 422
     assert trainer.post("/sessions", json=TINY | {"motions": [text]}).status_code == 422
-    assert trainer.post("/login", json={"name": text, "password": text}).status_code == 401
+    assert trainer.post("/login", json={"name": text, "password": text}).status_code in (401, 422)
     assert users() == before
 
 
