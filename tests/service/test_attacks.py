@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.tables import User
 
+pytestmark = pytest.mark.web  # thousands of requests
 TEXTS = (
     "' OR '1'='1", "'; DROP TABLE users; --", "<script>alert(1)</script>", "{{7*7}}${7*7}", "%00", "%2e%2e%2fpasswd",
     "../../../../etc/passwd", "\\\\host\\share", "a" * 90, "Ω≈ç√∫", "$(touch /tmp/x)", "--help", "\u202eevil",

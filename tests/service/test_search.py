@@ -17,6 +17,7 @@ from gait_trainers.service.jobs.search import advance
 from gait_trainers.service.operations.studies import PRUNED
 from gait_trainers.service.settings import Settings
 
+pytestmark = pytest.mark.web  # seconds of databases and of Optuna's import
 SPACE = {
     "ppo.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
     "ppo.epochs": {"kind": "int", "low": 1, "high": 4},

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Alert, Job, TrainingSession, new_id
-from gait_trainers.service.jobs import supervisor
+from gait_trainers.service.jobs import outcomes, supervisor
 from gait_trainers.service.jobs.process import lives, spawn
 from gait_trainers.service.jobs.schedule import Capacity, next_jobs
 from gait_trainers.service.jobs.supervisor import Loop
@@ -134,11 +134,14 @@ def test_a_killed_process_begins_again(trainer: TestClient, loop, state, script,
     until(running, lambda: state(id) == "completed")
 
 
-def test_a_process_that_only_dies_fails_in_the_end(trainer: TestClient, loop, state, script) -> None:
+def test_a_process_that_only_dies_fails_in_the_end(
+    trainer: TestClient, loop, state, script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "MOST_ATTEMPTS", 4)
     script["train"] = 'echo 1 >> "$0"; kill -9 $$'
     id = start(trainer)
     until(loop(), lambda: state(id) == "failed")
-    assert "killed 25 times" in trainer.get(f"/sessions/{id}").json()["message"]
+    assert "killed 4 times" in trainer.get(f"/sessions/{id}").json()["message"]
 
 
 def test_the_next_supervisor_finds_what_runs(trainer: TestClient, loop, state, script, settings: Settings) -> None:
