@@ -263,11 +263,13 @@ def test_without_scripts(filled, browser):
 
 
 def test_choosing_a_body_shows_its_own_settings(filled, browser):
+    from playwright.sync_api import expect
+
     with tab(browser) as page:
         log_in(page, filled.base, "ada", PASSWORD)
         page.goto(f"{filled.base}/train?algorithm=imitate")
         page.get_by_label("Body and task").select_option("GaitNet/HumanoidImitation-v0")
-        page.wait_for_function("document.querySelector('#choose-preset').value === 'imitate_humanoid'")
+        expect(page.get_by_label("Preset")).to_have_value("imitate_humanoid", timeout=90_000)
 
 
 def test_a_page_that_has_lost_its_server_says_so(filled, browser):

@@ -42,6 +42,26 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     assert read_new(file, read.at).rows == [{"iteration": 2002.0, "loss": 0.125}]
 
 
+def test_another_file_under_the_same_number_is_another_file(tmp_path: Path) -> None:
+    """File systems use numbers again: a file that was rewritten twice may have the number of the one before both."""
+    file = tmp_path / "metrics.csv"
+    file.write_text("\n")  # as a training leaves it before its first metrics
+    read = read_new(file, {})
+    assert read == ([], {})
+    same = file.stat().st_ino
+    file.write_text("iteration,loss\n1,0.5\n")  # in place, and so under the same number
+    assert file.stat().st_ino == same
+    read = read_new(file, read.at)
+    assert read.rows == [{"iteration": 1.0, "loss": 0.5}]
+    file.write_text("iteration,loss,reward\n1,0.5,\n2,0.25,7\n")
+    read = read_new(file, read.at)
+    assert read.rows == [{"iteration": 1.0, "loss": 0.5}, {"iteration": 2.0, "loss": 0.25, "reward": 7.0}]
+    file.write_text("iteration,loss,reward\n1,0.125,70\n2,0.0625,80\n3,0.5,9\n")  # the place is within a row now
+    assert [row["iteration"] for row in read_new(file, read.at).rows] == [1.0, 2.0, 3.0]
+    file.write_text("iteration,lo")
+    assert read_new(file, {}) == ([], {})
+
+
 def test_rows_come_in_whatever_pieces(engine: Engine, session: str, tmp_path: Path, monkeypatch, trainer) -> None:
     monkeypatch.setattr(module, "CHUNK", 64)
     file = tmp_path / "metrics.csv"

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from gait_trainers.service.db.tables import Point, Series, TrainingSession
 
 CHUNK = 1 << 20  # bytes read at once
-LONGEST_NAME, MOST_COLUMNS = 100, 500
+LONGEST_NAME, MOST_COLUMNS, LONGEST_HEADER = 100, 500, 1 << 20
 CLOCK = ("iteration", "steps")  # what the x axes are
 
 
@@ -26,29 +26,42 @@ class Read(NamedTuple):
     """New rows of a file, and where to go on."""
 
     rows: list[dict[str, float]]
-    at: dict[str, Any]  # inode, offset, columns
+    at: dict[str, Any]  # inode, offset, columns; empty: nothing has been read
 
 
 def read_new(file: Path, at: dict[str, Any]) -> Read:
-    """Whole rows that were added behind `at`; from the start, once, where the file has been replaced."""
+    """Whole rows that were added behind `at`; from the start, once, where the file has been replaced.
+
+    A file system gives a number that became free to the next file, and so perhaps to the second successor of this one:
+    it is the same file only if its header is the same too, and a row ends where reading stopped. A file begins with an
+    empty header, before any metric is known; that is no header to go on from.
+    """
     try:
         with open(file, "rb") as stream:
             found = os.fstat(stream.fileno())
-            if found.st_ino != at.get("inode") or found.st_size < at.get("offset", 0):
-                at = {"inode": found.st_ino, "offset": 0, "columns": []}
-            if found.st_size == at["offset"]:
-                return Read([], at)
-            stream.seek(at["offset"])
+            columns = _columns(stream.readline(LONGEST_HEADER))
+            if not columns:
+                return Read([], {})
+            offset = stream.tell()
+            if at.get("inode") == found.st_ino and at["columns"] == columns and at["offset"] <= found.st_size:
+                stream.seek(at["offset"] - 1)
+                offset = at["offset"] if stream.read(1) == b"\n" else offset
+            stream.seek(offset)
             data = stream.read(CHUNK)
     except FileNotFoundError:
         return Read([], at)
     whole = data[: data.rfind(b"\n") + 1]
-    lines = list(csv.reader(whole.decode("utf-8", "replace").splitlines()))
-    columns = at["columns"]
-    if at["offset"] == 0 and lines:
-        columns, lines = [name[:LONGEST_NAME] for name in lines[0][:MOST_COLUMNS]], lines[1:]
+    lines = csv.reader(whole.decode("utf-8", "replace").splitlines())
     rows = [_numbers(columns, line) for line in lines if len(line) == len(columns)]
-    return Read(rows, {"inode": at["inode"], "offset": at["offset"] + len(whole), "columns": columns})
+    return Read(rows, {"inode": found.st_ino, "offset": offset + len(whole), "columns": columns})
+
+
+def _columns(header: bytes) -> list[str]:
+    """Names of the columns; none of a header that is empty, or not whole yet."""
+    if not header.endswith(b"\n"):
+        return []
+    names = next(csv.reader([header.decode("utf-8", "replace")]), [])
+    return [name[:LONGEST_NAME] for name in names[:MOST_COLUMNS]]
 
 
 def _numbers(columns: list[str], line: list[str]) -> dict[str, float]:
