@@ -21,11 +21,11 @@ from sqlalchemy.orm import Session
 
 from gait_trainers.service.app import create_app
 from gait_trainers.service.db.engine import make_engine
+from gait_trainers.service.db.heartbeat import SILENT, Heartbeat
 from gait_trainers.service.db.tables import Base, Motion, Study, Supervisor, TrainingSession, User
 from gait_trainers.service.operations import users
 from gait_trainers.service.operations.configure import algorithms
 from gait_trainers.service.pages import fields
-from gait_trainers.service.pages.heartbeat import SILENT, Heartbeat
 from gait_trainers.service.pages.login import local
 from gait_trainers.service.settings import Settings
 

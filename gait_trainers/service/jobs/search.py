@@ -84,8 +84,8 @@ def _follow(db: Session, study: Any, frozen: Any, session: TrainingSession | Non
         .where(Series.session_id == session.id, Series.name == request.metric, Point.iteration > last)
         .order_by(Point.iteration)
     ).all()
-    for iteration, value in rows:
-        trial.report(value, iteration)
+    for iteration, reported in rows:
+        trial.report(reported, iteration)
     value = session.latest.get(request.metric)
     if session.state in ("running", "queued"):
         if request.prune and rows and trial.should_prune():

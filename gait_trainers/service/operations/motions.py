@@ -123,15 +123,14 @@ def check_content(file: Path, ending: str) -> None:
                 raise Invalid("the .bvh file does not begin with HIERARCHY", "files")
             return
         with zipfile.ZipFile(file) as archive:
-            total = 0
+            total = sum(info.file_size for info in archive.infolist())
+            if total > EXPANDED or total > RATIO * max(file.stat().st_size, 1 << 16):
+                raise Invalid(f"the archive expands to {total} bytes", "files")
             for info in archive.infolist():
                 check_compression(info)
-                total += info.file_size
                 with archive.open(info) as member:
                     if read_header(io.BytesIO(member.read(HEAD))).dtype.hasobject:
                         raise Invalid("the archive holds pickled objects, which are never read", "files")
-            if total > EXPANDED or total > RATIO * max(file.stat().st_size, 1 << 16):
-                raise Invalid(f"the archive expands to {total} bytes", "files")
         with Archive(file, MotionError, 0, "the archive") as checked:
             if "poses" not in checked.keys or "trans" not in checked.keys:
                 raise Invalid("the archive has no poses and trans, as AMASS has", "files")

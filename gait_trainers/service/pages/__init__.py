@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from gait_envs.errors import one_line
+from gait_trainers.service.db.heartbeat import Heartbeat
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.pages import (
     account,
@@ -32,7 +33,6 @@ from gait_trainers.service.pages import (
     train,
     users,
 )
-from gait_trainers.service.pages.heartbeat import Heartbeat
 from gait_trainers.service.pages.templating import error_page
 
 __all__ = ["error_page", "install"]

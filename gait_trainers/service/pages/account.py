@@ -26,7 +26,7 @@ def account(view: Viewing) -> Response:
 def change_password(view: Viewing, form: Sent) -> Response:
     """Another password; every other log-in ends."""
     old, new = text_of(form, "old"), text_of(form, "new")
-    error = view.attempt(lambda: users.change_password(view.db, view.user, old, new, login_id=view.who.login_id))
+    error = view.attempt(lambda: users.change_password(view.db, view.user, old, new, but=view.who.login_id))
     return back("/account", "password") if error is None else _page(view, error)
 
 

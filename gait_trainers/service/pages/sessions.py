@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
+from gait_trainers.service.db.heartbeat import Heartbeat
 from gait_trainers.service.db.tables import ACTIVE, STATES, TrainingSession
 from gait_trainers.service.errors import Invalid
 from gait_trainers.service.operations import files, machine, metrics, sessions
 from gait_trainers.service.operations.paging import Page
 from gait_trainers.service.pages import curves
 from gait_trainers.service.pages.formats import figure, tables
-from gait_trainers.service.pages.heartbeat import Heartbeat
 from gait_trainers.service.pages.templating import back
 from gait_trainers.service.pages.view import Sent, View, Viewing, comma_list, text_of
 
@@ -127,7 +127,7 @@ def share(view: Viewing, form: Sent, id: str) -> Response:
 @router.post("/sessions/{id}/film")
 def film(view: Viewing, id: str) -> Response:
     """Film the latest checkpoint."""
-    return _act(view, id, lambda: files.request_film(view.db, view.user, id), "film")
+    return _act(view, id, lambda: files.request_film(view.db, view.user, id, view.settings), "film")
 
 
 @router.post("/sessions/{id}/delete")

@@ -98,10 +98,9 @@ def start(view: TrainerViewing, form: Sent) -> Response:
     started: list[TrainingSession] = []
 
     def work() -> None:
-        request = _asked(draft)
-        started.append(
-            sessions.start(view.db, view.user, request, view.settings, key=draft.key or None, parent=draft.clone)
-        )
+        request, parent = _asked(draft), None if draft.clone is None else draft.clone.id
+        made = sessions.start(view.db, view.user, request, view.settings, key=draft.key or None, parent=parent)
+        started.append(made)
 
     error = view.attempt(work)
     if error is None:
