@@ -8,10 +8,11 @@ WORKERS ?= 2
 TIER = @$(PYTEST) -m $(1) || { test $$? -eq 5 && echo "nothing here yet: no test is marked $(1)"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-web test-third-party test-soak test-fuzz test-mutation wheel-test lint format docs bench clean
+.PHONY: help demo serve test test-slow test-web test-third-party test-soak test-fuzz test-mutation wheel-test lint format docs bench clean
 
 help:
 	@echo "make demo         train until the robot walks straight; leaves a video and a report (at most 10 minutes)"
+	@echo "make serve        the training service with its pages, on http://127.0.0.1:8080 (docs/service.md)"
 	@echo "make test         unit tests and contracts (10 minutes on 2 cores)"
 	@echo "make test-slow    tests that take minutes"
 	@echo "make test-web     tests that need a browser or a database"
@@ -40,13 +41,18 @@ demo: .venv/installed
 	$(BIN)/python -m gait_trainers.demo
 
 # Files stay together, as their tests share trainings; the long ones come first, see tests/conftest.py.
+serve: .venv/installed
+	$(BIN)/gait-serve --home $(or $(GAITNET_HOME),gaitnet-home)
+
 test: .venv/installed
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/installed
 	$(call TIER,slow)
 
+# What is not installed, a browser, PostgreSQL or Schemathesis, is skipped by name.
 test-web: .venv/installed
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[web-tests]"
 	$(call TIER,web)
 
 test-third-party: .venv/installed

@@ -62,6 +62,10 @@ COMMANDS = {
         f"{_FOLDER}.export:command",
         "Export a policy bundle: policy.onnx, policy.json and checksums.",
     ),
+    "validate": (
+        f"{_FOLDER}.validate:command",
+        "Validate a bundle: parity, ranges, latency and size.",
+    ),
 }
 
 app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, pretty_exceptions_enable=False)

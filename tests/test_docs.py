@@ -174,10 +174,20 @@ def test_named_keys_exist(page: Path) -> None:
 def test_shown_yaml_is_accepted() -> None:
     import yaml
 
-    shown = [yaml.safe_load(block) for page in PAGES for block in fences(page, "yaml")]
+    shown = [(page, yaml.safe_load(block)) for page in PAGES for block in fences(page, "yaml")]
     assert shown
-    for tree in shown:
-        validate(tree, "shown")
+    for page, tree in shown:
+        if page.name == "service.md":
+            check_service_settings(tree, page)
+        else:
+            validate(tree, "shown")
+
+
+def check_service_settings(tree: dict[str, Any], page: Path) -> None:
+    pytest.importorskip("psutil")
+    from gait_trainers.service.settings import Settings
+
+    assert Settings.model_validate(tree | {"home": page.parent}).model_fields_set == {"home", *tree}
 
 
 # -- examples ------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"envs": "gait_envs", "trainers": "gait_trainers"}  # folder of tests -> the package that it mirrors
+MIRRORED = {**PACKAGES, "service": "gait_trainers/service"}
 MOST_MODULES = 16  # in one folder
 HEAVY = {"torch", "stable_baselines3", "sb3_contrib"}
 # Where learning is. Everything else acts, evaluates and reports, and loads no learning library until it is given a run.
@@ -164,4 +165,4 @@ def test_tests_mirror_the_packages() -> None:
     for path in tests:
         top, *rooms = path.parent.parts or ("",)
         if top and top != "soak":  # directly in tests/ is what concerns both packages, and so does the soak
-            assert (ROOT / PACKAGES[top]).joinpath(*rooms).is_dir(), f"tests/{path} mirrors no room"
+            assert (ROOT / MIRRORED[top]).joinpath(*rooms).is_dir(), f"tests/{path} mirrors no room"

@@ -8,7 +8,11 @@ from typing import Annotated
 import typer
 
 PolicyArgument = Annotated[
-    Path, typer.Argument(help="A bundle folder, a run folder, a checkpoint file or a bundled name (gait-train list).")
+    Path,
+    typer.Argument(
+        help="A bundle folder, a run folder, a checkpoint file, a bundled name (gait-train list), or a name of a "
+        "service's registry: registry:NAME@champion."
+    ),
 ]
 EnvOption = Annotated[str | None, typer.Option("--env", help="Act in this environment instead of the policy's own.")]
 ReferenceOption = Annotated[

@@ -11,6 +11,7 @@ from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.policies.base import GaussianPolicy, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, load_bundle
 from gait_trainers.policies.environment import in_environment
+from gait_trainers.policies.model_registry import find_registered, is_reference
 
 KINDS = "a bundle (policy.json), a run folder (checkpoints/) or a checkpoint file"
 
@@ -22,15 +23,18 @@ def bundled_policies() -> list[str]:
 
 
 def find_policy(path: str | Path) -> Path:
-    """The path itself if anything is there, else the bundled policy of that name, if it is one."""
+    """The path itself if anything is there, else what it names: a bundled policy, or one of a service's registry."""
     path = Path(path)
+    if is_reference(str(path)):
+        return find_registered(str(path))
     if not path.exists() and path.name == str(path) and path.name in bundled_policies():
         return asset_root() / "policies" / path.name
     return path
 
 
 def load_policy(path: str | Path, env_id: str | None = None) -> GaussianPolicy:
-    """The policy of a bundle folder, a run folder (its latest checkpoint), a checkpoint file or a bundled name.
+    """The policy of a bundle folder, a run folder (its latest checkpoint), a checkpoint file, a bundled name, or a name
+    of a service's registry (`registry:NAME@champion`).
 
     With `env_id` it acts there instead of where it was trained; what it leaves behind is said on stderr. PolicyError
     says what else is at the path, RunError and BundleError what is wrong with a run and with a bundle.

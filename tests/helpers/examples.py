@@ -470,6 +470,12 @@ EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     "refnn checkpoint": refnn_checkpoint,
     "backward network": backward_network,
     "bundle": bundle,
+    "registry index": lambda: [
+        Example({"index.json": b'{"walker": {"versions": [1, 2], "aliases": {"champion": 2}}}'})
+    ],
+    "service settings": lambda: [
+        Example({"service.yaml": b"port: 8080\nquota: {sessions: 3, hours: 1.5}\nhosts: [a]\n"})
+    ],
     "motion model": motion_model,
     "motion run": motion_run,
     "motion configuration": lambda: [Example({"config.yaml": b"loss: {horizon: 3}\nmodel: {network: gru}\n"})],

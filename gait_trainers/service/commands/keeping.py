@@ -1,0 +1,39 @@
+"""`gait-serve backup` and `restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gait_trainers.service.cli import Database, Home
+from gait_trainers.service.db.engine import make_engine
+from gait_trainers.service.keeping import BackupError, backup, restore
+from gait_trainers.service.settings import load_settings
+
+
+def backup_command(
+    out: Annotated[Path, typer.Option(help="File to write, ending in .tar.gz.")],
+    home: Home = Path("gaitnet-home"),
+    database: Database = None,
+) -> None:
+    """Write everything to one file, also while the service runs."""
+    settings = load_settings(home, database=database)
+    if not settings.home.is_dir():
+        raise BackupError(f"{settings.home}: no such folder")
+    if out.exists():
+        raise BackupError(f"{out} exists already; choose another --out")
+    backup(make_engine(settings.database_url), settings, out)
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+def restore_command(
+    backup_file: Annotated[Path, typer.Argument(metavar="BACKUP", help="File that gait-serve backup has written.")],
+    home: Home = Path("gaitnet-home"),
+    database: Database = None,
+) -> None:
+    """Make a home folder from a backup, with the same database or another."""
+    settings = load_settings(home, database=database)
+    restore(settings, backup_file)
+    typer.echo(f"{settings.home}: restored; start it with gait-serve --home {home}")

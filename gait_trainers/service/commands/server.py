@@ -1,0 +1,59 @@
+"""`gait-serve supervise`, `migrate` and `user`: on the machine of the service, by who may read its home folder."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+
+from gait_trainers.service.cli import Database, Home
+from gait_trainers.service.db.engine import make_engine, transaction
+from gait_trainers.service.db.migrate import migrate
+from gait_trainers.service.db.tables import User
+from gait_trainers.service.operations import users
+from gait_trainers.service.settings import load_settings
+
+
+def supervise_command(home: Home = Path("gaitnet-home"), database: Database = None) -> None:
+    """Run queued trainings; several machines may, with a PostgreSQL database and a home folder that they share."""
+    from gait_trainers.runs.lock import Locked
+    from gait_trainers.service.jobs.supervisor import supervise
+
+    settings = load_settings(home, database=database)
+    settings.create_folders()
+    try:
+        supervise(make_engine(settings.database_url), settings)
+    except Locked:  # one works here already
+        raise typer.Exit(3) from None
+
+
+def migrate_command(home: Home = Path("gaitnet-home"), database: Database = None) -> None:
+    """Bring the database up to date; gait-serve does so as well when it starts."""
+    settings = load_settings(home, database=database)
+    settings.create_folders()
+    migrate(make_engine(settings.database_url))
+    typer.echo("the database is up to date")
+
+
+def user_command(
+    name: Annotated[str, typer.Argument(help="Name of the user.")],
+    role: Annotated[str, typer.Option(help="Role of a new user: viewer, trainer or administrator.")] = "trainer",
+    home: Home = Path("gaitnet-home"),
+    database: Database = None,
+) -> None:
+    """Create a user, or set a new password for one that exists. The password is read from the terminal, or stdin."""
+    settings = load_settings(home, database=database)
+    engine = make_engine(settings.database_url)
+    migrate(engine)
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    with transaction(engine) as db:
+        found = db.scalar(select(User).where(User.name == name))
+        if found is None:
+            users.create(db, None, name, password, role)
+        else:
+            users.set_password(db, found, password)
+    typer.echo(f"{name}: {'created' if found is None else 'has a new password'}")

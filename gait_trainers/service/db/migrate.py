@@ -1,0 +1,50 @@
+"""Bringing a database up to date: from any revision that was released, or from nothing."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from gait_envs.errors import GaitNetError
+from gait_trainers.service.db.tables import Base
+
+PLACE = "gait_trainers.service.db:migrations"
+
+
+class MigrationError(GaitNetError, RuntimeError):
+    """A database of a version that this one does not know."""
+
+
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Apply what is missing, in one transaction where the database can; MigrationError for a newer database."""
+    with engine.begin() as connection:
+        config = _config(connection)
+        scripts = ScriptDirectory.from_config(config)
+        now = MigrationContext.configure(connection).get_current_revision()
+        if now is not None and now not in {script.revision for script in scripts.walk_revisions()}:
+            raise MigrationError(f"the database has revision {now}, which a later version made; install that version")
+        command.upgrade(config, revision)
+
+
+def differences(engine: Engine) -> list[object]:
+    """What the tables of the code have that the database has not, or the other way round."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, Base.metadata))
+
+
+def write_revision(engine: Engine, message: str) -> None:
+    """For developers: a new revision from the differences."""
+    with engine.begin() as connection:
+        command.revision(_config(connection), message, autogenerate=True)
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", PLACE)
+    config.attributes["connection"] = connection
+    return config

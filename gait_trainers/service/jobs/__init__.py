@@ -1,0 +1,1 @@
+"""Processes: who starts them, watches them, and what happens when they end."""

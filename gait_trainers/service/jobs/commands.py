@@ -1,0 +1,66 @@
+"""The command lines of jobs: those that a person would type, with files that the server has chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from gait_envs.files import write_durably
+from gait_trainers.config.layers import dump_yaml, validate
+from gait_trainers.service.db.tables import Job, Motion, TrainingSession
+from gait_trainers.service.jobs.process import python
+from gait_trainers.service.operations.configure import INFINITE, MOTION
+from gait_trainers.service.settings import Settings
+
+CAPTURES = {"bvh": "capture.bvh", "asf-amc": "capture.amc", "amass": "capture.npz"}
+
+
+def command(db: Session, job: Job, settings: Settings) -> list[str]:
+    """What to run for a job; writes the configuration of a training that begins."""
+    if job.kind == "import":
+        motion = db.get_one(Motion, job.motion_id)
+        return python(
+            "gait_trainers.service.jobs.convert", str(settings.motions / motion.id), motion.format, motion.body
+        )
+    session = db.get_one(TrainingSession, job.session_id)
+    run, results = settings.runs / session.id, settings.results / session.id
+    if job.kind in ("finish", "evaluate"):
+        return python("gait_trainers.service.jobs.finish", job.kind, str(run), str(results))
+    if job.kind == "film":
+        return _film(session, run, results)
+    if (run / "config.yaml").is_file():
+        return python("gait_trainers", session.algorithm, "--resume", str(run), "--iterations", str(session.iterations))
+    file = results / "config.yaml"
+    config = validate(with_files(session.config, settings), f"session {session.id}")
+    write_durably(file, dump_yaml(config).encode())
+    words = ["--config", str(file), "--out", str(settings.runs), "--name", session.id]
+    return python("gait_trainers", session.algorithm, *words)
+
+
+def _film(session: TrainingSession, run: Path, results: Path) -> list[str]:
+    """Of the bundle if there is one, else of the latest checkpoint."""
+    policy = results / "bundle" if (results / "bundle").is_dir() else run
+    words = ["--video", str(results / "film.mp4"), "--width", "320", "--seconds", "6"]
+    return python("gait_trainers", "play", str(policy), *words)
+
+
+def with_files(tree: Any, settings: Settings) -> Any:
+    """A stored configuration, with the files of motions in place of their placeholders, and infinity as a number."""
+    if isinstance(tree, dict):
+        return {key: with_files(value, settings) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [with_files(value, settings) for value in tree]
+    if isinstance(tree, str) and tree.startswith(MOTION):
+        return str(settings.motions / tree.removeprefix(MOTION) / "clip.npz")
+    return INFINITE.get(tree, tree) if isinstance(tree, str) else tree
+
+
+def log_file(job: Job, settings: Settings) -> Path:
+    """Where a job's output goes: a session's processes share one file."""
+    if job.session_id is not None and job.kind != "film":
+        return settings.results / job.session_id / "log.txt"
+    if job.motion_id is not None:
+        return settings.motions / job.motion_id / "log.txt"
+    return settings.jobs / job.id / "log.txt"

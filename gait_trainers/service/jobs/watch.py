@@ -1,0 +1,91 @@
+"""What is looked at while trainings run: metrics, health, and the machine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from gait_trainers.config.registry import learner_specs, learners_of
+from gait_trainers.learners.base import Check
+from gait_trainers.runs.monitoring import CHECKS, HealthMonitor
+from gait_trainers.service.db.engine import transaction
+from gait_trainers.service.db.tables import Alert, Job, TrainingSession, User, now
+from gait_trainers.service.jobs.ingest import ingest
+from gait_trainers.service.jobs.outcomes import free_mb
+from gait_trainers.service.operations.alerts import raise_alert
+from gait_trainers.service.operations.form import algorithm
+from gait_trainers.service.settings import Settings
+
+STALLED = 300  # iterations without a better reward
+TOLERANCE = 0.01  # of a better reward
+LOSSES = ("loss", "value_loss", "policy_gradient_loss", "episode_reward", "disc_loss")
+NAMES = {  # of checks, as kinds of alerts
+    "disc_acc stuck at 1": "discriminator saturated",
+    "disc_acc stuck at 0.5": "discriminator learns nothing",
+}
+
+
+def training(db: Session, job: Job, settings: Settings) -> None:
+    """Take in new metrics of a training, and raise what they give reason for."""
+    session = db.get_one(TrainingSession, job.session_id)
+    rows = ingest(db, session, settings.runs / session.id / "metrics.csv")
+    if rows:
+        if job.attempts and session.iteration > job.progress:
+            job.attempts, job.progress = 0, session.iteration
+        check(db, session, rows)
+        film(db, session, settings)
+
+
+def film(db: Session, session: TrainingSession, settings: Settings) -> None:
+    """Queue a film of the latest checkpoint where the last one was asked for long enough ago."""
+    if not settings.film_minutes or not any((settings.runs / session.id / "checkpoints").glob("step_*.pt")):
+        return
+    mine = select(Job).where(Job.session_id == session.id, Job.kind == "film").order_by(Job.created_at.desc())
+    last = db.scalar(mine.limit(1))
+    since = now() - (session.started_at or now()) if last is None else now() - last.created_at
+    if (last is None or last.state == "ended") and since.total_seconds() > 60 * settings.film_minutes:
+        db.add(Job(kind="film", owner_id=session.owner_id, session_id=session.id))
+
+
+def check(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -> None:
+    """Alerts about new rows of metrics; how long each check has held is kept with the session."""
+    health: dict[str, Any] = dict(session.health)
+    monitor = HealthMonitor(_checks(session.algorithm))
+    monitor.set_state(health.get("counts", {}))
+    for row in rows:
+        for warning in monitor.check(row):
+            name = warning.partition(f" for {monitor.patience} iterations")[0]
+            raise_alert(db, session, NAMES.get(name, name), warning)
+        broken = [name for name in LOSSES if not math.isfinite(row.get(name, 0.0))]
+        if broken:
+            raise_alert(db, session, "diverged", f"{', '.join(broken)} is not a finite number; lower the learning rate")
+        reward, iteration = row.get("episode_reward"), int(row.get("iteration", 0))
+        if reward is not None and math.isfinite(reward):
+            best = health.get("best")
+            if best is None or reward > best + TOLERANCE * abs(best):
+                health["best"], health["best_at"] = reward, iteration
+            elif iteration - health.get("best_at", 0) >= STALLED:
+                raise_alert(db, session, "no progress", f"the episode reward has not risen for {STALLED} iterations")
+    session.health = health | {"counts": monitor.get_state()}
+
+
+def _checks(name: str) -> list[Check]:
+    specs = learners_of(algorithm(name).learns) if learner_specs() else []
+    known = {check.name for check in CHECKS}
+    return [check for spec in specs for check in spec.checks if check.name not in known]
+
+
+def machine(engine: Engine, settings: Settings) -> None:
+    """An alert for administrators when the disk is nearly full; once, until it is acknowledged and empty again."""
+    free, kind = free_mb(settings.home), "disk nearly full"
+    if free >= 2 * settings.least_disk_mb:
+        return
+    with transaction(engine) as db:
+        owner = db.scalar(select(User).where(User.role == "administrator").order_by(User.created_at).limit(1))
+        known = db.scalar(select(Alert.id).where(Alert.kind == kind, Alert.acknowledged_at.is_(None)))
+        if owner is not None and known is None:
+            message = f"{free:,.0f} MB of disk are free; nothing is started below {settings.least_disk_mb:,} MB"
+            db.add(Alert(session_id=None, owner_id=owner.id, kind=kind, message=message))

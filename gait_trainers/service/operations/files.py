@@ -1,0 +1,121 @@
+"""What a browser may fetch of a session: by keys of this table, never by paths."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from gait_envs.files import replacing
+from gait_trainers.service.db.tables import Job, TrainingSession, User
+from gait_trainers.service.errors import Conflict, NotFound
+from gait_trainers.service.operations.visible import find_session, own_session
+from gait_trainers.service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file on offer."""
+
+    key: str
+    name: str  # that a browser saves it under
+    media_type: str
+    size: int | None  # bytes; None: it is made when it is asked for
+
+
+# Key: where it is under the results of a session (or, with "run/", in its run folder), media type, ending.
+PLACES = {
+    "metrics": ("run/metrics.csv", "text/csv", "metrics.csv"),
+    "config": ("run/config.yaml", "application/yaml", "config.yaml"),
+    "log": ("log.txt", "text/plain; charset=utf-8", "log.txt"),
+    "film": ("film.mp4", "video/mp4", "film.mp4"),
+    "result": ("result.json", "application/json", "result.json"),
+    "policy": ("bundle/policy.onnx", "application/octet-stream", "policy.onnx"),
+    "manifest": ("bundle/policy.json", "application/json", "policy.json"),
+}
+FOLDERS = {"bundle": "bundle", "run": "run"}  # key -> folder that is packed as a zip
+
+
+def artefacts(db: Session, user: User, id: str, settings: Settings) -> list[Artefact]:
+    """What there is to fetch now."""
+    session = find_session(db, user, id)
+    found = []
+    for key, (_, media, ending) in PLACES.items():
+        file = _place(session, key, settings)
+        if file.is_file():
+            found.append(Artefact(key, f"{_stem(session)}-{ending}", media, file.stat().st_size))
+    for key in FOLDERS:
+        if _folder(session, key, settings).is_dir():
+            found.append(Artefact(key, f"{_stem(session)}-{key}.zip", "application/zip", None))
+    return found
+
+
+def open_artefact(db: Session, user: User, id: str, key: str, settings: Settings) -> tuple[Path, Artefact]:
+    """The file behind a key; NotFound where there is none."""
+    session = find_session(db, user, id)
+    if key in FOLDERS:
+        folder = _folder(session, key, settings)
+        if not folder.is_dir():
+            raise NotFound(f"the session has no {key} yet")
+        packed = _packed(folder, settings.results / session.id / f"{key}.zip", str(session.state))
+        return packed, Artefact(key, f"{_stem(session)}-{key}.zip", "application/zip", packed.stat().st_size)
+    if key not in PLACES:
+        raise NotFound(f"files are {', '.join((*PLACES, *FOLDERS))}")
+    file = _place(session, key, settings)
+    if not file.is_file():
+        raise NotFound(f"the session has no {key} yet")
+    return file, Artefact(key, f"{_stem(session)}-{PLACES[key][2]}", PLACES[key][1], file.stat().st_size)
+
+
+def _place(session: TrainingSession, key: str, settings: Settings) -> Path:
+    inside = PLACES[key][0]
+    if inside.startswith("run/"):
+        return settings.runs / session.id / inside.removeprefix("run/")
+    return settings.results / session.id / inside
+
+
+def _folder(session: TrainingSession, key: str, settings: Settings) -> Path:
+    return settings.runs / session.id if key == "run" else settings.results / session.id / FOLDERS[key]
+
+
+def _stem(session: TrainingSession) -> str:
+    """A safe beginning of a file's name."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in session.name)[:40].strip("-")
+    return f"{kept or 'session'}-{session.id[:6]}"
+
+
+def _packed(folder: Path, target: Path, state: str) -> Path:
+    """The files of a folder as a zip, packed again where one has changed. Its hidden files stay out."""
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+    newest = max((f.stat().st_mtime_ns for f in files), default=0)
+    if not target.is_file() or target.stat().st_mtime_ns < newest or state == "running":
+        with (
+            replacing(target) as temporary,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out,
+        ):
+            for file in files:
+                try:
+                    out.write(
+                        file, os.path.join(folder.name if folder.name == "bundle" else "run", file.relative_to(folder))
+                    )
+                except FileNotFoundError:  # an old checkpoint, removed by the training
+                    continue
+    return target
+
+
+def request_film(db: Session, user: User, id: str, settings: Settings) -> Job:
+    """Queue a film of the latest policy; the one that is under way, if there is one."""
+    own_session(db, user, id)
+    waiting = db.scalar(select(Job).where(Job.session_id == id, Job.kind == "film", Job.state != "ended"))
+    if waiting is not None:
+        return waiting
+    if not any((settings.runs / id / "checkpoints").glob("step_*.pt")):
+        raise Conflict("there is no policy yet")
+    job = Job(kind="film", owner_id=user.id, session_id=id)
+    db.add(job)
+    db.flush()
+    return job

@@ -1,0 +1,261 @@
+"""Captures that users bring: taken in under names of the server's choosing, converted by a process, then judged."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from gait_envs.errors import GaitNetError, MotionError, one_line
+from gait_envs.reading.archive import Archive, check_compression, read_header
+from gait_envs.reading.foreign import refuse_pickles
+from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
+from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge
+from gait_trainers.service.operations import audit, quotas
+from gait_trainers.service.operations.files import Artefact
+from gait_trainers.service.operations.paging import Page, containing, page
+from gait_trainers.service.operations.tail import last_lines
+from gait_trainers.service.operations.visible import check_role, find_motion, ordered, shared_or_own
+from gait_trainers.service.settings import Settings
+
+BODIES = ("wildrobot", "humanoid")
+STATES = ("queued", "converting", "ready", "accepted", "rejected", "failed")
+# What the endings of the uploaded files together mean, and what the files are called here.
+KINDS = {
+    frozenset({".bvh"}): ("bvh", {".bvh": "capture.bvh"}),
+    frozenset({".amc", ".asf"}): ("asf-amc", {".amc": "capture.amc", ".asf": "skeleton.asf"}),
+    frozenset({".npz"}): ("amass", {".npz": "capture.npz"}),
+}
+BLOCK = 1 << 20
+HEAD = 16 << 10  # bytes in which the header of an array ends
+EXPANDED = 1 << 30  # bytes of all arrays of an archive
+RATIO = 200  # between an archive's size and its content's
+PLACES = {
+    "clip": ("clip.npz", "application/octet-stream", "npz"),
+    "page": ("clip.png", "image/png", "png"),
+    "film": ("film.mp4", "video/mp4", "mp4"),
+    "log": ("log.txt", "text/plain; charset=utf-8", "txt"),
+}
+find = find_motion
+
+
+def upload(
+    db: Session,
+    user: User,
+    files: Sequence[tuple[str, IO[bytes]]],
+    settings: Settings,
+    *,
+    name: str,
+    license: str = "",
+    labels: Sequence[str] = (),
+    body: str = "wildrobot",
+) -> Motion:
+    """Take in a .bvh, an .amc with its .asf, or an AMASS .npz, and queue its conversion.
+
+    files: (name, content); of a name only its ending counts. Invalid and TooLarge say what is refused.
+    """
+    check_role(user, "trainer")
+    quotas.check_disk(quotas.usage(db, user, settings.quota))
+    if body not in BODIES:
+        raise Invalid(f"bodies are {', '.join(BODIES)}", "body")
+    endings = [Path(given).suffix.lower() for given, _ in files]
+    kind = KINDS.get(frozenset(endings)) if len(endings) == len(set(endings)) else None
+    if kind is None:
+        raise Invalid("expected one .bvh file, an .amc with its .asf, or one .npz of AMASS", "files")
+    id, (format, names) = new_id(), kind
+    folder = settings.motions / id
+    folder.mkdir(mode=0o700)
+    try:
+        digest, size = hashlib.sha256(), 0
+        for ending, (_, stream) in sorted(zip(endings, files, strict=True), key=lambda pair: pair[0]):
+            size += _keep(stream, folder / names[ending], digest, (settings.upload_mb << 20) - size)
+        for ending in endings:
+            check_content(folder / names[ending], ending)
+        motion = Motion(
+            id=id, owner=user, name=_line(name, "name", 1), format=format, size=size, sha256=digest.hexdigest(),
+            labels=_labels(labels), license=_line(license, "license", 0, 200), body=body,
+        )  # fmt: skip
+        db.add(motion)
+        db.flush()
+        db.add(Job(kind="import", owner_id=user.id, motion_id=id))
+        audit.note(db, user, "motion.upload", id, size=size)
+        db.flush()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return motion
+
+
+def _keep(stream: IO[bytes], file: Path, digest: Any, most: int) -> int:
+    """Copy a stream to a file; TooLarge beyond `most` bytes."""
+    size = 0
+    with open(file, "xb") as out:
+        while block := stream.read(BLOCK):
+            size += len(block)
+            if size > most:
+                raise TooLarge("the files are larger than this service accepts", "files")
+            digest.update(block)
+            out.write(block)
+    if size == 0:
+        raise Invalid("a file is empty", "files")
+    return size
+
+
+def check_content(file: Path, ending: str) -> None:
+    """Invalid for what is no capture by its first bytes, holds pickles, or expands beyond measure. Whether its numbers
+    make sense is found out by the conversion, in a process with limits."""
+    try:
+        refuse_pickles(file, MotionError)
+        if ending != ".npz":
+            with file.open("rb") as stream:
+                head = stream.read(4096)
+            if b"\0" in head or head[:2] in (b"\x1f\x8b", b"PK"):
+                raise Invalid(f"the {ending} file is not text", "files")
+            if ending == ".bvh" and b"HIERARCHY" not in head.upper():
+                raise Invalid("the .bvh file does not begin with HIERARCHY", "files")
+            return
+        with zipfile.ZipFile(file) as archive:
+            total = sum(info.file_size for info in archive.infolist())
+            if total > EXPANDED or total > RATIO * max(file.stat().st_size, 1 << 16):
+                raise Invalid(f"the archive expands to {total} bytes", "files")
+            for info in archive.infolist():
+                check_compression(info)
+                with archive.open(info) as member:
+                    if read_header(io.BytesIO(member.read(HEAD))).dtype.hasobject:
+                        raise Invalid("the archive holds pickled objects, which are never read", "files")
+        with Archive(file, MotionError, 0, "the archive") as checked:
+            if "poses" not in checked.keys or "trans" not in checked.keys:
+                raise Invalid("the archive has no poses and trans, as AMASS has", "files")
+    except ServiceError:
+        raise
+    except GaitNetError as error:
+        raise Invalid(one_line(error).replace(str(file), "the file"), "files") from None
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, KeyError):
+        raise Invalid("the archive is damaged", "files") from None
+
+
+def listed(
+    db: Session,
+    user: User,
+    *,
+    state: str | None = None,
+    text: str | None = None,
+    offset: int = 0,
+    limit: int = 50,
+) -> Page[Motion]:
+    """Motions that the user sees, the newest first; `state` accepted also finds what is not judged yet."""
+    query = select(Motion).where(shared_or_own(user, Motion))
+    if state is not None:
+        if state not in STATES:
+            raise Invalid(f"states are {', '.join(STATES)}", "state")
+        query = query.where(Motion.state == state)
+    if text:
+        query = query.where(Motion.name.ilike(containing(text), escape="\\"))
+    return page(db, ordered(query, Motion), offset, limit)
+
+
+def accept(db: Session, user: User, id: str) -> Motion:
+    """Somebody has looked at the clip, and it may be trained on."""
+    return _judge(db, user, id, "accepted")
+
+
+def reject(db: Session, user: User, id: str) -> Motion:
+    """Somebody has looked at the clip, and it may not."""
+    return _judge(db, user, id, "rejected")
+
+
+def _judge(db: Session, user: User, id: str, state: str) -> Motion:
+    motion = find_motion(db, user, id, to_change=True)
+    if motion.state not in ("ready", "accepted", "rejected"):
+        raise Conflict(f"the motion is {motion.state}")
+    motion.state = state
+    audit.note(db, user, f"motion.{state}", id)
+    db.flush()
+    return motion
+
+
+def edit(
+    db: Session,
+    user: User,
+    id: str,
+    *,
+    name: str | None = None,
+    labels: Sequence[str] | None = None,
+    license: str | None = None,
+    shared: bool | None = None,
+) -> Motion:
+    """Change what is given."""
+    motion = find_motion(db, user, id, to_change=True)
+    if name is not None:
+        motion.name = _line(name, "name", 1)
+    if labels is not None:
+        motion.labels = _labels(labels)
+    if license is not None:
+        motion.license = _line(license, "license", 0, 200)
+    if shared is not None:
+        motion.shared = shared
+    audit.note(db, user, "motion.edit", id)
+    db.flush()
+    return motion
+
+
+def delete(db: Session, user: User, id: str, settings: Settings) -> None:
+    """Remove a motion and its files; a Conflict while it is converted or a session that may go on needs it."""
+    motion = find_motion(db, user, id, to_change=True)
+    if motion.state == "converting":
+        raise Conflict("the motion is being converted")
+    theirs = TrainingSession.owner_id == motion.owner_id
+    going = select(TrainingSession).where(theirs, TrainingSession.state != "completed")
+    if used := [session.name for session in db.scalars(going) if id in session.motions]:
+        raise Conflict(f"{used[0]} is trained on it")
+    db.execute(delete_rows(Job).where(Job.motion_id == id))
+    db.delete(motion)
+    audit.note(db, user, "motion.delete", id, name=motion.name)
+    db.flush()
+    shutil.rmtree(settings.motions / id, ignore_errors=True)
+
+
+def artefacts(db: Session, user: User, id: str, settings: Settings) -> list[Artefact]:
+    """What there is to fetch of a motion."""
+    motion = find_motion(db, user, id)
+    found = []
+    for key, (place, media, ending) in PLACES.items():
+        file = settings.motions / motion.id / place
+        if file.is_file():
+            found.append(Artefact(key, f"motion-{id[:6]}-{key}.{ending}", media, file.stat().st_size))
+    return found
+
+
+def open_artefact(db: Session, user: User, id: str, key: str, settings: Settings) -> tuple[Path, Artefact]:
+    """The file behind a key."""
+    for artefact in artefacts(db, user, id, settings):
+        if artefact.key == key:
+            return settings.motions / id / PLACES[key][0], artefact
+    raise NotFound(f"the motion has no such file; files are {', '.join(PLACES)}")
+
+
+def log(db: Session, user: User, id: str, settings: Settings, *, last: int = 200) -> list[str]:
+    """The last lines that its conversion has printed, without the server's folders."""
+    find_motion(db, user, id)
+    return [line.replace(str(settings.home), "") for line in last_lines(settings.motions / id / "log.txt", last)]
+
+
+def _line(text: str, field: str, least: int, most: int = 100) -> str:
+    text = text.strip()
+    if not least <= len(text) <= most or not text.isprintable():
+        raise Invalid(f"expected {least} to {most} printable characters on one line", field)
+    return text
+
+
+def _labels(labels: Sequence[str]) -> list[str]:
+    if len(labels) > 20:
+        raise Invalid("at most 20 labels", "labels")
+    return list(dict.fromkeys(_line(label, "labels", 1, 50) for label in labels))

@@ -1,0 +1,115 @@
+"""What a validation and an evaluation say, arranged for a page: the figures that matter first, the rest behind them.
+
+Shapes are those of `policies.validation.validate_bundle` and of the evaluations; a figure that is missing is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gait_trainers.service.pages.formats import figure, size, tables, words
+
+# Key of an evaluation -> what it is called, factor, unit.
+HEADLINES = {
+    "is_success_rate": ("Follows its command", 100.0, " %"),
+    "success_rate": ("Stays up", 100.0, " %"),
+    "speed_error": ("Error of speed", 1.0, " m/s"),
+    "mpjpe_root": ("Distance about the root", 1.0, " mm"),
+    "mpjpe_global": ("Distance in the world", 1.0, " mm"),
+    "cadence": ("Cadence", 1.0, " steps/min"),
+    "cost_of_transport": ("Cost of transport", 1.0, ""),
+    "foot_slip": ("Slip of standing feet", 1.0, " m/s"),
+}
+COMPARED = ("passed", "parity.largest_difference", "latency_ms.p50", "latency_ms.p99", "size_bytes")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of figures."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a page shows of results."""
+
+    headlines: dict[str, str] = field(default_factory=dict)
+    details: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # title, figures
+    tables: list[Table] = field(default_factory=list)
+    passed: bool | None = None
+
+
+def evaluation(found: Mapping[str, Any] | None) -> Findings | None:
+    """Of an evaluation; None where there was none."""
+    if not found:
+        return None
+    shown = {
+        title: figure(float(f"{found[key] * factor:.3g}")) + unit
+        for key, (title, factor, unit) in HEADLINES.items()
+        if isinstance(found.get(key), int | float)
+    }
+    return Findings(
+        shown, tables(plain(found)), [_table(key, value) for key, value in found.items() if _records(value)]
+    )
+
+
+def validation(found: Mapping[str, Any] | None) -> Findings | None:
+    """Of the validation of a bundle: parity, latency on this machine, size; and the ranges of inputs and outputs."""
+    if not found:
+        return None
+    parity, latency = found.get("parity", {}), found.get("latency_ms", {})
+    shown = {}
+    if "largest_difference" in parity:
+        shown["Parity with torch, largest difference"] = f"{parity['largest_difference']:.1e}"
+    shown |= {
+        f"Latency {name}": f"{latency[name]:.3g} ms" for name in ("p50", "p99") if isinstance(latency.get(name), float)
+    }
+    if "size_bytes" in found:
+        shown["Size"] = size(found["size_bytes"])
+    ranges = [
+        Table(title, ["Quantity", "Lowest", "Highest"], [[name, *ends] for name, ends in found[key].items()])
+        for key, title in (("observations", "Ranges of the inputs"), ("actions", "Ranges of the outputs"))
+        if isinstance(found.get(key), Mapping)
+    ]
+    rest = {key: value for key, value in found.items() if key not in ("observations", "actions", "files", "passed")}
+    return Findings(shown, tables(rest), ranges, found.get("passed"))
+
+
+def plain(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Without lists of records, which are tables of their own."""
+    return {key: value for key, value in tree.items() if not _records(value)}
+
+
+def flat(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}; lists of records are left out."""
+    found: dict[str, Any] = {}
+    for key, value in plain(tree).items():
+        found |= flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return found
+
+
+def side_by_side(trees: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Key -> its value in each; None where one has no such key."""
+    keys = dict.fromkeys(key for tree in trees for key in tree)
+    return {key: [tree.get(key) for tree in trees] for key in keys}
+
+
+def differing(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The rows whose cells are not all alike."""
+    return {key: cells for key, cells in rows.items() if any(cell != cells[0] for cell in cells)}
+
+
+def _records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _table(key: str, records: list[Mapping[str, Any]]) -> Table:
+    """A row for each record, of the columns that hold no further records and are known for some."""
+    rows = [flat(record) for record in records]
+    columns = [name for name in rows[0] if any(row.get(name) is not None for row in rows)]
+    return Table(words(key), [words(name) for name in columns], [[row.get(name) for name in columns] for row in rows])

@@ -1,0 +1,285 @@
+"""The pages in Chromium: the whole way from a capture to a policy, and every page at every width and colour.
+
+GAITNET_SCREENSHOTS=DIR keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("uvicorn")
+
+import psutil
+import uvicorn
+from helpers.chromium import SIZES, barriers, chromium, log_in, missing, sideways, tab
+from helpers.service_data import fill
+from helpers.walker import walker_bvh
+from sqlalchemy.orm import Session
+
+from gait_trainers.policies.loading import load_policy
+from gait_trainers.service.app import create_app
+from gait_trainers.service.db.engine import make_engine
+from gait_trainers.service.db.tables import Base
+from gait_trainers.service.operations import users
+from gait_trainers.service.settings import Settings
+
+pytestmark = [pytest.mark.web, pytest.mark.skipif(bool(missing()), reason=missing())]
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = Path(os.environ.get("GAITNET_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+# -- the whole way ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(tmp_path):
+    """`gait-serve` on an empty folder, as a person starts it."""
+    port = free_port()
+    words = [sys.executable, "-m", "gait_trainers.service.cli", "--home", str(tmp_path / "home"), "--port", str(port)]
+    settings = os.environ | {"GAITNET_ADMIN_PASSWORD": PASSWORD, "OMP_NUM_THREADS": "1"}
+    with open(tmp_path / "server.txt", "wb") as log:
+        server = subprocess.Popen(words, env=settings, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_for(port, server, tmp_path / "server.txt")
+            yield SimpleNamespace(base=f"http://127.0.0.1:{port}", home=tmp_path / "home")
+        finally:
+            server.terminate()
+            server.wait(timeout=90)
+            end_all_of(tmp_path)
+
+
+def end_all_of(folder: Path) -> None:
+    """Processes of jobs outlive their server, as they should; those of this test end here."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(word.startswith(str(folder)) for word in process.info["cmdline"] or ()):
+            process.kill()
+
+
+def wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
+    """Until somebody listens there."""
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()
+        with socket.socket() as knock:
+            if knock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def test_from_a_capture_to_a_policy(service, browser, tmp_path, pictures):
+    """Log in, upload, judge, configure, start, watch, download, publish; and the download works."""
+    capture = walker_bvh(tmp_path / "walk.bvh", seconds=2.5, fps=30.0)
+    with tab(browser) as page:
+        log_in(page, service.base, "admin", PASSWORD)
+
+        page.goto(f"{service.base}/motions")
+        page.get_by_label("Files").set_input_files(capture)
+        page.get_by_label("Name").fill("Walk of a test")
+        page.get_by_label("Labels").fill("walk")
+        page.get_by_label("Licence").fill("MIT")
+        page.get_by_role("button", name="Upload").click()
+        page.get_by_role("button", name="Accept").wait_for(timeout=600_000)  # the page follows the import by itself
+        page.get_by_role("button", name="Accept").click()
+        page.get_by_text("is accepted and can be trained on").wait_for()
+
+        page.goto(f"{service.base}/train?algorithm=ppo")
+        page.get_by_label("Name of the session").fill("A short walk")
+        page.get_by_label("Walk of a test").check()
+        for label, value in (("Iterations", 3), ("Environments", 16), ("Steps per rollout", 16), ("Minibatches", 2)):
+            page.get_by_label(label, exact=True).fill(str(value))
+        page.get_by_label("Hidden sizes of the policy").fill("32, 32")
+        page.get_by_role("button", name="Estimate").click()
+        page.get_by_text("Memory", exact=True).wait_for()
+        began = time.monotonic()
+        page.get_by_role("button", name="Start training").click()
+
+        page.wait_for_url(re.compile("/sessions/[a-z2-7]{16}"))
+        page.locator("#live .badge", has_text="completed").wait_for(timeout=600_000)
+        page.locator("#curves .u-legend", has_text="tracking lin vel").first.wait_for()
+        assert page.locator("#lost").is_hidden()
+        page.screenshot(path=pictures / "whole_way_monitor.png", full_page=True)
+
+        page.get_by_role("link", name="Results").click()
+        page.get_by_role("heading", name="Validation of the exported model").wait_for()
+        assert "Latency" in page.locator("#validation").inner_text()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download the ONNX bundle").click()
+        download.value.save_as(tmp_path / "bundle.zip")
+        print(f"from the click on start to the download: {time.monotonic() - began:.1f} s")
+
+        if page.locator("#validation .badge.good").count():  # on a very busy machine it may be too slow to pass
+            page.get_by_label("Name of the model").fill("test-walker")
+            page.get_by_role("button", name="Publish").click()
+            page.get_by_text("Published to the registry").wait_for()
+            assert "champion: 1" in page.locator("main").inner_text()
+
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    (manifest,) = (tmp_path / "unpacked").rglob("policy.json")
+    policy = load_policy(manifest.parent)
+    obs = np.zeros((1, 37), dtype=np.float32)
+    action, _ = policy.act(obs, policy.initial_state(1), np.ones(1, dtype=bool))
+    assert action.shape == (1, 9)
+    assert np.isfinite(action).all()
+
+
+# -- every page ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A server in a thread with something on every page, and nothing that runs."""
+    settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
+    settings.create_folders()
+    engine = make_engine(settings.database_url)
+    Base.metadata.create_all(engine)
+    with Session(engine) as db:
+        ids = fill(db, users.create(db, None, "ada", PASSWORD, "administrator"))
+        db.commit()
+    log = settings.results / ids["running"] / "log.txt"
+    log.parent.mkdir()
+    log.write_text("\n".join(f"iteration {i}/250  success {i / 300:.2f}  2,410 steps/s" for i in range(100, 167)))
+    options = uvicorn.Config(
+        create_app(settings, engine), "127.0.0.1", settings.port, log_level="critical", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(options)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield SimpleNamespace(base=f"http://127.0.0.1:{settings.port}", ids=ids, server=server)
+    server.should_exit = True
+    thread.join()
+    engine.dispose()
+
+
+def addresses(ids: dict[str, str]) -> dict[str, str]:
+    """Name of every page -> its address."""
+    return {
+        "sessions": "/sessions",
+        "train": "/train",
+        "monitor": f"/sessions/{ids['running']}",
+        "results": f"/sessions/{ids['completed']}/results",
+        "compare": f"/compare?id={ids['completed']}&id={ids['running']}",
+        "motions": "/motions",
+        "motion": f"/motions/{ids['motion']}",
+        "registry": "/registry",
+        "model": f"/registry/{ids['model']}",
+        "search": "/search",
+        "study": f"/search/{ids['study']}",
+        "alerts": "/alerts",
+        "account": "/account",
+        "users": "/users",
+        "audit": "/audit",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_page_fits_and_shuts_nobody_out(filled, browser, pictures, size, scheme):
+    """Nothing scrolls sideways, no script complains, and axe-core finds nothing serious."""
+    found = []
+    with tab(browser, size, scheme) as page:
+        page.goto(f"{filled.base}/login")
+        found += [f"login: {text}" for text in barriers(page)]
+        page.screenshot(path=pictures / f"login-{size}-{scheme}.png")
+        log_in(page, filled.base, "ada", PASSWORD)
+        for name, address in addresses(filled.ids).items():
+            page.goto(filled.base + address)
+            if page.locator(".plot").count():
+                page.locator(".u-legend").first.wait_for()
+            for details in page.locator("main > details.card").all():
+                details.evaluate("element => { element.open = true; }")
+            found += [f"{name}: {text}" for text in barriers(page)]
+            if (over := sideways(page)) > 0:
+                found.append(f"{name}: {over} pixels wider than {SIZES[size][0]}")
+            page.reload()
+            if page.locator(".plot").count():
+                page.locator(".u-legend").first.wait_for()
+            page.screenshot(path=pictures / f"{name}-{size}-{scheme}.png", full_page=size == "phone")
+    assert found == []
+
+
+def test_by_keyboard_alone(filled, browser):
+    """The first key leads past the links; the log-in needs no pointer."""
+    with tab(browser) as page:
+        page.goto(f"{filled.base}/login")
+        page.keyboard.type("ada")
+        page.keyboard.press("Tab")
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{filled.base}/sessions")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        assert page.locator(":focus").bounding_box()["y"] >= 0
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_without_scripts(filled, browser):
+    """Forms are forms: choosing, estimating and being told what is wrong need no JavaScript."""
+    with tab(browser, java_script_enabled=False) as page:
+        log_in(page, filled.base, "ada", PASSWORD)
+        page.goto(f"{filled.base}/train")
+        page.get_by_label("Algorithm").select_option("imitate")
+        page.get_by_role("button", name="Show its settings").click()
+        assert page.get_by_label("Preset").input_value() == "imitate"
+        page.get_by_label("Name of the session").fill("Plain")
+        page.get_by_role("button", name="Estimate").click()
+        page.get_by_text("Memory", exact=True).wait_for()
+        assert page.get_by_label("Name of the session").input_value() == "Plain"
+
+
+def test_choosing_a_body_shows_its_own_settings(filled, browser):
+    from playwright.sync_api import expect
+
+    with tab(browser) as page:
+        log_in(page, filled.base, "ada", PASSWORD)
+        page.goto(f"{filled.base}/train?algorithm=imitate")
+        page.get_by_label("Body and task").select_option("GaitNet/HumanoidImitation-v0")
+        expect(page.get_by_label("Preset")).to_have_value("imitate_humanoid", timeout=90_000)
+
+
+def test_a_page_that_has_lost_its_server_says_so(filled, browser):
+    """Last: it ends the server."""
+    with tab(browser) as page:
+        log_in(page, filled.base, "ada", PASSWORD)
+        page.goto(f"{filled.base}/sessions/{filled.ids['running']}")
+        page.locator("#curves .u-legend").first.wait_for()
+        assert page.locator("#lost").is_hidden()
+        filled.server.should_exit = True
+        page.locator("#lost").wait_for(timeout=20_000)
+        page.said.clear()  # the browser's own complaints about a server that is gone
+        page.context.set_offline(True)

@@ -1,0 +1,275 @@
+"""Motions and models: what is taken in, what is refused, who sees it, what an alias means."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from helpers.service import TINY
+from sqlalchemy import Engine, select, update
+
+from gait_trainers.policies.base import PolicyError
+from gait_trainers.policies.loading import find_policy
+from gait_trainers.service.db.engine import transaction
+from gait_trainers.service.db.tables import Job, ModelVersion, Motion, TrainingSession, now
+from gait_trainers.service.operations import registry
+from gait_trainers.service.settings import Settings
+
+BVH = b"HIERARCHY\nROOT Hips\n{\n OFFSET 0 0 0\n}\nMOTION\nFrames: 1\nFrame Time: 0.01\n0 0 0\n"
+
+
+def archive(**arrays: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    return out.getvalue()
+
+
+AMASS = archive(poses=np.zeros((5, 156)), trans=np.zeros((5, 3)), mocap_framerate=120.0)
+
+
+def upload(client: TestClient, *files: tuple[str, bytes], **fields: str) -> Any:
+    sent = [("files", (name, data, "application/octet-stream")) for name, data in files]
+    return client.post("/motions", files=sent, data={"name": "walk"} | fields)
+
+
+@pytest.mark.parametrize(
+    ("files", "format"),
+    [
+        ([("../../etc/passwd.bvh", BVH)], "bvh"),
+        ([("C:\\x\\..\\WALK.BVH", BVH)], "bvh"),
+        ([("a.amc", b"1\nroot 0"), ("b.asf", b":version 1.10")], "asf-amc"),
+        ([("walk_poses.npz", AMASS)], "amass"),
+    ],
+)
+def test_a_capture_is_kept_under_names_of_the_servers_choosing(
+    trainer: TestClient, settings: Settings, engine: Engine, files: list[tuple[str, bytes]], format: str
+) -> None:
+    answer = upload(trainer, *files, labels="slow, straight", license="CC0")
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert (made["format"], made["state"], made["labels"]) == (format, "queued", ["slow", "straight"])
+    names = {"bvh": {"capture.bvh"}, "asf-amc": {"capture.amc", "skeleton.asf"}, "amass": {"capture.npz"}}[format]
+    assert {path.name for path in (settings.motions / made["id"]).iterdir()} == names
+    assert [path.name for path in settings.motions.iterdir()] == [made["id"]]
+    with transaction(engine) as db:
+        assert db.scalars(select(Job)).one().kind == "import"
+
+
+def bomb() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in ("poses.npy", "trans.npy"):
+            packed.writestr(name, bytes(20 << 20))
+    return out.getvalue()
+
+
+def pickled() -> bytes:
+    out = io.BytesIO()
+    np.savez(out, poses=np.array([{"x": 1}], dtype=object), trans=np.zeros(3))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [("run.sh", b"echo")],
+        [("walk.bvh", b"")],
+        [("walk.bvh", b"\x80\x04\x95pickle")],
+        [("walk.bvh", b"\x1f\x8b" + bytes(100))],
+        [("walk.bvh", b"nothing of the kind")],
+        [("walk.bvh", b"HIERARCHY\0")],
+        [("walk.amc", b"1\n")],
+        [("a.bvh", BVH), ("b.bvh", BVH)],
+        [("a.bvh", BVH), ("b.npz", AMASS)],
+        [("a.npz", b"PK\x03\x04 damaged")],
+        [("a.npz", AMASS[:-40])],
+        [("a.npz", archive(weights=np.zeros(3)))],
+        [("a.pkl", b"\x80\x04.")],
+    ],
+)
+def test_what_is_no_capture_is_refused_and_leaves_nothing(
+    trainer: TestClient, settings: Settings, files: list[tuple[str, bytes]]
+) -> None:
+    answer = upload(trainer, *files)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["field"] == "files"
+    assert not any(settings.motions.iterdir())
+    assert trainer.get("/motions").json()["total"] == 0
+
+
+def test_bombs_and_pickles_are_refused(trainer: TestClient, settings: Settings) -> None:
+    assert "expands" in upload(trainer, ("a.npz", bomb())).json()["detail"]
+    assert upload(trainer, ("a.npz", pickled())).status_code == 422
+    assert not any(settings.motions.iterdir())
+
+
+def test_large_files_are_refused(trainer: TestClient, settings: Settings, app) -> None:
+    app.state.settings = settings.model_copy(update={"upload_mb": 1})
+    answer = upload(trainer, ("a.bvh", BVH + b" " * (1 << 20)))
+    assert answer.status_code == 413
+    assert not any(settings.motions.iterdir())
+
+
+def test_motions_of_others_do_not_exist(trainer: TestClient, other: TestClient, engine: Engine) -> None:
+    id = upload(trainer, ("a.bvh", BVH)).json()["id"]
+    for method, path in (
+        ("get", f"/motions/{id}"), ("patch", f"/motions/{id}"), ("delete", f"/motions/{id}"),
+        ("post", f"/motions/{id}/accept"), ("get", f"/motions/{id}/files"), ("get", f"/motions/{id}/files/clip"),
+    ):  # fmt: skip
+        options = {"json": {}} if method == "patch" else {}
+        assert other.request(method.upper(), path, **options).status_code == 404, path
+    with transaction(engine) as db:
+        db.execute(update(Motion).values(state="ready"))
+    assert other.post("/sessions", json=TINY | {"motions": [id]}).json()["field"] == "motions"
+    made = trainer.post("/sessions", json=TINY | {"motions": [id], "algorithm": "ppo-amp"})
+    assert made.status_code == 201, made.text
+    assert made.json()["config"]["amp"]["data"] == f"motion:{id}", "no path of the server is shown"
+    assert trainer.delete(f"/motions/{id}").status_code == 409, "a training needs it"
+
+
+def test_a_motion_is_judged_once_it_is_converted(trainer: TestClient, engine: Engine) -> None:
+    id = upload(trainer, ("a.bvh", BVH)).json()["id"]
+    assert trainer.post(f"/motions/{id}/accept").status_code == 409
+    with transaction(engine) as db:
+        db.execute(update(Motion).values(state="ready"))
+    assert trainer.post(f"/motions/{id}/accept").json()["state"] == "accepted"
+    assert trainer.post(f"/motions/{id}/reject").json()["state"] == "rejected"
+    refused = trainer.post("/sessions", json=TINY | {"motions": [id]})
+    assert "rejected" in refused.json()["detail"]
+
+
+# -- registry ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def completed(trainer: TestClient, engine: Engine, settings: Settings) -> str:
+    """A session with something like a bundle."""
+    id = trainer.post("/sessions", json=TINY).json()["id"]
+    bundle = settings.results / id / "bundle"
+    bundle.mkdir(parents=True)
+    (bundle / "policy.onnx").write_bytes(b"network")
+    (bundle / "policy.json").write_text(json.dumps({"environment": {"id": "x"}}))
+    with transaction(engine) as db:
+        row = db.get_one(TrainingSession, id)
+        row.state, row.validation = "completed", {"passed": True}
+    return id
+
+
+def publish(client: TestClient, id: str, name: str = "walker") -> Any:
+    return client.post(f"/sessions/{id}/publish", json={"name": name})
+
+
+def test_versions_are_numbered_and_never_change(trainer: TestClient, completed: str, settings: Settings) -> None:
+    first = publish(trainer, completed).json()
+    (settings.results / completed / "bundle" / "policy.onnx").write_bytes(b"another")
+    second = publish(trainer, completed).json()
+    assert (first["number"], second["number"]) == (1, 2)
+    assert first["files"]["policy.onnx"]["sha256"] == hashlib.sha256(b"network").hexdigest()
+    assert trainer.get("/models/walker/1/files/policy.onnx").content == b"network"
+    assert first["lineage"]["session"] == completed
+    assert len(first["lineage"]["configuration_sha256"]) == 64
+    assert trainer.get("/models/walker/1/files/..%2f..%2findex.json").status_code == 404
+    assert (settings.models / "walker" / "1" / "policy.onnx").stat().st_mode & 0o222 == 0
+
+
+def test_aliases_are_promoted_and_rolled_back(trainer: TestClient, completed: str, settings: Settings) -> None:
+    for _ in range(3):
+        publish(trainer, completed)
+    assert trainer.get("/models/walker").json()["aliases"] == {"champion": 1}
+    assert trainer.post("/models/walker/rollback", json={}).status_code == 409
+    for number in (2, 3):
+        trainer.post("/models/walker/promote", json={"number": number})
+    assert trainer.get("/models/walker/champion").json()["number"] == 3
+    assert trainer.delete("/models/walker/3").status_code == 409, "it is the champion"
+    assert trainer.delete("/models/walker/2").json()["deleted_at"]
+    assert trainer.get("/models/walker/2").status_code == 404
+    assert trainer.post("/models/walker/rollback", json={}).json()["number"] == 1, "past the deleted one"
+    assert trainer.post("/models/walker/2/restore").json()["deleted_at"] is None
+    index = json.loads((settings.models / "index.json").read_text())
+    assert index == {"walker": {"versions": [3, 2, 1], "aliases": {"champion": 1}}}
+
+
+def test_the_command_line_finds_what_is_registered(
+    trainer: TestClient, completed: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(trainer, completed)
+    monkeypatch.setenv("GAITNET_REGISTRY", str(settings.models))
+    for text in ("registry:walker", "registry:walker@champion", "registry:walker@1"):
+        assert find_policy(text) == settings.models / "walker" / "1"
+    for text, told in (
+        ("registry:runner", "has walker"), ("registry:walker@2", "no version 2; known are champion, 1"),
+        ("registry:../../etc", "has walker"), ("registry:walker@../1", "no version"),
+    ):  # fmt: skip
+        with pytest.raises(PolicyError, match=told):
+            find_policy(text)
+    monkeypatch.setenv("GAITNET_REGISTRY", str(settings.home / "nowhere"))
+    with pytest.raises(PolicyError, match="GAITNET_REGISTRY"):
+        find_policy("registry:walker")
+
+
+def test_names_are_their_owners(trainer: TestClient, other: TestClient, completed: str, engine: Engine) -> None:
+    publish(trainer, completed)
+    assert other.get("/models").json()["total"] == 0
+    for method, path in (("GET", "/models/walker"), ("GET", "/models/walker/1"), ("DELETE", "/models/walker/1")):
+        assert other.request(method, path).status_code == 404
+    trainer.patch("/models/walker", json={"shared": True})
+    assert other.get("/models/walker/champion").status_code == 200
+    assert other.delete("/models/walker/1").status_code == 403
+    assert publish(other, completed).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "A", "x" * 65, "a\n", "registry:x"])
+def test_a_name_is_plain(trainer: TestClient, completed: str, name: str) -> None:
+    assert publish(trainer, completed, name).status_code == 422
+
+
+def test_only_what_passed_is_published(trainer: TestClient, completed: str, engine: Engine) -> None:
+    with transaction(engine) as db:
+        db.get_one(TrainingSession, completed).validation = {"passed": False}
+    assert publish(trainer, completed).status_code == 409
+    with transaction(engine) as db:
+        db.get_one(TrainingSession, completed).state = "failed"
+    assert publish(trainer, completed).status_code == 409
+
+
+def test_deleted_versions_go_after_their_grace_period(
+    trainer: TestClient, completed: str, engine: Engine, settings: Settings
+) -> None:
+    for _ in range(2):
+        publish(trainer, completed)
+    trainer.delete("/models/walker/2")
+    with transaction(engine) as db:
+        registry.purge(db, settings)
+    folder = settings.models / "walker" / "2"
+    assert folder.is_dir()
+    with transaction(engine) as db:
+        before = now().replace(year=2020)
+        db.execute(update(ModelVersion).where(ModelVersion.number == 2).values(deleted_at=before))
+        db.expire_all()
+        registry.purge(db, settings)
+    assert not folder.exists()
+    assert trainer.post("/models/walker/2/restore").status_code == 409
+    assert Path(settings.models / "walker" / "1").is_dir()
+
+
+def test_a_study_names_what_cannot_be_searched(trainer: TestClient, other: TestClient) -> None:
+    base = TINY | {"name": "base"}
+    space = {"ppo.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
+    made = trainer.post("/studies", json={"name": "search", "base": base, "space": space, "trials": 2})
+    assert made.status_code == 201, made.text
+    assert other.get(f"/studies/{made.json()['id']}").status_code == 404
+    for bad, field in (
+        ({"run.out": {"kind": "choice", "choices": ["/tmp"]}}, "space.run.out"),
+        ({"ppo.gamma": {"low": 0.5, "high": 2.0}}, "space.ppo.gamma"),
+        ({"ppo.gamma": {"low": 0.9, "high": 0.5}}, "space"),
+    ):
+        answer = trainer.post("/studies", json={"name": "search", "base": base, "space": bad})
+        assert answer.status_code == 422
+        assert answer.json()["field"].startswith(field)
