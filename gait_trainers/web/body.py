@@ -1,0 +1,109 @@
+"""What the page's JavaScript is told beside `policy.json`: the body, its simulation, and the task's own numbers.
+
+Names and sizes of observations, the action's scale and its filter are in `policy.json`, which the page reads too.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from gait_envs.errors import GaitNetError
+from gait_envs.models.portable import PortableModel, portable
+from gait_envs.models.robot import Robot
+from gait_envs.models.shapes import shapes
+from gait_envs.tasks.base import Task
+from gait_envs.tasks.config import WalkConfig
+from gait_envs.tasks.layouts import held_actions
+from gait_envs.tasks.view import STEER
+from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import make_env
+
+FORMAT = "gaitnet page 1"
+
+
+class PageError(GaitNetError, ValueError):
+    """A policy that the page cannot run, or a folder that it cannot be written to."""
+
+
+def observable() -> list[str]:
+    """Names of the observation rows that the page's JavaScript computes: `static/rows.json`."""
+    rows: list[str] = json.loads(static_text("rows.json"))
+    return rows
+
+
+def static_text(name: str) -> str:
+    """A text file of the page."""
+    return (resources.files("gait_trainers.web") / "static" / name).read_text(encoding="utf-8")
+
+
+def describe_body(policy: Policy) -> tuple[dict[str, Any], PortableModel]:
+    """`body.json` and the model's files; PageError says why the page cannot run this policy."""
+    if "memory" in policy.details:
+        raise PageError(f"{policy.name}: a policy with a memory; the page runs feedforward policies")
+    env = make_env(policy.env_id, threads=1, **{**policy.env_kwargs, "reset_noise": 0.0})
+    task, core = env.core.task, env.core
+    check_task(task, policy)
+    env.reset(seed=0, options={"command": np.zeros(3)})
+    start = core.state.qpos[0].tolist()
+    env.close()
+    model = portable(task.robot)
+    return {
+        "format": FORMAT,
+        "name": policy.name,
+        "model": {
+            "scene": model.scene,
+            "files": sorted(model.files),
+            "edits": {name: np.asarray(value).tolist() for name, value in model.edits.items()},
+        },
+        "shapes": [shape._asdict() for shape in shapes(task.robot)],
+        **describe_robot(task.robot),
+        "start_qpos": start,
+        **describe_task(task),
+    }, model
+
+
+def check_task(task: Task, policy: Policy) -> None:
+    """PageError unless the page knows everything that this task observes and does."""
+    where = f"{policy.name} in {policy.env_id}"
+    if task.follows or not isinstance(task.config, WalkConfig):
+        raise PageError(f"{where}: it follows clips; the page runs policies that obey commands")
+    if task.robot.muscles is not None:
+        raise PageError(f"{where}: its body is moved by muscles; the page runs bodies with servos")
+    unknown = [row.name for row in task.layout if row.name not in observable()]
+    if unknown:
+        raise PageError(f"{where}: it observes {', '.join(unknown)}; the page computes {', '.join(observable())}")
+    if task.action_names != task.robot.joint_names:
+        raise PageError(f"{where}: its actions move {', '.join(task.action_names)}; the page has one target a joint")
+
+
+def describe_robot(robot: Robot) -> dict[str, Any]:
+    """Where things are in the model's arrays."""
+    return {
+        "substeps": robot.substeps,
+        "dt": robot.dt,  # s per control step
+        "root": robot.pelvis,  # body id
+        "gyro": robot.gyro.start,  # first of three in sensordata
+        "controls": robot.model.actuator_ctrladr[robot.servo_actuators].tolist(),  # of the joints' servos
+        "lower_rad": robot.lower.tolist(),
+        "upper_rad": robot.upper.tolist(),
+        "half_range_rad": robot.action_scale.tolist(),
+        "mass": robot.mass,  # kg
+    }
+
+
+def describe_task(task: Task) -> dict[str, Any]:
+    """Options of the task that observations and falls depend on."""
+    config = task.config
+    return {
+        "held_actions": held_actions(task.robot, config).tolist(),  # those that previous_action shows
+        "velocity_frame": config.velocity_frame,
+        "heading_gain": config.heading_gain,  # 1/s
+        "steer": STEER,  # rad/s, limit of the heading's correction
+        "min_height": config.min_height,  # m
+        "max_height": config.max_height,
+        "max_tilt": config.max_tilt,  # rad
+    }
