@@ -48,7 +48,11 @@ def describe_body(policy: Policy) -> tuple[dict[str, Any], PortableModel]:
     task, core = env.core.task, env.core
     check_task(task, policy)
     env.reset(seed=0, options={"command": np.zeros(3)})
-    start = core.state.qpos[0].tolist()
+    start, data = core.state.qpos[0].tolist(), core.physics.get_data(0)
+    drawn = [
+        shape._asdict() | {"place": data.geom_xpos[shape.geom].tolist(), "turn": data.geom_xmat[shape.geom].tolist()}
+        for shape in shapes(task.robot)
+    ]
     env.close()
     model = portable(task.robot)
     return {
@@ -59,7 +63,7 @@ def describe_body(policy: Policy) -> tuple[dict[str, Any], PortableModel]:
             "files": sorted(model.files),
             "edits": {name: np.asarray(value).tolist() for name, value in model.edits.items()},
         },
-        "shapes": [shape._asdict() for shape in shapes(task.robot)],
+        "shapes": drawn,  # where they are at the start
         **describe_robot(task.robot),
         "start_qpos": start,
         **describe_task(task),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 from gait_envs.files import replacing_folder
-from gait_trainers.policies.bundle import MANIFEST, NETWORK, load_bundle, write_checksums
+from gait_trainers.policies.bundle import MANIFEST, NETWORK, load_bundle
 from gait_trainers.web.body import PageError, describe_body
 from gait_trainers.web.vendor import packages, vendored
 
@@ -38,10 +40,10 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
         for name, data in model.files.items():
             (temporary / "model" / name).write_bytes(data)
         (temporary / "policy").mkdir()
-        for name in (MANIFEST, NETWORK):
-            shutil.copyfile(bundle / name, temporary / "policy" / name)
-        write_checksums(temporary / "policy")
-        (temporary / BODY).write_text(json.dumps(body), encoding="utf-8")
+        shutil.copyfile(bundle / NETWORK, temporary / "policy" / NETWORK)
+        manifest = {key: value for key, value in policy.details.items() if key != "style"}
+        (temporary / "policy" / MANIFEST).write_text(strict_json(manifest), encoding="utf-8")
+        (temporary / BODY).write_text(strict_json(body), encoding="utf-8")
     return out
 
 
@@ -58,6 +60,19 @@ def check_page_out(out: Path, force: bool) -> None:
 def page_bytes(out: Path) -> int:
     """Size of everything in the page's folder, bytes."""
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def strict_json(tree: Any) -> str:
+    """JSON as browsers read it: what is not finite, such as a limit that there is not, is null."""
+    return json.dumps(_finite(tree), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def _write_licenses(folder: Path) -> None:
