@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
+import numpy as np
 
 from gait_envs.errors import GaitNetError
 from gait_envs.models.edits import Edits, edits
 from gait_envs.models.robot import Robot
+
+
+UNREACHED = 1e10  # rad or N·m
 
 
 class PortableError(GaitNetError, ValueError):
@@ -36,7 +40,20 @@ def portable(robot: Robot) -> PortableModel:
     if model.nmesh or model.nhfield or model.nskin:
         raise PortableError(f"{robot.file}: it has meshes, height fields or skins; only primitive geoms can be taken along")
     original = mujoco.MjModel.from_xml_path(str(robot.file))
-    return PortableModel(robot.file.name, _with_includes(robot.file), edits(model, original))
+    changed = _without_truths(edits(model, original), model)
+    return PortableModel(robot.file.name, _with_includes(robot.file), changed)
+
+
+def _without_truths(changed: Edits, model: mujoco.MjModel) -> Edits:
+    """Limits that were lifted become ranges that nothing reaches: MuJoCo's JavaScript cannot write arrays of bool."""
+    for limited, range_ in (("actuator_ctrllimited", "actuator_ctrlrange"), ("actuator_forcelimited", "actuator_forcerange")):
+        if limited in changed:
+            free = ~changed.pop(limited).astype(bool)
+            changed[range_] = np.where(free[:, None], [-UNREACHED, UNREACHED], getattr(model, range_))
+    truths = [name for name, value in changed.items() if np.asarray(value).dtype == bool]
+    if truths:
+        raise PortableError(f"{', '.join(truths)} of the model were changed, which cannot be taken along")
+    return changed
 
 
 def _with_includes(scene: Path) -> dict[str, bytes]:

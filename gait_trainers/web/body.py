@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from gait_envs.models.portable import PortableModel, portable
 from gait_envs.models.robot import Robot
 from gait_envs.models.shapes import shapes
 from gait_envs.tasks.base import Task
-from gait_envs.tasks.config import WalkConfig
 from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.view import STEER
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import make_env
+from gait_trainers.web.reference import describe_reference
 
 FORMAT = "gaitnet page 1"
 
@@ -40,14 +40,23 @@ def static_text(name: str) -> str:
     return (resources.files("gait_trainers.web") / "static" / name).read_text(encoding="utf-8")
 
 
-def describe_body(policy: Policy) -> tuple[dict[str, Any], PortableModel]:
-    """`body.json` and the model's files; PageError says why the page cannot run this policy."""
+class Described(NamedTuple):
+    """What a page is made of, beside the policy."""
+
+    body: dict[str, Any]  # body.json
+    model: PortableModel
+    reference: dict[str, Any] | None  # reference.json, of a policy that follows clips
+
+
+def describe_body(policy: Policy) -> Described:
+    """The page of a policy; PageError says why the page cannot run it."""
     if "memory" in policy.details:
         raise PageError(f"{policy.name}: a policy with a memory; the page runs feedforward policies")
     env = make_env(policy.env_id, threads=1, **{**policy.env_kwargs, "reset_noise": 0.0})
     task, core = env.core.task, env.core
     check_task(task, policy)
-    env.reset(seed=0, options={"command": np.zeros(3)})
+    reference = describe_reference(env) if task.follows else None
+    env.reset(seed=0, options={"clip": 0, "frame": 0} if task.follows else {"command": np.zeros(3)})
     start, data = core.state.qpos[0].tolist(), core.physics.get_data(0)
     drawn = [
         shape._asdict() | {"place": data.geom_xpos[shape.geom].tolist(), "turn": data.geom_xmat[shape.geom].tolist()}
@@ -55,7 +64,7 @@ def describe_body(policy: Policy) -> tuple[dict[str, Any], PortableModel]:
     ]
     env.close()
     model = portable(task.robot)
-    return {
+    body = {
         "format": FORMAT,
         "name": policy.name,
         "model": {
@@ -67,14 +76,15 @@ def describe_body(policy: Policy) -> tuple[dict[str, Any], PortableModel]:
         **describe_robot(task.robot),
         "start_qpos": start,
         **describe_task(task),
-    }, model
+    }
+    return Described(body, model, reference)
 
 
 def check_task(task: Task, policy: Policy) -> None:
     """PageError unless the page knows everything that this task observes and does."""
     where = f"{policy.name} in {policy.env_id}"
-    if task.follows or not isinstance(task.config, WalkConfig):
-        raise PageError(f"{where}: it follows clips; the page runs policies that obey commands")
+    if task.player is not None and task.player.generator is not None:
+        raise PageError(f"{where}: a network makes its reference; the page plays clips")
     if task.robot.muscles is not None:
         raise PageError(f"{where}: its body is moved by muscles; the page runs bodies with servos")
     unknown = [row.name for row in task.layout if row.name not in observable()]
@@ -103,6 +113,7 @@ def describe_task(task: Task) -> dict[str, Any]:
     """Options of the task that observations and falls depend on."""
     config = task.config
     return {
+        "follows": task.follows,
         "held_actions": held_actions(task.robot, config).tolist(),  # those that previous_action shows
         "velocity_frame": config.velocity_frame,
         "heading_gain": config.heading_gain,  # 1/s

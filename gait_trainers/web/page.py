@@ -14,7 +14,7 @@ from gait_trainers.policies.bundle import MANIFEST, NETWORK, load_bundle
 from gait_trainers.web.body import PageError, describe_body
 from gait_trainers.web.vendor import packages, vendored
 
-BODY, INDEX = "body.json", "index.html"
+BODY, REFERENCE, INDEX = "body.json", "reference.json", "index.html"
 LICENSES = {"mujoco": ("LICENSE", "LICENSES_THIRD_PARTY.md")}  # of installed packages, which the page's are builds of
 
 
@@ -27,7 +27,7 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
     bundle, out = Path(bundle), Path(out)
     check_page_out(out, force)
     policy = load_bundle(bundle)
-    body, model = describe_body(policy)
+    body, model, reference = describe_body(policy)
     files = vendored()
     with replacing_folder(out) as temporary:
         for file in (resources.files("gait_trainers.web") / "static").iterdir():
@@ -44,6 +44,8 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
         manifest = {key: value for key, value in policy.details.items() if key != "style"}
         (temporary / "policy" / MANIFEST).write_text(strict_json(manifest), encoding="utf-8")
         (temporary / BODY).write_text(strict_json(body), encoding="utf-8")
+        if reference is not None:
+            (temporary / REFERENCE).write_text(strict_json(reference), encoding="utf-8")
     return out
 
 

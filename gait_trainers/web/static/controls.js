@@ -35,6 +35,19 @@ export function commandSliders(element, { low, high }, changed) {
   };
 }
 
+/** Which clip is followed; `changed` is called once it is another. */
+export function clipChoice(element, reference, changed) {
+  const row = document.createElement("label");
+  row.className = "slider";
+  row.innerHTML = "<span>clip</span><select></select>";
+  row.lastChild.append(...reference.clips.map(({ name }, i) => new Option(name, i)));
+  row.lastChild.addEventListener("change", (event) => {
+    reference.begin(Number(event.target.value));
+    changed();
+  });
+  element.append(row);
+}
+
 /** Keys of the keyboard; `actions`: what single keys do beside the commands. */
 export function keyboard(sliders, actions) {
   window.addEventListener("keydown", (event) => {

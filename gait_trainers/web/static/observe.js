@@ -1,7 +1,8 @@
 // What a policy observes, computed as gait_envs does. Rows, sizes and limits are those of policy.json; `rows.json` lists
 // the rows that are known here, which Python reads to refuse a policy that observes anything else.
 //
-// A view is one moment: state (qpos, qvel, gyro), memory (command, heading, filtered action), body and action tables.
+// A view is one moment: state (qpos, qvel, gyro), memory (command, heading, filtered action), body and action tables, and
+// the reference where a clip is followed.
 
 export const OBSERVED = {
   joint_position: ({ state, body, action }) =>
@@ -13,6 +14,14 @@ export const OBSERVED = {
   gravity: ({ state }) => gravity(state.qpos),
   command: (view) => steeredCommand(view),
   previous_action: ({ memory, body }) => body.held_actions.map((i) => memory.filtered[i]),
+  reference_joint_position: ({ reference, body, action }) =>
+    ahead(reference, ({ qpos }) => action.home_rad.map((home, i) => (qpos[7 + i] - home) / body.half_range_rad[i])),
+  reference_joint_velocity: ({ reference }) => ahead(reference, ({ qvel }) => qvel.slice(6)),
+  root_error: ({ reference, state }) =>
+    ahead(reference, ({ qpos }) => headingFrame(state.qpos, [0, 1, 2].map((i) => qpos[i] - state.qpos[i]))),
+  turn_error: ({ reference, state }) =>
+    ahead(reference, ({ qpos }) => rotation(state.qpos.subarray(3, 7), qpos.slice(3, 7))),
+  phase: ({ reference }) => [Math.sin(2 * Math.PI * reference.phase), Math.cos(2 * Math.PI * reference.phase)],
 };
 
 /** The observation as float32, every number kept within its row's limit. */
@@ -42,9 +51,30 @@ export function gravity(qpos) {
 
 /** The root's velocity in the frame that yaws with it and stays upright: forward, leftward, upward, m/s. */
 export function headingVelocity({ qpos, qvel }) {
+  return headingFrame(qpos, qvel);
+}
+
+/** A world vector (3) in the frame that yaws with the root. */
+function headingFrame(qpos, vector) {
   const angle = -yaw(qpos);
   const c = Math.cos(angle), s = Math.sin(angle);
-  return [c * qvel[0] - s * qvel[1], s * qvel[0] + c * qvel[1], qvel[2]];
+  return [c * vector[0] - s * vector[1], s * vector[0] + c * vector[1], vector[2]];
+}
+
+/** What is observed of each future frame of a reference, one after another. */
+function ahead(reference, of) {
+  return reference.future_frames.flatMap((frames) => of(reference.at(frames)));
+}
+
+/** The rotation vector, rad, that leads from one orientation to another, in the frame of the first. */
+function rotation([w, x, y, z], [a, b, c, d]) {
+  let q = [
+    w * a + x * b + y * c + z * d, w * b - x * a - y * d + z * c, w * c + x * d - y * a - z * b, w * d - x * c + y * b - z * a,
+  ];
+  if (q[0] < 0) q = q.map((v) => -v); // the short way round
+  const sine = Math.hypot(q[1], q[2], q[3]);
+  const factor = sine < 1e-6 ? 2 : (2 * Math.atan2(sine, q[0])) / sine;
+  return [factor * q[1], factor * q[2], factor * q[3]];
 }
 
 /** Turning rate about the vertical, rad/s. */

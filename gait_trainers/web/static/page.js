@@ -1,12 +1,13 @@
 // The page: loads body and policy, then simulates in real time, draws, and takes commands.
 
 import { Camera } from "./camera.js";
-import { Pointer, commandSliders, keyboard } from "./controls.js";
+import { Pointer, clipChoice, commandSliders, keyboard } from "./controls.js";
 import { Display } from "./display.js";
 import { along } from "./matrix.js";
 import { OBSERVED, yaw } from "./observe.js";
 import { Physics } from "./physics.js";
 import { Policy } from "./policy.js";
+import { Reference } from "./reference.js";
 import { Renderer } from "./renderer.js";
 import { Walker } from "./walker.js";
 
@@ -28,8 +29,9 @@ async function start() {
   const page = { body, renderer, camera, firstPicture: performance.now() };
   window.gaitnet = page;
   await new Promise(requestAnimationFrame);
-  const [physics, policy] = await Promise.all([Physics.load(body), Policy.load()]);
-  Object.assign(page, { physics, walker: new Walker(body, policy, physics) });
+  const clips = body.follows ? json("reference.json").then((found) => new Reference(found)) : null;
+  const [physics, policy, reference] = await Promise.all([Physics.load(body), Policy.load(), clips]);
+  Object.assign(page, { physics, walker: new Walker(body, policy, physics, reference) });
   run(page);
   element("loading").remove();
   page.ready = performance.now();
@@ -57,10 +59,16 @@ function run(page) {
   const display = new Display(element("numbers"));
   const state = { playing: !paused, falls: 0, fallenFor: 0, way: 0, rate: 0, pace: 1, shapes: placed(body, physics) };
   page.state = state;
-  const sliders = commandSliders(element("sliders"), walker.policy.manifest.command, (command) => (walker.wanted = command));
+  const { reference } = walker, range = walker.policy.manifest.command;
+  const sliders = reference
+    ? { set() {}, nudge() {} }
+    : commandSliders(element("sliders"), range, (command) => (walker.wanted = command));
   page.sliders = sliders;
-  sliders.set([Math.min(0.4, walker.policy.manifest.command.high[0]), 0, 0]);
+  sliders.set([Math.min(0.4, range.high?.[0]), 0, 0]);
   const actions = makeActions(page, sliders, display);
+  if (reference) clipChoice(element("sliders"), reference, actions.reset);
+  element("stand").hidden = reference !== null;
+  for (const keys of document.querySelectorAll("[data-commands]")) keys.hidden = reference !== null;
   if (paused) element("pause").textContent = "go on";
   keyboard(sliders, { r: actions.reset, " ": actions.stand, p: actions.pause, h: actions.help, "?": actions.help });
   for (const name of ["reset", "stand", "pause", "help"]) element(name).addEventListener("click", actions[name]);
@@ -84,7 +92,7 @@ function run(page) {
     camera.follow(walker.state.qpos, seconds);
     state.shapes = placed(body, physics);
     renderer.draw([...state.shapes, ...marks(page, pointer)], camera);
-    display.show({ ...state, command: walker.wanted, time: walker.steps * body.dt });
+    display.show({ ...state, command: walker.memory.command, time: walker.steps * body.dt });
     busy = false;
   }
 
@@ -95,7 +103,7 @@ function run(page) {
     begun.simulated += seconds;
     if (walker.steps !== before) {
       state.way = Math.hypot(walker.state.qpos[0], walker.state.qpos[1]);
-      display.record(walker.steps * body.dt, walker.wanted, walker.speed);
+      display.record(walker.steps * body.dt, walker.memory.command, walker.speed);
     }
     state.fallenFor = walker.fallen ? state.fallenFor + seconds : 0;
     if (state.fallenFor > 0 && !state.down) {
@@ -103,7 +111,7 @@ function run(page) {
       state.falls += 1;
       element("said").textContent = "fallen";
     }
-    if (state.fallenFor > PAUSE) actions.reset();
+    if (state.fallenFor > PAUSE || reference?.over) actions.reset();
   }
 
   /** Steps a second, and how much of real time that is, once a second. */
@@ -140,7 +148,7 @@ function makeActions({ walker, state, camera }, sliders, display) {
 /** Bars on the floor for speed asked (blue) and measured (orange), and the push under way (red). */
 function marks({ body, walker }, pointer) {
   const { qpos, qvel } = walker.state;
-  const heading = yaw(qpos), [forward, left] = walker.wanted;
+  const heading = yaw(qpos), [forward, left] = walker.memory.command;
   const c = Math.cos(heading), s = Math.sin(heading), wide = 0.018 * body.start_qpos[2];
   const bars = [
     [[c * forward - s * left, s * forward + c * left], [0.25, 0.62, 0.95, 1], 0.004],

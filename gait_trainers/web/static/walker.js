@@ -3,7 +3,9 @@
 import { gravity, headingVelocity, observe, yaw, yawRate } from "./observe.js";
 
 export class Walker {
-  constructor(body, policy, physics) {
+  /** `reference`: of a policy that follows clips, else null */
+  constructor(body, policy, physics, reference = null) {
+    this.reference = reference;
     this.body = body;
     this.policy = policy;
     this.physics = physics;
@@ -12,15 +14,20 @@ export class Walker {
     this.reset();
   }
 
-  reset(qpos = this.body.start_qpos, qvel = null) {
+  /** Begin again: at the start of the clip, or in the pose and at the velocity given. */
+  reset(qpos = null, qvel = null) {
     const { home_rad, scale_rad } = this.policy.action;
-    this.physics.reset(qpos, qvel);
+    const begun = this.reference?.clip;
+    this.reference?.begin(this.reference.number);
+    qpos ??= begun?.start_qpos ?? this.body.start_qpos;
+    this.physics.reset(qpos, qvel ?? begun?.start_qvel);
     this.state = this.physics.state();
     const joints = Array.from(qpos.slice(7));
+    const holding = joints.map((angle, i) => clip((angle - home_rad[i]) / scale_rad[i], -1, 1));
     this.memory = {
-      command: [...this.wanted],
+      command: this.reference?.command ?? [...this.wanted],
       heading: yaw(this.state.qpos),
-      filtered: joints.map((angle, i) => clip((angle - home_rad[i]) / scale_rad[i], -1, 1)),
+      filtered: this.reference?.pose ? joints.map(() => 0) : holding,
       targets: [joints], // newest first
     };
     this.substep = 0; // of the control step that is under way
@@ -29,8 +36,8 @@ export class Walker {
 
   /** What the policy observes now. */
   observation() {
-    const { state, memory, body, policy } = this;
-    return observe(policy.layout, { state, memory, body, action: policy.action });
+    const { state, memory, body, policy, reference } = this;
+    return observe(policy.layout, { state, memory, body, reference, action: policy.action });
   }
 
   /** Simulate `seconds` more; control steps begin where they are due. */
@@ -51,20 +58,25 @@ export class Walker {
 
   /** Observe under the command of now, and act. */
   async decide() {
-    this.memory.command = [...this.wanted];
+    if (!this.reference) this.memory.command = [...this.wanted];
     const observation = this.observation();
     const action = await this.policy.act(observation);
     this.act(action);
     return { observation, action };
   }
 
-  /** From an action to the servos' targets. */
+  /** From an action to the joints' targets. */
   act(action) {
     const { memory, body } = this;
     const { home_rad, scale_rad, lower_rad, upper_rad, filter_alpha } = this.policy.action;
+    if (this.reference) { // it moves on first: the command that turns the heading is the new frame's
+      this.reference.advance();
+      memory.command = this.reference.command;
+    }
+    const base = this.reference?.pose ?? home_rad;
     memory.heading += memory.command[2] * body.dt;
     memory.filtered = memory.filtered.map((old, i) => filter_alpha * clip(action[i], -1, 1) + (1 - filter_alpha) * old);
-    const target = memory.filtered.map((a, i) => clip(home_rad[i] + scale_rad[i] * a, lower_rad[i], upper_rad[i]));
+    const target = memory.filtered.map((a, i) => clip(base[i] + scale_rad[i] * a, lower_rad[i], upper_rad[i]));
     memory.targets = [target, ...memory.targets].slice(0, this.lag + 1);
     this.physics.aim(memory.targets.at(-1));
   }
