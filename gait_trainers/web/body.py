@@ -20,6 +20,7 @@ from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.view import STEER
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import make_env
+from gait_trainers.web.muscles import describe_muscles
 from gait_trainers.web.reference import describe_reference
 
 FORMAT = "gaitnet page 1"
@@ -76,6 +77,7 @@ def describe_body(policy: Policy) -> Described:
         **describe_robot(task.robot),
         "start_qpos": start,
         **describe_task(task),
+        "muscles": None if task.robot.muscles is None else describe_muscles(core.physics),
     }
     return Described(body, model, reference)
 
@@ -85,8 +87,11 @@ def check_task(task: Task, policy: Policy) -> None:
     where = f"{policy.name} in {policy.env_id}"
     if task.player is not None and task.player.generator is not None:
         raise PageError(f"{where}: a network makes its reference; the page plays clips")
-    if task.robot.muscles is not None:
-        raise PageError(f"{where}: its body is moved by muscles; the page runs bodies with servos")
+    if task.robot.muscles is not None and task.config.drive.controller != "nn":
+        raise PageError(
+            f"{where}: its muscles follow the controller {task.config.drive.controller!r}; the page runs that of "
+            "muscle_controller='nn', and bodies with servos"
+        )
     unknown = [row.name for row in task.layout if row.name not in observable()]
     if unknown:
         raise PageError(f"{where}: it observes {', '.join(unknown)}; the page computes {', '.join(observable())}")
@@ -101,7 +106,8 @@ def describe_robot(robot: Robot) -> dict[str, Any]:
         "dt": robot.dt,  # s per control step
         "root": robot.pelvis,  # body id
         "gyro": robot.gyro.start,  # first of three in sensordata
-        "controls": robot.model.actuator_ctrladr[robot.servo_actuators].tolist(),  # of the joints' servos
+        "servos": robot.servos.tolist(),  # which joints have one
+        "controls": robot.model.actuator_ctrladr[robot.servo_actuators].tolist(),  # of these
         "lower_rad": robot.lower.tolist(),
         "upper_rad": robot.upper.tolist(),
         "half_range_rad": robot.action_scale.tolist(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import shutil
@@ -9,9 +10,14 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from gait_envs.assets import asset_path
+from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.files import replacing_folder
+from gait_envs.models.robot import muscle_humanoid
+from gait_envs.simulation.make import MUSCLE_NETWORK
 from gait_trainers.policies.bundle import MANIFEST, NETWORK, load_bundle
 from gait_trainers.web.body import PageError, describe_body
+from gait_trainers.web.muscles import write_muscle_network
 from gait_trainers.web.vendor import packages, vendored
 
 BODY, REFERENCE, INDEX = "body.json", "reference.json", "index.html"
@@ -34,13 +40,19 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
             (temporary / file.name).write_bytes(file.read_bytes())
         (temporary / "vendor").mkdir()
         for name, path in files.items():
-            shutil.copyfile(path, temporary / "vendor" / name)
+            if path.suffix == ".wasm":  # a quarter of its size; the page unpacks it
+                (temporary / "vendor" / f"{name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+            else:
+                shutil.copyfile(path, temporary / "vendor" / name)
         _write_licenses(temporary / "vendor")
         (temporary / "model").mkdir()
         for name, data in model.files.items():
             (temporary / "model" / name).write_bytes(data)
         (temporary / "policy").mkdir()
         shutil.copyfile(bundle / NETWORK, temporary / "policy" / NETWORK)
+        if body["muscles"] is not None:
+            own = policy.env_kwargs.get("muscle_network") or asset_path(MUSCLE_NETWORK)
+            write_muscle_network(load_muscle_network(own, muscle_humanoid().muscles), temporary / "policy" / "muscles.onnx")
         manifest = {key: value for key, value in policy.details.items() if key != "style"}
         (temporary / "policy" / MANIFEST).write_text(strict_json(manifest), encoding="utf-8")
         (temporary / BODY).write_text(strict_json(body), encoding="utf-8")

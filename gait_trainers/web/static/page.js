@@ -3,21 +3,23 @@
 import { Camera } from "./camera.js";
 import { Pointer, clipChoice, commandSliders, keyboard } from "./controls.js";
 import { Display } from "./display.js";
+import { fetchJson } from "./files.js";
 import { along } from "./matrix.js";
+import { Muscles } from "./muscles.js";
 import { OBSERVED, yaw } from "./observe.js";
 import { Physics } from "./physics.js";
-import { Policy } from "./policy.js";
+import { Policy, openNetwork } from "./policy.js";
 import { Reference } from "./reference.js";
 import { Renderer } from "./renderer.js";
 import { Walker } from "./walker.js";
 
-const LONGEST = 0.1; // s that a slow machine catches up in one picture; the rest is lost, and the walk is slowed down
+const LONGEST = 0.25; // s that a slow machine catches up in one picture; the rest is lost, and the walk is slowed down
 const PAUSE = 1.5; // s on the floor before the next episode
 
 const element = (id) => document.getElementById(id);
 
 async function start() {
-  const [body, rows] = await Promise.all([json("body.json"), json("rows.json")]);
+  const [body, rows] = await Promise.all([fetchJson("body.json"), fetchJson("rows.json")]);
   document.title = `${body.name} · GaitNet`;
   element("name").textContent = body.name;
   checkRows(rows);
@@ -29,8 +31,10 @@ async function start() {
   const page = { body, renderer, camera, firstPicture: performance.now() };
   window.gaitnet = page;
   await new Promise(requestAnimationFrame);
-  const clips = body.follows ? json("reference.json").then((found) => new Reference(found)) : null;
+  const clips = body.follows ? fetchJson("reference.json").then((found) => new Reference(found)) : null;
+  const network = body.muscles ? openNetwork("policy/muscles.onnx", "torques", "activations") : null;
   const [physics, policy, reference] = await Promise.all([Physics.load(body), Policy.load(), clips]);
+  physics.muscles = body.muscles && new Muscles(physics, body.muscles, await network);
   Object.assign(page, { physics, walker: new Walker(body, policy, physics, reference) });
   run(page);
   element("loading").remove();
@@ -43,14 +47,15 @@ function checkRows(rows) {
   if (missing.length) throw new Error(`rows.json lists ${missing}, which observe.js does not compute`);
 }
 
-/** The shapes where the simulation has them. */
+/** The shapes, and muscles, where the simulation has them. */
 export function placed(body, physics) {
   const { geom_xpos: at, geom_xmat: turned } = physics.data;
-  return body.shapes.map((shape) => ({
+  const shapes = body.shapes.map((shape) => ({
     ...shape,
     place: Array.from(at.subarray(3 * shape.geom, 3 * shape.geom + 3)),
     turn: Array.from(turned.subarray(9 * shape.geom, 9 * shape.geom + 9)),
   }));
+  return physics.muscles ? [...physics.muscles.shapes(), ...shapes] : shapes;
 }
 
 function run(page) {
@@ -174,12 +179,6 @@ function bar(from, way, wide, rgba) {
 function flatwise(turn) {
   const z = [turn[2], turn[5], turn[8]];
   return [0, -z[1], z[0], 0, z[0], z[1], 1, 0, 0];
-}
-
-async function json(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
-  return response.json();
 }
 
 start().catch((error) => {

@@ -2,13 +2,17 @@
 //
 // Arrays of `model` and `data` are views of WebAssembly memory, which may move: ask for them again, do not keep them.
 
+import { fetchText, unpacked } from "./files.js";
+
 const FOLDER = "/model";
 
 export class Physics {
   /** Compile the page's model: MJCF files first, then the numbers that Python changed after it had compiled them. */
   static async load(body) {
     const [mujoco, texts] = await Promise.all([
-      import("./vendor/mujoco.js").then((module) => module.default()),
+      Promise.all([import("./vendor/mujoco.js"), unpacked("vendor/mujoco.wasm.gz")]).then(([module, wasmBinary]) =>
+        module.default({ wasmBinary }),
+      ),
       Promise.all(body.model.files.map(async (name) => [name, await fetchText(`model/${name}`)])),
     ]);
     mujoco.FS.mkdir(FOLDER);
@@ -36,10 +40,11 @@ export class Physics {
     mujoco.mj_forward(model, data);
   }
 
-  /** Servo targets of the joints, rad. */
+  /** The target angles of all joints, rad; servos take theirs at once, muscles before their next step. */
   aim(pose) {
-    const ctrl = this.data.ctrl;
-    this.body.controls.forEach((at, i) => (ctrl[at] = pose[i]));
+    const { ctrl } = this.data, { servos, controls } = this.body;
+    this.pose = pose;
+    controls.forEach((at, i) => (ctrl[at] = pose[servos[i]]));
   }
 
   /** One physics step. */
@@ -87,10 +92,4 @@ function edit(model, dotted, value) {
     if (owner[last].length !== flat.length) throw new Error(`${dotted} has ${owner[last].length} numbers here, not ${flat.length}`);
     owner[last].set(flat);
   } else owner[last] = value;
-}
-
-async function fetchText(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
-  return response.text();
 }

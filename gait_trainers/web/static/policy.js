@@ -1,30 +1,46 @@
-// The exported network in ONNX Runtime: WebAssembly, one thread.
+// The exported networks in ONNX Runtime: WebAssembly, one thread.
+
+import { fetchBytes, fetchJson, unpacked } from "./files.js";
+
+/** ONNX Runtime, loaded once. */
+let runtime = null;
+
+async function load() {
+  const name = "ort-wasm-simd-threaded";
+  const [ort, wasm] = await Promise.all([import("./vendor/ort.wasm.min.mjs"), unpacked(`vendor/${name}.wasm.gz`)]);
+  const folder = new URL("./vendor/", import.meta.url).href;
+  Object.assign(ort.env.wasm, { numThreads: 1, wasmPaths: { mjs: `${folder}${name}.mjs` }, wasmBinary: wasm.buffer });
+  return ort;
+}
+
+/** A graph with one input (1, size) and one output: a function of one row of float32 to another. */
+export async function openNetwork(path, input, output) {
+  runtime ??= load();
+  const [ort, bytes] = await Promise.all([runtime, fetchBytes(path)]);
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  return async (row) => {
+    const found = await session.run({ [input]: new ort.Tensor("float32", row, [1, row.length]) }, [output]);
+    return found[output].data;
+  };
+}
 
 export class Policy {
   static async load() {
-    const [ort, manifest, bytes] = await Promise.all([
-      import("./vendor/ort.wasm.min.mjs"),
-      fetch("policy/policy.json").then((response) => response.json()),
-      fetch("policy/policy.onnx").then((response) => response.arrayBuffer()),
+    const [manifest, network] = await Promise.all([
+      fetchJson("policy/policy.json"), openNetwork("policy/policy.onnx", "observation", "action"),
     ]);
-    ort.env.wasm.numThreads = 1;
-    ort.env.wasm.wasmPaths = new URL("./vendor/", import.meta.url).href;
-    const session = await ort.InferenceSession.create(new Uint8Array(bytes), { executionProviders: ["wasm"] });
-    return new Policy(manifest, session, ort);
+    return new Policy(manifest, network);
   }
 
-  constructor(manifest, session, ort) {
+  constructor(manifest, network) {
     this.manifest = manifest;
     this.layout = manifest.observation.layout;
     this.action = manifest.action;
-    this.session = session;
-    this.Tensor = ort.Tensor;
+    this.network = network;
   }
 
-  /** The action, (size) in [-1, 1], of one raw observation; the normaliser is inside the network. */
+  /** The action, in [-1, 1], of one raw observation; the normaliser is inside the network. */
   async act(observation) {
-    const feed = { observation: new this.Tensor("float32", observation, [1, observation.length]) };
-    const { action } = await this.session.run(feed, ["action"]);
-    return Float64Array.from(action.data);
+    return Float64Array.from(await this.network(observation));
   }
 }

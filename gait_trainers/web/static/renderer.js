@@ -25,6 +25,7 @@ export class Renderer {
     gl.enable(gl.DEPTH_TEST);
     gl.depthFunc(gl.LEQUAL); // the sky is as far as it gets
     gl.enable(gl.CULL_FACE);
+    gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
   }
 
   /** Shapes with `place` (3) m and `turn` (9), MuJoCo's row by row, seen by a camera { eye, target }. */
@@ -32,7 +33,7 @@ export class Renderer {
     this.fit();
     const { gl, canvas } = this;
     const solid = shapes.map((shape) => ({ ...shape, ...stretch(shape) }));
-    const sunView = this.drawShadows(solid.filter((shape) => !shape.flat), camera.target);
+    const sunView = this.drawShadows(solid.filter((shape) => !shape.flat && shape.rgba[3] === 1), camera.target);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clear(gl.DEPTH_BUFFER_BIT);
@@ -47,7 +48,12 @@ export class Renderer {
     this.use("floor", { ...light, view, middle: camera.target.slice(0, 2), tile: this.tile });
     this.drawSquare();
     this.use("body", { ...light, view });
-    for (const shape of solid) this.drawShape("body", shape);
+    for (const shape of solid) if (shape.rgba[3] === 1) this.drawShape("body", shape);
+    gl.enable(gl.BLEND);
+    gl.depthMask(false);
+    for (const shape of solid) if (shape.rgba[3] < 1) this.drawShape("body", shape);
+    gl.depthMask(true);
+    gl.disable(gl.BLEND);
   }
 
   drawShadows(shapes, target) {

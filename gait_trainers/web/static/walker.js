@@ -45,14 +45,14 @@ export class Walker {
     const h = this.body.dt / this.body.substeps;
     for (let left = Math.round(seconds / h); left > 0; left--) {
       if (this.substep === 0) await this.decide();
-      this.simulate();
+      await this.simulate();
     }
   }
 
   /** One control step. */
   async step() {
     if (this.substep === 0) await this.decide();
-    do this.simulate();
+    do await this.simulate();
     while (this.substep !== 0);
   }
 
@@ -82,7 +82,8 @@ export class Walker {
   }
 
   /** One physics step; the last of a control step also reads the new state. */
-  simulate() {
+  async simulate() {
+    if (this.physics.muscles) await this.physics.muscles.act(this.substep);
     this.physics.step();
     this.substep = (this.substep + 1) % this.body.substeps;
     if (this.substep !== 0) return;

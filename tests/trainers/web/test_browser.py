@@ -166,7 +166,7 @@ def test_physics_equals_that_of_python(page: Any, recording: dict[str, Any]) -> 
           for (let k = 0; k < action.length; k++) {
             walker.memory.command = command[k];
             walker.act(action[k]);
-            do walker.simulate(); while (walker.substep !== 0);
+            do await walker.simulate(); while (walker.substep !== 0);
             out.push(Array.from(walker.state.qpos));
           }
           return out;
