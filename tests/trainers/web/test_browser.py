@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from gait_trainers import load_policy
 from gait_trainers.policies.environment import make_env
 from gait_trainers.web.page import page_bytes, write_page
 from gait_trainers.web.vendor import VendorError, vendored
+from gait_trainers.web.viewer import steer
 
 pytestmark = pytest.mark.web
 
 CHROMIUM = os.environ.get("GAITNET_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
-BUNDLE = asset_path("policies/wildrobot_walk")
+BUNDLES = ("wildrobot_walk", "wildrobot_imitation", "humanoid_imitation", "muscle_humanoid_imitation")
 STEPS = 100
+OPTIONS = {False: {"command": np.array([0.4, 0.0, 0.0])}, True: {"clip": 0, "frame": 0}}  # by: does it follow clips?
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -34,17 +37,20 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The page of each bundle."""
     try:
         vendored()
     except VendorError as error:
         pytest.skip(str(error))
-    return write_page(BUNDLE, tmp_path_factory.mktemp("web") / "page")
+    above = tmp_path_factory.mktemp("web")
+    return {name: write_page(asset_path(f"policies/{name}"), above / name) for name in BUNDLES}
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+def address(folders: dict[str, Path]) -> Iterator[str]:
+    above = next(iter(folders.values())).parent
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(above)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -63,76 +69,93 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
-@pytest.fixture(scope="module")
-def page(browser: Any, address: str) -> Iterator[Any]:
-    """The page, loaded and paused, small enough for a software renderer; any error in it fails the test."""
+@contextmanager
+def opened(browser: Any, address: str, name: str, size: tuple[int, int] = (480, 360)) -> Iterator[Any]:
+    """A page, loaded and paused, small enough for a software renderer; any error in it fails the test."""
     errors: list[str] = []
-    page = browser.new_page(viewport={"width": 480, "height": 360})
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda sent: sent.url.startswith((address, "data:")) or errors.append(f"asked for {sent.url}"))
-    page.goto(f"{address}/?paused")
+    page.goto(f"{address}/{name}/?paused")
     page.wait_for_function("window.gaitnet && window.gaitnet.ready", timeout=60_000)
     yield page
-    assert not errors
     page.close()
+    assert not errors
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def recording() -> dict[str, Any]:
+def page(browser: Any, address: str, name: str) -> Iterator[Any]:
+    with opened(browser, address, name) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def walker(browser: Any, address: str) -> Iterator[Any]:
+    """The page of the walker that obeys commands."""
+    with opened(browser, address, "wildrobot_walk") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def recording(name: str) -> dict[str, Any]:
     """The first steps of the policy in Python, commands changing on the way: what it saw, did and what came of it."""
-    policy = load_policy(BUNDLE)
+    policy = load_policy(asset_path(f"policies/{name}"))
     env = make_env(policy.env_id, threads=1, **{**policy.env_kwargs, "reset_noise": 0.0})
     core = env.core
-    obs, _ = env.reset(seed=0, options={"command": np.array([0.4, 0.0, 0.0])})
-    start = core.state.qpos[0].tolist()
+    obs, _ = env.reset(seed=0, options=OPTIONS[core.task.follows])
     state, starts = policy.initial_state(1), np.ones(1, dtype=bool)
-    found: dict[str, Any] = {key: [] for key in ("command", "qpos", "qvel", "obs", "action")}
+    found: dict[str, Any] = {key: [] for key in ("command", "qpos", "qvel", "obs", "action", "after", "activation")}
     for step in range(STEPS):
-        if step == STEPS // 2:
-            core.memory.command[:] = [0.2, 0.1, 0.3]
-            obs = core.task.observe(core.task.view(core.state, core.memory, core.settings))
+        if step == STEPS // 2 and not core.task.follows:
+            obs = steer(core, np.array([0.2, 0.1, 0.3]))[None]
         action, state = policy.act(obs, state, starts)
-        for key, value in (("qpos", core.state.qpos), ("qvel", core.state.qvel), ("command", core.memory.command)):
-            found[key].append(value[0].tolist())
-        found["obs"].append(obs[0].tolist())
-        found["action"].append(action[0].tolist())
+        seen = {"qpos": core.state.qpos, "qvel": core.state.qvel, "command": core.memory.command, "obs": obs}
         obs, *_ = env.step(action)
+        muscles = core.state.muscles
+        came = {"after": core.state.qpos, "activation": muscles.activation if muscles else np.zeros((1, 0))}
+        for key, value in (seen | {"action": action} | came).items():
+            found[key].append(value[0].tolist())
         starts[:] = False
-    found["end"] = {"qpos": core.state.qpos[0].tolist(), "qvel": core.state.qvel[0].tolist()}
     env.close()
-    return found | {"start": start}
+    return found
 
 
 def test_draws_the_first_picture_soon(browser: Any, address: str) -> None:
-    fresh = browser.new_page(viewport={"width": 1280, "height": 800})
-    fresh.goto(f"{address}/?paused")
-    fresh.wait_for_function("window.gaitnet && window.gaitnet.ready", timeout=60_000)
-    first, ready = fresh.evaluate("[window.gaitnet.firstPicture, window.gaitnet.ready]")
-    print(f"first picture after {first:.0f} ms, walking after {ready:.0f} ms")
-    assert first < 3000
-    image = fresh.evaluate(
-        """() => {
-          const { renderer: { gl, canvas } } = window.gaitnet;
-          const pixels = new Uint8Array(4 * canvas.width * canvas.height);
-          gl.readPixels(0, 0, canvas.width, canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-          const seen = new Set();
-          for (let i = 0; i < pixels.length; i += 4) seen.add((pixels[i] << 16) | (pixels[i + 1] << 8) | pixels[i + 2]);
-          return seen.size;
-        }"""
+    with opened(browser, address, "wildrobot_walk", (1280, 800)) as page:
+        first, ready = page.evaluate("[window.gaitnet.firstPicture, window.gaitnet.ready]")
+        print(f"first picture after {first:.0f} ms, walking after {ready:.0f} ms")
+        assert first < 3000
+        assert colours(page) > 200  # a body with shading, not an empty canvas
+
+
+def colours(page: Any) -> int:
+    """How many colours there are in the picture."""
+    return int(
+        page.evaluate(
+            """() => {
+              const { renderer: { gl, canvas } } = window.gaitnet;
+              const pixels = new Uint8Array(4 * canvas.width * canvas.height);
+              gl.readPixels(0, 0, canvas.width, canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+              return new Set(new Uint32Array(pixels.buffer)).size;
+            }"""
+        )
     )
-    assert image > 200  # colours: a body with shading, not an empty canvas
-    fresh.close()
 
 
 def test_first_hundred_actions_equal_those_of_python(page: Any, recording: dict[str, Any]) -> None:
-    """The memory follows the recorded actions, as the state does: with the body held to a recording, what this policy
+    """The memory follows the recorded actions, as the state does: with the body held to a recording, what a policy
     sees of its last action would grow a difference of rounding by half at every step.
     """
     found = page.evaluate(
-        """async ({start, qpos, qvel, command, action}) => {
+        """async ({qpos, qvel, command, action}) => {
           const { walker, physics } = window.gaitnet;
           walker.wanted = command[0];
-          walker.reset(start);
+          walker.reset();
           const out = { obs: [], action: [] };
           for (let k = 0; k < qpos.length; k++) {
             physics.restore(qpos[k], qvel[k]);
@@ -154,52 +177,60 @@ def test_first_hundred_actions_equal_those_of_python(page: Any, recording: dict[
     assert acted < 1e-4
 
 
-def test_physics_equals_that_of_python(page: Any, recording: dict[str, Any]) -> None:
-    """One control step from each recorded state, and all of them one after another."""
-    ends = recording["qpos"][1:] + [recording["end"]["qpos"]]
+def test_physics_equals_that_of_python(page: Any, recording: dict[str, Any], name: str) -> None:
+    """The recorded actions, one after another, from the same beginning."""
     found = page.evaluate(
-        """async ({start, action, command}) => {
-          const { walker } = window.gaitnet;
+        """async ({action, command}) => {
+          const { walker, physics } = window.gaitnet;
           walker.wanted = command[0];
-          walker.reset(start);
-          const out = [];
+          walker.reset();
+          const out = { after: [], activation: [] };
           for (let k = 0; k < action.length; k++) {
             walker.memory.command = command[k];
             walker.act(action[k]);
             do await walker.simulate(); while (walker.substep !== 0);
-            out.push(Array.from(walker.state.qpos));
+            out.after.push(Array.from(walker.state.qpos));
+            out.activation.push((physics.muscles?.activations ?? []).map((at) => physics.data.act[at]));
           }
           return out;
         }""",
         recording,
     )
-    differences = np.abs(np.array(found) - ends).max(axis=1)
+    differences = np.abs(np.array(found["after"]) - recording["after"]).max(axis=1)
     print(f"qpos differs by {differences[0]:.1e} after one control step, {differences[-1]:.1e} after {STEPS}")
-    assert differences[0] < 1e-9
-    assert differences[-1] < 1e-4
+    assert differences[0] < (1e-6 if name.startswith("muscle") else 1e-9)  # the muscles' network is of float32
+    assert differences[-1] < 1e-2
+    if recording["activation"][0]:
+        assert np.abs(np.array(found["activation"][0]) - recording["activation"][0]).max() < 1e-4
 
 
-def test_walks_ten_seconds_as_commanded(page: Any) -> None:
+def test_walks_ten_seconds(page: Any, name: str) -> None:
+    """At 0.4 m/s, or along the first walking clip."""
     found = page.evaluate(
         """async () => {
           const { walker, body } = window.gaitnet;
+          const walk = walker.reference?.clips.findIndex((clip) => clip.loop || clip.stride[0] > 1);
+          walker.reference?.begin(Math.max(walk, 0));
           walker.wanted = [0.4, 0, 0];
           walker.reset();
-          const began = performance.now(), steps = Math.round(10 / body.dt);
-          let fell = false;
-          for (let k = 0; k < steps; k++) { await walker.step(); fell ||= walker.fallen; }
-          return { fell, steps, seconds: (performance.now() - began) / 1000, qpos: Array.from(walker.state.qpos) };
+          const steps = Math.round(10 / body.dt), began = performance.now();
+          let fell = false, k = 0;
+          for (; k < steps && !walker.reference?.over; k++) { await walker.step(); fell ||= walker.fallen; }
+          return { fell, steps: k, seconds: (performance.now() - began) / 1000, way: Array.from(walker.state.qpos) };
         }"""
     )
     rate = found["steps"] / found["seconds"]
-    print(f"{found['qpos'][0]:.2f} m in 10 s, {rate:.0f} control steps/s without drawing")
+    print(f"{found['way'][0]:.2f} m in {found['steps']} steps, {rate:.0f} control steps/s without drawing")
     assert not found["fell"]
-    assert 3.0 < found["qpos"][0] < 5.0
-    assert abs(found["qpos"][1]) < 0.5
-    assert rate > 50
+    if name == "wildrobot_walk":
+        assert found["steps"] == 500
+        assert 3.0 < found["way"][0] < 5.0
+        assert abs(found["way"][1]) < 0.5
+        assert rate > 50
 
 
-def test_keys_sliders_and_pushes_act(page: Any) -> None:
+def test_keys_sliders_and_pushes_act(walker: Any) -> None:
+    page = walker
     page.keyboard.press("r")
     page.evaluate("window.gaitnet.sliders.set([0.4, 0, 0])")
     page.keyboard.press("w")
@@ -219,5 +250,22 @@ def test_keys_sliders_and_pushes_act(page: Any) -> None:
     assert np.abs(np.subtract(after, before)[2:]).max() == 0.0
 
 
-def test_page_is_small(folder: Path) -> None:
-    assert page_bytes(folder) < 25e6
+def test_a_muscle_that_works_is_brighter(browser: Any, address: str) -> None:
+    with opened(browser, address, "muscle_humanoid_imitation") as page:
+        rested, worked = page.evaluate(
+            """() => {
+              const { muscles, data } = window.gaitnet.physics;
+              const red = () => muscles.shapes()[0].rgba[0];
+              data.act[muscles.activations[0]] = 0;
+              const rested = red();
+              data.act[muscles.activations[0]] = 1;
+              return [rested, red()];
+            }"""
+        )
+        assert worked > rested + 0.5
+
+
+def test_pages_are_small(folders: dict[str, Path]) -> None:
+    sizes = {name: page_bytes(folder) / 1e6 for name, folder in folders.items()}
+    print(sizes)
+    assert max(sizes.values()) < 25
