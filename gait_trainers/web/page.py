@@ -93,6 +93,8 @@ def _write_licenses(folder: Path) -> None:
     """Who made the third-party files, and their licences in full."""
     lines = [f"{p['package']} {p['version']}, {p['license']}, {p['source']}: {', '.join(p['files'])}" for p in packages()]
     (folder / "VENDORED.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for file in (resources.files("gait_trainers.web") / "licenses").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
     for package, names in LICENSES.items():
         for path in metadata.files(package) or []:
             if path.name in names:

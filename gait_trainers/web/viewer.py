@@ -52,7 +52,7 @@ class Scene:
         scene, model = self._scene, robot.model
         height = float(robot.home_qpos[2])
         scene.set_up_direction("+z")
-        self.server.initial_camera.position = (2.6 * height, -3.2 * height, 1.6 * height)
+        self.server.initial_camera.position = (1.9 * height, -2.4 * height, 1.4 * height)
         self.server.initial_camera.look_at = (0.0, 0.0, 0.8 * height)
         self._floor = scene.add_grid("/floor", 40.0, 40.0, cell_size=CELL, section_size=2 * CELL, plane_opacity=0.35)
         self._bodies = {
