@@ -1,4 +1,4 @@
-"""A robot's model for a MuJoCo elsewhere, as in a browser: its MJCF files, and what was changed since they were compiled.
+"""A robot's model for a MuJoCo elsewhere, as in a browser: its MJCF files, and what was changed after compiling them.
 
 The binary form of a model is of one version of MuJoCo alone. Text is read by all, and what this project changes in a
 compiled model (stable PD servos, flags) are numbers of named fields, which are written again.
@@ -16,7 +16,6 @@ import numpy as np
 from gait_envs.errors import GaitNetError
 from gait_envs.models.edits import Edits, edits
 from gait_envs.models.robot import Robot
-
 
 UNREACHED = 1e10  # rad or N·m
 
@@ -38,7 +37,9 @@ def portable(robot: Robot) -> PortableModel:
     """The robot's MJCF files and its edits; PortableError where the model has files other than MJCF of one folder."""
     model = robot.model
     if model.nmesh or model.nhfield or model.nskin:
-        raise PortableError(f"{robot.file}: it has meshes, height fields or skins; only primitive geoms can be taken along")
+        raise PortableError(
+            f"{robot.file}: it has meshes, height fields or skins; only primitive geoms can be taken along"
+        )
     original = mujoco.MjModel.from_xml_path(str(robot.file))
     changed = _without_truths(edits(model, original), model)
     return PortableModel(robot.file.name, _with_includes(robot.file), changed)
@@ -46,7 +47,10 @@ def portable(robot: Robot) -> PortableModel:
 
 def _without_truths(changed: Edits, model: mujoco.MjModel) -> Edits:
     """Limits that were lifted become ranges that nothing reaches: MuJoCo's JavaScript cannot write arrays of bool."""
-    for limited, range_ in (("actuator_ctrllimited", "actuator_ctrlrange"), ("actuator_forcelimited", "actuator_forcerange")):
+    for limited, range_ in (
+        ("actuator_ctrllimited", "actuator_ctrlrange"),
+        ("actuator_forcelimited", "actuator_forcerange"),
+    ):
         if limited in changed:
             free = ~changed.pop(limited).astype(bool)
             changed[range_] = np.where(free[:, None], [-UNREACHED, UNREACHED], getattr(model, range_))

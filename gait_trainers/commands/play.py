@@ -34,7 +34,11 @@ def command(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Length of the walk, in seconds.", show_default="10, or the whole clip; without end in a browser"),
+        typer.Option(
+            min=0.1,
+            help="Length of the walk, in seconds.",
+            show_default="10, or the whole clip; without end in a browser",
+        ),
     ] = None,
     camera: Annotated[str, typer.Option(help="Camera of the video: track or side.")] = "track",
     width: Annotated[int, typer.Option(min=160, max=1280, help="Width of the video in pixels; it is 4:3.")] = 640,

@@ -31,7 +31,10 @@ def watch(
 ) -> None:
     """Show a policy in MuJoCo's viewer, in real time; episodes begin with these reset options, one after another."""
     if not has_display():
-        raise PlayError("there is no display to open a window on; film it instead with --video walk.mp4, or serve it with --viewer web")
+        raise PlayError(
+            "there is no display to open a window on; film it instead with --video walk.mp4, "
+            "or serve it to a browser with --viewer web"
+        )
     env = gym.make(policy.env_id, render_mode="human", **({**policy.env_kwargs, **(env_kwargs or {})}))
     rng = np.random.default_rng(seed)
     obs, _ = env.reset(seed=seed, options=dict(options))

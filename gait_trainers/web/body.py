@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gait_envs.assets import asset_path
+from gait_envs.control.muscle_network import MuscleNetwork, load_muscle_network
 from gait_envs.errors import GaitNetError
 from gait_envs.models.portable import PortableModel, portable
 from gait_envs.models.robot import Robot
 from gait_envs.models.shapes import shapes
+from gait_envs.simulation.make import MUSCLE_NETWORK
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.layouts import held_actions
 from gait_envs.tasks.view import STEER
@@ -47,6 +50,7 @@ class Described(NamedTuple):
     body: dict[str, Any]  # body.json
     model: PortableModel
     reference: dict[str, Any] | None  # reference.json, of a policy that follows clips
+    muscles: MuscleNetwork | None  # policy/muscles.onnx, of a body that muscles move
 
 
 def describe_body(policy: Policy) -> Described:
@@ -79,7 +83,11 @@ def describe_body(policy: Policy) -> Described:
         **describe_task(task),
         "muscles": None if task.robot.muscles is None else describe_muscles(core.physics),
     }
-    return Described(body, model, reference)
+    network = None
+    if task.robot.muscles is not None:
+        own = policy.env_kwargs.get("muscle_network") or asset_path(MUSCLE_NETWORK)
+        network = load_muscle_network(own, task.robot.muscles)
+    return Described(body, model, reference, network)
 
 
 def check_task(task: Task, policy: Policy) -> None:

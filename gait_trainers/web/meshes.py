@@ -40,7 +40,9 @@ def _ball() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     points = np.stack(
         [across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)[:, None] * np.ones(columns)], axis=-1
     )
-    corners = np.stack([np.tile(right, (rows, 1)), np.tile(ahead, (rows, 1)), upper[:, None] * np.ones(columns)], axis=-1)
+    corners = np.stack(
+        [np.tile(right, (rows, 1)), np.tile(ahead, (rows, 1)), upper[:, None] * np.ones(columns)], axis=-1
+    )
     top, bottom = (np.arange(4) * (STEPS + 1) + row * columns for row in (0, rows - 1))
     ends = [top[[0, 1, 2]], top[[0, 2, 3]], bottom[[0, 2, 1]], bottom[[0, 3, 2]]]
     return points.reshape(-1, 3), corners.reshape(-1, 3), np.concatenate([_bands(rows, columns), ends])
@@ -59,4 +61,6 @@ def _bands(rows: int, columns: int) -> np.ndarray:
     """Triangles between neighbouring rows of a closed grid, (m, 3)."""
     a = np.arange((rows - 1) * columns).reshape(rows - 1, columns)
     b, c = np.roll(a, -1, axis=1), a + columns
-    return np.concatenate([np.stack([a, c, b], axis=-1), np.stack([b, c, np.roll(c, -1, axis=1)], axis=-1)]).reshape(-1, 3)
+    return np.concatenate([np.stack([a, c, b], axis=-1), np.stack([b, c, np.roll(c, -1, axis=1)], axis=-1)]).reshape(
+        -1, 3
+    )

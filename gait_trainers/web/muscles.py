@@ -11,9 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from gait_envs.control.muscle_network import LEAK, SCALE, MuscleNetwork
 from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
-from gait_trainers.policies.onnx_graph import OPSET
 
-IR_VERSION = 10  # of the graph's file, as those of policies
+OPSET, IR_VERSION = 20, 10  # of the graph's file, as those of policies
 
 
 def describe_muscles(simulation: MuscleSimulation) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def write_muscle_network(network: MuscleNetwork, path: Path) -> None:
         weights += [numpy_helper.from_array(weight, f"weight_{k}"), numpy_helper.from_array(bias, f"bias_{k}")]
         nodes.append(helper.make_node("Gemm", [last, f"weight_{k}", f"bias_{k}"], [f"sum_{k}"]))
         final = k == len(network.layers) - 1
-        bend = {} if final else {"alpha": LEAK}
+        bend: dict[str, Any] = {} if final else {"alpha": LEAK}
         nodes.append(helper.make_node("Tanh" if final else "LeakyRelu", [f"sum_{k}"], [f"layer_{k}"], **bend))
         last = f"layer_{k}"
     nodes.append(helper.make_node("Relu", [last], ["activations"]))

@@ -10,11 +10,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from gait_envs.assets import asset_path
-from gait_envs.control.muscle_network import load_muscle_network
 from gait_envs.files import replacing_folder
-from gait_envs.models.robot import muscle_humanoid
-from gait_envs.simulation.make import MUSCLE_NETWORK
 from gait_trainers.policies.bundle import MANIFEST, NETWORK, load_bundle
 from gait_trainers.web.body import PageError, describe_body
 from gait_trainers.web.muscles import write_muscle_network
@@ -33,7 +29,7 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
     bundle, out = Path(bundle), Path(out)
     check_page_out(out, force)
     policy = load_bundle(bundle)
-    body, model, reference = describe_body(policy)
+    body, model, reference, muscles = describe_body(policy)
     files = vendored()
     with replacing_folder(out) as temporary:
         for file in (resources.files("gait_trainers.web") / "static").iterdir():
@@ -50,9 +46,8 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
             (temporary / "model" / name).write_bytes(data)
         (temporary / "policy").mkdir()
         shutil.copyfile(bundle / NETWORK, temporary / "policy" / NETWORK)
-        if body["muscles"] is not None:
-            own = policy.env_kwargs.get("muscle_network") or asset_path(MUSCLE_NETWORK)
-            write_muscle_network(load_muscle_network(own, muscle_humanoid().muscles), temporary / "policy" / "muscles.onnx")
+        if muscles is not None:
+            write_muscle_network(muscles, temporary / "policy" / "muscles.onnx")
         manifest = {key: value for key, value in policy.details.items() if key != "style"}
         (temporary / "policy" / MANIFEST).write_text(strict_json(manifest), encoding="utf-8")
         (temporary / BODY).write_text(strict_json(body), encoding="utf-8")
@@ -91,7 +86,9 @@ def _finite(tree: Any) -> Any:
 
 def _write_licenses(folder: Path) -> None:
     """Who made the third-party files, and their licences in full."""
-    lines = [f"{p['package']} {p['version']}, {p['license']}, {p['source']}: {', '.join(p['files'])}" for p in packages()]
+    lines = [
+        f"{p['package']} {p['version']}, {p['license']}, {p['source']}: {', '.join(p['files'])}" for p in packages()
+    ]
     (folder / "VENDORED.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for file in (resources.files("gait_trainers.web") / "licenses").iterdir():
         (folder / file.name).write_bytes(file.read_bytes())

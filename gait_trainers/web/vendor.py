@@ -62,7 +62,9 @@ def fetch() -> Path:
     """Download the pinned packages with npm, check the files and keep them; the folder. VendorError says why not."""
     npm = shutil.which("npm")
     if npm is None:
-        raise VendorError("npm is not installed; it comes with Node.js and is needed once, to fetch the page's libraries")
+        raise VendorError(
+            "npm is not installed; it comes with Node.js and is needed once, to fetch the page's libraries"
+        )
     for package in packages():
         with tempfile.TemporaryDirectory() as temporary:
             wanted = f"{package['package']}@{package['version']}"

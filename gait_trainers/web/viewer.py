@@ -65,7 +65,7 @@ class Scene:
                 f"/robot/{model.body(shape.body).name}/{number}",
                 vertices.astype(np.float32),
                 faces.astype(np.uint32),
-                color=tuple(round(255 * x) for x in shape.rgba[:3]),
+                color=np.array(shape.rgba[:3]),
                 position=model.geom_pos[shape.geom],
                 wxyz=model.geom_quat[shape.geom],
             )
@@ -74,7 +74,7 @@ class Scene:
         gui = self.server.gui
         gui.configure_theme(show_logo=False, show_share_button=False)
         self._text = gui.add_markdown(f"**{name}**")
-        self._sliders = []
+        self._sliders: list[Any] = []
         if command is not None:
             first = [min(0.4, float(command[1][0])), 0.0, 0.0]
             names = ("forward, m/s", "left, m/s", "turn, rad/s")

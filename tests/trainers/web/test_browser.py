@@ -1,5 +1,7 @@
-"""The page in headless Chromium: it observes, acts and walks as Python does. Needs Playwright, Chromium and the vendored
-files (`make web-vendor`)."""
+"""The page in headless Chromium: it observes, acts and walks as Python does.
+
+Needs Playwright, a Chromium and the third-party files (`make web-vendor`); what is missing is named where it is skipped.
+"""
 
 from __future__ import annotations
 

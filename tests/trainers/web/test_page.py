@@ -79,7 +79,9 @@ def test_page_has_everything_that_it_asks_for(filled: Path, tmp_path: Path) -> N
         for imported in re.findall(r'from "\./([^"]+)"', script.read_text(encoding="utf-8")):
             assert imported in names, f"{script.name} imports {imported}"
     for text in (*page.glob("*.js"), page / "index.html", page / "style.css"):
-        assert "http" not in text.read_text(encoding="utf-8").replace("http.server", ""), f"{text.name} asks the network"
+        assert "http" not in text.read_text(encoding="utf-8").replace("http.server", ""), (
+            f"{text.name} asks the network"
+        )
     told = strict(page / "policy" / "policy.json")
     assert [row["name"] for row in told["observation"]["layout"]] == [row.name for row in _layout("walk")]
     assert (page / "policy" / "policy.onnx").read_bytes() == (WALKER / "policy.onnx").read_bytes()
@@ -210,7 +212,7 @@ def test_a_memory_is_refused() -> None:
 
 def test_unknown_observations_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "observable", lambda: ["joint_position"])
-    with pytest.raises(PageError, match="it observes joint_velocity, .*; the page computes joint_position$"):
+    with pytest.raises(PageError, match=r"it observes joint_velocity, .*; the page computes joint_position$"):
         describe_body(load_policy(WALKER))
 
 
@@ -284,5 +286,5 @@ def test_other_files_are_not_kept(
 
 def test_without_npm(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(VendorError, match="npm is not installed; it comes with Node.js"):
+    with pytest.raises(VendorError, match=r"npm is not installed; it comes with Node\.js"):
         fetch()
