@@ -41,6 +41,7 @@ export function clipChoice(element, reference, changed) {
   row.className = "slider";
   row.innerHTML = "<span>clip</span><select></select>";
   row.lastChild.append(...reference.clips.map(({ name }, i) => new Option(name, i)));
+  row.lastChild.value = reference.number;
   row.lastChild.addEventListener("change", (event) => {
     reference.begin(Number(event.target.value));
     changed();

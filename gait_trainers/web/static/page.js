@@ -63,7 +63,7 @@ function run(page) {
   const { body, physics, renderer, camera, walker } = page;
   const display = new Display(element("numbers"));
   const state = { playing: !paused, falls: 0, fallenFor: 0, way: 0, rate: 0, pace: 1, shapes: placed(body, physics) };
-  page.state = state;
+  Object.assign(page, { state, display });
   const { reference } = walker, range = walker.policy.manifest.command;
   const sliders = reference
     ? { set() {}, nudge() {} }

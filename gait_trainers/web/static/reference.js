@@ -3,7 +3,7 @@
 export class Reference {
   constructor(description) {
     Object.assign(this, description); // future_frames, base, lead_s, kp_nm_rad, clips
-    this.begin(0);
+    this.begin(Math.floor(this.clips.length / 2)); // the first of a set may be of somebody who stands
   }
 
   /** From a clip's first frame, its root above the origin. */

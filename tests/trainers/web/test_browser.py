@@ -1,6 +1,6 @@
 """The page in headless Chromium: it observes, acts and walks as Python does.
 
-Needs Playwright, a Chromium and the third-party files (`make web-vendor`); what is missing is named where it is skipped.
+Needs Playwright, a Chromium and the third-party files (`make web-vendor`); what is missing is named when skipping.
 """
 
 from __future__ import annotations
@@ -157,6 +157,7 @@ def test_first_hundred_actions_equal_those_of_python(page: Any, recording: dict[
         """async ({qpos, qvel, command, action}) => {
           const { walker, physics } = window.gaitnet;
           walker.wanted = command[0];
+          walker.reference?.begin(0);
           walker.reset();
           const out = { obs: [], action: [] };
           for (let k = 0; k < qpos.length; k++) {
@@ -185,6 +186,7 @@ def test_physics_equals_that_of_python(page: Any, recording: dict[str, Any], nam
         """async ({action, command}) => {
           const { walker, physics } = window.gaitnet;
           walker.wanted = command[0];
+          walker.reference?.begin(0);
           walker.reset();
           const out = { after: [], activation: [] };
           for (let k = 0; k < action.length; k++) {
