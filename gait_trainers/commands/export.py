@@ -49,7 +49,7 @@ def command(
         show_page(write_page(found, web, force=force))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        bundle = _export(run, out or Path(temporary) / run.name, force or out is None, env)
+        bundle = _export(run, out or Path(temporary) / run.resolve().name, force or out is None, env)
         if out is not None:
             manifest = json.loads((bundle / MANIFEST).read_text())
             print(f"{bundle}: largest difference from torch {manifest['parity']['largest_difference']:.1e}")

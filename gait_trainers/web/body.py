@@ -112,14 +112,12 @@ def describe_robot(robot: Robot) -> dict[str, Any]:
     return {
         "substeps": robot.substeps,
         "dt": robot.dt,  # s per control step
-        "root": robot.pelvis,  # body id
         "gyro": robot.gyro.start,  # first of three in sensordata
         "servos": robot.servos.tolist(),  # which joints have one
         "controls": robot.model.actuator_ctrladr[robot.servo_actuators].tolist(),  # of these
         "lower_rad": robot.lower.tolist(),
         "upper_rad": robot.upper.tolist(),
         "half_range_rad": robot.action_scale.tolist(),
-        "mass": robot.mass,  # kg
     }
 
 

@@ -100,5 +100,14 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def ensure() -> Path:
+    """The folder, its files fetched if they are not all there."""
+    try:
+        vendored()
+    except VendorError:
+        fetch()
+    return folder()
+
+
 if __name__ == "__main__":
-    print(fetch())
+    print(ensure())

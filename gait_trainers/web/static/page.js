@@ -59,11 +59,12 @@ export function placed(body, physics) {
 }
 
 function run(page) {
-  const paused = new URLSearchParams(location.search).has("paused");
+  const asked = new URLSearchParams(location.search), paused = asked.has("paused");
   const { body, physics, renderer, camera, walker } = page;
   const display = new Display(element("numbers"));
   const state = { playing: !paused, falls: 0, fallenFor: 0, way: 0, rate: 0, pace: 1, shapes: placed(body, physics) };
   Object.assign(page, { state, display });
+  walker.lag = Number(asked.get("lag") ?? 0);
   const { reference } = walker, range = walker.policy.manifest.command;
   const sliders = reference
     ? { set() {}, nudge() {} }

@@ -234,6 +234,26 @@ def test_walks_on(page: Any, name: str) -> None:
         assert rate > 50
 
 
+def test_actions_can_take_effect_later(walker: Any) -> None:
+    """With a lag of two control steps, the third aims at what the first action asked for."""
+    first, aimed = walker.evaluate(
+        """() => {
+          const { walker, physics } = window.gaitnet;
+          walker.lag = 2;
+          walker.reset();
+          const zero = new Array(9).fill(0), one = new Array(9).fill(1), aimed = [];
+          for (const action of [one, zero, zero]) {
+            walker.act(action);
+            aimed.push([...physics.pose]);
+          }
+          walker.lag = 0;
+          return [walker.body.start_qpos.slice(7), aimed];
+        }"""
+    )
+    assert aimed[0] == aimed[1] == first
+    assert np.all(np.subtract(aimed[2], first) > 0.1)
+
+
 def test_keys_sliders_and_pushes_act(walker: Any) -> None:
     page = walker
     page.keyboard.press("r")

@@ -34,7 +34,7 @@ from gait_trainers.web import vendor
 from gait_trainers.web.body import PageError, check_task, describe_body, observable, static_text
 from gait_trainers.web.muscles import write_muscle_network
 from gait_trainers.web.page import strict_json, write_page
-from gait_trainers.web.vendor import COMMAND, VendorError, fetch, vendored
+from gait_trainers.web.vendor import COMMAND, VendorError, ensure, fetch, vendored
 
 WALKER = asset_path("policies/wildrobot_walk")
 FILES = {"some.js": b"export default 1;", "dist/some.wasm": b"\0asm" + 1000 * b"\0"}
@@ -263,7 +263,9 @@ def npm_that_packs(folder: Path, files: dict[str, bytes]) -> None:
 def test_fetched_files_are_checked_and_kept(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     npm_that_packs(tmp_path, FILES)
-    assert fetch() == cache
+    assert ensure() == cache
+    (tmp_path / "npm").unlink()
+    assert ensure() == cache  # nothing is asked for again
     assert {path.name: path.read_bytes() for path in vendored().values()} == {Path(n).name: d for n, d in FILES.items()}
 
 

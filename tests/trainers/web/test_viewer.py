@@ -15,6 +15,7 @@ from gait_envs.models.robot import wildrobot
 from gait_envs.models.shapes import Shape
 from gait_trainers import load_policy
 from gait_trainers.cli import app
+from gait_trainers.commands import play
 from gait_trainers.policies.environment import make_env
 from gait_trainers.reports.video import PlayError
 from gait_trainers.web.meshes import mesh
@@ -49,6 +50,15 @@ def test_video_and_viewer_exclude_each_other() -> None:
     result = CliRunner().invoke(app, ["play", "wildrobot_walk", "--viewer", "web", "--video", "walk.mp4"])
     assert isinstance(result.exception, PlayError)
     assert "--video films without a viewer" in str(result.exception)
+
+
+def test_clips_are_served_from_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: dict[str, Any] = {}
+    monkeypatch.setattr(play, "watch_in_browser", lambda policy, options, **others: served.update(others, **options))
+    words = ["play", "humanoid_imitation", "--clip", "walk_120", "--viewer", "web", "--port", "9000"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert (served["clip"], served["frame"], served["port"], served["seconds"]) == (3, 0, 9000, None)
+    assert served["env_kwargs"]["whole_clips"]
 
 
 def test_a_new_command_is_observed_at_once() -> None:
