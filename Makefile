@@ -8,7 +8,7 @@ WORKERS ?= 2
 TIER = @$(PYTEST) -m $(1) || { test $$? -eq 5 && echo "nothing here yet: no test is marked $(1)"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow test-web test-third-party test-soak test-fuzz test-mutation wheel-test lint format docs bench clean
+.PHONY: help demo serve test test-slow test-web test-third-party test-soak test-fuzz test-mutation web-vendor wheel-test lint format docs bench clean
 
 help:
 	@echo "make demo         train until the robot walks straight; leaves a video and a report (at most 10 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-soak    very many steps, files, kills and damages; GAITNET_SOAK=0.1 for a tenth of them"
 	@echo "make test-fuzz    100,000 damaged files for the readers (docs/testing.md)"
 	@echo "make test-mutation  300 faults put into the code, to see whether the tests notice (docs/testing.md)"
+	@echo "make web-vendor   fetch from npm what a page for the browser needs: MuJoCo and ONNX Runtime as WebAssembly"
 	@echo "make wheel-test   build wheel and sdist, try the wheel in an empty environment"
 	@echo "make lint         ruff, mypy, and the rules of who imports whom"
 	@echo "make format       rewrite with ruff"
@@ -53,6 +54,7 @@ test-slow: .venv/installed
 # What is not installed, a browser, PostgreSQL or Schemathesis, is skipped by name.
 test-web: .venv/installed
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[web-tests]"
+	-$(BIN)/python -m gait_trainers.web.vendor  # without npm, the tests of pages say what they miss
 	$(call TIER,web)
 
 test-third-party: .venv/installed
@@ -66,6 +68,9 @@ test-fuzz: .venv/installed
 
 test-mutation: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutate.py --out out/mutation
+
+web-vendor: .venv/installed
+	$(BIN)/python -m gait_trainers.web.vendor
 
 wheel-test: .venv/installed
 	$(BIN)/python scripts/smoke_wheel.py

@@ -41,6 +41,7 @@ PARSERS = {
 EXEMPT = {
     "gait_envs.biomechanics.published_gait": "our own tables",
     "gait_envs.mocap.retarget.target_body": "the model that a retarget description names; MuJoCo parses it",
+    "gait_envs.models.portable": "a robot's model once more, which has been compiled",
     "gait_envs.models.robot": "our own models",
     "gait_envs.reading.text": "the strict reader that loaders use",
     "gait_envs.reading.yaml_text": "the strict reader that loaders use",
@@ -60,6 +61,8 @@ EXEMPT = {
     "gait_trainers.runs.lock": "who holds a lock, for a message",
     "gait_trainers.runs.sinks": "provenance of a run, for a name that is its own",
     "gait_trainers.runs.run_folder": "provenance of a run, when it is resumed",
+    "gait_trainers.web.body": "our own list of observations",
+    "gait_trainers.web.vendor": "our own list of packages",
 }
 FORMATS = "gait_envs.mocap.formats"  # enrols its modules
 

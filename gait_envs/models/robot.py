@@ -34,6 +34,7 @@ class Robot:
     """
 
     name: str
+    file: Path  # the MJCF file that the model was compiled from, before anything was changed in it
     model: mujoco.MjModel
     traits: Traits
     joint_names: tuple[str, ...]
@@ -161,6 +162,7 @@ def _compile(file: Path, name: str, traits: Traits, control_rate: float | None) 
     toes = TOES if any(model.sensor(i).name == TOES[0] for i in range(model.nsensor)) else ()
     return Robot(
         name=name,
+        file=file,
         model=model,
         traits=traits,
         joint_names=names,

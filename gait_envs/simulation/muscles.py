@@ -97,6 +97,16 @@ class MuscleSimulation(BatchSimulation):
         self._memory = np.pad(self._memory, ((0, 0), (0, missing)))
         self._memory[changed] = 0.0
 
+    @property
+    def stable_pd(self) -> StablePD:
+        """The law that says which torques would bring the joints to a pose."""
+        return self._spd
+
+    @property
+    def curves(self) -> Curves:
+        """What the muscles' forces depend on beside length and speed."""
+        return self._curves
+
     def _own_curves(self) -> Curves:
         """The muscles' curves, with one row per simulation where their parameters differ."""
         muscles, own = self.muscles, self.fields

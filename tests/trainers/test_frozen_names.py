@@ -32,8 +32,9 @@ GAIT_TRAIN = {
     "gait": """policy --reference --clip --command --normative --params --compare-params --seconds --settle --env
         --env-set --seed --threads --out --json""",
     "record": "policy --out --reference --stochastic --noise --tries --keep --seed --threads --force",
-    "play": "policy --video --command --reference --clip --seconds --camera --width --seed --stochastic --env",
-    "export": "run --out --force --no-force --env",
+    "play": """policy --video --viewer --port --command --reference --clip --seconds --camera --width --seed
+        --stochastic --env""",
+    "export": "run --out --web --force --no-force --env",
     "rollout": "policy --out --walkers --range --seconds --reference --seed --threads",
     "refnn": "data --out --preset --config --set --resume --torch-threads",
     "evaluate-refnn": "model --data --walks --seed --json",
