@@ -80,7 +80,7 @@ docs: .venv/installed
 
 # The environment variable: mkdocs-material's notice about its successor, which is no warning about these pages.
 docs-site: .venv/installed
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: .venv/installed
 	$(BIN)/python scripts/bench_env.py --train
