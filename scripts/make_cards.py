@@ -29,6 +29,7 @@ EVALUATION = "evaluation.json"
 PER_COMMAND = 4  # episodes of each commanded velocity
 SPEEDS = [round(0.1 * step, 1) for step in range(1, 10)]  # m/s, the range that the walkers were trained for
 REPLAYED_SPEED, REPLAYED_EPISODES = 0.4, 2
+REPLAYED_STEPS = 60  # of a clip
 # The clips that a tracker is judged by and the one that is replayed; captures it was trained on are not ours to ship.
 REFERENCES = {
     "wildrobot_imitation": ("wildrobot_walk", "walk_040_calm_0"),
@@ -69,7 +70,8 @@ def replay(policy: Policy, threads: int = 1) -> dict[str, Any]:
     """The short part of the claim, which a test repeats: one command, or one clip."""
     if policy.name in REFERENCES:
         reference, clip = REFERENCES[policy.name]
-        found = evaluate_tracking(policy, clips=[clip], reference=[reference], threads=threads)
+        short = {"max_episode_steps": REPLAYED_STEPS}
+        found = evaluate_tracking(policy, clips=[clip], reference=[reference], env_kwargs=short, threads=threads)
         return {"clip": clip} | rounded(found, ("success_rate", "mpjpe_root"))
     found = evaluate(policy, REPLAYED_EPISODES, [(REPLAYED_SPEED, 0.0, 0.0)], threads=threads)
     return {"command": [REPLAYED_SPEED, 0.0, 0.0]} | rounded(found, ("success_rate", "forward_velocity"))
@@ -93,7 +95,7 @@ def claim(policy: Policy, folder: Path, threads: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=bundled_policies(), help="policies (default: all)")
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0, help="physics threads; 0: one per core")
     args = parser.parse_args()
     for name in args.names:
         folder = asset_root() / "policies" / name
