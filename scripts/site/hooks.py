@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -86,3 +87,13 @@ def page_of(file: str) -> str | None:
             return page
     return file.removeprefix("docs/") if file.startswith("docs/") else None
 
+
+FETCHED = re.compile(r"<(?:script|img|iframe|source)[^>]*src=\"https?://[^>]*>|<link[^>]*href=\"https?://[^>]*>")
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """A page may link to other sites, and fetches nothing from them; PluginError where it would."""
+    found = FETCHED.search(output)
+    if found:
+        raise PluginError(f"{page.file.src_uri} would fetch {found[0]}")
+    return output
