@@ -10,7 +10,6 @@ each claim, so that a card cannot outlive the policy, or the environment, that i
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from datetime import UTC, datetime
 from importlib.metadata import version

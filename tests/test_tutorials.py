@@ -1,8 +1,10 @@
 """The tutorials do what they say: every example and command of theirs runs, page by page, in an empty folder.
 
-A comment before a block says how the test shortens it; what it adds to each command of the block:
+So do the examples of the README and of the start pages, whose commands are of files that a reader has. A comment before
+a block says how the test shortens it: by words that each command gets, or by what an example has in place of what.
 
     <!-- test: --episodes 2 -->
+    <!-- test: num_envs=256=>num_envs=8 -->
     <!-- test: slow; --verify -->       run by `make test-slow` alone
     <!-- test: not run; and why -->
 """
@@ -16,7 +18,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from gymnasium.envs import registration
@@ -26,11 +28,12 @@ from gait_envs import registry
 from gait_envs.models.robot import wildrobot
 from gait_envs.render import Offscreen, RenderError
 from gait_trainers.cli import app as train_app
-from gait_trainers.config import registry as learners
 
 ROOT = Path(__file__).resolve().parent.parent
 TUTORIALS = ROOT / "docs" / "tutorials"
-BLOCK = re.compile(r"(?:^<!-- test: (?P<test>[^\n]*?) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"(?:^<!-- test: (?P<test>[^\n]*?) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE
+)
 INSTALLERS = ("pip", "uv", "uvx")  # what installs is tried by scripts/smoke_wheel.py
 
 pytestmark = pytest.mark.skipif(not TUTORIALS.is_dir(), reason="an installed package carries no docs")
@@ -71,16 +74,28 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del registration.registry[env_id]
 
 
+def shortened(block: Block) -> str:
+    """An example with what its comment puts in place of what."""
+    text = block.text
+    for change in block.more:
+        old, new = change.split("=>")
+        assert old in text, f"{old} is not in the example"
+        text = text.replace(old, new)
+    return text
+
+
 def run_command(line: str, more: list[str], monkeypatch: pytest.MonkeyPatch, drawing: bool) -> None:
     program, *words = shlex.split(line, comments=True)
     if program in INSTALLERS or ("--video" in words and not drawing):
         return
     if program == "python":
         monkeypatch.setattr(sys, "argv", [*words, *more])
+        code = None
         try:
             runpy.run_path(words[0], run_name="__main__")
         except SystemExit as end:
-            assert end.code in (None, 0), line
+            code = end.code
+        assert code in (None, 0), line
         return
     if program == "gait-data":
         from gait_envs.mocap.cli import app
@@ -91,7 +106,8 @@ def run_command(line: str, more: list[str], monkeypatch: pytest.MonkeyPatch, dra
     assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
-PAGES = sorted(TUTORIALS.glob("*.md"))
+EXAMPLES_ALONE = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md"))]
+PAGES = [*sorted(TUTORIALS.glob("*.md")), *EXAMPLES_ALONE]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -104,23 +120,22 @@ def run_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, drawing:
     monkeypatch.setitem(sys.modules, "tutorial", module)
     for block in blocks(page, slow):
         if block.kind == "python":
-            assert not block.more, "only commands are shortened"
-            exec(compile(block.text, page.name, "exec"), module.__dict__)
-        elif block.kind == "sh":
+            exec(compile(shortened(block), page.name, "exec"), module.__dict__)
+        elif block.kind == "sh" and page not in EXAMPLES_ALONE:
             for line in block.text.replace("\\\n", " ").splitlines():
                 if line.strip():
                     run_command(line, block.more, monkeypatch, drawing)
 
 
 @each_page
-def test_the_page_does_what_it_says(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: bool
-) -> None:
+def test_the_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: bool) -> None:
     run_page(page, tmp_path, monkeypatch, drawing, slow=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in PAGES if "<!-- test: slow;" in p.read_text(encoding="utf-8")], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if "<!-- test: slow;" in p.read_text(encoding="utf-8")], ids=lambda p: p.stem
+)
 def test_the_whole_page_does_what_it_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: bool
 ) -> None:
@@ -129,4 +144,6 @@ def test_the_whole_page_does_what_it_says(
 
 def test_every_page_shows_something_to_run() -> None:
     shown = {page.stem: len(list(blocks(page, slow=False))) for page in PAGES}
-    assert {"walk", "robot", "captures", "learner", "muscles", "hardware"} <= {name for name, n in shown.items() if n}
+    assert {"walk", "robot", "captures", "learner", "muscles", "hardware", "README"} <= {
+        name for name, n in shown.items() if n
+    }

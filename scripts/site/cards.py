@@ -76,8 +76,8 @@ card. `gait-train play NAME` shows a policy from any folder; the figures of all 
 
 {table(("name", "what it does", "environment", "contract"), rows)}
 
-Bundles of one contract hash are run by the same program: same robot and rates, same observation, same way from action to
-servo targets, same memory.
+Bundles of one contract hash are run by the same program: same robot and rates, same observation, same way from action
+to servo targets, same memory.
 
 ## Models of motion
 
@@ -92,7 +92,10 @@ def policy_page(folder: Path) -> str:
         ("environment", f"`{environment['id']}`"),
         ("rates", f"{environment['control_rate_hz']:g} Hz control, {environment['physics_rate_hz']:g} Hz physics"),
         ("observation", f"{made['observation']['size']} numbers"),
-        ("action", f"{len(made['action']['joints'])} servo targets, filtered with α = {made['action']['filter_alpha']}"),
+        (
+            "action",
+            f"{len(made['action']['joints'])} servo targets, filtered with α = {made['action']['filter_alpha']}",
+        ),
         ("command", command_range(made["command"])),
         ("contract", f"`{contract_hash(made)}`"),
         ("licence", made["license"]),
@@ -147,7 +150,8 @@ def measurements(measured: Mapping[str, Any] | None) -> str:
     rows = [(first(row), *(shown(row, key) for key in keys)) for row in results[each]]
     rows.append(("**all**", *(f"**{shown(results, key)}**" for key in keys)))
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
-    return f"""{results["episodes"]} episodes, {results["mode"]}, seed {results["seed"]}, {measured["date"]}, {versions}.
+    how = f"{results['episodes']} episodes, {results['mode']}, seed {results['seed']}"
+    return f"""{how}, {measured["date"]}, {versions}.
 Success means survival; `is_success` asks that the command was followed as well.
 
 ```sh
@@ -195,10 +199,13 @@ def exported(made: Mapping[str, Any]) -> str:
 
 def files_table(folder: Path) -> str:
     rows = [
-        (f"`{path.name}`", f"{path.stat().st_size / 1e3:,.0f} kB", f"`{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}…`")
-        for path in sorted(folder.iterdir())
-    ]  # fmt: skip
+        (f"`{path.name}`", f"{path.stat().st_size / 1e3:,.0f} kB", digest(path)) for path in sorted(folder.iterdir())
+    ]
     return table(("file", "size", "SHA-256"), rows)
+
+
+def digest(path: Path) -> str:
+    return f"`{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}…`"
 
 
 def model_page(folder: Path) -> str:

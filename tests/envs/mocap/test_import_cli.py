@@ -263,7 +263,10 @@ def test_one_capture_to_one_file(run, tmp_path: Path) -> None:
         (("{capture}", "--fps", "0"), "fps is 0; expected a positive number"),
         (("{capture}", "--longest-gap", "60"), "the longest gap is 60 s; expected 0 to 10"),
         (("{capture}", "{other}", "--out", "walk.npz"), "--out walk.npz: expected a folder, as there are 2 captures"),
-        (("{capture}", "--out", "walk.npz", "--to", "bvh"), "--out walk.npz: expected a folder, or a file that ends in .bvh"),
+        (
+            ("{capture}", "--out", "walk.npz", "--to", "bvh"),
+            "--out walk.npz: expected a folder, or a file that ends in .bvh",
+        ),
         (("{capture}", "--table", "nowhere.csv"), "nowhere.csv: No such file or directory"),
         (("{folder}",), "holds no capture; known: bvh"),
         (("{made}",), "nothing to import"),
