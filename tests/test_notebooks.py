@@ -75,7 +75,7 @@ def test_all_are_on_the_page() -> None:
 @pytest.mark.slow
 def test_it_learns_to_walk(folder: Path) -> None:
     try:
-        Offscreen(wildrobot().model).close()
+        Offscreen(wildrobot().model, 16, 16).close()
     except RenderError as error:
         pytest.skip(str(error))
     names = run(FOLDER / "walk_in_minutes.ipynb")

@@ -57,7 +57,7 @@ def blocks(page: Path, slow: bool) -> Iterator[Block]:
 def drawing() -> bool:
     """Whether pictures can be drawn here."""
     try:
-        Offscreen(wildrobot().model).close()
+        Offscreen(wildrobot().model, 16, 16).close()
     except RenderError:
         return False
     return True
