@@ -8,7 +8,7 @@ WORKERS ?= 2
 TIER = @$(PYTEST) -m $(1) || { test $$? -eq 5 && echo "nothing here yet: no test is marked $(1)"; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow test-web test-third-party test-soak test-fuzz test-mutation web-vendor wheel-test lint format docs bench clean
+.PHONY: help demo serve test test-slow test-web test-third-party test-soak test-fuzz test-mutation web-vendor wheel-test lint format docs docs-site bench clean
 
 help:
 	@echo "make demo         train until the robot walks straight; leaves a video and a report (at most 10 minutes)"
@@ -25,6 +25,7 @@ help:
 	@echo "make lint         ruff, mypy, and the rules of who imports whom"
 	@echo "make format       rewrite with ruff"
 	@echo "make docs         tables of the documentation, from the layouts that the code uses"
+	@echo "make docs-site    the site, into build/site; warnings and broken links are errors"
 	@echo "make bench        steps a second, beside bare MuJoCo and process-based vector environments"
 	@echo "make clean        remove what was built, .venv included"
 
@@ -87,6 +88,10 @@ format: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python scripts/make_docs.py
+
+# The environment variable: mkdocs-material's notice about its successor, which is no warning about these pages.
+docs-site: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: .venv/installed
 	$(BIN)/python scripts/bench_env.py --train

@@ -293,6 +293,29 @@ def motion_table() -> str:
 # -- training ------------------------------------------------------------------------------------------
 
 
+def bundled_table() -> str:
+    """What `scripts/make_cards.py` measured of each bundled policy, overall."""
+    rows = []
+    for file in sorted(asset_path("policies").glob("*/evaluation.json")):
+        card = json.loads(file.read_text(encoding="utf-8"))
+        found = card["results"]
+        judged = "per_command" in found
+        error = f"speed {found['speed_error']:.3f} m/s" if judged else f"joints {found['mpjpe_root']:.1f} mm"
+        what = f"{len(found['per_command'])} speeds" if judged else f"{len(found['per_clip'])} clips"
+        rows.append(
+            [
+                f"`{file.parent.name}`",
+                f"{found['episodes']}, {what}",
+                f"{found['success_rate']:.0%}",
+                f"{found['is_success_rate']:.0%}" if judged else "",
+                error,
+                f"`{card['contract']}`",
+                card["date"],
+            ]
+        )
+    return markdown(("policy", "episodes", "success", "`is_success`", "error", "contract", "measured"), rows)
+
+
 def human_walk_table() -> str:
     """The embedded clips of the humanoid: distance from the published angles, sliding of the soles."""
     body = load_body("humanoid")
@@ -373,6 +396,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "track-termination": lambda: termination_table("track"),
         "reference-motion": motion_table,
         "human-walk": human_walk_table,
+        "bundled-policies": bundled_table,
         "humanoid-servos": lambda: servo_table(humanoid()),
         "humanoid-observation": lambda: layout_table(make_task("humanoid_walk", {}).layout),
         "humanoid-track-observation": lambda: track_layout_table("humanoid_track"),

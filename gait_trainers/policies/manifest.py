@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -53,6 +54,22 @@ def describe(
         manifest["style"]["dilation"] = policy.style.dilation
         manifest["style"]["layout"] = task.amp_layout.table()
     return manifest
+
+
+def contract_hash(manifest: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over what a program that runs the policy relies on: robot and rates, the rows of the
+    observation, the command, the way from action to servo targets, and the memory.
+
+    Weights, rewards, training and descriptions do not count: bundles of one hash are run by the same program.
+    """
+    parts = [
+        {key: value for key, value in manifest["environment"].items() if key != "kwargs"},
+        [[row[key] for key in ("name", "size", "unit")] for row in manifest["observation"]["layout"]],
+        manifest["command"]["layout"],
+        {key: value for key, value in manifest["action"].items() if key != "outputs"},
+        manifest.get("memory"),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def describe_command(task: Task) -> dict[str, Any]:

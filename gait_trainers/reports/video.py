@@ -22,7 +22,7 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import make_env
 
 FORMATS = (".mp4", ".gif")
-FPS = 25  # of videos: GIF viewers slow down what is faster, and software rendering takes 0.1 s a picture
+FPS = 25  # of videos: GIF viewers slow down what is faster, and without a graphics card every picture takes a while
 SMOOTHING = 0.4  # s over which the speed shown is averaged, about a step
 INK, PAPER = (32, 38, 46), (255, 255, 255)
 
@@ -110,7 +110,7 @@ def film(
     Muscles, where they move the body, have the colours of their activations.
     """
     every = max(1, round(1.0 / (FPS * rollout.dt)))
-    view = Offscreen(model, width, width * 3 // 4, camera)
+    view = Offscreen(model, width, width * 3 // 4, camera, fast=True)
     activation = None if rollout.activation is None else rollout.activation[:, 0]
     row = lambda values, i: None if values is None else values[i]  # noqa: E731
     shown = range(0, int(rollout.valid[:, 0].sum()), every)

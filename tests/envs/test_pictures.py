@@ -175,3 +175,18 @@ def test_cameras_by_hand() -> None:
         1,
         -1,
     ]
+
+
+def test_pictures_of_films_are_coarser_and_leave_the_model_alone() -> None:
+    from gait_envs.models.robot import wildrobot
+    from gait_envs.render import Offscreen
+
+    robot = wildrobot()
+    quality = robot.model.vis.quality
+    asked = quality.offsamples, quality.shadowsize
+    fine, fast = Offscreen(robot.model, 96, 64), Offscreen(robot.model, 96, 64, fast=True)
+    assert (quality.offsamples, quality.shadowsize) == asked
+    one, other = fine.frame(robot.home_qpos), fast.frame(robot.home_qpos)
+    assert 0.0 < difference(one, other) < 10.0
+    fine.close()
+    fast.close()

@@ -22,8 +22,16 @@ from gait_envs.mocap.jobs import Job, Reading
 
 def import_command(
     captures: options.Captures,
-    out: Annotated[Path, typer.Option(help="Folder to write the converted captures to.")],
-    to: Annotated[str, typer.Option(help="Format to write: npz (the capture format of this package) or bvh.")] = "npz",
+    out: Annotated[
+        Path, typer.Option(help="Folder to write the converted captures to, or for one capture the .npz or .bvh file.")
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Format to write: npz (the capture format of this package) or bvh.",
+            show_default="npz, or by the ending of --out",
+        ),
+    ] = None,
     format: options.Format = None,
     captured_fps: options.CapturedFps = None,
     asf: options.Asf = None,
@@ -50,13 +58,17 @@ def import_command(
     cleaning = Cleaning(
         fps, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map), options.read_speed(treadmill_speed)
     )
+    file, to = _file_or_folder(out, to)
     settings = ImportSettings(cleaning, to, Reading(format, captured_fps, None if asf is None else str(asf)))
-    if out.suffix.lower() in [f".{target}" for target in TARGETS] or out.is_file():
-        raise MotionError(f"--out {out}: expected a folder")
     told = {"source": source, "license": license, "subject": subject, "activity": activity}
-    jobs, passed = options.find_jobs(captures, out, told, table)
-    jobs = _wanted(jobs, captures, out, format)
-    check_folder(jobs, settings, out, accept_license)
+    jobs, passed = options.find_jobs(captures, None if file else out, told, table)
+    if file:
+        if len(jobs) != 1:
+            raise MotionError(f"--out {file}: expected a folder, as there are {len(jobs)} captures")
+        jobs, out = [replace(jobs[0], name=file.stem)], file.parent
+    else:
+        jobs = _wanted(jobs, captures, out, format)
+    check_folder(jobs, settings, out, accept_license or file is not None)  # what else lies there is not ours
     results = []
     with Progress(console=err_console, transient=True) as progress:
         for result in progress.track(import_files(jobs, settings, out), total=len(jobs), description="importing"):
@@ -69,6 +81,16 @@ def import_command(
     _print_end([result for result, _ in results])
     if any(result.path is None for result, _ in results):
         raise typer.Exit(1)
+
+
+def _file_or_folder(out: Path, to: str | None) -> tuple[Path | None, str]:
+    """The file to write, None for a folder; and the format, by `to` or the file's ending."""
+    ending = out.suffix.lower().removeprefix(".")
+    if out.is_dir() or (ending not in TARGETS and not out.exists()):
+        return None, to or TARGETS[0]
+    if ending not in TARGETS or to not in (None, ending):
+        raise MotionError(f"--out {out}: expected a folder, or a file that ends in .{to or ' or .'.join(TARGETS)}")
+    return out, ending
 
 
 def _wanted(jobs: Sequence[Job], captures: Sequence[Path], out: Path, format: str | None) -> list[Job]:

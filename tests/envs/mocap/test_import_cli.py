@@ -233,6 +233,21 @@ def test_the_rule_names_a_few_files_of_many() -> None:
         check_licenses(many, accepted=False)
 
 
+def test_one_capture_to_one_file(run, tmp_path: Path) -> None:
+    """The file is named, and what else lies in its folder, under whatever licence, is left alone."""
+    capture = walker_bvh(tmp_path / "captured.bvh", seconds=1.0)
+    assert run(capture, "--out", tmp_path / "walk.npz", "--license", "CC0")[0] == 0
+    code, text, errors = run(capture, "--out", tmp_path / "walk.bvh", "--license", "MIT")
+    assert code == 0, errors
+    assert f"written  {tmp_path}/walk.bvh: bvh" in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["captured.bvh", "walk.bvh", "walk.json", "walk.npz"]
+    assert read_capture(tmp_path / "walk.npz").frames == read_capture(tmp_path / "walk.bvh").frames
+    code, text, _ = run(capture, "--out", tmp_path / "walk.npz", "--license", "CC0")
+    assert (code, "1 kept" in text) == (0, True)
+    code, _, errors = run(capture, "--out", capture)
+    assert (code, "would be overwritten" in errors) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -247,7 +262,11 @@ def test_the_rule_names_a_few_files_of_many() -> None:
         (("{capture}", "--map", "nowhere.yaml"), "nowhere.yaml: No such file or directory"),
         (("{capture}", "--fps", "0"), "fps is 0; expected a positive number"),
         (("{capture}", "--longest-gap", "60"), "the longest gap is 60 s; expected 0 to 10"),
-        (("{capture}", "--out", "walk.npz"), "--out walk.npz: expected a folder"),
+        (("{capture}", "{other}", "--out", "walk.npz"), "--out walk.npz: expected a folder, as there are 2 captures"),
+        (
+            ("{capture}", "--out", "walk.npz", "--to", "bvh"),
+            "--out walk.npz: expected a folder, or a file that ends in .bvh",
+        ),
         (("{capture}", "--table", "nowhere.csv"), "nowhere.csv: No such file or directory"),
         (("{folder}",), "holds no capture; known: bvh"),
         (("{made}",), "nothing to import"),
@@ -259,7 +278,9 @@ def test_wrong_words_are_explained(run, tmp_path: Path, words: tuple, message: s
     out = tmp_path / "out"
     if "{made}" in words:
         assert run(capture, "--out", out)[0] == 0
-    names = {"{capture}": capture, "{folder}": tmp_path / "empty", "{made}": out}
+    if "{other}" in words:
+        walker_bvh(tmp_path / "run.bvh", seconds=1.0)
+    names = {"{capture}": capture, "{other}": tmp_path / "run.bvh", "{folder}": tmp_path / "empty", "{made}": out}
     words = tuple(names.get(word, word) for word in words)
     code, _, errors = run(*words, *(() if "--out" in words else ("--out", out)))
     assert code == 2

@@ -94,3 +94,30 @@ def test_inspect_shows_what_a_capture_holds(tmp_path: Path) -> None:
     assert "Hips, Knee" in result.stdout
     assert "--out walk.npz" in result.stdout
     assert CliRunner().invoke(data_app, ["--version"]).stdout == f"gait-data {__version__}\n"
+
+
+WITHOUT_TORCH = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "stable_baselines3", "sb3_contrib", "tensorboard", "matplotlib"}:
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, Missing())
+from gait_trainers import load_policy
+from gait_trainers.cli import main
+from gait_trainers.commands import evaluate, play
+
+policy = load_policy("wildrobot_walk")
+short = ["--command", "0.4", "--episodes", "1", "--env-set", "max_episode_steps=60"]
+sys.argv = ["gait-train", "evaluate", policy.name, *short]
+main()
+"""
+
+
+def test_the_extra_play_needs_no_torch() -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "wildrobot_walk: 1 episodes, deterministic" in result.stdout
