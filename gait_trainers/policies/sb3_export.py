@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import DiagGaussianDistribution, SquashedDiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -22,7 +21,8 @@ from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN
 from torch import Tensor
 
 from gait_trainers.config.schema import env_options
-from gait_trainers.policies.base import State
+from gait_trainers.models.recurrent import recurrent_state
+from gait_trainers.policies.base import Network, State
 from gait_trainers.policies.environment import deployment_kwargs, make_env
 from gait_trainers.policies.export import ExportError, Trained, check_out, write_bundle
 from gait_trainers.policies.torch_policy import PolicyNetwork, TrainerNetwork, torch_policy
@@ -64,8 +64,9 @@ def export_policy(
         raise ExportError(f"the model observes {seen}, {env_id} shows ({size},); see env_id and env_kwargs")
     normalize = vec_normalize or model.get_vec_normalize_env()
     statistics = normalizer(normalize, size)
-    kinds = (SquashedNetwork, SquashedTrainer) if squashed(policy) else (PolicyNetwork, TrainerNetwork)
-    network, expected = (kind(policy, statistics) for kind in kinds)
+    squash = squashed(policy)
+    network = (SquashedNetwork if squash else PolicyNetwork)(policy, statistics)
+    expected: Network = (SquashedTrainer if squash else TrainerNetwork)(policy, statistics)
     acting = torch_policy(Path(out).name, network, env_id, env_kwargs or {})
     training = {
         "algorithm": type(model).__name__,
@@ -120,7 +121,7 @@ def supported(model: BaseAlgorithm) -> Any:
     """The policy of a model, where a bundle can act as it does."""
     policy: Any = model.policy
     normal = type(getattr(policy, "action_dist", None)) is DiagGaussianDistribution
-    memory = isinstance(policy, RecurrentActorCriticPolicy) and policy.lstm_actor.num_layers == 1
+    memory = bool(recurrent_state(policy)) and policy.lstm_actor.num_layers == 1
     plain = isinstance(policy, ActorCriticPolicy) and not hasattr(policy, "lstm_actor")
     if not isinstance(model.observation_space, Box) or not ((normal and (plain or memory)) or squashed(policy)):
         raise ExportError(
