@@ -15,7 +15,7 @@ from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks import terms
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.base import Task
-from gait_envs.tasks.body import body_part, command_part, feet_part
+from gait_envs.tasks.body import body_part, command_part, feet_part, pace_part
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.layouts import reference_rows
 from gait_envs.tasks.memory import Field, Memory
@@ -52,6 +52,7 @@ def track(robot: Robot, config: TrackConfig) -> Task:
             command_part(robot.dt),
             body_part(robot, config),
             feet_part(robot),
+            pace_part(robot.dt),
             success_part(robot.dt, follows=True),
             following.shown,
         ),

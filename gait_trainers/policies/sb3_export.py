@@ -21,7 +21,7 @@ from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN
 from torch import Tensor
 
 from gait_trainers.config.schema import env_options
-from gait_trainers.models.recurrent import recurrent_state
+from gait_trainers.models.recurrent import acting_layer, recurrent_state
 from gait_trainers.policies.base import Network, State
 from gait_trainers.policies.environment import deployment_kwargs, make_env
 from gait_trainers.policies.export import ExportError, Trained, check_out, write_bundle
@@ -65,7 +65,7 @@ def export_policy(
     normalize = vec_normalize or model.get_vec_normalize_env()
     statistics = normalizer(normalize, size)
     squash = squashed(policy)
-    network = (SquashedNetwork if squash else PolicyNetwork)(policy, statistics)
+    network = (SquashedNetwork if squash else PolicyNetwork)(with_our_layer(policy), statistics)
     expected: Network = (SquashedTrainer if squash else TrainerNetwork)(policy, statistics)
     acting = torch_policy(Path(out).name, network, env_id, env_kwargs or {})
     training = {
@@ -130,6 +130,15 @@ def supported(model: BaseAlgorithm) -> Any:
             "(use_sde)"
         )
     return policy
+
+
+def with_our_layer(policy: Any) -> Any:
+    """The policy; of a recurrent one a copy, with a layer that runs step by step in place of torch's."""
+    if not recurrent_state(policy):
+        return policy
+    ours = copy.deepcopy(policy)
+    ours.lstm_actor = acting_layer(policy)
+    return ours
 
 
 def detached(policy: Any) -> Any:

@@ -16,7 +16,7 @@ from gait_envs.errors import one_line
 from gait_envs.reading.loaders import FOLDER, loader
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.frames import stack
-from gait_trainers.models.recurrent import StateSpec, acting_layer, pair, recurrent_state
+from gait_trainers.models.recurrent import StateSpec, pair, recurrent_state
 from gait_trainers.policies.base import GaussianPolicy, State, Style
 from gait_trainers.policies.environment import EnvironmentOptionError, deployment_kwargs, make_env
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
@@ -46,7 +46,6 @@ class PolicyNetwork(nn.Module):
         for name, value in (("mean", rounded), ("remainder", mean - rounded), ("std", std)):
             self.register_buffer(name, torch.from_numpy(np.asarray(value, dtype=np.float32)))
         self.state = state_specs(policy, frames)
-        self.layer = acting_layer(policy) if recurrent_state(policy) else None
 
     def forward(self, observation: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         if not self.state:
@@ -56,9 +55,9 @@ class PolicyNetwork(nn.Module):
             first = torch.cat([observation] * (self.frames - 1), dim=1)
             seen = torch.cat([torch.where(start[:, None], first, state[0]), observation], dim=1)
             return *self._act(self._features(seen)), seen[:, observation.shape[1] :]
-        assert self.layer is not None
+        layer: Any = self.policy.lstm_actor
         known = [torch.where(start[:, None], 0.0, x) for x in state]
-        latent, following = self.layer.step(self._features(observation), pair(known))
+        latent, following = layer.step(self._features(observation), pair(known))
         return *self._act(latent), *following[: len(state)]
 
     def _features(self, x: Tensor) -> Tensor:

@@ -48,6 +48,7 @@ def test_tables_of_figures_are_laid_out_in_one_place():
     builders = [
         path.name
         for path in Path(gait_trainers.__file__).parent.rglob("*.py")
+        if "rich" in path.read_text()  # the service has tables of a database and of pages
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Table"
     ]
