@@ -40,6 +40,16 @@ class Client:
         base = f"{url.rstrip('/')}/api/v1"
         self._http = transport or httpx.Client(base_url=base, headers=headers, timeout=timeout)
 
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
     def call(self, method: str, path: str, **options: Any) -> Any:
         """One request; ClientError says what the service says."""
         try:

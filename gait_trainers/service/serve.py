@@ -29,12 +29,18 @@ def serve(settings: Settings, *, supervised: bool = True) -> None:
     )  # fmt: skip
     server = uvicorn.Server(config)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _leave)  # uvicorn raises the signal again once it has ended
     print(f"GaitNet on http://{settings.host}:{settings.port}, in {settings.home}", flush=True)
     if not supervised:
         server.run()
         return
     with _supervisor(settings):
         server.run()
+
+
+def _leave(*_: object) -> None:
+    """End as by an exception, so that the supervisor is told."""
+    raise SystemExit(0)
 
 
 @contextmanager

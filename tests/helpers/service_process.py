@@ -53,6 +53,7 @@ class Service:
             for process in ours:  # a supervisor that is only beginning is in no table yet
                 kill(process.pid)
             time.sleep(0.2)
+        self.client.close()
         self.engine.dispose()
 
     def belongs(self, process: psutil.Process) -> bool:

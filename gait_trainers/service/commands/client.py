@@ -43,7 +43,8 @@ def submit_command(
         "name": name, "algorithm": algorithm, "preset": preset, "env": env, "motions": motion or [],
         "total_steps": total_steps, "seed": seed, "settings": dict(parse_assignment(text) for text in set_ or ()),
     }  # fmt: skip
-    typer.echo(Client(url, token).start(key=key, **request)["id"])
+    with Client(url, token) as service:
+        typer.echo(service.start(key=key, **request)["id"])
 
 
 def status_command(
@@ -53,8 +54,8 @@ def status_command(
     token: Token = "",
 ) -> None:
     """Print how far trainings are."""
-    service = Client(url, token)
-    found = [service.session(session)] if session else service.sessions(limit=20)
+    with Client(url, token) as service:
+        found = [service.session(session)] if session else service.sessions(limit=20)
     if as_json:
         typer.echo(json.dumps(found[0] if session else found))
         return
@@ -82,8 +83,9 @@ def wait_command(
             last[:] = [_line(row)]
             typer.echo(last[0])
 
-    if Client(url, token).wait(session, timeout=timeout, say=say)["state"] != "completed":
-        raise typer.Exit(1)
+    with Client(url, token) as service:
+        if service.wait(session, timeout=timeout, say=say)["state"] != "completed":
+            raise typer.Exit(1)
 
 
 def fetch_command(
@@ -96,5 +98,6 @@ def fetch_command(
     """Download a file of a training: its bundle, its run folder, its film."""
     if out.exists():
         raise ClientError(f"{out} exists already; choose another --out")
-    path = Client(url, token).fetch(session, file, out)
+    with Client(url, token) as service:
+        path = service.fetch(session, file, out)
     typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

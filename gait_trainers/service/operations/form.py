@@ -49,7 +49,7 @@ class Field:
     default: Any
     least: float | None = None
     most: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # of a choice; of weights, the names that may have one
     description: str = ""
     advanced: bool = True
     optional: bool = False  # null is allowed
@@ -191,8 +191,16 @@ def _of_environment(config: TrainConfig) -> list[Field]:
                 value = None
             value = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
             key = f"env.kwargs.{name}"
+            choices = _terms(row.id) if kind == "weights" else choices
             found.append(Field(key, name.replace("_", " "), kind, value, choices=choices, optional=optional))
     return found
+
+
+@functools.cache
+def _terms(env_id: str) -> tuple[str, ...]:
+    """The reward terms of an environment, whatever its options."""
+    row = find_id(env_id)
+    return () if row is None else tuple(row.make_task({}).terms)
 
 
 def _kind(annotation: Any) -> tuple[str | None, tuple[str, ...], bool]:
@@ -249,8 +257,10 @@ def _check_value(field: Field, value: Any) -> None:
             raise Invalid(f"expected a list of 1 to {most} numbers", field.key)
         for x in value:
             _check_number(field, x, field.kind == "sizes", 1 if sizes else None, LARGEST_LAYER if sizes else None)
-    elif not isinstance(value, dict) or len(value) > 64 or not all(_is_number(x) for x in value.values()):
+    elif not isinstance(value, dict) or not all(_is_number(x) for x in value.values()):
         raise Invalid("expected names with a number each", field.key)
+    elif unknown := [name for name in value if name not in field.choices]:
+        raise Invalid(f"unknown name {unknown[0][:100]!r}; known are {', '.join(field.choices)}", field.key)
 
 
 def _check_number(field: Field, value: Any, whole: bool, least: float | None, most: float | None) -> None:

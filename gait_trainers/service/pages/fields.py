@@ -76,6 +76,8 @@ def section(field: Field) -> str:
 def allowed(field: Field) -> str:
     """What may be entered, in words; empty for a choice."""
     words = KINDS.get(field.kind, "")
+    if field.kind == "weights":
+        words += f", of {', '.join(field.choices)}"
     if field.least is not None or field.most is not None:
         low, high = field.least, field.most
         ends = [f"{end:,.10g}" for end in (low, high) if end is not None]

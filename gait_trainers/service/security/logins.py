@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -29,16 +29,11 @@ def log_in(db: Session, name: str, password: str, address: str, hours: float = 7
     """
     name, address = name[:64], address[:64]
     since = now() - WINDOW
-    mine = or_(LoginAttempt.address == address, LoginAttempt.name == name)
-    counts = db.execute(
-        select(LoginAttempt.address == address, func.count())
-        .where(mine, LoginAttempt.created_at > since)
-        .group_by(LoginAttempt.address == address)
-    ).all()
-    by_name = db.scalar(
-        select(func.count()).select_from(LoginAttempt).where(LoginAttempt.name == name, LoginAttempt.created_at > since)
+    failures = select(func.count()).select_from(LoginAttempt).where(LoginAttempt.created_at > since)
+    counts = (
+        db.scalar(failures.where(one)) or 0 for one in (LoginAttempt.address == address, LoginAttempt.name == name)
     )
-    if max([count for here, count in counts if here] + [by_name or 0]) >= MOST_FAILURES:
+    if max(counts) >= MOST_FAILURES:
         raise TooMany("too many failed log-ins; wait ten minutes")
     user = db.scalar(select(User).where(User.name == name, User.active))
     right = is_password(user.password_hash if user else NOBODY, password)
