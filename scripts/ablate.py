@@ -139,10 +139,8 @@ def main() -> None:
             policy = load_policy(run)
             first.setdefault(variant, policy)
             results.setdefault(variant, []).append(figures(policy))
-        lines = [
-            f"{args.iterations} iterations from {args.init or 'scratch'}, seeds {args.seeds[: args.seeds.index(seed) + 1]}.",
-            "",
-        ]
+        done = args.seeds[: args.seeds.index(seed) + 1]
+        lines = [f"{args.iterations} iterations from {args.init or 'scratch'}, seeds {done}.", ""]
         for mode in ("deterministic", "stochastic"):
             lines += [*table(results, mode), ""]
         (args.out / f"{args.comparison}.md").write_text("\n".join(lines), encoding="utf-8")
