@@ -126,16 +126,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("comparison", choices=sorted(COMPARISONS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="variants to run (default: all)")
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--init", help="networks to begin from, such as wildrobot_clone (default: random ones)")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     args = parser.parse_args()
 
+    variants = COMPARISONS[args.comparison]
+    if unknown := set(args.only or ()) - variants.keys():
+        parser.error(f"--only: no variant {', '.join(sorted(unknown))}; there are {', '.join(variants)}")
     results: dict[str, list[dict[str, Any]]] = {}
     first: dict[str, Policy] = {}
     for seed in args.seeds:
-        for variant, changes in COMPARISONS[args.comparison].items():
-            run = run_of(args.out, variant, changes, seed, args.iterations, args.init)
+        for variant in args.only or variants:
+            run = run_of(args.out, variant, variants[variant], seed, args.iterations, args.init)
             policy = load_policy(run)
             first.setdefault(variant, policy)
             results.setdefault(variant, []).append(figures(policy))
