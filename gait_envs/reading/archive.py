@@ -9,7 +9,6 @@ import io
 import math
 import os
 import zipfile
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np

@@ -229,7 +229,9 @@ def cut(folder: Path) -> None:
         (edit("clips.jsonl", name=".."), r"name is '\.\.'; a clip's name is that of a file"),
         (edit("clips.jsonl", name="a\nb"), r"name is 'a\\nb'; a clip's name is that of a file"),
         *[
-            pytest.param(pipe(name), f"{name}: not a file", marks=pytest.mark.skipif(os.name == "nt", reason="no pipes"))
+            pytest.param(
+                pipe(name), f"{name}: not a file", marks=pytest.mark.skipif(os.name == "nt", reason="no pipes")
+            )
             for name in ("packed.json", "clips.jsonl", "qpos.npy")
         ],
     ],
@@ -262,10 +264,10 @@ def test_a_set_that_is_replaced_while_it_is_open_is_refused(packed: PackedClips)
     index = packed.folder / "clips.jsonl"
     lines = index.read_text().splitlines(keepends=True)
     index.write_text("".join(reversed(lines)))
-    with pytest.raises(ClipError, match="clips.jsonl: has changed since the set was opened: clip 'wander_0'"):
+    with pytest.raises(ClipError, match=r"clips\.jsonl: has changed since the set was opened: clip 'wander_0'"):
         packed.meta(0)
     index.write_text("x" * 1000)
-    with pytest.raises(ClipError, match="clips.jsonl: byte 0: not readable as JSON"):
+    with pytest.raises(ClipError, match=r"clips\.jsonl: byte 0: not readable as JSON"):
         packed[0]
 
 
