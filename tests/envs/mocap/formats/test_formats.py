@@ -94,7 +94,8 @@ def test_what_moves_is_judged_by_the_size_of_the_body() -> None:
     turns = np.broadcast_to([1.0, 0, 0, 0], (1, 2, 4))
     found = []
     for off in (5e-9, 5e-8):
-        body = types.SimpleNamespace(skeleton=types.SimpleNamespace(offsets=offsets), name="two",
-                                     blocks=lambda _, off=off: [(turns, (offsets + [[0, 0, 0], [off, 0, 0]])[None])])  # fmt: skip
+        frames = [(turns, (offsets + np.array([[0, 0, 0], [off, 0, 0]]))[None])]
+        skeleton = types.SimpleNamespace(offsets=offsets)
+        body = types.SimpleNamespace(name="two", skeleton=skeleton, blocks=lambda _, frames=frames: frames)
         found.append([part.tolist() for part in _what_moves(body)])
     assert found == [[[False, False], [False, False]], [[False, True], [False, False]]]
