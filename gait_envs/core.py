@@ -109,14 +109,14 @@ class Core:
             self.task.draw(self.rngs[i], float(self.memory.level[i]), own, self.settings)
             for i, own in zip(ids, each, strict=True)
         ]
-        lag = self.randomizer.reset(ids, self.rngs)
+        drawn = self.randomizer.reset(ids, self.rngs)
         self.parameters.reset(ids, values)
         for i, start, own in zip(ids, starts, each, strict=True):
             if "qpos" not in own:
                 sole = self.physics.lowest_sole(start.qpos, i)
                 if start.on_floor or sole < -SUNK:
                     start.qpos[2] -= sole
-        self.task.begin(self.memory, ids, starts, lag)
+        self.task.begin(self.memory, ids, starts, drawn)
         qpos, qvel = np.stack([s.qpos for s in starts]), np.stack([s.qvel for s in starts])
         self.physics.reset(ids, qpos, qvel)
         # The other rows keep the state they had: a diverged one's stand-in, not what it diverged to.

@@ -1,10 +1,10 @@
 """One change, equal steps, several seeds: what a part of the training does.
 
-    python scripts/ablate.py prior --seeds 0 1 2 --iterations 300 --out runs/ablation
+    python scripts/ablate.py prior --seeds 0 1 2 --iterations 100 --init wildrobot_clone --out runs/ablation
 
-Trains every variant of a comparison from scratch with every seed (a run that is complete is not repeated), evaluates
-each deterministically and stochastically, and writes `NAME.json`, `NAME.md` (a row a variant: the mean over seeds and,
-in brackets, the least and the largest) and a film strip for each variant's first seed.
+Trains every variant of a comparison with every seed, from scratch or from given networks (a run that is complete is
+not repeated), evaluates each deterministically and stochastically, and writes `NAME.json`, `NAME.md` (a row a variant:
+the mean over seeds and, in brackets, the least and the largest) and a film strip for each variant's first seed.
 """
 
 from __future__ import annotations
@@ -33,14 +33,10 @@ PRESET = "laptop"
 COMMANDS = [(round(float(speed), 1), 0.0, 0.0) for speed in np.arange(0.3, 0.81, 0.1)]  # m/s ahead
 EPISODES = 10  # for each of them
 WEIGHTS = "env.kwargs.reward_weights"
-ADDED = ("tracking_lateral", "tracking_heading", "air_time", "progress", "slip")  # terms that the document lacks
-DOCUMENT = {
-    **dict.fromkeys(ADDED, 0.0),
-    "tracking_lin_vel": 5.0,
-    "base_height": 0.3,
-    "action_rate": -0.01,
-    "torque": -0.001,
-}
+OURS = load_config(preset=PRESET).env.kwargs["reward_weights"]  # to which overrides are added
+DOCUMENT = dict.fromkeys(OURS, 0.0) | {
+    "tracking_lin_vel": 5.0, "base_height": 0.3, "action_rate": -0.01, "torque": -0.001
+}  # fmt: skip
 NO_PRIOR = {"algorithm": "ppo"}
 # Of each comparison, its variants by name, and what each changes of the preset.
 COMPARISONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -69,13 +65,13 @@ COLUMNS = {
 }
 
 
-def run_of(out: Path, variant: str, changes: Mapping[str, Any], seed: int, iterations: int) -> Path:
+def run_of(out: Path, variant: str, changes: Mapping[str, Any], seed: int, iterations: int, init: str | None) -> Path:
     """The complete run folder of one variant and seed: trained now, continued or found."""
     name = f"{''.join(c if c.isalnum() else '_' for c in variant)}_{seed}"
     if (out / name / "checkpoints").is_dir():
         resume(out / name)
         return out / name
-    settings = {"run.out": str(out), "run.name": name, "run.seed": seed, "run.iterations": iterations}
+    settings = {"run.out": str(out), "run.name": name, "run.seed": seed, "run.iterations": iterations, "run.init": init}
     train(load_config(preset=PRESET, overrides={**changes, **settings, "run.stop_when": None}))
     return out / name
 
@@ -130,19 +126,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("comparison", choices=sorted(COMPARISONS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="variants to run (default: all)")
     parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--init", help="networks to begin from, such as wildrobot_clone (default: random ones)")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     args = parser.parse_args()
 
+    variants = COMPARISONS[args.comparison]
+    if unknown := set(args.only or ()) - variants.keys():
+        parser.error(f"--only: no variant {', '.join(sorted(unknown))}; there are {', '.join(variants)}")
     results: dict[str, list[dict[str, Any]]] = {}
     first: dict[str, Policy] = {}
     for seed in args.seeds:
-        for variant, changes in COMPARISONS[args.comparison].items():
-            run = run_of(args.out, variant, changes, seed, args.iterations)
+        for variant in args.only or variants:
+            run = run_of(args.out, variant, variants[variant], seed, args.iterations, args.init)
             policy = load_policy(run)
             first.setdefault(variant, policy)
             results.setdefault(variant, []).append(figures(policy))
-        lines = [f"{args.iterations} iterations from scratch, seeds {args.seeds[: args.seeds.index(seed) + 1]}.", ""]
+        done = args.seeds[: args.seeds.index(seed) + 1]
+        lines = [f"{args.iterations} iterations from {args.init or 'scratch'}, seeds {done}.", ""]
         for mode in ("deterministic", "stochastic"):
             lines += [*table(results, mode), ""]
         (args.out / f"{args.comparison}.md").write_text("\n".join(lines), encoding="utf-8")

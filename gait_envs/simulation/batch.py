@@ -14,7 +14,7 @@ from mujoco.batch import Batch, SimulationError
 from gait_envs.models.robot import Robot
 from gait_envs.simulation import process
 from gait_envs.simulation.base import State
-from gait_envs.simulation.fields import OwnFields
+from gait_envs.simulation.fields import OwnFields, model_field
 
 process.write_no_log()
 
@@ -233,7 +233,7 @@ class BatchSimulation:
         for name in self.fields:
             if f"model.{name}" not in state:  # of a time before any simulation had a body of its own
                 values = self.fields.own(name)
-                values[:] = getattr(self.robot.model, name)[: values.shape[1]]
+                values[:] = model_field(self.robot.model, name)[: values.shape[1]]
         if len(self.fields):
             self.set_const()
         self.batch.state[:] = state["rows"]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
+from typing import Any
 
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
+
+
+def model_field(model: mujoco.MjModel, name: str) -> Any:
+    """A field of the model; "opt.gravity" is one of its options."""
+    return operator.attrgetter(name)(model)
 
 
 class OwnFields:
@@ -40,5 +47,5 @@ class OwnFields:
         if name in self._own:
             return self._own[name]
         if name not in self._shared:
-            self._shared[name] = getattr(self._model, name)[None]
+            self._shared[name] = model_field(self._model, name)[None]
         return self._shared[name]

@@ -1,10 +1,10 @@
-"""Domain randomisation: masses, friction, servo gains, latency and pushes, drawn for every episode."""
+"""Domain randomisation: masses, friction, servo gains, latency, pushes and slopes, drawn for every episode."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from gait_envs.simulation.base import Simulation
 FACTORS = (1e-3, 1e3)  # within which mass, friction and gains may be drawn
 MOST_LATENCY = 100  # control steps: 2 s at 50 Hz
 LONGEST, FASTEST = 1e6, 100.0  # s between pushes, m/s of a push
+STEEPEST = 0.5  # rad
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class RandomizeConfig:
     latency: tuple[int, int] = (0, 1)  # control steps (20 ms at 50 Hz) between an action and its effect
     push_interval: float = 4.0  # s between pushes; 0 turns them off
     push_speed: float = 0.3  # m/s, maximum change of the root's horizontal velocity
+    slope: float = 0.0  # rad, maximum inclination of the floor, rising in any direction; 0 draws none
 
     def __post_init__(self) -> None:
         for key in ("mass", "friction", "servo_gain", "latency"):
@@ -39,11 +41,18 @@ class RandomizeConfig:
                 fits = False
             if not fits:
                 raise ValueError(f"randomize.{key} is {range_}, expected {least} <= low <= high <= {most}")
-        for key, most in (("push_interval", LONGEST), ("push_speed", FASTEST)):
+        for key, most in (("push_interval", LONGEST), ("push_speed", FASTEST), ("slope", STEEPEST)):
             value: Any = getattr(self, key)
             real = isinstance(value, Real) and not isinstance(value, bool)
             if not (real and 0 <= value <= most):
                 raise ValueError(f"randomize.{key} is {value}, allowed is 0 to {most:g}")
+
+
+class Drawn(NamedTuple):
+    """What tasks must know of the bodies and floors that were drawn for k episodes."""
+
+    lag: np.ndarray  # (k,) control steps until an action acts
+    down: np.ndarray  # (k, 3) unit vector of gravity, in the frame of the floor
 
 
 class Randomizer:
@@ -59,12 +68,14 @@ class Randomizer:
             for name in ("body_mass", "body_inertia", "geom_friction", "actuator_gainprm", "actuator_biasprm")
         }
         self._fields = {name: physics.fields.own(name) for name in self._nominal}
+        if config.slope > 0:  # the floor stays the plane z = 0; what is inclined is gravity
+            self._fields["opt.gravity"] = physics.fields.own("opt.gravity")
 
-    def reset(self, ids: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
-        """New bodies for the sub-environments `ids`; returns their latency in control steps, (k,)."""
-        lag = np.zeros(len(ids), dtype=np.int64)
+    def reset(self, ids: np.ndarray, rngs: list[np.random.Generator]) -> Drawn:
+        """New bodies and floors for the sub-environments `ids`."""
+        drawn = Drawn(np.zeros(len(ids), dtype=np.int64), np.tile([0.0, 0.0, -1.0], (len(ids), 1)))
         if not self.config.enabled:
-            return lag
+            return drawn
         nominal, out, soles = self._nominal, self._fields, self.physics.robot.soles
         bodies, servos = len(nominal["body_mass"]), len(nominal["actuator_gainprm"])
         for row, i in enumerate(ids):
@@ -82,9 +93,12 @@ class Randomizer:
             out["actuator_gainprm"][i] = nominal["actuator_gainprm"] * strength
             out["actuator_biasprm"][i] = nominal["actuator_biasprm"] * strength
             low, high = self.config.latency
-            lag[row] = rng.integers(low, high + 1)
+            drawn.lag[row] = rng.integers(low, high + 1)
+            if self.config.slope > 0:
+                drawn.down[row] = down_of(rng.uniform(0.0, self.config.slope), rng.uniform(-np.pi, np.pi))
+                out["opt.gravity"][i] = np.linalg.norm(self.physics.robot.model.opt.gravity) * drawn.down[row]
         self.physics.set_const(ids)
-        return lag
+        return drawn
 
     def _strength(self, gain: np.ndarray) -> np.ndarray:
         """Factors on each actuator's parameters (actuators, parameters): a servo's are all gains, a muscle's one."""
@@ -104,3 +118,8 @@ class Randomizer:
         if len(due):
             angle, speed = np.array([rngs[i].uniform([-np.pi, 0.0], [np.pi, self.config.push_speed]) for i in due]).T
             self.physics.push(due, speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+
+
+def down_of(slope: float, uphill: float) -> np.ndarray:
+    """Unit vector of gravity (3,) in the frame of a floor that rises by `slope` rad towards the angle `uphill`, rad."""
+    return np.array([-np.sin(slope) * np.cos(uphill), -np.sin(slope) * np.sin(uphill), -np.cos(slope)])

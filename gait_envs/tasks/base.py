@@ -7,6 +7,7 @@ only. See docs/contracts/task.md.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,12 +21,15 @@ from gait_envs.simulation.base import Simulation, State
 from gait_envs.simulation.checks import check_weights, is_real
 from gait_envs.simulation.make import make_simulation
 from gait_envs.simulation.parameters import ParamSpace
+from gait_envs.simulation.randomize import Drawn
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.config import TaskConfig
-from gait_envs.tasks.memory import Memory, blank_memory
+from gait_envs.tasks.memory import Field, Memory, blank_memory
 from gait_envs.tasks.part import Part, Start
 from gait_envs.tasks.player import Player
 from gait_envs.tasks.view import Settings, View
+
+DOWN = Field("down", (3,), "1", "unit vector of gravity in the frame of the floor; there where floors are inclined")
 
 
 class Task:
@@ -53,7 +57,9 @@ class Task:
         body = config.body_params
         self.option_keys = {**options, "params": 0} if body is not None else dict(options)
         self._usual = param_space.values(body or {})
-        self.fields = tuple(f for fields in (actions.fields, *(part.fields for part in self.parts)) for f in fields)
+        self.inclined = config.randomize.enabled and config.randomize.slope > 0
+        fields = [actions.fields, *(part.fields for part in self.parts)] + [(DOWN,)] * self.inclined
+        self.fields = tuple(itertools.chain.from_iterable(fields))
         self.terms = {name: term for part in self.parts for name, term in part.terms.items()}
         self.quantities = {name: of for part in self.parts for name, of in part.quantities.items()}
         self.columns = {name: of for part in self.parts for name, of in part.columns.items()}
@@ -110,9 +116,11 @@ class Task:
         """Memory of n sub-environments that have not been reset yet."""
         return blank_memory(self.fields, n)
 
-    def begin(self, memory: Memory, ids: np.ndarray, starts: Sequence[Start], lag: np.ndarray) -> None:
-        """Write the rows of the freshly reset sub-environments; `lag` (k,) control steps until an action acts."""
-        self.actions.begin(memory, ids, starts, lag)
+    def begin(self, memory: Memory, ids: np.ndarray, starts: Sequence[Start], drawn: Drawn) -> None:
+        """Write the rows of the freshly reset sub-environments."""
+        self.actions.begin(memory, ids, starts, drawn.lag)
+        if self.inclined:
+            memory.down[ids] = drawn.down
         for part in self.parts:
             if part.begin is not None:
                 part.begin(memory, ids, starts)

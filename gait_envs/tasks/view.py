@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gait_envs.rotations import Array, dot, gravity_direction, quat_yaw, rotate_about_z, wrap_angle
+from gait_envs.rotations import Array, dot, gravity_direction, quat_rotate_inverse, quat_yaw, rotate_about_z, wrap_angle
 from gait_envs.simulation.base import State
 from gait_envs.tasks.memory import Memory
 
@@ -120,7 +120,9 @@ def velocity_error(view: View) -> Array:
 
 @derived
 def gravity(view: View) -> Array:
-    """Unit vector of gravity in the body frame, (n, 3); upright is (0, 0, -1)."""
+    """Unit vector of gravity in the body frame, (n, 3), as an accelerometer at rest shows it; upright is (0, 0, -1)."""
+    if view.task.inclined:
+        return quat_rotate_inverse(view.state.qpos[:, 3:7], view.memory.down)
     return gravity_direction(view.state.qpos[:, 3:7])
 
 

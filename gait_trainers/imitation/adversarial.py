@@ -52,6 +52,7 @@ def train_adversarial(
     if norm is not None:
         # Expert and policy are compared in the same numbers, and the reward is not the environment's.
         norm.training, norm.norm_reward = False, False
+    _schedule_over(model, config.total_steps)
     limit = base.env.unwrapped.core.max_episode_steps  # type: ignore[attr-defined]
     env: Any = model.env
     if settings.horizon == "fixed":
@@ -70,6 +71,15 @@ def train_adversarial(
         "settings": vars(settings) | {"hidden": list(settings.hidden)},
     }
     return leave_run(training, origin)
+
+
+def _schedule_over(model: Any, steps: int) -> None:
+    """Schedules run over the whole training: `imitation` calls `learn` once a round, at whose end SB3's are over."""
+
+    def update(done: int, _: int) -> None:
+        model._current_progress_remaining = 1.0 - done / steps
+
+    model._update_current_progress_remaining = update
 
 
 class Progress:

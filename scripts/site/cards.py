@@ -16,6 +16,8 @@ from gait_trainers.policies.manifest import contract_hash
 ROOT = Path(__file__).resolve().parents[2]
 WHAT = {  # what no file says
     "wildrobot_walk": "Walks to a commanded velocity. Trained by PPO with adversarial motion priors from a clone.",
+    "wildrobot_robust": "Walks to a commanded velocity on other masses, friction, servos and latencies than the "
+    "model's, and when pushed: the walker, trained on with all of them drawn for each episode.",
     "wildrobot_clone": "Where trainings begin: it has the gait of the policy that it imitates, and falls within "
     "seconds. Not for use by itself.",
     "wildrobot_imitation": "Tracks reference clips. It was trained on captured walks, which are not part of the "

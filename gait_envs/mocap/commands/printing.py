@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -54,8 +55,13 @@ def print_set(entries: Sequence[Entry], title: str) -> None:
     """A set's clips as a table with the medians of the fit ones, then why others were set aside."""
     clips = [entry for entry in entries if entry.file]
     fit = [entry for entry in clips if entry.verdict == "fit"]
-    headings = [heading for heading, _ in _COLUMNS.values()]
-    table = Table(Column("clip", no_wrap=True), *headings, Column("way", overflow="fold"), title=plain(title))
+    widths = {heading: max(4, *map(len, heading.split())) for heading, _ in _COLUMNS.values()}
+    table = Table(
+        Column("clip", overflow="fold", min_width=12),
+        *(Column(heading, justify="right", width=width) for heading, width in widths.items()),
+        Column("way", width=9),
+        title=plain(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,  # 80 characters are enough
+    )  # fmt: skip
     for entry in clips[:_ROWS]:
         figures = entry.quality or {}
         style = None if entry in fit else "yellow"

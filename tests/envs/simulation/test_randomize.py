@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gait_envs.models.robot import wildrobot
+from gait_envs.simulation.randomize import down_of
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = wildrobot()
@@ -135,6 +136,40 @@ def test_shoves_come_when_due_and_no_harder_than_asked() -> None:
     angle = np.arctan2(pushes[0][1][:, 1], pushes[0][1][:, 0])
     assert np.histogram(angle, 4, (-np.pi, np.pi))[0].min() > 5  # from every side
     assert not np.allclose(pushes[0][1], pushes[1][1])
+
+
+def test_down_on_a_floor_that_rises_ahead_and_to_the_left() -> None:
+    np.testing.assert_allclose(down_of(0.1, 0.0), [-0.0998334, 0.0, -0.9950042], atol=1e-7)  # -sin 0.1, 0, -cos 0.1
+    np.testing.assert_allclose(down_of(0.1, np.pi / 2), [0.0, -0.0998334, -0.9950042], atol=1e-7)
+    np.testing.assert_array_equal(down_of(0.0, 2.0), [0.0, 0.0, -1.0])
+
+
+def test_slopes_of_every_direction_are_drawn() -> None:
+    env = env_with(256, slope=0.2)
+    down = env.core.memory.down
+    np.testing.assert_allclose(env.core.physics.fields.own("opt.gravity"), 9.81 * down)
+    np.testing.assert_allclose(np.linalg.norm(down, axis=1), 1.0)
+    spread(np.arccos(-down[:, 2]), 0.0, 0.2)
+    spread(np.arctan2(-down[:, 1], -down[:, 0]), -np.pi, np.pi)
+
+
+def test_on_a_slope_things_fall_aslant_and_gravity_is_observed_so() -> None:
+    env = env_with(2, slope=0.3)
+    down = env.core.memory.down.copy()
+    high, turned = ROBOT.home_qpos + np.eye(16)[2] * 5.0, ROBOT.home_qpos + np.eye(16)[2] * 5.0
+    turned[3:7] = [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)]  # a quarter to the left: what was ahead is on its right
+    env.core.physics.reset(np.arange(2), np.stack([high, turned]), np.zeros((2, 15)))
+    obs, *_ = env.step(np.zeros((2, 9)))
+    np.testing.assert_allclose(env.core.state.qvel[:, :3], 9.81 * 0.02 * down, atol=4e-3)  # the joints give a little
+    seen = env.core.task.layout.slices()["gravity"]
+    np.testing.assert_allclose(obs[0, seen], down[0], atol=2e-3)
+    np.testing.assert_allclose(obs[1, seen], [down[1, 1], -down[1, 0], down[1, 2]], atol=2e-3)
+
+
+def test_level_floors_are_the_usual_ones() -> None:
+    env = env_with(2)
+    assert "opt.gravity" not in env.core.physics.fields
+    assert "down" not in env.core.memory.arrays()
 
 
 def test_every_episode_draws_anew_and_seeds_repeat_it() -> None:

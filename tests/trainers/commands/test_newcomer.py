@@ -25,6 +25,7 @@ BUNDLED = [
     "muscle_humanoid_imitation",
     "wildrobot_clone",
     "wildrobot_imitation",
+    "wildrobot_robust",
     "wildrobot_walk",
 ]
 

@@ -18,6 +18,7 @@ from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import Demonstrations
 from gait_trainers.rl.sb3_vec import SB3VecEnv
+from gait_trainers.runs.checkpoint import load_checkpoint
 
 pytest.importorskip("imitation")
 from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
@@ -126,7 +127,11 @@ def test_adversarial_imitation_trains_and_leaves_a_policy(
 ) -> None:
     told: list[str] = []
     settings = Adversarial(horizon, hidden=[16], batch_size=32, updates=1)  # type: ignore[arg-type]
-    run = train_adversarial(method, config(tmp_path), demonstrations, settings, told.append)  # type: ignore[arg-type]
+    chosen = config(tmp_path, **{"run.iterations": 2, "ppo.lr_schedule": "cosine"})
+    before = prepare(chosen, demonstrations).model.policy.state_dict()  # the same seed
+    run = train_adversarial(method, chosen, demonstrations, settings, told.append)  # type: ignore[arg-type]
     assert "discriminator 0." in told[-1] or "discriminator 1." in told[-1]
-    assert run.checkpoints()[-1].name == "step_000000000064.pt"
+    assert run.checkpoints()[-1].name == "step_000000000128.pt"
     assert load_policy(run.path).act(demonstrations.episodes[0].obs, (), np.ones(501, bool))[0].shape == (501, 9)
+    after = load_checkpoint(run.checkpoints()[-1])["policy"]  # the step size is 0 at the very end only
+    assert any(not torch.equal(after[name], values) for name, values in before.items())
