@@ -11,7 +11,7 @@ import typer
 import typer.core
 
 from gait_envs.constants import __version__
-from gait_envs.errors import GaitNetError
+from gait_envs.errors import GaitNetError, printable
 
 
 def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.TyperGroup]:
@@ -69,10 +69,10 @@ def run(app: Callable[[], object], program: str, extra: str, complain: Callable[
         complain(f"{program} needs {error.name}; install it with: pip install 'gaitnet[{extra}]'")
         sys.exit(2)
     except GaitNetError as error:
-        complain(str(error))
+        complain(printable(str(error)))
         sys.exit(2)
     except OSError as error:
-        complain(system_fault(error))
+        complain(printable(system_fault(error)))
         sys.exit(2)
 
 

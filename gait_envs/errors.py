@@ -13,5 +13,12 @@ class MotionError(GaitNetError, ValueError):
 
 def one_line(value: object, most: int = 200) -> str:
     """What somebody else wrote, for a message: on one line, and no longer than `most` characters."""
-    text = " ".join(str(value).split())
+    text = printable(" ".join(str(value)[: 8 * most].split()))
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def printable(text: str) -> str:
+    """The text with an escape for each character that would steer a terminal, or end the line, instead of showing."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

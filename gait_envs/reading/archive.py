@@ -9,12 +9,12 @@ import io
 import math
 import os
 import zipfile
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from gait_envs.errors import GaitNetError, one_line
+from gait_envs.reading.text import check_regular
 
 MAX_DIRECTORY = 1 << 20  # bytes read at once, and so of the zip directory: room for 10,000 arrays
 MAX_TEXT_ARRAY = 4 << 20  # bytes of an array of text, which takes 4 a character
@@ -38,8 +38,7 @@ class Archive:
 
     def __init__(self, path: str | os.PathLike[str], error: type[GaitNetError], limit: int, where: str) -> None:
         self.error, self.limit, self.left, self.where = error, limit, limit, where
-        if Path(path).exists() and not Path(path).is_file():  # a folder, or a pipe, which would be waited for
-            raise error(f"{where}: not a file")
+        check_regular(path, lambda _: error(f"{where}: not a file"))
         self._raw = BoundedFile(path)
         try:
             self._zip = zipfile.ZipFile(self._raw)

@@ -26,14 +26,20 @@ Fault = Callable[[str], GaitNetError]  # a house class
 
 def read_bytes(path: str | os.PathLike[str], error: Fault, limit: int) -> bytes:
     """All of a regular file of at most `limit` bytes; an `OSError` where there is none or it cannot be read."""
-    path = Path(path)
-    if path.exists() and not path.is_file():  # a folder, or a pipe, which would be waited for
-        raise error(f"{path}: not a file")
+    check_regular(path, error)
     with open(path, "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+        told = os.fstat(file.fileno()).st_size  # a hole of a terabyte takes no room on the disk
+        data = b"" if told > limit else file.read(limit + 1)
+    if max(told, len(data)) > limit:
         raise error(f"{path}: larger than {limit} bytes, which is the limit for such a file")
     return data
+
+
+def check_regular(path: str | os.PathLike[str], error: Fault) -> None:
+    """Raise `error` for what is there but is no regular file: a folder, or a pipe, which would be waited for."""
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise error(f"{path}: not a file")
 
 
 def read_text(path: str | os.PathLike[str], error: Fault, limit: int = MAX_TEXT) -> str:

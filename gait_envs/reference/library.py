@@ -33,7 +33,8 @@ class MotionLibrary:
     def __init__(self, clips: Sequence[Clip], joint_names: tuple[str, ...], fps: float) -> None:
         if not len(clips):
             raise ClipError("a motion library needs at least one clip")
-        for clip in clips[:1] if isinstance(clips, PackedClips) else clips:  # those of a packed set are all alike
+        # A query of a packed set looks at its tables alone, so that each clip is read, and so checked, once before.
+        for clip in map(clips.read, range(len(clips))) if isinstance(clips, PackedClips) else clips:
             check_fits(clip, joint_names, fps)
         self.joint_names, self.fps = joint_names, fps
         tables = clips if isinstance(clips, PackedClips) else _Joined(clips)

@@ -7,23 +7,24 @@ each clip in the order of its frames.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from gait_envs.errors import one_line
 from gait_envs.reading.loaders import FOLDER, loader
-from gait_envs.reading.text import decode, parse_json, read_text
+from gait_envs.reading.text import check_regular, decode, parse_json, read_text
 from gait_envs.reference.clip import Clip, ClipError
 
 HEADER, INDEX = "packed.json", "clips.jsonl"
 SET_VERSION = 2
 MAX_LINE = 1 << 20  # bytes of a line of the index
+MAX_NAME = 200  # characters of a clip's name, which becomes that of a file
+MAX_FRAMES = 1 << 40  # of one clip: more than any disk holds
 SOLES = 4  # columns of the loads where no clip knows them
 _HEADER_KEYS = {"format_version": int, "model": str, "fps": float, "joint_names": list}
 _CLIP_KEYS = {"name": str, "length": int, "loop": bool, "source": str, "license": str, "meta": dict}
@@ -73,10 +74,16 @@ class PackedClips(Sequence[Clip]):
         return PackedClips(self.folder, self._header, self._tables, self._index.subset(at))
 
     def _entry(self, at: int) -> dict[str, Any]:
-        """A clip's line of the index."""
-        with open(self.folder / INDEX, "rb") as file:
+        """A clip's line of the index; ClipError where the file is another one than when the set was opened."""
+        path = self.folder / INDEX
+        check_regular(path, ClipError)
+        with open(path, "rb") as file:
             file.seek(self._index.offsets[at])
-            return json.loads(file.readline())
+            line = file.readline(MAX_LINE)
+        entry = _entry(line, f"{path}: byte {self._index.offsets[at]}")
+        if (entry["name"], entry["length"]) != (self.names[at], self.lengths[at]):
+            raise ClipError(f"{path}: has changed since the set was opened: clip {self.names[at]!r} is elsewhere")
+        return entry
 
     def _clip(self, at: int, frames: dict[str, np.ndarray]) -> Clip:
         entry = self._entry(at)
@@ -156,6 +163,8 @@ def _read_header(path: Path) -> dict[str, Any]:
     if version != SET_VERSION:
         raise ClipError(f"{path}: format_version is {one_line(version)}, this GaitNet reads {SET_VERSION}")
     _check_keys(header, _HEADER_KEYS, str(path))
+    if not 0 < header["fps"] < np.inf:
+        raise ClipError(f"{path}: fps is {header['fps']}, expected a positive number")
     if not all(isinstance(name, str) for name in header["joint_names"]):
         raise ClipError(f"{path}: joint_names is {one_line(header['joint_names'])}, expected names")
     return header
@@ -165,16 +174,14 @@ def _read_index(path: Path) -> _Index:
     """Line by line: the whole would take kilobytes a clip."""
     names: dict[str, None] = {}
     lengths, loops, offsets = [], [], [0]
+    check_regular(path, ClipError)
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
                 where = f"{path}: line {number}"
                 if len(line) == MAX_LINE:
                     raise ClipError(f"{where}: longer than {MAX_LINE} bytes")
-                entry = parse_json(decode(line, where, ClipError), f"{where}: not readable as JSON", ClipError)
-                _check_keys(entry, _CLIP_KEYS, where)
-                if entry["length"] < 2:
-                    raise ClipError(f"{where}: length is {entry['length']}, at least 2 frames are needed")
+                entry = _entry(line, where)
                 if entry["name"] in names:
                     raise ClipError(f"{where}: the name {entry['name']!r} comes twice")
                 names[entry["name"]] = None
@@ -189,6 +196,26 @@ def _read_index(path: Path) -> _Index:
     return _Index(tuple(names), starts, np.array(lengths), np.array(loops), np.array(offsets[:-1]))
 
 
+def _entry(line: bytes, where: str) -> dict[str, Any]:
+    """A line of the index, checked."""
+    entry = parse_json(decode(line, where, ClipError), f"{where}: not readable as JSON", ClipError)
+    _check_keys(entry, _CLIP_KEYS, where)
+    if not 2 <= entry["length"] <= MAX_FRAMES:
+        raise ClipError(f"{where}: length is {entry['length']}, at least 2 frames are needed, at most {MAX_FRAMES}")
+    check_name(entry["name"], where)
+    return dict(entry)
+
+
+def check_name(name: str, where: str) -> None:
+    """ClipError unless a clip of this name can be written below a folder, and nowhere else."""
+    plain = PurePath(name).name == name and not {"/", "\\"} & {*name} and name not in (".", "..")
+    if not (plain and 0 < len(name) <= MAX_NAME and name.isprintable()):
+        raise ClipError(
+            f"{where}: name is {one_line(repr(name))}; a clip's name is that of a file: printable, without slashes, "
+            f"no longer than {MAX_NAME} characters"
+        )
+
+
 def _check_keys(value: Any, kinds: dict[str, type], where: str) -> None:
     if not isinstance(value, dict):
         raise ClipError(f"{where}: expected an object with {', '.join(kinds)}")
@@ -200,6 +227,7 @@ def _check_keys(value: Any, kinds: dict[str, type], where: str) -> None:
 
 
 def _map_table(path: Path, rows: int, width: int | None) -> np.ndarray:
+    check_regular(path, ClipError)
     try:
         table = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:

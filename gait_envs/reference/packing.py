@@ -15,7 +15,7 @@ import numpy as np
 from gait_envs.files import replacing_folder
 from gait_envs.reference.clip import Clip, ClipError
 from gait_envs.reference.licenses import check_licenses
-from gait_envs.reference.packed import HEADER, INDEX, SET_VERSION, SOLES, PackedClips, load_packed
+from gait_envs.reference.packed import HEADER, INDEX, SET_VERSION, SOLES, PackedClips, check_name, load_packed
 
 BLOCK = 65536  # unknown rows written at a time
 _HEADER_BYTES = 128  # bytes before the first row: what numpy's header takes for a table of any length
@@ -51,6 +51,7 @@ def _write_clips(clips: Iterable[Clip], folder: Path) -> dict[str, str]:
         )
         for clip in itertools.chain([first], clips):
             _check_alike(clip, first)
+            check_name(clip.name, f"clip {len(licenses) + 1} of the set")
             if clip.name in licenses:
                 raise ClipError(f"clip {clip.name!r} comes twice; rename one")
             licenses[clip.name] = clip.license

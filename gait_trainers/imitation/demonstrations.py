@@ -19,6 +19,7 @@ from gait_envs.files import replacing
 from gait_envs.reading.archive import Archive
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_json
+from gait_envs.reference.clip import MAX_NUMBER
 from gait_trainers.config.section import ConfigError
 from gait_trainers.config.stored import check_stored
 
@@ -160,8 +161,8 @@ def _split(
             raise DemonstrationError(f"{where}: {one_line(name)} has shape {found.shape}, expected {expected[0]} rows")
     if obs.ndim != 2 or actions.ndim != 2 or any(ends[name].shape != (count,) for name in ends):
         raise DemonstrationError(f"{where}: obs and actions must be tables, terminated and truncated have a value each")
-    if not all(np.isfinite(table[name]).all() for name in table):
-        raise DemonstrationError(f"{where}: obs, actions or rewards are not finite")
+    if not all((np.abs(table[name]) < MAX_NUMBER).all() for name in table):
+        raise DemonstrationError(f"{where}: obs, actions or rewards are not finite, or not below {MAX_NUMBER:g}")
     stops = np.cumsum(lengths)
     return [
         Episode(

@@ -34,6 +34,7 @@ MUSCLES = "muscle_nn.npz"
 REQUIRED = (MANIFEST, NETWORK, CHECKSUMS)
 LIMITS = {MANIFEST: 4 << 20, NETWORK: MAX_MODEL, STYLE: MAX_MODEL}  # bytes of each file that is read whole
 MAX_CHECKSUMS = 64 << 10  # bytes
+MAX_LISTED = 1 << 30  # bytes of any other file that is listed, whose checksum is compared
 MAX_FRAMES = 1000  # of the discriminator
 
 
@@ -90,6 +91,8 @@ def checked_files(folder: Path) -> dict[str, bytes]:
             raise BundleError(f"{folder}: {name} missing; {CHECKSUMS} lists it")
         if name in LIMITS:
             files[name] = read_bytes(folder / name, BundleError, LIMITS[name])
+        elif (size := (folder / name).stat().st_size) > MAX_LISTED:
+            raise BundleError(f"{folder / name}: {size} bytes; a file of a bundle has at most {MAX_LISTED}")
         found = hashlib.sha256(files[name]).hexdigest() if name in files else sha256(folder / name)
         if found != listed[name]:
             raise BundleError(f"{folder / name}: differs from its checksum; export or download the bundle again")

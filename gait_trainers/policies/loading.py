@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from gait_envs.assets import asset_root
+from gait_envs.errors import one_line
 from gait_envs.reading.archive import Archive
 from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.policies.base import GaussianPolicy, PolicyError
@@ -64,7 +65,7 @@ def _check_is_run(path: Path) -> None:
         known = ", ".join(bundled_policies())
         raise PolicyError(f"{path}: no such file or folder; expected {KINDS}, or one of the bundled {known}")
     elif not (path / "checkpoints").is_dir():
-        found = ", ".join(sorted(p.name for p in path.iterdir())) or "nothing"
+        found = one_line(", ".join(sorted(p.name for p in path.iterdir())) or "nothing")
         raise PolicyError(f"{path}: holds {found}, not {KINDS}")
 
 

@@ -18,6 +18,7 @@ from gait_trainers.policies.base import PolicyError
 
 PREFIX, VARIABLE, USUAL = "registry:", "GAITNET_REGISTRY", Path("gaitnet-home/registry")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _ALIAS = "champion"
 
 
@@ -33,12 +34,12 @@ def find_registered(text: str, folder: Path | None = None) -> Path:
     reference = reference or _ALIAS
     index = read_index(folder / "index.json")
     if name not in index:
-        raise PolicyError(f"{text}: {folder} has {', '.join(index) or 'no models'}")
+        raise PolicyError(f"{one_line(text)}: {folder} has {one_line(', '.join(index)) or 'no models'}")
     numbers, aliases = index[name]["versions"], index[name]["aliases"]
-    number = int(reference) if reference.isascii() and reference.isdigit() else aliases.get(reference)
+    number = int(reference) if _NUMBER.fullmatch(reference) else aliases.get(reference)
     if number not in numbers:
-        known = ", ".join([*sorted(aliases), *map(str, numbers)])
-        raise PolicyError(f"{text}: {name} has no version {one_line(reference)}; known are {known}")
+        known = one_line(", ".join([*sorted(aliases), *map(str, numbers)]))
+        raise PolicyError(f"{one_line(text)}: {name} has no version {one_line(reference)}; known are {known}")
     return folder / name / str(number)
 
 

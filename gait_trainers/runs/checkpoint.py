@@ -20,12 +20,13 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from gait_envs.files import write_durably
 from gait_envs.reading.loaders import loader
+from gait_envs.reading.text import read_bytes
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
 from gait_trainers.models.encoders import PretrainedMotionExtractor
 from gait_trainers.rl.frame_stack import FrameStack
 from gait_trainers.rl.sb3_vec import SB3VecEnv
-from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
+from gait_trainers.runs.checkpoint_format import MAX_CHECKPOINT, Damaged, decode, encode
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.normalizer import ObsNormalizer, set_vec_normalize_state, vec_normalize_state
 from gait_trainers.runs.run_folder import Run, RunError, open_run, remove_checkpoint, steps_of
@@ -162,7 +163,10 @@ def _base(model: OnPolicyAlgorithm) -> SB3VecEnv:
 def save_checkpoint(run: Run, state: Mapping[str, Any], steps: int, keep: int) -> Path:
     """Write the state after `steps` environment steps; only the last `keep` checkpoints stay."""
     file = run.checkpoint_file(steps)
-    write_durably(file, encode(state))
+    data = encode(state)
+    if len(data) > MAX_CHECKPOINT:
+        raise RunError(f"{file}: the state of the training takes {len(data)} bytes, at most {MAX_CHECKPOINT} are read")
+    write_durably(file, data)
     for old in run.checkpoints()[:-keep]:
         remove_checkpoint(old)
     return file
@@ -175,7 +179,7 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
     RunError names the file if it is damaged, and the newest one before it that is whole.
     """
     try:
-        return decode(file.read_bytes())
+        return decode(read_bytes(file, RunError, MAX_CHECKPOINT))
     except Damaged as error:
         older = _whole_before(file)
         advice = f"the last whole one before it is used by --resume {older}" if older else "no earlier one is whole"
@@ -189,8 +193,8 @@ def _whole_before(file: Path) -> Path | None:
         steps = steps_of(other)
         if at is not None and steps is not None and steps < at:
             try:
-                decode(other.read_bytes())
-            except (Damaged, OSError):
+                decode(read_bytes(other, RunError, MAX_CHECKPOINT))
+            except (Damaged, RunError, OSError):
                 continue
             return other
     return None

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 FORMAT_VERSION = 3
+MAX_CHECKPOINT = 1 << 30  # bytes of a file
 UNSIGNED = (1, 2)  # versions without the first line
 ZIP = b"PK\x03\x04"  # what a file of torch.save begins with
 
@@ -125,8 +126,15 @@ def to_tensors(tree: Any) -> Any:
 def from_tensors(tree: Any) -> Any:
     if isinstance(tree, dict):
         if set(tree) == {_ARRAY}:
-            return tree[_ARRAY].numpy()
+            return _bounded(tree[_ARRAY]).numpy()
         return {key: from_tensors(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
         return type(tree)(from_tensors(value) for value in tree)
-    return tree
+    return _bounded(tree) if isinstance(tree, torch.Tensor) else tree
+
+
+def _bounded(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself; ValueError for one that is larger than what is stored of it, as strides of 0 make it."""
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"a tensor of shape {tuple(tensor.shape)} holds fewer values than that")
+    return tensor

@@ -21,6 +21,7 @@ from typing import Any
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import is_leftover, remove_leftovers, write_durably
+from gait_envs.reading.text import read_json
 from gait_trainers.config.layers import dump_yaml, load_config
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.config.stored import check_stored
@@ -86,11 +87,11 @@ class Run:
     def _provenance(self) -> dict[str, Any]:
         """What is in provenance.json, which somebody may have removed."""
         try:
-            origin = json.loads(self.provenance_file.read_bytes())
+            origin = read_json(self.provenance_file, RunError)
         except FileNotFoundError:
             return {}
-        except (ValueError, RecursionError) as error:
-            origin = str(error)
+        except RunError:
+            origin = None
         if not isinstance(origin, dict) or not isinstance(origin.get("resumed", []), list):
             raise RunError(f"{self.provenance_file} is damaged; remove it to continue without it")
         return origin

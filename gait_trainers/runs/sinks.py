@@ -7,13 +7,13 @@ methods, and a line in `make_sinks`.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import KVWriter
 
+from gait_envs.reading.text import read_json
 from gait_trainers.config.schema import TrainConfig, WandbConfig
 from gait_trainers.runs.loggers import TensorBoard
 from gait_trainers.runs.run_folder import Run, RunError
@@ -60,7 +60,7 @@ class Wandb(KVWriter):
 def identity(run: Run) -> str:
     """Of a run, the same each time it is resumed, and another's for a run of the same name."""
     try:
-        began = json.loads(run.provenance_file.read_bytes()).get("time", "")
-    except (OSError, ValueError, AttributeError):
+        began = read_json(run.provenance_file, RunError).get("time", "")
+    except (OSError, RunError, AttributeError):
         began = ""
     return hashlib.sha256(f"{run.path.name} {began}".encode()).hexdigest()[:16]

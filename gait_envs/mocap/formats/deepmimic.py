@@ -19,6 +19,7 @@ from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture, Skeleton
 from gait_envs.mocap.formats.npz import check_finite, unit_quaternions
 from gait_envs.mocap.formats.text import frame_rate
+from gait_envs.reading.text import read_text
 from gait_envs.rotations import quat_from_rotvec, quat_slerp
 
 # Name, parent, place from the parent (m), numbers a frame: 4 a quaternion (wxyz), 1 an angle about z.
@@ -53,7 +54,8 @@ assert _WIDTH == 44
 _SHORTEST, _LONGEST = 1e-5, 10.0  # s a frame
 _UNEVEN = 1e-3  # of a frame's duration: rounding
 _QUAT_SLACK = 0.5  # published motions have quaternions of length 0.85; DeepMimic makes them unit when it reads them
-_LARGEST = 1 << 28  # bytes
+_LARGEST = 1 << 26  # bytes
+_MOST = 2_000_000  # values: 25 minutes at 30 frames a second
 
 
 def sniff(path: Path) -> bool:
@@ -115,13 +117,15 @@ def open_capture(path: str | os.PathLike[str], gaps: bool = False) -> Capture:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST:
-            raise MotionError(f"{path}: larger than {_LARGEST >> 20} MiB; a DeepMimic motion is read whole")
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        text = read_text(path, MotionError, _LARGEST)
     except FileNotFoundError:
         raise MotionError(f"{path}: no such file") from None
     except OSError as error:
         raise MotionError(f"{path}: cannot be read: {error.strerror}") from None
+    if text.count(",") + text.count("[") + text.count("{") > _MOST:
+        raise MotionError(f"{path}: more than {_MOST} values; a DeepMimic motion is read whole")
+    try:
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise MotionError(f"{path}: not a whole JSON text: {error}") from None
     if not isinstance(data, dict) or "Frames" not in data:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gait_envs.errors import MotionError
+from gait_envs.reading.text import check_regular
 
 MAX_LINE = 1 << 20  # characters; a file of one endless line must not fill the memory
 MAX_NUMBER = 1e30  # nothing measured is larger, and its square and its sums are still numbers
@@ -25,6 +26,7 @@ class TextFile:
 
         Any line ending and a byte order mark are accepted; bytes that are no UTF-8 become a replacement mark.
         """
+        check_regular(self.path, MotionError)
         try:
             with open(self.path, encoding="utf-8-sig", errors="replace") as file:
                 number = 0

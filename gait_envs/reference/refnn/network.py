@@ -183,6 +183,8 @@ def load_network(folder: str | os.PathLike[str], limit: int = MAX_BYTES) -> Refe
     for name in (CHECKSUMS, NETWORK):
         if not (folder / name).is_file():
             raise RefNNError(f"{folder}: {name} missing; a model's folder holds {NETWORK} and {CHECKSUMS}")
+    if (size := (folder / NETWORK).stat().st_size) > limit:
+        raise RefNNError(f"{folder / NETWORK}: {size} bytes, the limit is {limit}")
     with open(folder / NETWORK, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     listed = re.findall(rf"^([0-9a-f]{{64}})  {re.escape(NETWORK)}$", _sums(folder / CHECKSUMS), flags=re.MULTILINE)

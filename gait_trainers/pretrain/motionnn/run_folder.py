@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gait_envs.reading.loaders import FOLDER, loader
-from gait_envs.reading.text import read_json
+from gait_envs.reading.text import read_bytes, read_json
 from gait_trainers.models.motion.storage import ModelError
 from gait_trainers.pretrain.motionnn.config import MotionConfig, load_motion_config
-from gait_trainers.runs.checkpoint_format import Damaged, decode
+from gait_trainers.runs.checkpoint_format import MAX_CHECKPOINT, Damaged, decode
 
 
 class MotionRun(NamedTuple):
@@ -47,7 +47,7 @@ def read_motion_run(out: Path) -> MotionRun:
 
 def _state(file: Path, config: MotionConfig) -> Mapping[str, Any]:
     try:
-        state = decode(file.read_bytes())
+        state = decode(read_bytes(file, ModelError, MAX_CHECKPOINT))
     except Damaged as error:
         raise ModelError(f"{file} cannot be read as a checkpoint: {error}") from error
     if state.get("config") != config.model_dump():

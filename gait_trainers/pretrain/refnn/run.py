@@ -31,13 +31,12 @@ from gait_trainers.pretrain.refnn.config import RefNNConfig, dump_refnn_config
 from gait_trainers.pretrain.refnn.data import DataSet, Stream, open_data, rows_of
 from gait_trainers.pretrain.refnn.figures import group_errors
 from gait_trainers.pretrain.refnn.learner import RefLearner, pose_loss
-from gait_trainers.runs.checkpoint_format import Damaged, decode, encode
+from gait_trainers.runs.checkpoint_format import MAX_CHECKPOINT, Damaged, decode, encode
 from gait_trainers.runs.lock import locked
 from gait_trainers.runs.loggers import MetricsCSV, TensorBoard
 from gait_trainers.runs.provenance import provenance
 from gait_trainers.runs.run_folder import RunError
 
-MAX_CHECKPOINT = 1 << 30  # bytes
 KEPT = 2  # checkpoints
 
 

@@ -76,6 +76,7 @@ def test_what_is_no_text_file(tmp_path: Path) -> None:
 def test_one_line() -> None:
     assert one_line("a\n b\tc") == "a b c"
     assert one_line("x" * 10, most=3) == "xxx…"
+    assert one_line("a\x1b[2Jb\u202ec") == r"a\x1b[2Jb\u202ec"
 
 
 # -- archives ---------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,23 @@ def store(name: str, table: np.ndarray) -> Callable[[Path], None]:
     return damage
 
 
+def pipe(name: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
+
+
+def wrapping(folder: Path) -> None:
+    """Lengths whose sum is the number of rows, as 64 bits count."""
+    lines = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines()]
+    rows = sum(line["length"] for line in lines)
+    lines[0]["length"], lines[1]["length"] = 2**63 - 1, 2**63 - 1
+    lines[2]["length"] = rows + 2
+    (folder / "clips.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def cut(folder: Path) -> None:
     (folder / "qvel.npy").write_bytes((folder / "qvel.npy").read_bytes()[:-8])
 
@@ -204,6 +222,18 @@ def cut(folder: Path) -> None:
         (write("packed.json", "[1]"), "packed.json: expected an object"),
         (edit("packed.json", joint_names=["hip"]), r"qpos.npy: holds .* the set asks for float64 of \(21, 8\)"),
         (edit("packed.json", joint_names=["hip", 2]), "packed.json: joint_names is"),
+        (edit("packed.json", fps=float("nan")), "packed.json: fps is nan, expected a positive number"),
+        (wrapping, "clips.jsonl: line 1: length is 9223372036854775807, at least 2"),
+        (edit("clips.jsonl", name="../up"), "clips.jsonl: line 1: name is '../up'; a clip's name is that of a file"),
+        (edit("clips.jsonl", name="/tmp/up"), "name is '/tmp/up'; a clip's name is that of a file"),
+        (edit("clips.jsonl", name=".."), r"name is '\.\.'; a clip's name is that of a file"),
+        (edit("clips.jsonl", name="a\nb"), r"name is 'a\\nb'; a clip's name is that of a file"),
+        *[
+            pytest.param(
+                pipe(name), f"{name}: not a file", marks=pytest.mark.skipif(os.name == "nt", reason="no pipes")
+            )
+            for name in ("packed.json", "clips.jsonl", "qpos.npy")
+        ],
     ],
 )
 def test_a_damaged_set_is_refused_by_file_and_key(packed: PackedClips, damage, message: str) -> None:
@@ -221,8 +251,24 @@ def test_damaged_frames_show_when_the_clip_is_asked_for(packed: PackedClips) -> 
     table = np.load(packed.folder / "qpos.npy")
     table[6, 0] = np.nan
     np.save(packed.folder / "qpos.npy", table)
+    damaged = load_packed(packed.folder)
     with pytest.raises(ClipError, match=r"set: clip 'wander_1': qpos is not finite at frame 1"):
-        load_packed(packed.folder)[1]
+        damaged[1]
+    # A library answers from the tables, so that it looks at every clip first.
+    assert len(MotionLibrary(damaged.select(["wander_0", "wander_2"]), damaged.joint_names, 50.0).clips) == 2
+    with pytest.raises(ClipError, match=r"set: clip 'wander_1': qpos is not finite at frame 1"):
+        MotionLibrary(damaged, damaged.joint_names, 50.0)
+
+
+def test_a_set_that_is_replaced_while_it_is_open_is_refused(packed: PackedClips) -> None:
+    index = packed.folder / "clips.jsonl"
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join(reversed(lines)))
+    with pytest.raises(ClipError, match=r"clips\.jsonl: has changed since the set was opened: clip 'wander_0'"):
+        packed.meta(0)
+    index.write_text("x" * 1000)
+    with pytest.raises(ClipError, match=r"clips\.jsonl: byte 0: not readable as JSON"):
+        packed[0]
 
 
 # -- sources ----------------------------------------------------------------------------------------------

@@ -175,6 +175,10 @@ def test_a_changed_model_is_refused(tmp_path: Path) -> None:
     (folder / NETWORK).write_bytes(data)
     with pytest.raises(RefNNError, match=r"differs from its checksum"):
         load_network(folder)
+    with open(folder / NETWORK, "r+b") as file:
+        file.truncate(1 << 40)  # a hole, which takes no room on the disk
+    with pytest.raises(RefNNError, match=r"refnn\.npz: 1099511627776 bytes, the limit is"):
+        load_network(folder)
     (folder / NETWORK).unlink()
     with pytest.raises(RefNNError, match=r"refnn\.npz missing"):
         load_network(folder)

@@ -377,6 +377,8 @@ def test_the_reward_is_the_sum_of_its_named_terms() -> None:
         (0.19, (0, 0, 0), True),
         (0.21, (0, 0, 0), False),
         (0.71, (0, 0, 0), True),
+        (0.2, (0, 0, 0), False),  # the limits themselves are allowed
+        (0.7, (0, 0, 0), False),
         (0.45, (0.99, 0, 0), False),
         (0.45, (1.01, 0, 0), True),
         (0.45, (0, -1.01, 0), True),

@@ -115,6 +115,7 @@ def test_a_damaged_file_is_refused(tracked: Demonstrations, tmp_path: Path) -> N
         ("lengths", np.array([-1, 3]), "at least 1 each"),
         ("format", np.array("clip"), "no file of demonstrations"),
         ("rewards", whole["rewards"] * np.nan, "not finite"),
+        ("obs", np.full(whole["obs"].shape, 1e300), "not below 1e\\+30"),
         ("meta", np.array("{}"), "env_id is missing"),
         ("meta", np.array(str(whole["meta"]).replace(WALK, "os:GaitNet/WildRobot-v0")), "cannot make os:GaitNet"),
     ):

@@ -174,6 +174,7 @@ def test_spectral_norm_bounds_each_hidden_layer() -> None:
 
 def test_accuracy_counts_both_sides() -> None:
     assert accuracy(torch.tensor([0.6, 0.4]), torch.tensor([0.1, 0.2, 0.3, 0.9])) == pytest.approx(0.5 * (0.5 + 0.75))
+    assert accuracy(torch.tensor([0.5]), torch.tensor([0.5])) == 0.0  # undecided is not right
 
 
 # -- scale of features ---------------------------------------------------------------------------------------
@@ -311,6 +312,9 @@ def test_a_large_rollout_leaves_room_for_ten() -> None:
     assert len(replay) == 10
     assert len(set(replay.data[:10, 0])) == 10
     assert replay.data[:10].max() > 1000  # drawn from all of it
+    odd = ReplayBuffer(25, 1)
+    odd.add(np.arange(50.0)[:, None], rng)
+    assert len(odd) == 3  # a tenth of 25, rounded up
 
 
 def test_mix_keeps_the_ratio() -> None:

@@ -15,9 +15,10 @@ from helpers.examples import run_files
 from gait_envs.errors import GaitNetError
 from gait_trainers.config.layers import dump_yaml, load_config
 from gait_trainers.config.stored import check_stored
-from gait_trainers.policies.base import BundleError
+from gait_trainers.policies.base import BundleError, PolicyError
 from gait_trainers.policies.bundle import load_bundle, write_checksums
 from gait_trainers.policies.loading import load_policy
+from gait_trainers.policies.model_registry import find_registered
 from gait_trainers.rl.train import resume
 from gait_trainers.runs.checkpoint import read_networks
 from gait_trainers.runs.loggers import read_metrics
@@ -391,3 +392,53 @@ def test_a_damaged_provenance_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(RunError, match=r"provenance\.json") as error:
         _provenance(tmp_path)
     one_line(error, tmp_path)
+
+
+def test_a_listed_file_without_end_is_not_summed(tmp_path: Path) -> None:
+    folder = hostile.bundle(tmp_path / "mine", notes__txt=b"")
+    with open(folder / "notes.txt", "r+b") as file:
+        file.truncate(1 << 40)  # a hole, which takes no room on the disk
+    with pytest.raises(BundleError, match=r"notes\.txt: 1099511627776 bytes; a file of a bundle has at most") as error:
+        load_bundle(folder)
+    one_line(error, folder)
+
+
+def test_checkpoints_that_are_no_files_or_without_end(run: Path) -> None:
+    (file,) = (run / "checkpoints").glob("*.pt")
+    with open(file, "r+b") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(RunError, match="larger than 1073741824 bytes") as error:
+        load_policy(run)
+    one_line(error, file)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(RunError, match="not a file") as error:
+        load_policy(run)
+    one_line(error, file)
+
+
+def test_folders_full_of_odd_names_are_told_in_one_line(tmp_path: Path) -> None:
+    for n in range(30):
+        (tmp_path / f"line\n\x1b[2J{n}").write_text("")
+    with pytest.raises(PolicyError, match=r"holds line \\x1b\[2J0") as error:
+        load_policy(tmp_path)
+    one_line(error, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("registry:walker@" + "9" * 5000, "walker has no version 9999"),
+        ("registry:walker@\n", r"no version ; known are best \\x1b, 1"),
+        ("registry:wal\nker", "has walker"),
+        ("registry:walker@²", "no version ²"),
+    ],
+)
+def test_names_of_the_registry_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    (tmp_path / "index.json").write_text('{"walker": {"versions": [1], "aliases": {"best\\n\\u001b": 1}}}')
+    monkeypatch.setenv("GAITNET_REGISTRY", str(tmp_path))
+    with pytest.raises(PolicyError, match=said) as error:
+        find_registered(text)
+    one_line(error, tmp_path if "wal\n" in text else Path("walker"))

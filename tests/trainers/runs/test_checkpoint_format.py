@@ -107,3 +107,13 @@ def test_a_compressed_record_is_refused_before_it_is_read() -> None:
     for data in (out.getvalue(), first_line(out.getvalue()) + out.getvalue()):
         with pytest.raises(Damaged, match="is compressed"):
             decode(data)
+
+
+def test_a_tensor_that_is_larger_than_what_is_stored_of_it_is_refused() -> None:
+    wide = torch.zeros(1).expand(1_000_000, 1_000_000)  # 4 bytes, and 4 TB to whoever copies it
+    for tree in ({"weights": wide}, {"last_obs": {"__ndarray__": wide}}):
+        torch.save({"format_version": 3, "state": tree}, out := io.BytesIO())
+        with pytest.raises(Damaged, match=r"a tensor of shape \(1000000, 1000000\) holds fewer values"):
+            decode(first_line(out.getvalue()) + out.getvalue())
+    kept = decode(encode({"transposed": torch.arange(6).reshape(2, 3).T, "part": torch.arange(9)[2:4]}))
+    assert (kept["transposed"].tolist(), kept["part"].tolist()) == ([[0, 3], [1, 4], [2, 5]], [2, 3])

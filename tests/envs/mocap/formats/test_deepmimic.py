@@ -119,6 +119,7 @@ def test_a_walk_needs_no_joint_map(tmp_path: Path) -> None:
         (text(frames(c0=[-0.1])), "Frames: the duration of frame 0 is -0.1"),
         (text(frames(c8=[0.1])), "Frames: chest: quaternion 0 of frame 0 has length 0.1000, not 1"),
         ("[" * 100_000, "a.txt: not a whole JSON text"),
+        ("[" + "[],".ljust(3) * 1_000_000, "a.txt: more than 2000000 values"),
     ],
 )
 def test_faults_name_file_key_and_frame(tmp_path: Path, content: str, message: str) -> None:

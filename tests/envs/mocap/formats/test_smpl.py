@@ -91,6 +91,9 @@ def test_tables_must_have_as_many_frames(tmp_path: Path) -> None:
 def test_the_rate_may_be_given(tmp_path: Path, rate: np.ndarray | None) -> None:
     path = save(tmp_path / "a.npz", smpl_arrays(seconds=0.3), mocap_framerate=rate)
     assert open_with_gaps(path, fps=15.0).fps == 15.0
+    assert open_with_gaps(path, fps=1e5).fps == 1e5
+    with pytest.raises(MotionError, match=r"fps is 100001; expected a positive number up to 100000"):
+        open_with_gaps(path, fps=100_001.0)
     with pytest.raises(MotionError, match=r"say the captured frames a second with --captured-fps"):
         open_with_gaps(path)
     with pytest.raises(MotionError, match="fps is -1; expected a positive number"):
