@@ -38,21 +38,6 @@ class Principal:
         return self.login_id is None
 
 
-def database(request: Request) -> Iterator[Session]:
-    """A session for a request, committed before the answer is sent, if the request succeeded."""
-    with Session(request.app.state.engine, expire_on_commit=False) as db:
-        if request.method not in SAFE:
-            begin_writing(db)
-        yield db
-        db.commit()
-        for action in db.info.get("afterwards", {}).values():  # on files, which no rollback would bring back
-            action(db, request.app.state.settings)
-
-
-# Ends before the answer is sent: who reads "created" finds it created.
-Database = Annotated[Session, Depends(database, scope="function")]
-
-
 async def given_csrf(request: Request) -> AsyncIterator[str]:
     """The CSRF token that came with a request: in a header, or in a form, whose files are closed afterwards."""
     header = request.headers.get("x-csrf-token")
@@ -66,6 +51,24 @@ async def given_csrf(request: Request) -> AsyncIterator[str]:
             await request.close()
     else:
         yield ""
+
+
+def database(request: Request, _: Annotated[str, Depends(given_csrf)]) -> Iterator[Session]:
+    """A session for a request, committed before the answer is sent, if the request succeeded.
+
+    A form has been read by then: whoever sends one slowly keeps nobody else from writing.
+    """
+    with Session(request.app.state.engine, expire_on_commit=False) as db:
+        if request.method not in SAFE:
+            begin_writing(db)
+        yield db
+        db.commit()
+        for action in db.info.get("afterwards", {}).values():  # on files, which no rollback would bring back
+            action(db, request.app.state.settings)
+
+
+# Ends before the answer is sent: who reads "created" finds it created.
+Database = Annotated[Session, Depends(database, scope="function")]
 
 
 def visitor(request: Request, db: Database, csrf: Annotated[str, Depends(given_csrf)]) -> Principal | None:
