@@ -26,7 +26,7 @@ def command(db: Session, job: Job, settings: Settings) -> list[str]:
         )
     session = db.get_one(TrainingSession, job.session_id)
     run, results = settings.runs / session.id, settings.results / session.id
-    if job.kind in ("finish", "evaluate"):
+    if job.kind in ("finish", "evaluate", "view"):
         return python("gait_trainers.service.jobs.finish", job.kind, str(run), str(results))
     if job.kind == "film":
         return _film(session, run, results)
@@ -59,7 +59,7 @@ def with_files(tree: Any, settings: Settings) -> Any:
 
 def log_file(job: Job, settings: Settings) -> Path:
     """Where a job's output goes: a session's processes share one file."""
-    if job.session_id is not None and job.kind != "film":
+    if job.session_id is not None and job.kind not in ("film", "view"):
         return settings.results / job.session_id / "log.txt"
     if job.motion_id is not None:
         return settings.motions / job.motion_id / "log.txt"

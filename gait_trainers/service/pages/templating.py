@@ -40,6 +40,7 @@ NOTICES = {
     "resumed": "Queued again; it continues from its last checkpoint, bit for bit.",
     "shared": "Sharing is saved.",
     "film": "A film of the latest policy is being made.",
+    "view": "The latest policy is made ready for the view in 3D.",
     "published": "Published to the registry.",
     "promoted": "Promoted.",
     "rolled-back": "Rolled back to the version before.",
