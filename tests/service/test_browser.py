@@ -141,7 +141,8 @@ def test_from_a_capture_to_a_policy(service, browser, tmp_path, pictures):
 
         if page.get_by_role("link", name="Walk with it in 3D").count():  # the page's third-party files are fetched
             page.get_by_role("link", name="Walk with it in 3D").click()
-            page.wait_for_function("window.gaitnet && window.gaitnet.ready", timeout=240_000)
+            page.locator("#loading").wait_for(state="detached", timeout=240_000)
+            assert page.evaluate("window.gaitnet.ready > 0")
             page.screenshot(path=pictures / "whole_way_view.png")
             page.go_back()
 

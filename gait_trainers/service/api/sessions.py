@@ -123,6 +123,12 @@ def film(request: Request, id: str, db: Database, who: Trainer) -> JobShape:
     return JobShape(id=job.id, kind=job.kind, state=job.state)
 
 
+@router.post("/sessions/{id}/validate", status_code=202)
+def validate(id: str, db: Database, who: Trainer) -> shapes.SessionDetail:
+    """Export and validate the policy of a completed training once more."""
+    return _detail(sessions.validate(db, who.user, id))
+
+
 @router.post("/sessions/{id}/view", status_code=202)
 def ask_for_view(request: Request, id: str, db: Database, who: Trainer) -> JobShape:
     """Ask for the latest policy in 3D: a page that simulates in the browser, at /sessions/{id}/view/."""

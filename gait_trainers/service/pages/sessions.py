@@ -138,6 +138,12 @@ def film(view: Viewing, id: str) -> Response:
     return _act(view, id, lambda: files.request_film(view.db, view.user, id, view.settings), "film")
 
 
+@router.post("/sessions/{id}/validate")
+def validate(view: Viewing, id: str) -> Response:
+    """Export and validate once more."""
+    return _act(view, id, lambda: sessions.validate(view.db, view.user, id), "validate")
+
+
 @router.post("/sessions/{id}/view")
 def make_view(view: Viewing, id: str) -> Response:
     """Show the latest checkpoint in 3D."""
