@@ -22,7 +22,7 @@ from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Job, ModelVersion, Motion, TrainingSession, now
 from gait_trainers.service.jobs.commands import command
 from gait_trainers.service.jobs.outcomes import end
-from gait_trainers.service.operations import registry
+from gait_trainers.service.operations import motions, registry
 from gait_trainers.service.settings import Settings
 
 BVH = b"HIERARCHY\nROOT Hips\n{\n OFFSET 0 0 0\n}\nMOTION\nFrames: 1\nFrame Time: 0.01\n0 0 0\n"
@@ -161,6 +161,7 @@ def test_a_motion_that_was_converted_is_filmed(trainer: TestClient, engine: Engi
         job = db.scalars(select(Job).where(Job.state == "queued")).one()
         words = command(db, job, settings)
         assert (job.kind, job.motion_id) == ("film", id)
+        assert motions.is_filmed(db, db.get_one(Motion, id))
     assert words[-2:] == ["--end", "6.0"]
     assert str(settings.motions / id / "film.mp4") in words
 

@@ -97,6 +97,12 @@ def upload(
     return motion
 
 
+def is_filmed(db: Session, motion: Motion) -> bool:
+    """Whether a film of the motion on its body is being made."""
+    query = select(Job.id).where(Job.motion_id == motion.id, Job.kind == "film", Job.state != "ended")
+    return db.scalar(query.limit(1)) is not None
+
+
 def _keep_licence(folder: Path, license: str, names: Mapping[str, str]) -> None:
     """The table from which `gait-data import` learns what may be done with the capture, and the clip then says."""
     if license:
