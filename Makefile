@@ -62,7 +62,7 @@ test-third-party: .venv/installed
 	$(call TIER,third_party)
 
 test-soak: .venv/installed
-	$(PYTEST) tests/soak -m soak -rP
+	$(PYTEST) tests/soak tests/service -m soak -rP
 
 test-fuzz: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/fuzz.py --out out/fuzz

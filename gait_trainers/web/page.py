@@ -28,8 +28,6 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
     """
     bundle, out = Path(bundle), Path(out)
     check_page_out(out, force)
-    policy = load_bundle(bundle)
-    body, model, reference, muscles = describe_body(policy)
     files = vendored()
     with replacing_folder(out) as temporary:
         for file in (resources.files("gait_trainers.web") / "static").iterdir():
@@ -41,19 +39,26 @@ def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> P
             else:
                 shutil.copyfile(path, temporary / "vendor" / name)
         _write_licenses(temporary / "vendor")
-        (temporary / "model").mkdir()
-        for name, data in model.files.items():
-            (temporary / "model" / name).write_bytes(data)
-        (temporary / "policy").mkdir()
-        shutil.copyfile(bundle / NETWORK, temporary / "policy" / NETWORK)
-        if muscles is not None:
-            write_muscle_network(muscles, temporary / "policy" / "muscles.onnx")
-        manifest = {key: value for key, value in policy.details.items() if key != "style"}
-        (temporary / "policy" / MANIFEST).write_text(strict_json(manifest), encoding="utf-8")
-        (temporary / BODY).write_text(strict_json(body), encoding="utf-8")
-        if reference is not None:
-            (temporary / REFERENCE).write_text(strict_json(reference), encoding="utf-8")
+        write_subject(bundle, temporary)
     return out
+
+
+def write_subject(bundle: Path, folder: Path) -> None:
+    """Write what differs between pages to a folder: body, model, policy and clips; PageError as `write_page`."""
+    policy = load_bundle(bundle)
+    body, model, reference, muscles = describe_body(policy)
+    (folder / "model").mkdir()
+    for name, data in model.files.items():
+        (folder / "model" / name).write_bytes(data)
+    (folder / "policy").mkdir()
+    shutil.copyfile(bundle / NETWORK, folder / "policy" / NETWORK)
+    if muscles is not None:
+        write_muscle_network(muscles, folder / "policy" / "muscles.onnx")
+    manifest = {key: value for key, value in policy.details.items() if key != "style"}
+    (folder / "policy" / MANIFEST).write_text(strict_json(manifest), encoding="utf-8")
+    (folder / BODY).write_text(strict_json(body), encoding="utf-8")
+    if reference is not None:
+        (folder / REFERENCE).write_text(strict_json(reference), encoding="utf-8")
 
 
 def check_page_out(out: Path, force: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 AXE = Path(__file__).resolve().parents[1] / "service/vendor/axe.min.js"
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
 SERIOUS = ("serious", "critical")
 
 
@@ -28,7 +29,7 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
             yield browser
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 
 import pytest
@@ -210,3 +211,32 @@ def test_large_bodies_are_refused_before_they_are_read(trainer: TestClient) -> N
 
     answer = trainer.post("/sessions", content=endless(), headers={"content-type": "application/json"})
     assert answer.status_code in (400, 413)
+
+
+def test_who_sends_a_form_slowly_keeps_nobody_from_writing(app, engine: Engine) -> None:
+    """The form is read before the lock for writing is taken; an anonymous visitor could else hold it."""
+    wrote: list[str] = []
+
+    def write() -> None:
+        with engine.connect() as other:
+            if engine.dialect.name == "sqlite":
+                other.exec_driver_sql("PRAGMA busy_timeout=0")
+                other.exec_driver_sql("BEGIN IMMEDIATE")
+            wrote.append("while the form was on its way")
+
+    async def receive() -> dict[str, object]:
+        await asyncio.to_thread(write)
+        return {"type": "http.request", "body": b"name=tess&password=x", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            assert message["status"] == 401
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/login", "raw_path": b"/login",
+        "query_string": b"", "headers": headers, "client": ("127.0.0.1", 1), "scheme": "http",
+        "server": ("localhost", 80),
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    assert wrote[:1] == ["while the form was on its way"]

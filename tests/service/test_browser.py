@@ -89,7 +89,7 @@ def end_all_of(folder: Path) -> None:
 
 def wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
     """Until somebody listens there."""
-    for _ in range(600):
+    for _ in range(3000):
         assert server.poll() is None, log.read_text()
         with socket.socket() as knock:
             if knock.connect_ex(("127.0.0.1", port)) == 0:
@@ -138,6 +138,13 @@ def test_from_a_capture_to_a_policy(service, browser, tmp_path, pictures):
             page.get_by_role("link", name="Download the ONNX bundle").click()
         download.value.save_as(tmp_path / "bundle.zip")
         print(f"from the click on start to the download: {time.monotonic() - began:.1f} s")
+
+        if page.get_by_role("link", name="Walk with it in 3D").count():  # the page's third-party files are fetched
+            page.get_by_role("link", name="Walk with it in 3D").click()
+            page.locator("#loading").wait_for(state="detached", timeout=240_000)
+            assert page.evaluate("window.gaitnet.ready > 0")
+            page.screenshot(path=pictures / "whole_way_view.png")
+            page.go_back()
 
         if page.locator("#validation .badge.good").count():  # on a very busy machine it may be too slow to pass
             page.get_by_label("Name of the model").fill("test-walker")

@@ -15,11 +15,14 @@ from fastapi.testclient import TestClient
 from helpers.service import TINY
 from sqlalchemy import Engine, select, update
 
+from gait_envs.mocap.provenance import read_table
 from gait_trainers.policies.base import PolicyError
 from gait_trainers.policies.loading import find_policy
 from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Job, ModelVersion, Motion, TrainingSession, now
-from gait_trainers.service.operations import registry
+from gait_trainers.service.jobs.commands import command
+from gait_trainers.service.jobs.outcomes import end
+from gait_trainers.service.operations import motions, registry
 from gait_trainers.service.settings import Settings
 
 BVH = b"HIERARCHY\nROOT Hips\n{\n OFFSET 0 0 0\n}\nMOTION\nFrames: 1\nFrame Time: 0.01\n0 0 0\n"
@@ -56,7 +59,10 @@ def test_a_capture_is_kept_under_names_of_the_servers_choosing(
     made = answer.json()
     assert (made["format"], made["state"], made["labels"]) == (format, "queued", ["slow", "straight"])
     names = {"bvh": {"capture.bvh"}, "asf-amc": {"capture.amc", "skeleton.asf"}, "amass": {"capture.npz"}}[format]
-    assert {path.name for path in (settings.motions / made["id"]).iterdir()} == names
+    folder = settings.motions / made["id"]
+    assert {path.name for path in folder.iterdir()} == names | {"provenance.csv"}
+    (told,) = read_table(folder / "provenance.csv").by_name.items()
+    assert told == (next(name for name in names if name.startswith("capture")), {"license": "CC0"})
     assert [path.name for path in settings.motions.iterdir()] == [made["id"]]
     with transaction(engine) as db:
         assert db.scalars(select(Job)).one().kind == "import"
@@ -145,6 +151,21 @@ def test_a_motion_is_judged_once_it_is_converted(trainer: TestClient, engine: En
     assert "rejected" in refused.json()["detail"]
 
 
+def test_a_motion_that_was_converted_is_filmed(trainer: TestClient, engine: Engine, settings: Settings) -> None:
+    id = upload(trainer, ("a.bvh", BVH)).json()["id"]
+    assert not (settings.motions / id / "provenance.csv").exists(), "no licence was said"
+    (settings.motions / id / "result.json").write_text('{"seconds": 9.5}')
+    with transaction(engine) as db:
+        end(db, db.scalars(select(Job)).one(), 0, settings)
+    with transaction(engine) as db:
+        job = db.scalars(select(Job).where(Job.state == "queued")).one()
+        words = command(db, job, settings)
+        assert (job.kind, job.motion_id) == ("film", id)
+        assert motions.is_filmed(db, db.get_one(Motion, id))
+    assert words[-2:] == ["--end", "6.0"]
+    assert str(settings.motions / id / "film.mp4") in words
+
+
 # -- registry ------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +181,13 @@ def completed(trainer: TestClient, engine: Engine, settings: Settings) -> str:
         row = db.get_one(TrainingSession, id)
         row.state, row.validation = "completed", {"passed": True}
     return id
+
+
+def test_a_policy_can_be_validated_again(trainer: TestClient, completed: str, engine: Engine) -> None:
+    assert trainer.post(f"/sessions/{completed}/validate").json()["state"] == "finishing"
+    with transaction(engine) as db:
+        assert [job.kind for job in db.scalars(select(Job).where(Job.session_id == completed))][-1] == "finish"
+    assert trainer.post(f"/sessions/{completed}/validate").status_code == 409, "it is under way"
 
 
 def publish(client: TestClient, id: str, name: str = "walker") -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import time
@@ -13,11 +14,14 @@ import pytest
 from fastapi.testclient import TestClient
 from helpers.service import TINY
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from gait_trainers.service.app import create_app
+from gait_trainers.service.db import engine as database
 from gait_trainers.service.db.engine import transaction
-from gait_trainers.service.db.tables import Alert, Job, TrainingSession, new_id
-from gait_trainers.service.jobs import outcomes, supervisor
+from gait_trainers.service.db.tables import Alert, Job, TrainingSession, new_id, now
+from gait_trainers.service.jobs import outcomes, supervisor, watch
 from gait_trainers.service.jobs.process import lives, spawn
 from gait_trainers.service.jobs.schedule import Capacity, next_jobs
 from gait_trainers.service.jobs.supervisor import Loop
@@ -230,6 +234,44 @@ def test_nothing_begins_on_a_full_disk(trainer: TestClient, engine: Engine, sett
     assert trainer.get(f"/sessions/{id}").json()["state"] == "queued"
     with Session(engine) as db:
         assert [alert.kind for alert in db.scalars(select(Alert))] == ["disk nearly full"]
+
+
+def test_a_clock_that_is_set_back_stops_no_films(trainer: TestClient, engine: Engine, settings: Settings) -> None:
+    id = start(trainer)
+    (settings.runs / id / "checkpoints").mkdir(parents=True)
+    (settings.runs / id / "checkpoints" / "step_32.pt").touch()
+    with transaction(engine) as db:
+        session = db.get_one(TrainingSession, id)
+        tomorrow = now() + datetime.timedelta(days=1)
+        earlier = Job(kind="film", owner_id=session.owner_id, session_id=id, state="ended", created_at=tomorrow)
+        db.add(earlier)
+        db.flush()
+        watch.film(db, session, settings)
+        assert len(list(db.scalars(select(Job).where(Job.kind == "film", Job.state == "queued")))) == 1
+        earlier.created_at = now()
+        watch.film(db, session, settings)
+        assert len(list(db.scalars(select(Job).where(Job.kind == "film")))) == 2, "the last one has only just ended"
+
+
+def test_a_database_that_is_locked_says_so_and_loses_nothing(
+    trainer: TestClient, engine, settings, monkeypatch
+) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL locks rows alone")
+    monkeypatch.setattr(database, "BUSY", 0.05)
+    other = database.make_engine(settings.database_url)
+    headers = {"authorization": trainer.headers["authorization"]}
+    impatient = TestClient(create_app(settings, other), base_url="http://localhost/api/v1", headers=headers)
+    with transaction(engine) as db:  # a writer that takes its time
+        answer = impatient.post("/sessions", json=TINY)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert impatient.get("/sessions").json()["total"] == 0, "who only reads is not kept waiting"
+        with pytest.raises(OperationalError):
+            Loop(other, settings).begin()  # `supervise` waits and tries again
+        assert db.scalars(select(Job)).all() == []
+    assert impatient.post("/sessions", json=TINY).status_code == 201
+    other.dispose()
 
 
 # -- the order of the queue ----------------------------------------------------------------------------------

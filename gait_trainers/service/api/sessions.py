@@ -123,6 +123,19 @@ def film(request: Request, id: str, db: Database, who: Trainer) -> JobShape:
     return JobShape(id=job.id, kind=job.kind, state=job.state)
 
 
+@router.post("/sessions/{id}/validate", status_code=202)
+def validate(id: str, db: Database, who: Trainer) -> shapes.SessionDetail:
+    """Export and validate the policy of a completed training once more."""
+    return _detail(sessions.validate(db, who.user, id))
+
+
+@router.post("/sessions/{id}/view", status_code=202)
+def ask_for_view(request: Request, id: str, db: Database, who: Trainer) -> JobShape:
+    """Ask for the latest policy in 3D: a page that simulates in the browser, at /sessions/{id}/view/."""
+    job = files.request_film(db, who.user, id, request.app.state.settings, "view")
+    return JobShape(id=job.id, kind=job.kind, state=job.state)
+
+
 @router.get("/sessions/{id}/metrics")
 def curves(
     id: str,

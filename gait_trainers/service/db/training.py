@@ -97,7 +97,7 @@ class Job(Identified, Base):
     __tablename__ = "jobs"
     __table_args__ = (Index(None, "state", "created_at"),)
 
-    kind: Mapped[str] = mapped_column(String(16))  # train, finish, evaluate, film, import
+    kind: Mapped[str] = mapped_column(String(16))  # train, finish, evaluate, film, view, import
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
     motion_id: Mapped[str | None] = mapped_column(ForeignKey("motions.id", ondelete="CASCADE"), index=True)

@@ -14,6 +14,7 @@ from gait_trainers.service.jobs.process import python
 from gait_trainers.service.operations.configure import INFINITE, MOTION
 from gait_trainers.service.settings import Settings
 
+FILMED = 6.0  # s of a clip, at most
 CAPTURES = {"bvh": "capture.bvh", "asf-amc": "capture.amc", "amass": "capture.npz"}
 
 
@@ -24,9 +25,11 @@ def command(db: Session, job: Job, settings: Settings) -> list[str]:
         return python(
             "gait_trainers.service.jobs.convert", str(settings.motions / motion.id), motion.format, motion.body
         )
+    if job.motion_id is not None:
+        return _film_of_motion(settings.motions / job.motion_id, db.get_one(Motion, job.motion_id).figures or {})
     session = db.get_one(TrainingSession, job.session_id)
     run, results = settings.runs / session.id, settings.results / session.id
-    if job.kind in ("finish", "evaluate"):
+    if job.kind in ("finish", "evaluate", "view"):
         return python("gait_trainers.service.jobs.finish", job.kind, str(run), str(results))
     if job.kind == "film":
         return _film(session, run, results)
@@ -46,6 +49,14 @@ def _film(session: TrainingSession, run: Path, results: Path) -> list[str]:
     return python("gait_trainers", "play", str(policy), *words)
 
 
+def _film_of_motion(folder: Path, figures: dict[str, Any]) -> list[str]:
+    """The clip on its body; small, as many machines draw without a graphics card."""
+    words = ["--out", str(folder / "film.mp4"), "--width", "240", "--height", "240"]
+    if figures.get("seconds", 0.0) > FILMED:
+        words += ["--end", str(FILMED)]
+    return python("gait_envs.mocap.cli", "view", str(folder / "clip.npz"), *words)
+
+
 def with_files(tree: Any, settings: Settings) -> Any:
     """A stored configuration, with the files of motions in place of their placeholders, and infinity as a number."""
     if isinstance(tree, dict):
@@ -59,8 +70,8 @@ def with_files(tree: Any, settings: Settings) -> Any:
 
 def log_file(job: Job, settings: Settings) -> Path:
     """Where a job's output goes: a session's processes share one file."""
-    if job.session_id is not None and job.kind != "film":
+    if job.session_id is not None and job.kind not in ("film", "view"):
         return settings.results / job.session_id / "log.txt"
-    if job.motion_id is not None:
+    if job.motion_id is not None and job.kind == "import":
         return settings.motions / job.motion_id / "log.txt"
     return settings.jobs / job.id / "log.txt"

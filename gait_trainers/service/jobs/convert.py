@@ -20,6 +20,7 @@ from gait_envs.files import write_durably
 from gait_envs.reference.clip import load_clip
 from gait_trainers.service.jobs.commands import CAPTURES
 from gait_trainers.service.jobs.process import python
+from gait_trainers.service.operations.motions import PROVENANCE
 
 # Of this process and those that it starts: bytes of memory, s of processor, bytes of a file.
 LIMITS = {resource.RLIMIT_AS: 12 << 30, resource.RLIMIT_CPU: 3600, resource.RLIMIT_FSIZE: 2 << 30}
@@ -29,6 +30,8 @@ def convert(folder: Path, format: str, body: str) -> dict[str, Any]:
     """Figures of the clip that was made."""
     capture = folder / CAPTURES[format]
     reading = ["--asf", str(folder / "skeleton.asf")] if format == "asf-amc" else []
+    if (folder / PROVENANCE).is_file():
+        reading += ["--table", str(folder / PROVENANCE)]
     imported = folder / "imported"
     _run("import", str(capture), "--out", str(imported), *reading)
     made = sorted(imported.glob("*.npz"))

@@ -1,25 +1,27 @@
-"""What follows a training, as a process: its bundle and the bundle's validation, or the evaluation of its policy.
+"""What follows a training, as a process: its bundle with validation, the evaluation of its policy, the view in 3D.
 
-    python -m gait_trainers.service.jobs.finish finish|evaluate RUN RESULTS
+    python -m gait_trainers.service.jobs.finish finish|evaluate|view RUN RESULTS
 
-The functions are those of `gait-train export`, `validate` and `evaluate`.
+The functions are those of `gait-train export`, `validate`, `evaluate` and `export --web`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from gait_envs.cli import system_fault
 from gait_envs.errors import GaitNetError
-from gait_envs.files import write_durably
+from gait_envs.files import replacing_folder, write_durably
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.environment import follows_clips
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.policies.validation import validate_bundle
+from gait_trainers.web.page import write_subject
 
 EPISODES = 20
 OWN_CLIPS = "file outside of the bundle"  # what a bundle says that would need clips which it does not carry
@@ -32,11 +34,29 @@ def finish(run: Path, results: Path) -> dict[str, Any]:
     print("exporting", flush=True)
     export(run, results / "bundle", force=True)
     try:
+        write_view(results / "bundle", results)
+    except GaitNetError as error:  # a policy that the page cannot run, or clips of its own
+        print(f"no view in 3D: {error}", flush=True)
+    try:
         return {"validation": validate_bundle(results / "bundle")}
     except GaitNetError as error:
         if OWN_CLIPS not in str(error):
             raise
         return {"validation": None}
+
+
+def view(run: Path, results: Path) -> None:
+    """Write `results/view` of the latest checkpoint, while the training goes on."""
+    from gait_trainers.policies.export import export
+
+    with tempfile.TemporaryDirectory(dir=results) as temporary:
+        write_view(export(run, Path(temporary) / run.name), results)
+
+
+def write_view(bundle: Path, results: Path) -> None:
+    """What the page in which a policy walks is told of it; the rest of the page is the same for all."""
+    with replacing_folder(results / "view") as temporary:
+        write_subject(bundle, temporary)
 
 
 def judge(run: Path, results: Path) -> dict[str, Any]:
@@ -59,6 +79,9 @@ def main() -> None:
     file = results / ("result.json" if what == "finish" else "evaluation.json")
     try:
         results.mkdir(parents=True, exist_ok=True)
+        if what == "view":
+            view(run, results)
+            return
         file.unlink(missing_ok=True)
         found = (finish if what == "finish" else judge)(run, results)
         write_durably(file, json.dumps(found, allow_nan=False).encode())

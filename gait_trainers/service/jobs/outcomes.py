@@ -137,6 +137,7 @@ def _end_import(db: Session, job: Job, code: int | None, settings: Settings) -> 
         return
     motion.state, motion.message, motion.figures = "ready", "", result
     _close(job)
+    db.add(Job(kind="film", owner_id=motion.owner_id, motion_id=motion.id))
 
 
 def _read_json(file: Path) -> Any:

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.tables import Job
 
-ORDER = {"import": 0, "finish": 1, "train": 2, "evaluate": 3, "film": 4}  # what is short comes before what is long
+# What is short comes before what is long.
+ORDER = {"import": 0, "finish": 1, "view": 1, "train": 2, "evaluate": 3, "film": 4}
 LOOK_AT = 500  # queued jobs
 
 

@@ -46,7 +46,8 @@ def film(db: Session, session: TrainingSession, settings: Settings) -> None:
     mine = select(Job).where(Job.session_id == session.id, Job.kind == "film").order_by(Job.created_at.desc())
     last = db.scalar(mine.limit(1))
     since = now() - (session.started_at or now()) if last is None else now() - last.created_at
-    if (last is None or last.state == "ended") and since.total_seconds() > 60 * settings.film_minutes:
+    # A clock that was set back makes it negative; films then go on at once.
+    if (last is None or last.state == "ended") and abs(since.total_seconds()) > 60 * settings.film_minutes:
         db.add(Job(kind="film", owner_id=session.owner_id, session_id=session.id))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import zipfile
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from sqlalchemy import select
@@ -15,6 +17,8 @@ from gait_trainers.service.db.tables import Job, TrainingSession, User
 from gait_trainers.service.errors import Conflict, NotFound
 from gait_trainers.service.operations.visible import find_session, own_session
 from gait_trainers.service.settings import Settings
+from gait_trainers.web import vendor
+from gait_trainers.web.vendor import VendorError
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,38 @@ def open_artefact(db: Session, user: User, id: str, key: str, settings: Settings
     return file, Artefact(key, f"{_stem(session)}-{PLACES[key][2]}", PLACES[key][1], file.stat().st_size)
 
 
+def open_view(db: Session, user: User, id: str, name: str, settings: Settings) -> Path:
+    """A file of the page in which a session's policy walks, by its name there: one of those that there are."""
+    find_session(db, user, id)
+    found = view_files(id, settings).get(name)
+    if found is None:
+        raise NotFound("the page has no such file")
+    return found
+
+
+def view_files(id: str, settings: Settings) -> dict[str, Path]:
+    """The page's own files, its third-party files, and what it is told of this policy; empty where that is missing."""
+    folder = settings.results / id / "view"
+    own = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return _of_every_view() | own if own else {}
+
+
+def _of_every_view() -> dict[str, Path]:
+    try:
+        vendored = _vendored()
+    except VendorError:  # not fetched: `make web-vendor`
+        return {}
+    static = Path(str(resources.files("gait_trainers.web") / "static"))
+    third = {f"vendor/{name}" + ".gz" * name.endswith(".wasm"): file for name, file in vendored.items()}
+    return {file.name: file for file in static.iterdir()} | third
+
+
+@functools.cache
+def _vendored() -> dict[str, Path]:
+    """Checked once; the page takes what is not packed under the name of what is."""
+    return vendor.vendored()
+
+
 def _place(session: TrainingSession, key: str, settings: Settings) -> Path:
     inside = PLACES[key][0]
     if inside.startswith("run/"):
@@ -107,15 +143,15 @@ def _packed(folder: Path, target: Path, state: str) -> Path:
     return target
 
 
-def request_film(db: Session, user: User, id: str, settings: Settings) -> Job:
-    """Queue a film of the latest policy; the one that is under way, if there is one."""
+def request_film(db: Session, user: User, id: str, settings: Settings, kind: str = "film") -> Job:
+    """Queue a film of the latest policy, or its view in 3D; the one that is under way, if there is one."""
     own_session(db, user, id)
-    waiting = db.scalar(select(Job).where(Job.session_id == id, Job.kind == "film", Job.state != "ended"))
+    waiting = db.scalar(select(Job).where(Job.session_id == id, Job.kind == kind, Job.state != "ended"))
     if waiting is not None:
         return waiting
     if not any((settings.runs / id / "checkpoints").glob("step_*.pt")):
         raise Conflict("there is no policy yet")
-    job = Job(kind="film", owner_id=user.id, session_id=id)
+    job = Job(kind=kind, owner_id=user.id, session_id=id)
     db.add(job)
     db.flush()
     return job

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +35,7 @@ KINDS = {
     frozenset({".amc", ".asf"}): ("asf-amc", {".amc": "capture.amc", ".asf": "skeleton.asf"}),
     frozenset({".npz"}): ("amass", {".npz": "capture.npz"}),
 }
+PROVENANCE = "provenance.csv"
 BLOCK = 1 << 20
 HEAD = 16 << 10  # bytes in which the header of an array ends
 EXPANDED = 1 << 30  # bytes of all arrays of an archive
@@ -83,6 +85,7 @@ def upload(
             id=id, owner=user, name=_line(name, "name", 1), format=format, size=size, sha256=digest.hexdigest(),
             labels=_labels(labels), license=_line(license, "license", 0, 200), body=body,
         )  # fmt: skip
+        _keep_licence(folder, motion.license, names)
         db.add(motion)
         db.flush()
         db.add(Job(kind="import", owner_id=user.id, motion_id=id))
@@ -92,6 +95,21 @@ def upload(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return motion
+
+
+def is_filmed(db: Session, motion: Motion) -> bool:
+    """Whether a film of the motion on its body is being made."""
+    query = select(Job.id).where(Job.motion_id == motion.id, Job.kind == "film", Job.state != "ended")
+    return db.scalar(query.limit(1)) is not None
+
+
+def _keep_licence(folder: Path, license: str, names: Mapping[str, str]) -> None:
+    """The table from which `gait-data import` learns what may be done with the capture, and the clip then says."""
+    if license:
+        with open(folder / PROVENANCE, "w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(
+                [("file", "license"), *((name, license) for name in names.values() if name.startswith("capture."))]
+            )
 
 
 def _keep(stream: IO[bytes], file: Path, digest: Any, most: int) -> int:

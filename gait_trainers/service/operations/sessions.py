@@ -160,6 +160,18 @@ def resume(db: Session, user: User, id: str, settings: Settings, *, iterations: 
     return session
 
 
+def validate(db: Session, user: User, id: str) -> TrainingSession:
+    """Export and validate the policy once more: what was too slow on a busy machine may be quick enough now."""
+    session = own_session(db, user, id)
+    if session.state != "completed":
+        raise Conflict(f"the session is {session.state}; only what is completed can be validated")
+    touch(session, "finishing")
+    db.add(Job(kind="finish", owner_id=session.owner_id, session_id=session.id, memory_mb=session.memory_mb))
+    audit.note(db, user, "session.validate", id)
+    db.flush()
+    return session
+
+
 def _queue(db: Session, session: TrainingSession) -> None:
     db.add(
         Job(

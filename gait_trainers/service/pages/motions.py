@@ -122,6 +122,7 @@ def _values(view: View, motion: Motion) -> dict[str, Any]:
         "waiting": motion.state in WAITING,
         "files": files,
         "film": first(files, "video/"),
+        "filming": motions.is_filmed(view.db, motion),
         "page": first(files, "image/"),
         "figures": tables(motion.figures),
         "log": "\n".join(motions.log(view.db, view.user, motion.id, view.settings)),

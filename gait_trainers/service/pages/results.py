@@ -12,7 +12,7 @@ from gait_trainers.service.db.tables import ACTIVE, TrainingSession
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.operations import metrics, registry, sessions
 from gait_trainers.service.pages import curves, findings
-from gait_trainers.service.pages.sessions import first, links
+from gait_trainers.service.pages.sessions import first, has_view, links
 from gait_trainers.service.pages.templating import back
 from gait_trainers.service.pages.view import Sent, View, Viewing, text_of
 
@@ -80,5 +80,6 @@ def _page(
         owns=view.owns(session.owner_id),
         may_film=session.iteration > 0 and view.owns(session.owner_id),
         busy=session.state in ACTIVE,
+        view=has_view(view, session),
         sent=sent or {"name": usual, "notes": ""},
     )

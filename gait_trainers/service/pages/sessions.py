@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from gait_trainers.service.db.heartbeat import Heartbeat
 from gait_trainers.service.db.tables import ACTIVE, STATES, TrainingSession
@@ -20,6 +21,13 @@ from gait_trainers.service.pages.view import Sent, View, Viewing, comma_list, te
 
 router = APIRouter()
 PER_PAGE = 25
+MEDIA = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".json": "application/json",
+}  # of the view in 3D; the rest is bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +138,25 @@ def film(view: Viewing, id: str) -> Response:
     return _act(view, id, lambda: files.request_film(view.db, view.user, id, view.settings), "film")
 
 
+@router.post("/sessions/{id}/validate")
+def validate(view: Viewing, id: str) -> Response:
+    """Export and validate once more."""
+    return _act(view, id, lambda: sessions.validate(view.db, view.user, id), "validate")
+
+
+@router.post("/sessions/{id}/view")
+def make_view(view: Viewing, id: str) -> Response:
+    """Show the latest checkpoint in 3D."""
+    return _act(view, id, lambda: files.request_film(view.db, view.user, id, view.settings, "view"), "view")
+
+
+@router.get("/sessions/{id}/view/{name:path}")
+def walk(view: Viewing, id: str, name: str) -> FileResponse:
+    """The page in which the policy walks, and its files."""
+    file = files.open_view(view.db, view.user, id, name or "index.html", view.settings)
+    return FileResponse(file, media_type=MEDIA.get(Path(name or "index.html").suffix))
+
+
 @router.post("/sessions/{id}/delete")
 def delete(view: Viewing, id: str) -> Response:
     """Remove it, with its files."""
@@ -153,6 +180,11 @@ def links(view: View, session: TrainingSession) -> list[Link]:
     return [Link(file.key, file.name, file.size, file.media_type, f"{base}/{file.key}") for file in found]
 
 
+def has_view(view: View, session: TrainingSession) -> bool:
+    """Whether the policy can be seen walking in 3D."""
+    return "vendor/mujoco.js" in files.view_files(session.id, view.settings)
+
+
 def first(found: list[Link], media: str) -> Link | None:
     """The first file of a kind, such as video/."""
     return next((link for link in found if link.media_type.startswith(media)), None)
@@ -173,13 +205,17 @@ def _live(view: View, session: TrainingSession) -> dict[str, Any]:
         "may_film": session.state in ("running", "paused", "stopped", "completed", "failed") and session.iteration > 0,
         "tiles": _tiles(latest, progress.state) + _machine(view, progress.state),
         "log": sessions.log(view.db, view.user, session.id, view.settings, last=60),
-        "film_stamp": "" if film is None else f"{film.key} {film.size}",
+        "film_stamp": f"{film and film.key} {film and film.size} {has_view(view, session)}",
     }
 
 
 def _picture(view: View, session: TrainingSession) -> dict[str, Any]:
     found = links(view, session)
-    return {"film": first(found, "video/"), "picture": next((link for link in found if link.key == "picture"), None)}
+    return {
+        "film": first(found, "video/"),
+        "picture": next((link for link in found if link.key == "picture"), None),
+        "view": has_view(view, session),
+    }
 
 
 def _curves(view: View, session: TrainingSession) -> dict[str, Any]:

@@ -40,6 +40,8 @@ NOTICES = {
     "resumed": "Queued again; it continues from its last checkpoint, bit for bit.",
     "shared": "Sharing is saved.",
     "film": "A film of the latest policy is being made.",
+    "validate": "The policy is exported and validated once more.",
+    "view": "The latest policy is made ready for the view in 3D.",
     "published": "Published to the registry.",
     "promoted": "Promoted.",
     "rolled-back": "Rolled back to the version before.",
@@ -106,11 +108,19 @@ def render(
     ]
     notices = [Notice(NOTICES[done])] if (done := request.query_params.get("done")) in NOTICES else []
     if error is not None:
-        notices = [Notice(error.message, "bad")]
+        notices = [Notice(sentence(error), "bad")]
     values = _of(who) | {"links": links, "notices": notices} | dict(values)
     return HTMLResponse(
         environment().get_template(template).render(values), status_code=200 if error is None else error.status
     )
+
+
+def sentence(error: ServiceError) -> str:
+    """What was wrong, where it may stand far from its field: "Learning rate: is -1, allowed is 0 to 1." """
+    field = (error.field or "").removeprefix("settings.")
+    name = fields.LABELS.get(field) or formats.words(field.rpartition(".")[2])
+    said = error.message.rstrip(".") + "."
+    return f"{name}: {said}" if name else said[:1].upper() + said[1:]
 
 
 def error_page(status: int, title: str, message: str) -> HTMLResponse:

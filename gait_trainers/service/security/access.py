@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from gait_trainers.service.db.engine import begin_writing
+from gait_trainers.service.db.engine import begin_writing, transaction
 from gait_trainers.service.db.tables import Login, Token, User, now
 from gait_trainers.service.errors import Forbidden, Unauthenticated
 from gait_trainers.service.security.logins import cookie_name
@@ -38,21 +40,6 @@ class Principal:
         return self.login_id is None
 
 
-def database(request: Request) -> Iterator[Session]:
-    """A session for a request, committed before the answer is sent, if the request succeeded."""
-    with Session(request.app.state.engine, expire_on_commit=False) as db:
-        if request.method not in SAFE:
-            begin_writing(db)
-        yield db
-        db.commit()
-        for action in db.info.get("afterwards", {}).values():  # on files, which no rollback would bring back
-            action(db, request.app.state.settings)
-
-
-# Ends before the answer is sent: who reads "created" finds it created.
-Database = Annotated[Session, Depends(database, scope="function")]
-
-
 async def given_csrf(request: Request) -> AsyncIterator[str]:
     """The CSRF token that came with a request: in a header, or in a form, whose files are closed afterwards."""
     header = request.headers.get("x-csrf-token")
@@ -68,12 +55,30 @@ async def given_csrf(request: Request) -> AsyncIterator[str]:
         yield ""
 
 
+def database(request: Request, _: Annotated[str, Depends(given_csrf)]) -> Iterator[Session]:
+    """A session for a request, committed before the answer is sent, if the request succeeded.
+
+    A form has been read by then: whoever sends one slowly keeps nobody else from writing.
+    """
+    with Session(request.app.state.engine, expire_on_commit=False) as db:
+        if request.method not in SAFE:
+            begin_writing(db)
+        yield db
+        db.commit()
+        for action in db.info.get("afterwards", {}).values():  # on files, which no rollback would bring back
+            action(db, request.app.state.settings)
+
+
+# Ends before the answer is sent: who reads "created" finds it created.
+Database = Annotated[Session, Depends(database, scope="function")]
+
+
 def visitor(request: Request, db: Database, csrf: Annotated[str, Depends(given_csrf)]) -> Principal | None:
     """Who asks, or None. Forbidden where a cookie comes without its CSRF token on a request that changes something."""
     address = address_of(request)
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme:
-        return _by_token(db, key.strip(), address) if scheme.lower() == "bearer" else None
+        return _by_token(request, db, key.strip(), address) if scheme.lower() == "bearer" else None
     cookie = request.cookies.get(cookie_name(request.app.state.settings))
     if not cookie:
         return None
@@ -85,13 +90,22 @@ def visitor(request: Request, db: Database, csrf: Annotated[str, Depends(given_c
     return Principal(login.user, address, login.csrf, login.id)
 
 
-def _by_token(db: Session, key: str, address: str) -> Principal | None:
+def _by_token(request: Request, db: Session, key: str, address: str) -> Principal | None:
     token = db.scalar(select(Token).where(Token.token_hash == hash_key(key), ~Token.revoked))
     if token is None or not token.user.active or (token.expires_at is not None and token.expires_at < now()):
         return None
     if token.last_used is None or now() - token.last_used > NOTE_USE:
-        token.last_used = now()
+        _note_use(request, token)
     return Principal(token.user, address, "", None)
+
+
+def _note_use(request: Request, token: Token) -> None:
+    """When a token was last used; a request that only reads must not fail because somebody else is writing."""
+    if request.method not in SAFE:
+        token.last_used = now()
+        return
+    with suppress(OperationalError), transaction(request.app.state.engine) as other:
+        other.execute(update(Token).where(Token.id == token.id).values(last_used=now()))
 
 
 def address_of(request: Request) -> str:

@@ -29,7 +29,8 @@ def log_in(db: Session, name: str, password: str, address: str, hours: float = 7
     """
     name, address = name[:64], address[:64]
     since = now() - WINDOW
-    failures = select(func.count()).select_from(LoginAttempt).where(LoginAttempt.created_at > since)
+    recent = LoginAttempt.created_at.between(since, now() + WINDOW)  # later ones: the clock was set back
+    failures = select(func.count()).select_from(LoginAttempt).where(recent)
     counts = (
         db.scalar(failures.where(one)) or 0 for one in (LoginAttempt.address == address, LoginAttempt.name == name)
     )

@@ -23,6 +23,7 @@ window.addEventListener("DOMContentLoaded", () => {
   const spoken = document.getElementById("spoken");
   let source = null;
   let film = null;
+  const began = document.querySelector("#live [data-spoken]").dataset.spoken.split(",")[0]; // its state
 
   const redraw = throttled(() => {
     if (!curves.querySelector(".plot")) {
@@ -44,7 +45,9 @@ window.addEventListener("DOMContentLoaded", () => {
 
   // After the last event the server ends the stream; closed first, it is not taken for a server that is lost.
   function changed(event) {
-    if (source !== null && !ACTIVE.includes(JSON.parse(event.detail.data).state)) {
+    const { state } = JSON.parse(event.detail.data);
+    if (began !== state) document.querySelectorAll("main > [aria-live] .note.good").forEach((note) => note.remove()); // "Queued."
+    if (source !== null && !ACTIVE.includes(state)) {
       source.close();
       source = null;
       lost.hidden = true;
