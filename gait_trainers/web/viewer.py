@@ -31,8 +31,8 @@ class Scene:
     """The robot's bodies on a floor, and a panel of commands, in every browser that is connected."""
 
     def __init__(self, robot: Robot, name: str, command: tuple[Any, Any] | None, port: int = PORT) -> None:
-        """`command`: its least and its greatest values, (3,) each; None: nothing to command
-        `port`: of the first try; the next free one is used where it is taken
+        """command: least and greatest values, (3,) m/s, m/s, rad/s each; None: there is nothing to command.
+        port: the first one that is tried; where it is taken, the next free one is used.
         """
         try:
             import viser
@@ -79,12 +79,12 @@ class Scene:
             first = [min(0.4, float(command[1][0])), 0.0, 0.0]
             names = ("forward, m/s", "left, m/s", "turn, rad/s")
             for label, low, high, value in zip(names, *command, first, strict=True):
-                wide = max(float(high), float(low) + 0.01)  # of a command that is fixed
+                wide = max(float(high), float(low) + 0.01)  # a slider needs a range even where the command is fixed
                 value = min(max(value, float(low)), wide)
                 self._sliders.append(gui.add_slider(label, float(low), wide, 0.01, value, disabled=low == high))
             gui.add_button("stand still").on_click(lambda _: self._stand())
         gui.add_button("push").on_click(lambda _: setattr(self, "push_asked", True))
-        gui.add_button("begin again").on_click(lambda _: setattr(self, "reset_asked", True))
+        gui.add_button("reset").on_click(lambda _: setattr(self, "reset_asked", True))
 
     def _stand(self) -> None:
         for slider in self._sliders:

@@ -75,7 +75,7 @@ function run(page) {
   if (reference) clipChoice(element("sliders"), reference, actions.reset);
   element("stand").hidden = reference !== null;
   for (const keys of document.querySelectorAll("[data-commands]")) keys.hidden = reference !== null;
-  if (paused) element("pause").textContent = "go on";
+  if (paused) element("pause").textContent = "resume";
   keyboard(sliders, { r: actions.reset, " ": actions.stand, p: actions.pause, h: actions.help, "?": actions.help });
   for (const name of ["reset", "stand", "pause", "help"]) element(name).addEventListener("click", actions[name]);
   const pointer = new Pointer(element("view"), renderer, camera, {
@@ -145,7 +145,7 @@ function makeActions({ walker, state, camera }, sliders, display) {
     stand: () => sliders.set([0, 0, 0]),
     pause() {
       state.playing = !state.playing;
-      element("pause").textContent = state.playing ? "pause" : "go on";
+      element("pause").textContent = state.playing ? "pause" : "resume";
     },
     help: () => element("keys").toggleAttribute("hidden"),
   };
