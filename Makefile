@@ -42,10 +42,10 @@ help:
 demo: .venv/installed
 	$(BIN)/python -m gait_trainers.demo
 
-# Files stay together, as their tests share trainings; the long ones come first, see tests/conftest.py.
 serve: .venv/installed
 	$(BIN)/gait-serve --home $(or $(GAITNET_HOME),gaitnet-home)
 
+# Files stay together, as their tests share trainings; the long ones come first, see tests/conftest.py.
 test: .venv/installed
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
