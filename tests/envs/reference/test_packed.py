@@ -123,6 +123,7 @@ def test_torques_that_nobody_knows_are_infinite(tmp_path: Path) -> None:
         ),
         ({"fps": 30.0}, "fps is 30.0, clip 'wander_0' has 50.0"),
         ({"name": "wander_0"}, "clip 'wander_0' comes twice"),
+        ({"name": "up/../../down"}, "clip 3 of the set: name is 'up/../../down'; a clip's name is that of a file"),
         ({"contacts": np.ones((5, 2))}, "contacts of 2 feet, clips before it have 4"),
         ({"license": "CC0"}, "2 licences in one set: CC0: wander_9; MIT: wander_0, wander_1"),
     ],
