@@ -70,6 +70,9 @@ def test_the_page_of_a_policy_consists_of_known_files(seen: str, trainer: TestCl
         assert answer.headers["content-type"].startswith(media)
         assert text in answer.text
     assert trainer.get(address + "vendor/mujoco.wasm.gz").content == WASM
+    policies = [trainer.get(address + name).headers["content-security-policy"] for name in ("", "page.js")]
+    assert ["'unsafe-eval'" in policy for policy in policies] == [True, False]
+    assert all("script-src 'self' " in policy and "connect-src 'self'" in policy for policy in policies)
     for name in (
         "nothing.js",
         "%2e%2e/result.json",

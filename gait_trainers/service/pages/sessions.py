@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -18,9 +17,12 @@ from gait_trainers.service.pages import curves
 from gait_trainers.service.pages.formats import figure, tables
 from gait_trainers.service.pages.templating import back
 from gait_trainers.service.pages.view import Sent, View, Viewing, comma_list, text_of
+from gait_trainers.service.security.gate import CSP
 
 router = APIRouter()
 PER_PAGE = 25
+# MuJoCo's JavaScript makes functions of the names of its C++ types. That page shows no text of users, and has no form.
+WALK_CSP = CSP.replace("'wasm-unsafe-eval'", "'unsafe-eval'").replace("form-action 'self'", "form-action 'none'")
 MEDIA = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -154,7 +156,8 @@ def make_view(view: Viewing, id: str) -> Response:
 def walk(view: Viewing, id: str, name: str) -> FileResponse:
     """The page in which the policy walks, and its files."""
     file = files.open_view(view.db, view.user, id, name or "index.html", view.settings)
-    return FileResponse(file, media_type=MEDIA.get(Path(name or "index.html").suffix))
+    headers = {} if name else {"content-security-policy": WALK_CSP}
+    return FileResponse(file, media_type=MEDIA.get(file.suffix), headers=headers)
 
 
 @router.post("/sessions/{id}/delete")
