@@ -94,7 +94,7 @@ def save_demonstrations(path: str | Path, found: Demonstrations) -> Path:
     """Write the file, whole or not at all."""
     path = Path(path)
     if path.suffix != ".npz":
-        raise DemonstrationError(f"{path}: a file of demonstrations must be named *.npz")
+        raise DemonstrationError(f"{path}: a file of demonstrations must have a name that ends in .npz")
     names = sorted(found.episodes[0].info) if found.episodes else []
     if any(sorted(episode.info) != names for episode in found.episodes):
         raise DemonstrationError(f"{path}: episodes with different columns of info cannot be in one file")

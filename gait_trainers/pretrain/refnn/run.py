@@ -55,7 +55,7 @@ def train_refnn(
     holds a run already, or no checkpoint to go on from.
     """
     if not resume and out.exists() and any(out.iterdir()):
-        raise RunError(f"{out} is not empty; choose another --out, or continue with --resume")
+        raise RunError(f"{out}: exists already; choose another --out, or continue with --resume")
     data = open_data(sources, config.holdout, config.seed, config.balanced, config.resident_files)
     learner = RefLearner(config, data.facts)
     stream = Stream(data, config.stream_batch, config.stream_scale, config.seed)
