@@ -100,6 +100,10 @@ class Core:
         view = self.task.view(self.state, self.memory, self.settings)
         return self.task.observe(view), self._info(view, np.zeros(self.n, dtype=bool))
 
+    def observe(self) -> np.ndarray:
+        """Observations (n, d) float32 of the state as it is, for instance after a change of `memory.command`."""
+        return self.task.observe(self.task.view(self.state, self.memory, self.settings))
+
     def _begin(self, ids: np.ndarray, options: Mapping[str, Any]) -> None:
         if not self.rngs:
             self.seed([None] * self.n)

@@ -120,10 +120,12 @@ def test_shown_commands_exist(page: Path) -> None:
     pytest.importorskip("mink")
     from gait_envs.mocap.cli import app as data_app
 
-    for program, group in (
-        ("gait-train", typer.main.get_command(app)),
-        ("gait-data", typer.main.get_command(data_app)),
-    ):
+    programs = {"gait-train": typer.main.get_command(app), "gait-data": typer.main.get_command(data_app)}
+    if importlib.util.find_spec("psutil") is not None:  # of the extra service
+        from gait_trainers.service.cli import app as service_app
+
+        programs["gait-serve"] = typer.main.get_command(service_app)
+    for program, group in programs.items():
         for words in commands(page, program):
             name = words[0]
             if name.startswith("-") or "…" in name:

@@ -107,9 +107,9 @@ def walk(seconds: float, fps: float) -> SkeletonMotion:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--fps", type=float, default=60.0)
+    parser.add_argument("path", type=Path, help="BVH file to write")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of the walk (default: 6)")
+    parser.add_argument("--fps", type=float, default=60.0, help="frames per second (default: 60)")
     args = parser.parse_args()
     print(write_bvh(args.path, walk(args.seconds, args.fps), decimals=4))
 

@@ -1,6 +1,6 @@
-"""Tianshou's PPO. Its collectors step environments of their own kind, so that these are scalar ones in processes.
+"""Tianshou's PPO. Its collectors take only Tianshou's own vector environments, here scalar environments in processes.
 
-Tianshou resets rows itself. The prefixed id lets each process import the package.
+Tianshou resets environments itself. The prefixed id lets each process import the package.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Ray Tune runs trainings with different settings beside each other."""
+"""Ray Tune runs trainings with different settings in parallel."""
 
 import argparse
 

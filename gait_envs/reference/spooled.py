@@ -11,10 +11,11 @@ from gait_envs.reference.clip import ClipError
 
 
 def spooled(shape: tuple[int, ...], parts: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
-    """A read-only float64 table in an unnamed temporary file, which is mapped: it takes no memory that the system could
-    not use otherwise, and is gone with the last process that maps it.
+    """A read-only float64 table of this shape in an unnamed temporary file, which is mapped: the system may drop its
+    pages from memory, and the file disappears with the last process that maps it.
 
-    parts: (first row, rows); rows that no part gives are zero. ClipError where the temporary folder has no room.
+    parts: (first row, rows (k, *shape[1:])); rows that no part gives are zero. ClipError where the temporary folder
+    has no room.
     """
     row = 8 * int(np.prod(shape[1:], dtype=np.int64))
     try:
@@ -28,5 +29,6 @@ def spooled(shape: tuple[int, ...], parts: Iterable[tuple[int, np.ndarray]]) -> 
     except OSError as error:
         size, where = shape[0] * row / 2**20, tempfile.gettempdir()
         raise ClipError(
-            f"{where}: cannot hold {size:.0f} MiB that belong to the reference ({error.strerror})"
+            f"{where}: cannot hold {size:.0f} MiB derived from the reference ({error.strerror}); set TMPDIR to a "
+            "folder with room"
         ) from None

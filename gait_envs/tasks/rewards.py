@@ -189,7 +189,7 @@ WALKING = table((
 
 # Of tasks with commands, see `tasks.body.pace_part`.
 PACE = table((
-    Term("tracking_mean_velocity", "1", "exp(-2k·|mean of velocity - command over the last stride or so|), planar",
+    Term("tracking_mean_velocity", "1", "exp(-2k·|mean of velocity - command over about a stride|), planar",
          _pace),
 ))  # fmt: skip
 

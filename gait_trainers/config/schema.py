@@ -122,7 +122,7 @@ class StopWhen(Section):
     cadence: float = Field(
         default=220.0, gt=0, description="Maximum cadence, in steps/min: a robot that shuffles does not walk yet."
     )
-    times: int = Field(default=2, ge=1, description="Number of evaluations in a row that must reach all of these.")
+    times: int = Field(default=2, ge=1, description="Number of consecutive evaluations that must meet all of these.")
     speed_error: float = Field(
         default=0.10, gt=0, description="Maximum of |mean speed - command|, averaged over episodes, in m/s."
     )
@@ -135,8 +135,10 @@ class WandbConfig(Section):
     """Tracking by Weights & Biases, beside CSV and TensorBoard."""
 
     enabled: bool = Field(default=False, description="Also log the metrics to Weights & Biases.")
-    project: str = Field(default="gaitnet", description="Project there that the run belongs to.")
-    entity: str | None = Field(default=None, description="User or team there; null takes the default of the account.")
+    project: str = Field(default="gaitnet", description="Weights & Biases project of the run.")
+    entity: str | None = Field(
+        default=None, description="Weights & Biases user or team; null takes the account's default."
+    )
 
 
 class RunConfig(Section):

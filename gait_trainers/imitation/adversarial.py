@@ -65,9 +65,7 @@ def train_adversarial(
         trainer.train(config.total_steps, Progress(trainer, config.run.iterations, say))
     origin = {
         "method": method,
-        "demonstrations": dict(demonstrations.source),
-        "kept_episodes": len(demonstrations.episodes),
-        "demonstrated_steps": demonstrations.steps,
+        **demonstrations.provenance(),
         "settings": vars(settings) | {"hidden": list(settings.hidden)},
     }
     return leave_run(training, origin)
@@ -122,7 +120,7 @@ def transitions(training: Training, episodes: Sequence[Episode]) -> dict[str, np
 
 
 class Expert:
-    """Batches of the expert's transitions, each drawn anew."""
+    """Batches of `size` of the expert's transitions, drawn with replacement."""
 
     def __init__(self, table: Mapping[str, np.ndarray], size: int, rng: np.random.Generator) -> None:
         self.table, self.size, self.rng = table, size, rng
@@ -142,7 +140,7 @@ def _trainer(
     settings: Adversarial,
     folder: str,
 ) -> AdversarialTrainer:
-    """`folder`: for what `imitation` writes, which nobody reads."""
+    """The trainer of `imitation`; folder: where it must be given a place to write, though nothing there is read."""
     kind: type[AdversarialTrainer] = GAIL if method == "gail" else AIRL
     model, rng = training.model, np.random.default_rng(training.config.run.seed)
     table = transitions(training, demonstrations.episodes)

@@ -16,14 +16,14 @@ from stable_baselines3.common.logger import Logger
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.collect import demonstrate
-from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
+from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode, pairs_of
 from gait_trainers.imitation.student import Say, leave_run, normalized, prepare, warm_up_critic
 from gait_trainers.models.actor_critic import set_std
 from gait_trainers.policies.base import Policy
 from gait_trainers.rl.build import Training
 from gait_trainers.runs.run_folder import Run
 
-HELD_OUT = 10  # one episode in so many is not fitted to, but measured on
+HELD_OUT = 10  # one episode in so many is kept from the fit, and the error on it reported
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def clone(config: TrainConfig, demonstrations: Demonstrations, settings: Cloning
     """Fit a policy to demonstrations, then its critic to the policy's returns; returns the run."""
     training = prepare(config, demonstrations)
     fit(training, demonstrations.episodes, settings, say)
-    return _finish(training, settings, say, {"method": "bc", **_of(demonstrations)})
+    return _finish(training, settings, say, {"method": "bc", **demonstrations.provenance()})
 
 
 def dagger(
@@ -74,14 +74,15 @@ def dagger(
         episodes += found.episodes
         fit(training, episodes, settings, say)
     origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes)}
-    return _finish(training, settings, say, {**origin, **_of(demonstrations)})
+    return _finish(training, settings, say, {**origin, **demonstrations.provenance()})
 
 
 def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say: Say) -> None:
     """Fit the policy to the episodes' pairs; the deviation of its actions is that of the configuration afterwards."""
     model = training.model
-    held_out = list(episodes[::HELD_OUT]) if len(episodes) >= HELD_OUT else []
-    fitted = [episode for episode in episodes if not any(episode is other for other in held_out)]
+    some = len(episodes) >= HELD_OUT
+    held_out = [episode for i, episode in enumerate(episodes) if some and i % HELD_OUT == 0]
+    fitted = [episode for i, episode in enumerate(episodes) if not some or i % HELD_OUT]
     obs, actions = _pairs(training, fitted)
     rng = np.random.default_rng(training.config.run.seed)
     size = min(settings.batch_size, len(obs))
@@ -130,7 +131,7 @@ def act(training: Training, obs: np.ndarray) -> np.ndarray:
 
 def error(training: Training, episodes: Sequence[Episode]) -> float:
     """Root mean square difference of the policy's actions from those of the episodes."""
-    obs, actions = Demonstrations(episodes, "", {}, [], {}).pairs()
+    obs, actions = pairs_of(episodes)
     return float(np.sqrt(np.square(act(training, obs) - actions).mean()))
 
 
@@ -141,20 +142,11 @@ def silent() -> HierarchicalLogger:
 
 def _pairs(training: Training, episodes: Sequence[Episode]) -> tuple[np.ndarray, np.ndarray]:
     if not episodes:
-        raise DemonstrationError("no episode is left to fit to")
-    obs, actions = Demonstrations(episodes, "", {}, [], {}).pairs()
+        raise DemonstrationError("the demonstrations hold no episode to fit to")
+    obs, actions = pairs_of(episodes)
     return normalized(training, obs), actions
 
 
 def _finish(training: Training, settings: Cloning, say: Say, origin: Mapping[str, Any]) -> Run:
     warm_up_critic(training, settings.critic_iterations, say)
     return leave_run(training, {**origin, "settings": vars(settings)})
-
-
-def _of(demonstrations: Demonstrations) -> dict[str, Any]:
-    """Where the demonstrations are from, for the provenance; their steps are part of what the policy cost."""
-    return {
-        "demonstrations": dict(demonstrations.source),
-        "kept_episodes": len(demonstrations.episodes),
-        "demonstrated_steps": demonstrations.steps,
-    }

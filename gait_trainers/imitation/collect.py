@@ -26,15 +26,18 @@ Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (obs, the expert's ac
 
 
 class Collected:
-    """Rows of n episodes, as they come; an episode ends with the first end of its row."""
+    """Steps of n episodes as they happen; an episode is over with the first end of its row."""
 
     def __init__(self, obs: np.ndarray) -> None:
-        self.obs, self.labels = [obs.copy()], []  # type: ignore[var-annotated]
+        """obs: (n, d) of the reset."""
+        self.obs = [obs.copy()]
+        self.labels: list[np.ndarray] = []
         self.results: list[StepResult] = []
         self.alive = [np.ones(len(obs), dtype=bool)]
 
     def add(self, label: np.ndarray, result: StepResult, obs: np.ndarray, cut: np.ndarray) -> bool:
-        """A step; `cut` (n,) episodes that end here for another reason. Whether any goes on."""
+        """A step: the expert's actions (n, nu), its result, the observations (n, d) after it, and which episodes (n,)
+        end here for another reason. Returns whether any episode goes on."""
         self.labels.append(label.astype(np.float32))
         self.obs.append(obs.copy())
         self.results.append(result._replace(truncated=(result.truncated | cut) & ~result.terminated))
@@ -131,9 +134,10 @@ class Shared:
         tracking = open_reference(expert, reference).task
         _check_same_body(tracking, core.task, expert.name)
         self.expert, self.core = expert, core
-        self.physics = _Shared(core, self._step)
+        self.physics = _TargetSimulation(core, self._step)
         self.tracker = Core(tracking, core.n, simulation=self.physics, masks=False)  # type: ignore[arg-type]
-        self.label, self.result = np.zeros((0, 0)), None  # type: ignore[var-annotated]
+        self.label = np.zeros((0, 0))  # (n, nu), the expert's actions in the latest step
+        self.result: StepResult | None = None
 
     def run(self, seeds: Sequence[int], numbers: np.ndarray, choose: Choose) -> list[Episode]:
         """Episodes along the clips of the reference in turn; those of a clip that loops begin anywhere in it."""
@@ -166,16 +170,16 @@ class Shared:
     def _step(self, target: np.ndarray) -> None:
         """A control step towards the tracker's servo targets (n, nu) rad."""
         self.label = action_of(self.core, target)
-        self.result = self.core.step(self._choose(self.obs, self.label))  # type: ignore[assignment]
+        self.result = self.core.step(self._choose(self.obs, self.label))
 
     def _observe(self) -> np.ndarray:
         """The target's observation, (n, d) float32, with the clip's command."""
         self.core.memory.command[:] = self.tracker.memory.command
-        return self.core.task.observe(self.core.task.view(self.core.state, self.core.memory, self.core.settings))
+        return self.core.observe()
 
 
-class _Shared:
-    """The simulation as the tracker sees it: a step, and a reset, are the target core's."""
+class _TargetSimulation:
+    """The target core's simulation as the tracker sees it: to step or reset it steps or resets the target core."""
 
     def __init__(self, core: Core, step: Callable[[np.ndarray], None]) -> None:
         self.core, self.take_step = core, step

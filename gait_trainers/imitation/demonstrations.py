@@ -63,7 +63,7 @@ class Demonstrations:
     env_id: str
     env_kwargs: Mapping[str, Any]
     layout: Sequence[Mapping[str, Any]]  # of the observations: `Layout.table()`
-    source: Mapping[str, Any]  # expert, reference, licence, seed …
+    source: Mapping[str, Any]  # expert, expert_env_id, reference, seed, episodes
 
     @property
     def steps(self) -> int:
@@ -71,21 +71,34 @@ class Demonstrations:
         return sum(len(episode.actions) for episode in self.episodes)
 
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every observation that was acted on, and the action: (steps, d) and (steps, nu)."""
-        return (
-            np.concatenate([episode.obs[:-1] for episode in self.episodes]),
-            np.concatenate([episode.actions for episode in self.episodes]),
-        )
+        """See `pairs_of`."""
+        return pairs_of(self.episodes)
+
+    def provenance(self) -> dict[str, Any]:
+        """Where they are from, for the provenance of a run; their steps are part of what its policy cost."""
+        return {
+            "demonstrations": dict(self.source),
+            "kept_episodes": len(self.episodes),
+            "demonstrated_steps": self.steps,
+        }
+
+
+def pairs_of(episodes: Sequence[Episode]) -> tuple[np.ndarray, np.ndarray]:
+    """Every observation that was acted on, and the action: (steps, d) and (steps, nu)."""
+    return (
+        np.concatenate([episode.obs[:-1] for episode in episodes]),
+        np.concatenate([episode.actions for episode in episodes]),
+    )
 
 
 def save_demonstrations(path: str | Path, found: Demonstrations) -> Path:
     """Write the file, whole or not at all."""
     path = Path(path)
     if path.suffix != ".npz":
-        raise DemonstrationError(f"{path}: the name of a file of demonstrations ends in .npz")
+        raise DemonstrationError(f"{path}: a file of demonstrations must have a name that ends in .npz")
     names = sorted(found.episodes[0].info) if found.episodes else []
     if any(sorted(episode.info) != names for episode in found.episodes):
-        raise DemonstrationError("episodes with different columns of info cannot be in one file")
+        raise DemonstrationError(f"{path}: episodes with different columns of info cannot be in one file")
     meta = {
         "env_id": found.env_id,
         "env_kwargs": dict(found.env_kwargs),

@@ -92,7 +92,7 @@ def warm_up_critic(training: Training, iterations: int, say: Say) -> None:
         statistics.count = 1e12  # the policy was fitted to these; only the returns' scale is still to be found
     value = [p for name, p in model.policy.named_parameters() if "value_net" in name]
     optimizer = torch.optim.Adam(value, lr=1e-3)
-    _, callback = model._setup_learn(iterations * training.config.rollout_steps, Nothing())
+    _, callback = model._setup_learn(iterations * training.config.rollout_steps, NoCallback())
     callback.on_training_start(locals(), globals())
     env: Any = model.env
     for iteration in range(iterations):
@@ -112,7 +112,7 @@ def warm_up_critic(training: Training, iterations: int, say: Say) -> None:
     model.num_timesteps = 0  # no step of PPO has been made
 
 
-class Nothing(BaseCallback):
+class NoCallback(BaseCallback):
     """Lets a rollout run."""
 
     def _on_step(self) -> bool:

@@ -26,18 +26,21 @@ class ResamplingConfig(Section):
         default="failures", description="Draw clips by their failures in the evaluations, or as they were drawn before."
     )
     starts: Literal["failures", "uniform"] = Field(
-        default="uniform", description="Begin within a clip where training failed, or anywhere."
+        default="uniform", description="Start within a clip where training failed, or anywhere."
     )
-    floor: float = Field(default=0.2, gt=0, le=1, description="Share of the draws that is spread evenly.")
+    floor: float = Field(default=0.2, gt=0, le=1, description="Share of the draws that is uniform.")
     memory: float = Field(
         default=0.5, ge=0, lt=1, description="Weight of earlier failures, multiplied in at each evaluation."
     )
-    stretch: float = Field(default=1.0, gt=0, description="Length of the stretches of a clip to begin in, in s.")
+    stretch: float = Field(
+        default=1.0, gt=0, description="Length of the segments of a clip that starts are drawn by, in s."
+    )
     max_distance: float = Field(
         default=0.5, gt=0, description="Distance from the reference that ends an episode of the evaluation, in m."
     )
     distance_rule: Literal["mean", "any"] = Field(
-        default="mean", description="Whose distance that is: the mean of all bodies, or any of them, the farthest."
+        default="mean",
+        description="Whether max_distance bounds the mean distance of all bodies or that of the farthest.",
     )
 
 

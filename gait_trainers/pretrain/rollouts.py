@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gait_envs.biomechanics.events import runs
+from gait_envs.constants import GRAVITY
 from gait_envs.core import Core
 from gait_envs.reference.clip import Clip
 from gait_envs.reference.refnn.walks import COORDINATES, Walks, to_coordinates
@@ -44,7 +45,8 @@ def record_walks(
     """Walks of `walkers` walkers whose parameters are drawn uniformly from `ranges`, each along a random clip.
 
     Clips must be single gait cycles that loop. A kind such as "scale" stands for all its parameters. Walkers that do
-    not last `seconds` are left out and counted. Stride (m a cycle) and cadence (steps/min) are those asked for.
+    not last `seconds` are left out and counted. Stride (m per cycle) and cadence (steps/min) are those asked for.
+    EvaluationError for a range that the body does not allow, for other clips, and where no walker lasts.
     """
     opened = shortened(open_reference(policy, reference), seconds)
     task, library = opened.task, opened.task.library
@@ -145,13 +147,13 @@ def asked(task: Any, names: Sequence[str], factors: np.ndarray, clips: np.ndarra
 
 
 def touchdown(clip: Clip, mass: float) -> int:
-    """The frame of a looping clip at which its right foot lands: phase 0 of the gait cycle.
+    """The frame of a looping clip at which its right foot lands: phase 0 of the gait cycle. mass: kg.
 
     Raises EvaluationError unless the clip loops over a single cycle with known contacts.
     """
     if not clip.loop or clip.contacts is None:
         raise EvaluationError(f"clip {clip.name!r}: expected a clip that loops and knows its contacts")
-    stands = clip.contacts[:-1, 2:4].sum(axis=1) > STANDS * mass * 9.81  # the last frame is the first again
+    stands = clip.contacts[:-1, 2:4].sum(axis=1) > STANDS * mass * GRAVITY  # the last frame is the first again
     away = int(np.argmin(stands))  # some frame in the air, from which the cycle is read round
     landed = [start for start, _ in runs(np.roll(stands, -away))]
     if stands.all() or len(landed) != 1:

@@ -17,7 +17,8 @@ from gait_trainers.web.muscles import write_muscle_network
 from gait_trainers.web.vendor import packages, vendored
 
 BODY, REFERENCE, INDEX = "body.json", "reference.json", "index.html"
-LICENSES = {"mujoco": ("LICENSE", "LICENSES_THIRD_PARTY.md")}  # of installed packages, which the page's are builds of
+# Licence texts that are copied from the installed Python package of the same library.
+LICENSES = {"mujoco": ("LICENSE", "LICENSES_THIRD_PARTY.md")}
 
 
 def write_page(bundle: str | Path, out: str | Path, *, force: bool = False) -> Path:
@@ -77,7 +78,7 @@ def page_bytes(out: Path) -> int:
 
 
 def strict_json(tree: Any) -> str:
-    """JSON as browsers read it: what is not finite, such as a limit that there is not, is null."""
+    """JSON as browsers read it: numbers that are not finite, such as absent limits, are null."""
     return json.dumps(_finite(tree), ensure_ascii=False, allow_nan=False)
 
 

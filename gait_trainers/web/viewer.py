@@ -179,6 +179,6 @@ def _run(
 
 
 def steer(core: Core, command: np.ndarray) -> np.ndarray:
-    """Another command (3,) from now on, and the observation (d,) with it."""
+    """Set the command (3,) m/s, m/s, rad/s; returns the observation (d,) with it."""
     core.memory.command[:] = command
-    return core.task.observe(core.task.view(core.state, core.memory, core.settings))[0]
+    return core.observe()[0]

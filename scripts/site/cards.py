@@ -14,12 +14,12 @@ from gait_envs.assets import asset_root
 from gait_trainers.policies.manifest import contract_hash
 
 ROOT = Path(__file__).resolve().parents[2]
-WHAT = {  # what no file says
+WHAT = {  # what the files beside a model do not say
     "wildrobot_walk": "Walks to a commanded velocity. Trained by PPO with adversarial motion priors from a clone.",
     "wildrobot_robust": "Walks to a commanded velocity on other masses, friction, servos and latencies than the "
-    "model's, and when pushed: the walker, trained on with all of them drawn for each episode.",
-    "wildrobot_clone": "Where trainings begin: it has the gait of the policy that it imitates, and falls within "
-    "seconds. Not for use by itself.",
+    "model's, and when pushed: the walker, trained further with all of them drawn for each episode.",
+    "wildrobot_clone": "A starting point for trainings: it has the gait of the policy that it imitates, but falls "
+    "within seconds. Not for use by itself.",
     "wildrobot_imitation": "Tracks reference clips. It was trained on captured walks, which are not part of the "
     "project, and on an earlier recording of the embedded ones, on which it is measured here.",
     "humanoid_imitation": "A human body with servos that tracks the embedded walks.",
@@ -149,7 +149,7 @@ def measurements(measured: Mapping[str, Any] | None) -> str:
     results = measured["results"]
     each = "per_command" if "per_command" in results else "per_clip"
     keys = [key for key in NAMES if key in results]
-    rows = [(first(row), *(shown(row, key) for key in keys)) for row in results[each]]
+    rows = [(case(row), *(shown(row, key) for key in keys)) for row in results[each]]
     rows.append(("**all**", *(f"**{shown(results, key)}**" for key in keys)))
     versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
     how = f"{results['episodes']} episodes, {results['mode']}, seed {results['seed']}"
@@ -163,7 +163,8 @@ Success means survival; `is_success` asks that the command was followed as well.
 {table(("command" if each == "per_command" else "clip", *(NAMES[key][0] for key in keys)), rows)}"""
 
 
-def first(row: Mapping[str, Any]) -> str:
+def case(row: Mapping[str, Any]) -> str:
+    """The clip or the commanded speed that a row of an evaluation is about."""
     return f"`{row['clip']}`" if "clip" in row else f"{row['command'][0]:g} m/s"
 
 
@@ -186,9 +187,13 @@ def training_table(training: Mapping[str, Any]) -> str:
 
 def observation_rows(made: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
-        (f"{row['index'][0]} … {row['index'][1] - 1}", f"`{row['name']}`", row["unit"], row["description"])
+        (index_range(*row["index"]), f"`{row['name']}`", row["unit"], row["description"])
         for row in made["observation"]["layout"]
     ]
+
+
+def index_range(start: int, stop: int) -> str:
+    return str(start) if stop == start + 1 else f"{start} … {stop - 1}"
 
 
 def exported(made: Mapping[str, Any]) -> str:
@@ -213,6 +218,7 @@ def digest(path: Path) -> str:
 def model_page(folder: Path) -> str:
     made = read(folder / "provenance.json") or read(folder / "model.json")
     licences = made.get("licenses") or sorted({file["license"] for file in made["data"]["files"]})
+    guide = "pretraining" if "licenses" in made else "pretraining/refnn"
     return f"""# {folder.name}
 
 {WHAT.get(folder.name, "")}
@@ -220,9 +226,9 @@ def model_page(folder: Path) -> str:
 {training_table(made)}
 
 The model is under the licence of this project (MIT). It was trained on data under: {"; ".join(licences)}. What that
-data is, and what was left out: [sources](../../assets/SOURCES.md). How it is used: [pre-training](../pretraining.md).
+data is, and what was left out: [sources](../../assets/SOURCES.md). How it is used: [{guide}](../{guide}.md).
 
-## Measured on what it never saw
+## Measured on held-out data
 
 {motion_figures(read(folder / "metrics.json"), made)}
 

@@ -20,7 +20,8 @@ class EncoderConfig(Section):
         default=None, description="Motion model: file, folder or bundled name, of the encoding observable; null: none."
     )
     observation: Literal["all", "rest"] = Field(
-        default="all", description="What passes beside its features: the whole observation, or what it does not see."
+        default="all",
+        description="What the networks see beside its features: the whole observation, or what it does not see.",
     )
     random: bool = Field(default=False, description="Replace its trained weights by random ones, as a baseline.")
     unfreeze_at: int | None = Field(

@@ -72,8 +72,11 @@ def read_table(
     return joined(parts), np.cumsum([len(part) for part in parts]), names
 
 
-def test_windows(frames: MotionFrames, ends: np.ndarray, names: Sequence[str], steps: int) -> tuple[Windows, list[str]]:
-    """Every window of GIVEN + `steps` frames that lies within a clip, STRIDE frames apart; ClipError without any."""
+def evaluation_windows(
+    frames: MotionFrames, ends: np.ndarray, names: Sequence[str], steps: int
+) -> tuple[Windows, list[str]]:
+    """Every window of GIVEN + `steps` frames that lies within a clip, STRIDE frames apart, and the name of each one's
+    clip; ends and names as of `read_table`. ClipError without any."""
     starts = np.concatenate([[0], ends[:-1]])
     rows = [np.arange(a, b - GIVEN - steps + 1, STRIDE) for a, b in zip(starts, ends, strict=True)]
     start = np.concatenate(rows)
@@ -90,7 +93,7 @@ def judge(
     """Predictions of the model and of the baselines for the clips of a source. training: the clips that the nearest
     window is looked for in; None leaves this baseline out."""
     table, ends, names = read_table(source, model, kinds)
-    windows, whose = test_windows(table, ends, names, steps)
+    windows, whose = evaluation_windows(table, ends, names, steps)
     with torch.no_grad():
         states = torch.from_numpy(windows.state)
         predicted = model.rollout(states[:, :GIVEN], steps, told_of(windows)).numpy()

@@ -29,26 +29,24 @@ class MeanCycle:
 
     @classmethod
     def fitted(cls, stream: MotionStream) -> MeanCycle:
-        """From the frames with a gait that a stream has in memory."""
+        """From the frames with a gait that a stream has in memory; all zero where they are too few."""
         frames = stream.frames
         gait = np.abs(frames.phase).sum(1) > 0
         size = frames.state.shape[1] // 2
-        if not gait.any():
-            return cls(np.zeros((2 * (2 * HARMONICS + 1), size)), np.zeros(2), np.zeros(2))
         phase = np.arctan2(frames.phase[gait, 0], frames.phase[gait, 1])
         speed = frames.speed[gait, 0].astype(np.float64)
+        # The rate of the phase: of frames that follow one another within a clip, between which it moves little.
+        turn = (np.diff(phase) + np.pi) % (2 * np.pi) - np.pi
+        steady = (np.diff(np.flatnonzero(gait)) == 1) & (np.abs(turn) < 0.5 * np.pi) & (turn > 0)
+        if np.count_nonzero(steady) < 2:  # no line through fewer
+            return cls(np.zeros((2 * (2 * HARMONICS + 1), size)), np.zeros(2), np.zeros(2))
+        line = np.polyfit(speed[1:][steady], turn[steady] * stream.robot.control_rate / (2 * np.pi), 1)
         target = frames.state[gait, :size].astype(np.float64)
         target[:, YAW] -= frames.path[gait, 0, 2]
         target[:, :2] = 0.0
         columns = _columns(phase, speed)
         gram = columns.T @ columns
         weights = np.linalg.solve(gram + RIDGE * np.diag(np.diag(gram)), columns.T @ target)
-        # The rate of the phase: of frames that follow one another within a clip, between which it moves little.
-        turn = np.diff(phase)
-        turn = (turn + np.pi) % (2 * np.pi) - np.pi
-        whole = np.diff(np.flatnonzero(gait)) == 1
-        steady = whole & (np.abs(turn) < 0.5 * np.pi) & (turn > 0)
-        line = np.polyfit(speed[1:][steady], turn[steady] * stream.robot.control_rate / (2 * np.pi), 1)
         return cls(weights, line[::-1].copy(), np.percentile(speed, [5, 95]))
 
     def coordinates(self, phase: np.ndarray, speed: np.ndarray, path: np.ndarray) -> np.ndarray:

@@ -78,12 +78,14 @@ def load_refnn_config(
     stored = {} if file is None else read_yaml(file, ConfigError)
     if not isinstance(stored, dict):
         raise ConfigError(f"{file}: expected a mapping of settings, found {type(stored).__name__}")
-    where = str(file) if file is not None else f"preset {preset}"
+    given = dict(overrides or {})
     try:
-        return RefNNConfig(**(PRESETS[preset] | stored | dict(overrides or {})))
+        return RefNNConfig(**(PRESETS[preset] | stored | given))
     except ValidationError as error:
         problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
+        key, first = ".".join(map(str, problem["loc"])), next(iter(problem["loc"]), None)
+        source = f"preset {preset}" if file is None else str(file)
+        where = f"{first}={given[first]!r}" if isinstance(first, str) and first in given else source
         known = f"; known are {', '.join(RefNNConfig.model_fields)}" if problem["type"] == "extra_forbidden" else ""
         raise ConfigError(f"{where}: {one_line(key)}: {one_line(problem['msg'])}{known}") from None
 

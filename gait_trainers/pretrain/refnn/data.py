@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,10 +170,6 @@ class Stream:
         self.begun = self.rng.bit_generator.state
         self.given = scale  # nothing has been read yet
         self.pool: list[np.ndarray] = []
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        while True:
-            yield self.draw()
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (size, P + 2) and poses (size, 101)."""

@@ -37,16 +37,20 @@ def group_errors(network: ReferenceNetwork, params: np.ndarray, motions: np.ndar
     found = network(np.repeat(params, SEQUENCE, axis=0), phase)
     wanted = motions.reshape(-1, POSE_LAYOUT.size).astype(np.float64)
     step, height = _SLICES["root_displacement"], _SLICES["root_height"]
-    rms = lambda error: float(np.sqrt(np.mean(np.square(error))))  # noqa: E731
     out = {
-        "root_rotation_deg": rms(_angles(found, wanted, "root_rotation")),
-        "root_step_mm": 1e3 * rms(found[:, step] - wanted[:, step]),
-        "root_height_mm": 1e3 * rms(found[:, height] - wanted[:, height]),
+        "root_rotation_deg": _rms(_angles(found, wanted, "root_rotation")),
+        "root_step_mm": 1e3 * _rms(found[:, step] - wanted[:, step]),
+        "root_height_mm": 1e3 * _rms(found[:, height] - wanted[:, height]),
     }
     for group, names in _GROUPS.items():
-        out[f"{group}_deg"] = rms(np.stack([_angles(found, wanted, name) for name in names]))
+        out[f"{group}_deg"] = _rms(np.stack([_angles(found, wanted, name) for name in names]))
     ways = [poses[:, step].reshape(-1, SEQUENCE, 2).sum(axis=1)[:, 0] for poses in (found, wanted)]
     return out | {"stride_percent": 100.0 * float(np.mean(np.abs(ways[0] / ways[1] - 1.0)))}
+
+
+def _rms(error: np.ndarray) -> float:
+    """Root mean square of all elements."""
+    return float(np.sqrt(np.mean(np.square(error))))
 
 
 def _angles(found: np.ndarray, wanted: np.ndarray, name: str) -> np.ndarray:
@@ -81,6 +85,7 @@ def walk_figures(network: ReferenceNetwork, params: np.ndarray, robot: Robot | N
 
 
 def _on_floor(robot: Robot, qpos: np.ndarray, fps: float = FPS) -> dict[str, float]:
+    """Stride (m), cadence (steps/min), slip (m/s) and depth (m) of poses (T, nq); NaN where nothing can be measured."""
     places = sole_positions(robot, qpos)  # (T, 4, 3)
     lowest = float(np.median(places[..., 2].min(axis=1)))  # of a body whose legs are the model's, about 0
     velocity = np.gradient(places, 1 / fps, axis=0)

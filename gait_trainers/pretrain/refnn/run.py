@@ -13,7 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,13 @@ def train_refnn(
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> RefNN:
-    """Train on the sequences of `sources` in the run folder `out`; `resume` goes on from its newest checkpoint.
+    """Train on the sequences of `sources` in the run folder `out`; `resume` continues from its newest checkpoint.
 
     A run that was interrupted and resumed ends with the bits of one that was not. Raises RunError for a folder that
     holds a run already, or no checkpoint to go on from.
     """
     if not resume and out.exists() and any(out.iterdir()):
-        raise RunError(f"{out}: exists already; choose another folder, or resume it")
+        raise RunError(f"{out}: exists already; choose another --out, or continue with --resume")
     data = open_data(sources, config.holdout, config.seed, config.balanced, config.resident_files)
     learner = RefLearner(config, data.facts)
     stream = Stream(data, config.stream_batch, config.stream_scale, config.seed)
@@ -69,7 +69,7 @@ def train_refnn(
             _write_text(out / "provenance.json", json.dumps(origin, indent=1) + "\n")
         test = None if not data.held_out else rows_of(*data.whole(held_out=True))
         table = MetricsCSV(out / "metrics.csv", keep_iterations=learner.iteration)
-        board = stack.enter_context(_closing(TensorBoard(str(out / "tb"), purge_step=learner.iteration + 1)))
+        board = stack.enter_context(closing(TensorBoard(str(out / "tb"), purge_step=learner.iteration + 1)))
         seconds = time.monotonic()
         while learner.iteration < config.iterations:
             rate = learner.learning_rate()
@@ -123,7 +123,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 def _restore(out: Path, data: DataSet, learner: RefLearner, stream: Stream) -> None:
     found = checkpoints(out)
     if not found:
-        raise RunError(f"{out}: holds no checkpoint to go on from")
+        raise RunError(f"{out}: has no checkpoint to resume from")
     state = read_checkpoint(found[-1])
     try:
         for key, value in vars(data.facts).items():
@@ -161,14 +161,3 @@ def _described(data: DataSet) -> dict[str, Any]:
 def _write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-class _closing:
-    def __init__(self, board: TensorBoard) -> None:
-        self.board = board
-
-    def __enter__(self) -> TensorBoard:
-        return self.board
-
-    def __exit__(self, *exc: object) -> None:
-        self.board.close()

@@ -111,7 +111,8 @@ def test_a_mirrored_clip_steps_with_the_other_foot() -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [("walk, veer left", "walk"), ("Walk to Run", "run"), ("Run Jump Over", "jump"), ("dash (normal)", "run"),
-     ("forward jump", "jump"), ("soccer - kick ball", "other"), ("", "other")],
+     ("forward jump", "jump"), ("soccer - kick ball", "other"), ("", "other"), ("drunk walk", "walk"),
+     ("trunk rotation", "other"), ("walk_run", "run"), ("Hopping, left foot", "jump"), ("workshop", "other")],
 )  # fmt: skip
 def test_kinds_of_activity(text: str, kind: str) -> None:
     assert activity_kind({"activity": text}) == kind

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from helpers.strolls import strolls
 from typer.testing import CliRunner
 
 from gait_envs.assets import asset_root
+from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import ClipError, load_clip
 from gait_envs.reference.split import read_part
 from gait_trainers.cli import app
 from gait_trainers.config.section import ConfigError
+from gait_trainers.data.motion_frames import MotionFrames
 from gait_trainers.models.motion import ModelError, read_motion_model
 from gait_trainers.pretrain.motionnn import baselines
 from gait_trainers.pretrain.motionnn.augment import Style
@@ -368,3 +371,13 @@ def test_the_mean_cycle_finds_curves_again(run: Path) -> None:
     assert found[:, 0] == pytest.approx(np.full(20, 2.0), abs=1e-3)
     assert found[:, 3] == pytest.approx(np.full(20, 0.5), abs=1e-3)
     assert np.ptp(found[:, 7]) == pytest.approx(0.3, abs=0.05)  # the hip's swing of ± 0.15 rad
+
+
+def test_too_few_frames_of_a_gait_make_no_cycle() -> None:
+    phase = np.zeros((5, 2), np.float32)
+    phase[2] = [0.0, 1.0]  # a single frame, through which no line of cadence against speed goes
+    state, path, speed = np.zeros((5, 30), np.float32), np.zeros((5, 5, 3), np.float32), np.ones((5, 1), np.float32)
+    stream = SimpleNamespace(frames=MotionFrames(state, path, speed, phase), robot=wildrobot())
+    cycle = MeanCycle.fitted(stream)  # type: ignore[arg-type]
+    assert not cycle.weights.any()
+    assert cycle.cadence(1.0) == 0.0
