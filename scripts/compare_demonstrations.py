@@ -66,6 +66,7 @@ def _config(out: Path, run: Path, algorithm: str, seed: int, iterations: int, in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", choices=METHODS, default=METHODS, help="methods to run (default: all)")
     parser.add_argument("--iterations", type=int, default=75)
     parser.add_argument("--out", type=Path, default=Path("runs/demonstrations"))
     args = parser.parse_args()
@@ -74,7 +75,7 @@ def main() -> None:
     shown = demonstrations(args.out / "walk.npz")
     results: dict[str, list[dict[str, Any]]] = {}
     for at, seed in enumerate(args.seeds):
-        for method in METHODS:
+        for method in args.only:
             policy = load_policy(run_of(args.out, method, shown, seed, args.iterations))
             results.setdefault(method, []).append(figures(policy))
         lines = [f"{args.iterations} iterations, seeds {args.seeds[: at + 1]}; {shown.steps} steps shown.", ""]
