@@ -48,7 +48,10 @@ class Body(NamedTuple):
 WILDROBOT = Body("wildrobot", 9, 50, 0.45, 1.75)
 HUMANOID = Body("humanoid", 50, 30, 0.9, 2.85)
 # Everything at once that draws from a sub-environment's generator.
-BUSY = {"randomize": {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2), "slope": 0.1}, "rsi_probability": 0.3}
+BUSY = {
+    "randomize": {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2), "slope": 0.1},
+    "rsi_probability": 0.3,
+}
 BUSY_WALK = BUSY | {"command_interval": 0.26, "curriculum": True}
 SETTINGS = ("default", "busy")
 # A step of the human body takes as long as ten of WildRobot, so its episodes are short here: by then some have fallen.
