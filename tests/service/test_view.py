@@ -38,10 +38,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_figures_are_those_of_the_command_line(results: Path) -> None:
-    """All but the latency, which is measured each time, by the same function."""
+    """All but the latency, which is measured each time, by the same function, and what follows from it: `passed`."""
     found = json.loads((results / "result.json").read_text())["validation"]
     shown = json.loads((results / "shown.json").read_text())
     assert set(found.pop("latency_ms")) == set(shown.pop("latency_ms"))
+    assert isinstance(found.pop("passed"), bool)
+    assert isinstance(shown.pop("passed"), bool)
     assert found == shown
     assert len(found["actions"]) == 9
 
