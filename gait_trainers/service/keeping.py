@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -70,7 +71,7 @@ def restore(settings: Settings, file: Path) -> None:
         try:
             with tarfile.open(file, "r:gz") as archive:
                 archive.extractall(temporary, filter="data")
-        except (tarfile.TarError, EOFError) as error:
+        except (tarfile.TarError, EOFError, zlib.error) as error:
             raise BackupError(f"{file}: no whole backup: {error}") from None
         if not (temporary / ROWS).is_file():
             raise BackupError(f"{file}: no backup of a service: it has no {ROWS}")

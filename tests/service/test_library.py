@@ -82,6 +82,20 @@ def pickled() -> bytes:
     return out.getvalue()
 
 
+def spoiled(encrypted: bool) -> bytes:
+    """An archive that claims to be encrypted, or whose compressed data are no deflate stream."""
+    out = io.BytesIO()
+    np.savez_compressed(out, poses=np.zeros((9, 156)), trans=np.zeros((9, 3)))
+    data = bytearray(out.getvalue())
+    if encrypted:
+        for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # flags in each local header, and in the directory
+            data[data.find(mark) + at] |= 1
+    else:
+        start = 30 + len("poses.npy") + int.from_bytes(data[28:30], "little")
+        data[start : start + 4] = b"\xff" * 4
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     "files",
     [
@@ -96,6 +110,8 @@ def pickled() -> bytes:
         [("a.bvh", BVH), ("b.npz", AMASS)],
         [("a.npz", b"PK\x03\x04 damaged")],
         [("a.npz", AMASS[:-40])],
+        [("a.npz", spoiled(encrypted=True))],
+        [("a.npz", spoiled(encrypted=False))],
         [("a.npz", archive(weights=np.zeros(3)))],
         [("a.pkl", b"\x80\x04.")],
     ],

@@ -7,6 +7,7 @@ import hashlib
 import io
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import GaitNetError, MotionError, one_line
-from gait_envs.reading.archive import Archive, check_compression, read_header
+from gait_envs.reading.archive import Archive, BoundedFile, check_compression, read_header
 from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
 from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge
@@ -140,7 +141,7 @@ def check_content(file: Path, ending: str) -> None:
             if ending == ".bvh" and b"HIERARCHY" not in head.upper():
                 raise Invalid("the .bvh file does not begin with HIERARCHY", "files")
             return
-        with zipfile.ZipFile(file) as archive:
+        with BoundedFile(file) as raw, zipfile.ZipFile(raw) as archive:
             total = sum(info.file_size for info in archive.infolist())
             if total > EXPANDED or total > RATIO * max(file.stat().st_size, 1 << 16):
                 raise Invalid(f"the archive expands to {total} bytes", "files")
@@ -156,7 +157,7 @@ def check_content(file: Path, ending: str) -> None:
         raise
     except GaitNetError as error:
         raise Invalid(one_line(error).replace(str(file), "the file"), "files") from None
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile):  # encrypted, cut, …
         raise Invalid("the archive is damaged", "files") from None
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from gait_envs.files import replacing_folder, write_durably
+from gait_envs.reading.text import read_json
 from gait_trainers.service.db.tables import Model, ModelAlias, ModelVersion, TrainingSession, User, now
 from gait_trainers.service.errors import Conflict, Invalid, NotFound
 from gait_trainers.service.operations import audit
@@ -70,14 +71,7 @@ def publish(
 
 def _lineage(session: TrainingSession, bundle: Path, settings: Settings) -> dict[str, Any]:
     """Where a version comes from: motions, configuration, commit, seed, metrics, environment contract."""
-    try:
-        manifest = json.loads((bundle / "policy.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        manifest = {}
-    try:
-        origin = json.loads((settings.runs / session.id / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        origin = {}
+    manifest, origin = _table(bundle / "policy.json"), _table(settings.runs / session.id / "provenance.json")
     contract = {key: manifest.get(key) for key in ("environment", "observation", "action")}
     return {
         "session": session.id,
@@ -92,6 +86,15 @@ def _lineage(session: TrainingSession, bundle: Path, settings: Settings) -> dict
         "environment": session.env_id,
         "environment_contract_sha256": _digest(contract),
     }
+
+
+def _table(file: Path) -> dict[str, Any]:
+    """A JSON object, empty where there is none to be read."""
+    try:
+        found = read_json(file, Invalid)
+    except (OSError, Invalid):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _digest(tree: Any) -> str:
