@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.assets import asset_path, asset_root
-from gait_envs.errors import MotionError
+from gait_envs.errors import MotionError, one_line
 from gait_envs.mocap.retarget.joint_names import ROLES, SIDES
 from gait_envs.reading import yaml_text
 from gait_envs.reading.loaders import loader
@@ -91,8 +91,8 @@ def read_description(robot: str | os.PathLike[str]) -> Description:
         raise MotionError(f"{path}: fps is {numbers['fps']!r}, expected a positive number")
     numbers["fps"] = float(numbers["fps"])
     model = path.parent / str(data["model"])
-    if not model.is_file():
-        raise MotionError(f"{path}: model: {model} does not exist")
+    if not _is_file(model):
+        raise MotionError(f"{path}: model: {one_line(model)} does not exist")
     return Description(
         path=path,
         name=str(data["name"]),
@@ -102,6 +102,13 @@ def read_description(robot: str | os.PathLike[str]) -> Description:
         limbs=_read_limbs(path, data["limbs"]),
         numbers=numbers,
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _read_limbs(path: Path, data: Any) -> dict[str, Limb]:

@@ -106,6 +106,12 @@ def _measure(description: Description, model: mujoco.MjModel) -> Body:
     for key, body in (named | {f"tasks.{name}.body": task.body for name, task in tasks.items()}).items():
         if not isinstance(body, str):  # MuJoCo would take a number for an index
             raise ValueError(f"{key} is {body!r}, expected the name of a body")
+    for side in SIDES:
+        sole, contacts = legs[side].sole, legs[side].contacts
+        if not isinstance(sole, str):
+            raise ValueError(f"legs.{side}.sole is {sole!r}, expected the name of a site")
+        if not (isinstance(contacts, list) and all(isinstance(name, str) for name in contacts)):
+            raise ValueError(f"legs.{side}.contacts is {contacts!r}, expected a list of names of geoms")
     if model.njnt == 0 or model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
         raise ValueError("the model must have a free root joint first")
     if (model.jnt_type[1:] != mujoco.mjtJoint.mjJNT_HINGE).any():

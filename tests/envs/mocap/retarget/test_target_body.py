@@ -187,6 +187,8 @@ def test_strength_of_motors_and_servos(tmp_path: Path) -> None:
         ("step_width: capture", "step_width: wide", "step_width is 'wide', expected a number"),
         ("  left_arm: {", "  left_arm: [", "not valid YAML"),
         ("ankle: right_foot", "ankle: -1", r"legs\.right\.ankle is -1, expected the name of a body"),
+        ("sole: left_sole", "sole: null", r"legs\.left\.sole is None, expected the name of a site"),
+        ("model: robot.xml", f"model: {'x' * 300}", r"model: .*xxx.* does not exist"),
         ("body: pelvis,", "body: 0,", r"tasks\.pelvis\.body is 0, expected the name of a body"),
     ],
 )  # fmt: skip
