@@ -37,7 +37,7 @@ class Service:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.client = Client(f"http://127.0.0.1:{self.port}", self.token, timeout=300.0)  # a busy machine
+        self.client = Client(f"http://127.0.0.1:{self.port}", self.token)
         self.server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Service:

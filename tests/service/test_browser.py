@@ -89,7 +89,7 @@ def end_all_of(folder: Path) -> None:
 
 def wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
     """Until somebody listens there."""
-    for _ in range(3000):
+    for _ in range(600):
         assert server.poll() is None, log.read_text()
         with socket.socket() as knock:
             if knock.connect_ex(("127.0.0.1", port)) == 0:

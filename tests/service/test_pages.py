@@ -26,7 +26,7 @@ from gait_trainers.service.db.tables import Base, Motion, Study, Supervisor, Tra
 from gait_trainers.service.operations import users
 from gait_trainers.service.operations.configure import algorithms
 from gait_trainers.service.pages import fields
-from gait_trainers.service.pages.login import local
+from gait_trainers.service.pages.account import local
 from gait_trainers.service.settings import Settings
 
 PASSWORD = "a long enough password"

@@ -41,7 +41,7 @@ def disturb(home: Path, sessions: int, kills: int, seed: int, iterations: int, s
                 done.append(part)
             if all(row["state"] == "completed" for row in service.client.sessions()):
                 break
-        found = {row["id"]: row for row in (service.client.wait(id, timeout=max(seconds, 3600.0)) for id in asked)}
+        found = {row["id"]: row for row in (service.client.wait(id, timeout=seconds) for id in asked)}
         assert {row["state"] for row in found.values()} <= set(AT_REST)
         assert [row["state"] for row in found.values()] == ["completed"] * sessions, found
         assert {row["id"] for row in service.client.sessions()} == set(asked), "none is lost, none is there twice"
@@ -78,7 +78,7 @@ def test_a_service_that_is_stopped_goes_on_later(tmp_path: Path) -> None:
             time.sleep(0.2)
         assert service.server is not None
         service.server.terminate()
-        assert service.server.wait(timeout=90) in (0, -15)
+        assert service.server.wait(timeout=90) == 0
         assert not service.supervisors()
         assert not service.trainings()
         service.start()

@@ -14,8 +14,8 @@ from gait_trainers.service.db.tables import Job, Motion, TrainingSession, now
 from gait_trainers.service.jobs.commands import log_file
 from gait_trainers.service.jobs.ingest import ingest
 from gait_trainers.service.operations.alerts import raise_alert
+from gait_trainers.service.operations.files import last_lines
 from gait_trainers.service.operations.sessions import touch
-from gait_trainers.service.operations.tail import last_lines
 from gait_trainers.service.settings import Settings
 
 MOST_ATTEMPTS = 25  # processes in a row that died without a word, before any progress

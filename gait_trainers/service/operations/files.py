@@ -41,6 +41,7 @@ PLACES = {
     "policy": ("bundle/policy.onnx", "application/octet-stream", "policy.onnx"),
     "manifest": ("bundle/policy.json", "application/json", "policy.json"),
 }
+LAST = 256 << 10  # bytes from the end of a text that are read at most
 FOLDERS = {"bundle": "bundle", "run": "run"}  # key -> folder that is packed as a zip
 
 
@@ -155,3 +156,15 @@ def request_film(db: Session, user: User, id: str, settings: Settings, kind: str
     db.add(job)
     db.flush()
     return job
+
+
+def last_lines(file: Path, count: int) -> list[str]:
+    """The last lines of a text file, however long it is; none where there is no file."""
+    try:
+        with open(file, "rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - LAST))
+            text = stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    return [line.rpartition("\r")[2] for line in text.splitlines()][-count:]

@@ -22,9 +22,8 @@ from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
 from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge
 from gait_trainers.service.operations import audit, quotas
-from gait_trainers.service.operations.files import Artefact
+from gait_trainers.service.operations.files import Artefact, last_lines
 from gait_trainers.service.operations.paging import Page, containing, page
-from gait_trainers.service.operations.tail import last_lines
 from gait_trainers.service.operations.visible import check_role, find_motion, ordered, shared_or_own
 from gait_trainers.service.settings import Settings
 

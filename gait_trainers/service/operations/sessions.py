@@ -28,8 +28,8 @@ from gait_trainers.service.db.tables import (
 from gait_trainers.service.errors import Conflict, Invalid
 from gait_trainers.service.operations import audit, configure, quotas
 from gait_trainers.service.operations.configure import StartRequest
+from gait_trainers.service.operations.files import last_lines
 from gait_trainers.service.operations.paging import Page, containing, page
-from gait_trainers.service.operations.tail import last_lines
 from gait_trainers.service.operations.visible import check_role, find_session, ordered, own_session, sessions_of
 from gait_trainers.service.settings import Settings
 

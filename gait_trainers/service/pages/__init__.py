@@ -24,7 +24,6 @@ from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.pages import (
     account,
     alerts,
-    login,
     motions,
     registry,
     results,
@@ -41,7 +40,7 @@ __all__ = ["error_page", "install"]
 def install(app: FastAPI, settings: Any) -> None:
     """Add the pages to the application; they find its settings and its database in `app.state`."""
     app.state.heartbeat = Heartbeat()
-    for module in (login, sessions, results, train, motions, registry, search, alerts, account, users):
+    for module in (sessions, results, train, motions, registry, search, alerts, account, users):
         app.include_router(module.router, include_in_schema=False)
     _errors_as_pages(app)
     app.mount("/static", StaticFiles(packages=[("gait_trainers.service.pages", "static")]), name="static")
