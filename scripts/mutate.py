@@ -40,7 +40,8 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
     "core": (
         ["gait_envs/core.py"],
         ["tests/envs/test_core.py", "tests/envs/test_writes.py", "tests/envs/test_reset_options.py",
-         "tests/envs/tasks/*.py", "tests/envs/test_contracts.py", "tests/envs/simulation/test_batch.py"],
+         "tests/envs/tasks/*.py", "tests/envs/test_contracts.py", "tests/envs/simulation/test_batch.py",
+         "tests/envs/simulation/test_randomize.py"],
     ),
     "tasks": (
         ["gait_envs/tasks/*.py"],
