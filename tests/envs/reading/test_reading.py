@@ -110,6 +110,16 @@ def test_numbers_come_back(tmp_path: Path, array: np.ndarray) -> None:
     assert found.dtype == np.asarray(array).dtype
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_half_precision_becomes_single(tmp_path: Path, order: str) -> None:
+    """A limit of a million, compared with numbers that end at 65,504, is a warning."""
+    array = np.array([1.5, -2.0, np.inf]).astype(f"{order}f2")
+    with Archive(save(tmp_path / "a.npz", x=array), GaitNetError, 1000, "a") as archive:
+        found = archive.array("x", "f")
+    assert found.dtype == np.float32
+    assert (np.abs(found) < 1e6).tolist() == [True, True, False]
+
+
 def test_text_and_flags_come_back(tmp_path: Path) -> None:
     with Archive(save(tmp_path / "a.npz", x=np.array(["a", "bc"]), y=True, z=""), GaitNetError, 100, "a") as archive:
         assert archive.array("x", "U").tolist() == ["a", "bc"]
