@@ -46,12 +46,14 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
     "tasks": (
         ["gait_envs/tasks/*.py"],
         ["tests/envs/tasks/*.py", "tests/envs/test_core.py", "tests/envs/test_reset_options.py",
-         "tests/envs/test_option_checks.py", "tests/envs/models/test_mirror.py"],
+         "tests/envs/test_option_checks.py", "tests/envs/models/test_mirror.py",
+         "tests/trainers/models/test_symmetry.py"],
     ),
     "amp": (
         ["gait_trainers/learners/amp/*.py", "gait_trainers/learners/replay.py",
          "gait_trainers/models/discriminator.py"],
-        ["tests/trainers/learners/test_amp.py", "tests/trainers/config/test_config.py"],
+        ["tests/trainers/learners/test_amp*.py", "tests/trainers/config/test_config.py",
+         "tests/trainers/runs/test_resume.py"],
     ),
     "control": (
         ["gait_envs/control/*.py"],
