@@ -58,17 +58,18 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
     "control": (
         ["gait_envs/control/*.py"],
         ["tests/envs/control/*.py", "tests/envs/models/test_humanoid_muscles.py",
-         "tests/envs/simulation/test_muscles.py"],
+         "tests/envs/simulation/test_muscles.py", "tests/envs/tasks/test_terms.py"],
     ),
     "reference": (
         ["gait_envs/reference/*.py"],
-        ["tests/envs/reference/*.py", "tests/envs/tasks/test_track.py"],
+        ["tests/envs/reference/*.py", "tests/envs/tasks/test_track.py", "tests/trainers/learners/test_resampling.py",
+         "tests/envs/mocap/test_data_cli.py"],
     ),
     "importers": (
         ["gait_envs/mocap/formats/*.py", "gait_envs/mocap/importing.py", "gait_envs/mocap/capture.py",
          "gait_envs/mocap/axes.py", "gait_envs/mocap/cleaning/*.py"],
         ["tests/envs/mocap/formats/*.py", "tests/envs/mocap/cleaning/*.py", "tests/envs/mocap/test_export_clips.py",
-         "tests/envs/mocap/test_import_cli.py"],
+         "tests/envs/mocap/test_import_cli.py", "tests/envs/mocap/retarget/test_pipeline.py"],
     ),
 }  # fmt: skip
 # Programs and messages: their faults are seen by eye.
