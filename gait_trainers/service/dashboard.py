@@ -73,7 +73,7 @@ def open_study(request: Request, id: str, db: Database, who: SignedIn) -> Respon
     """To the page of a search, which the dashboard knows by a number; to the list where it has no trial yet."""
     study, home = studies.find(db, who.user, id), _home(request)
     try:
-        number = storage(home).get_study_id_from_name(study.id)
+        number = kept(home).get_study_id_from_name(study.id)
     except KeyError:
         return RedirectResponse("/dashboard", status_code=303)
     return RedirectResponse(f"/dashboard/studies/{number}", status_code=303)
@@ -156,8 +156,14 @@ class Passed(Response):
 
 
 @functools.lru_cache(maxsize=1)
+def kept(home: Path) -> Any:
+    """What Optuna knows, replayed into memory once; every reading adds what has been appended to the journal."""
+    return storage(home)
+
+
+@functools.lru_cache(maxsize=1)
 def application(home: Path) -> ASGIApp:
-    """The dashboard on the journal in this folder, of which it keeps a copy in memory."""
+    """The dashboard on the journal in this folder."""
     from a2wsgi import WSGIMiddleware
 
     found: ASGIApp = WSGIMiddleware(guarded(home), workers=THREADS)
@@ -168,9 +174,8 @@ def guarded(home: Path) -> Any:
     """The dashboard's own application, a `bottle.Bottle`, with every route behind `Guard`."""
     import optuna_dashboard
 
-    kept = storage(home)
-    app = optuna_dashboard.wsgi(kept)
-    app.install(Guard(kept))
+    app = optuna_dashboard.wsgi(kept(home))
+    app.install(Guard(kept(home)))
     return app
 
 
@@ -179,8 +184,8 @@ class Guard:
 
     name, api = "guard", 2
 
-    def __init__(self, kept: Any) -> None:
-        self.storage = kept
+    def __init__(self, storage: Any) -> None:
+        self.storage = storage
 
     def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
         """The callback of a route, for those who may see what it answers."""
@@ -211,8 +216,8 @@ class Guard:
 def _named(answer: dict[str, Any], study: str, seen: dict[str, str]) -> dict[str, Any]:
     """An answer with studies under the names that their owners gave them, of lists those that may be seen."""
     if "study_summaries" in answer:
-        kept = [row for row in answer["study_summaries"] if row["study_name"] in seen]
-        return {"study_summaries": [row | {"study_name": seen[row["study_name"]]} for row in kept]}
+        rows = [row for row in answer["study_summaries"] if row["study_name"] in seen]
+        return {"study_summaries": [row | {"study_name": seen[row["study_name"]]} for row in rows]}
     if study and "name" in answer:
         return answer | {"name": seen[study]}
     if "plotlypy_is_available" in answer:
