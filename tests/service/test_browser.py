@@ -27,14 +27,16 @@ pytest.importorskip("uvicorn")
 import psutil
 import uvicorn
 from helpers.chromium import SIZES, barriers, chromium, log_in, missing, sideways, tab
-from helpers.service_data import fill
+from helpers.service_data import BUNDLED, fill
 from helpers.walker import walker_bvh
 from sqlalchemy.orm import Session
 
+from gait_envs.assets import asset_path
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.service.app import create_app
 from gait_trainers.service.db.engine import make_engine
 from gait_trainers.service.db.tables import Base
+from gait_trainers.service.jobs.gait import write_gait
 from gait_trainers.service.operations import users
 from gait_trainers.service.settings import Settings
 
@@ -176,6 +178,9 @@ def filled(tmp_path_factory):
     with Session(engine) as db:
         ids = fill(db, users.create(db, None, "ada", PASSWORD, "administrator"))
         db.commit()
+    shown = settings.results / ids["completed"]
+    shown.mkdir()
+    write_gait(load_policy(asset_path(BUNDLED)), shown)
     log = settings.results / ids["running"] / "log.txt"
     log.parent.mkdir()
     log.write_text("\n".join(f"iteration {i}/250  success {i / 300:.2f}  2,410 steps/s" for i in range(100, 167)))
