@@ -19,7 +19,7 @@ import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -166,8 +166,7 @@ def application(home: Path) -> ASGIApp:
     """The dashboard on the journal in this folder."""
     from a2wsgi import WSGIMiddleware
 
-    found: ASGIApp = WSGIMiddleware(guarded(home), workers=THREADS)
-    return found
+    return cast(ASGIApp, WSGIMiddleware(guarded(home), workers=THREADS))
 
 
 def guarded(home: Path) -> Any:
