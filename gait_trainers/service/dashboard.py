@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gait_trainers.service.api.problems import problem
+from gait_trainers.service.api.problems import TYPE, problem
 from gait_trainers.service.errors import NotFound
 from gait_trainers.service.jobs.search import storage
 from gait_trainers.service.operations import studies
@@ -56,7 +57,6 @@ ADDRESSES = (
     "/dashboard", "/dashboard/{rest:path}", "/api/meta", "/api/studies", "/api/studies/{rest:path}", "/csv/{rest:path}",
     "/static/bundle.js",
 )  # fmt: skip
-NOT_FOUND = '{"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such study","field":null}'
 
 
 @functools.cache
@@ -197,8 +197,13 @@ class Guard:
             environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # a header without which static files fail
             seen: dict[str, str] = environ["asgi.scope"][SEEN]
             study = self._name(arguments["study_id"]) if kind == ONE else ""
+            refused = None
             if kind == CLOSED or (kind == ONE and study not in seen):
-                return bottle.HTTPResponse(NOT_FOUND, 404, {"Content-Type": "application/problem+json"})
+                refused = problem(404, "Not Found", "there is no such study")
+            elif not re.fullmatch("[0-9]{1,9}", bottle.request.query.get("after", "0")):
+                refused = problem(422, "Unprocessable", "expected the number of trials that are known", "after")
+            if refused is not None:
+                return bottle.HTTPResponse(bytes(refused.body), refused.status_code, {"Content-Type": TYPE})
             answer = callback(**arguments)
             return _named(answer, study, seen) if isinstance(answer, dict) else answer
 

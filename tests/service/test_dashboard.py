@@ -105,6 +105,9 @@ def test_ones_own_studies_are_there_under_their_names(trainer: TestClient) -> No
     study = trainer.get(f"{BASE}/api/studies/0").json()
     assert study["name"] == "Step size"
     assert [trial["values"] for trial in study["trials"]] == [[0.25], [0.5], [0.75]]
+    assert len(trainer.get(f"{BASE}/api/studies/0?after=2").json()["trials"]) == 1
+    for after in ("x", "-1", "", "1" * 5000, "²"):
+        assert trainer.get(f"{BASE}/api/studies/0", params={"after": after}).json()["field"] == "after"
     assert trainer.get(f"{BASE}/csv/0").text.splitlines()[0] == "Number,State,Value,Param ppo.learning_rate"
     assert trainer.get(f"{BASE}/api/studies/0/param_importances").status_code == 200
 
