@@ -10,7 +10,7 @@ It is a WSGI application that knows no users, and whose routes read, change and 
 
 Its addresses begin at the root of the site: `/dashboard`, `/api/studies`, `/csv`, `/static/bundle.js`. They stay there,
 for none of ours is among them (`/api/v1`, and in `/static` there is no `bundle.js`), and a prefix would have to be
-written into seven megabytes of minified JavaScript. It is imported when it is first asked for, not by an idle server.
+written into six megabytes of minified JavaScript. It is imported when it is first asked for, not by an idle server.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gait_trainers.service.security.access import Database, SignedIn
 router = APIRouter(include_in_schema=False)
 SEEN = "gaitnet.studies"  # in the scope of a request: id -> name of the studies that may be seen
 THREADS = 4
-# Routes of the dashboard for GET -> what is done with them. Those without a word here are closed.
+# Routes of the dashboard for GET -> what is done with them. A route that is not here is closed.
 OPEN, LIST, ONE, CLOSED = "open to who is logged in", "filtered", "of a study that may be seen", "closed"
 ROUTES = {
     "/": CLOSED,
@@ -205,6 +205,8 @@ class Guard:
             if refused is not None:
                 return bottle.HTTPResponse(bytes(refused.body), refused.status_code, {"Content-Type": TYPE})
             answer = callback(**arguments)
+            if kind == LIST:
+                return _listed(answer, seen)
             return _named(answer, study, seen) if isinstance(answer, dict) else answer
 
         return guarded
@@ -217,13 +219,13 @@ class Guard:
             return ""
 
 
+def _listed(answer: dict[str, Any], seen: dict[str, str]) -> dict[str, Any]:
+    """Of a list the studies that may be seen; an error where a later version calls the list otherwise."""
+    rows = [row for row in answer["study_summaries"] if row["study_name"] in seen]
+    return {"study_summaries": [row | {"study_name": seen[row["study_name"]]} for row in rows]}
+
+
 def _named(answer: dict[str, Any], study: str, seen: dict[str, str]) -> dict[str, Any]:
-    """An answer with studies under the names that their owners gave them, of lists those that may be seen."""
-    if "study_summaries" in answer:
-        rows = [row for row in answer["study_summaries"] if row["study_name"] in seen]
-        return {"study_summaries": [row | {"study_name": seen[row["study_name"]]} for row in rows]}
-    if study and "name" in answer:
-        return answer | {"name": seen[study]}
-    if "plotlypy_is_available" in answer:
-        return answer | {"plotlypy_is_available": False}  # see ROUTES
-    return answer
+    """A study under the name that its owner gave it; and that plots are not drawn by the server, see ROUTES."""
+    changes = {"name": seen.get(study), "plotlypy_is_available": False}
+    return answer | {key: value for key, value in changes.items() if key in answer}

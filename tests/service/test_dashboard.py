@@ -87,6 +87,13 @@ def test_a_route_that_is_new_is_closed(settings: Settings, trainer: TestClient, 
     dashboard.application.cache_clear()
 
 
+def test_a_list_that_is_called_otherwise_is_not_passed_on() -> None:
+    row = {"study_id": 1, "study_name": id_of("tom")}
+    assert dashboard._listed({"study_summaries": [row]}, {}) == {"study_summaries": []}
+    with pytest.raises(KeyError):
+        dashboard._listed({"studies": [row]}, {})
+
+
 def test_nobody_sees_anything_without_logging_in(anybody: TestClient, routes: list[tuple[str, str]]) -> None:
     for method, rule in routes:
         answer = anybody.request(method, address(rule, 0), follow_redirects=False)
