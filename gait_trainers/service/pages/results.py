@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from gait_trainers.service.db.tables import ACTIVE, TrainingSession
 from gait_trainers.service.errors import ServiceError
+from gait_trainers.service.operations import files as operations
 from gait_trainers.service.operations import metrics, registry, sessions
 from gait_trainers.service.pages import curves, findings
 from gait_trainers.service.pages.sessions import first, has_view, links
@@ -74,7 +75,8 @@ def _page(
         files=files,
         bundle=next((file for file in files if file.key == "bundle"), None),
         film=first(files, "video/"),
-        pictures=[file for file in files if file.media_type.startswith("image/")],
+        gait=findings.gait(operations.gait(view.db, view.user, session.id, view.settings)),
+        gait_picture=next((file for file in files if file.key == "gait"), None),
         evaluation=findings.evaluation(session.evaluation),
         validation=findings.validation(session.validation),
         owns=view.owns(session.owner_id),
