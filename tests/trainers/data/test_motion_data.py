@@ -117,7 +117,8 @@ def test_a_mirrored_clip_steps_with_the_other_foot() -> None:
      ("look at the dashboard", "other"), ("leapfrog", "other"), ("gaiters", "other"), ("hope", "other"),
      ("jumping jacks", "jump"), ("leapt over a bench", "jump"), ("two hops", "jump"), ("cartwheels", "jump"),
      ("jogging", "run"), ("ran away", "run"), ("Sprints", "run"), ("walk3", "walk"), ("tip-toe-walking", "walk"),
-     ("RUN", "run"), ("walkF", "walk"), ("slowRun", "run"), ("überrun", "other"), ("strolling", "walk"), ("walking gait", "walk")],
+     ("RUN", "run"), ("walkF", "walk"), ("slowRun", "run"), ("überrun", "other"), ("strolling", "walk"),
+     ("walking gait", "walk")],
 )  # fmt: skip
 def test_kinds_of_activity(text: str, kind: str) -> None:
     assert activity_kind({"activity": text}) == kind
