@@ -79,13 +79,13 @@ class Run:
 
     def note_resumption(self, config: TrainConfig) -> None:
         """Add to the provenance, and keep what the continuation changed (how long, on what)."""
-        origin = self._provenance()
+        origin = self.origin()
         origin["resumed"] = [*origin.get("resumed", []), provenance(config.run.seed)]
         write_durably(self.provenance_file, json.dumps(origin, indent=2).encode())
         write_durably(self.config_file, dump_yaml(config).encode())
 
-    def _provenance(self) -> dict[str, Any]:
-        """What is in provenance.json, which somebody may have removed."""
+    def origin(self) -> dict[str, Any]:
+        """What is in provenance.json; empty where somebody has removed it. RunError where it is damaged."""
         try:
             origin = read_json(self.provenance_file, RunError)
         except FileNotFoundError:

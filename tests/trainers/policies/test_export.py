@@ -387,3 +387,13 @@ def test_what_sees_a_reference_is_not_exported_for_walking(blind, tmp_path):
     with pytest.raises(PolicyError, match="correct the reference pose"):
         export(other, tmp_path / "out", env_id=WALK)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_states_the_licences_of_the_clips_behind_its_run(tmp_path: Path) -> None:
+    for recorded, found in (
+        ({"init": {"licenses": ["ODbL", "CC0"]}, "seed": 1}, {"licenses": ["CC0", "ODbL"]}),
+        ({"licenses": ["CC0"], "init": {"licenses": ["CC0", 3]}}, {"licenses": ["CC0"]}),
+        ({"licenses": "CC0", "init": None}, {}),
+    ):
+        (tmp_path / "provenance.json").write_text(json.dumps(recorded))
+        assert export_module._provenance(tmp_path) == found
