@@ -16,7 +16,8 @@ import typer
 
 from gait_envs.tasks.config import TrackConfig
 from gait_trainers.cli import app
-from gait_trainers.config.layers import nest, parse_assignment, preset_names, validate
+from gait_trainers.config.checking import nest
+from gait_trainers.config.layers import parse_assignment, preset_names, validate
 from gait_trainers.config.schema import config_type
 from gait_trainers.pretrain.motionnn.config import load_motion_config
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from gait_envs.assets import asset_path
 from gait_envs.errors import GaitNetError, one_line
@@ -28,6 +27,8 @@ from gait_envs.files import replacing
 from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_json
+from gait_trainers.config.checking import checked
+from gait_trainers.config.section import ConfigError
 from gait_trainers.models.motion.model import MotionModel
 from gait_trainers.models.motion.spec import ModelSpec
 from gait_trainers.models.sizes import MAX_PARAMETERS
@@ -80,11 +81,13 @@ def read_motion_model(path: str | os.PathLike[str]) -> tuple[MotionModel, dict[s
         if _scalar(archive, "kind", "U") != KIND:
             raise archive.fault("kind", f"expected {KIND!r}")
         try:
-            spec = ModelSpec.model_validate(_json(archive, "spec"))
+            spec = checked(ModelSpec, _json(archive, "spec"), f"{archive.where}: spec")
             with torch.device("meta"):  # shapes without memory: a file cannot ask for more than it holds
                 expected = {key: tuple(value.shape) for key, value in MotionModel(spec).state_dict().items()}
-        except (ValidationError, ValueError) as error:
-            raise archive.fault("spec", _first(error)) from None
+        except ConfigError as error:
+            raise ModelError(str(error)) from None
+        except ValueError as error:
+            raise archive.fault("spec", one_line(error, 500)) from None
         if (count := sum(int(np.prod(shape)) for shape in expected.values())) > MAX_PARAMETERS:
             raise archive.fault("spec", f"{count} parameters, at most {MAX_PARAMETERS} are read")
         weights = {key: _weight(archive, key, shape) for key, shape in expected.items()}
@@ -158,12 +161,3 @@ def _json(archive: Archive, key: str) -> Any:
     if key != "entries" and not isinstance(tree, dict):
         raise archive.fault(key, "expected a JSON object")
     return tree
-
-
-def _first(error: Exception) -> str:
-    """The first problem that pydantic, or the code, has with a spec."""
-    if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        return one_line(f"{place}: {problem['msg']}" if place else problem["msg"])
-    return one_line(error)

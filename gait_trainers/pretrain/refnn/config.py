@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from gait_envs.errors import one_line
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import read_yaml
+from gait_trainers.config.checking import check_preset, layered, overriding, sections
 from gait_trainers.config.section import ConfigError, Section, Sizes
 
 
@@ -73,21 +73,11 @@ def load_refnn_config(
     file: str | Path | None = None, preset: str = "laptop", overrides: Mapping[str, Any] | None = None
 ) -> RefNNConfig:
     """The preset, then the YAML `file`, then `overrides`; ConfigError names an unknown key or a value not allowed."""
-    if preset not in PRESETS:
-        raise ConfigError(f"unknown preset {preset!r}; available: {', '.join(PRESETS)}")
-    stored = {} if file is None else read_yaml(file, ConfigError)
-    if not isinstance(stored, dict):
-        raise ConfigError(f"{file}: expected a mapping of settings, found {type(stored).__name__}")
-    given = dict(overrides or {})
-    try:
-        return RefNNConfig(**(PRESETS[preset] | stored | given))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key, first = ".".join(map(str, problem["loc"])), next(iter(problem["loc"]), None)
-        source = f"preset {preset}" if file is None else str(file)
-        where = f"{first}={given[first]!r}" if isinstance(first, str) and first in given else source
-        known = f"; known are {', '.join(RefNNConfig.model_fields)}" if problem["type"] == "extra_forbidden" else ""
-        raise ConfigError(f"{where}: {one_line(key)}: {one_line(problem['msg'])}{known}") from None
+    check_preset(preset, PRESETS)
+    layers = [(f"preset {preset!r}", PRESETS[preset])]
+    if file is not None:
+        layers.append((str(file), sections(read_yaml(file, ConfigError), str(file))))
+    return layered(RefNNConfig, [*layers, *overriding(overrides)], f"preset {preset!r}" if file is None else str(file))
 
 
 def dump_refnn_config(config: RefNNConfig) -> str:

@@ -238,7 +238,7 @@ def test_hostile_files_are_refused(tmp_path: Path) -> None:
         ({"format_version": 9}, "format_version: is 9"),
         ({"kind": "policy"}, "kind: expected"),
         ({"spec": other(network="gpt")}, "spec: network"),
-        ({"spec": other(wings=2)}, "spec: wings"),
+        ({"spec": other(wings=2)}, "spec: unknown key 'wings'"),
         ({"spec": other(settings={"hidden": [4096] * 8})}, "parameters, at most"),
         ({"spec": other(settings={"hidden": [10**9]})}, "spec: settings.hidden"),
         ({"spec": other(home=[0.0])}, "home has 1 entries"),

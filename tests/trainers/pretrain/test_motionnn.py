@@ -211,7 +211,8 @@ def test_presets_are_valid(preset: str) -> None:
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("loss: {horizont: 3}\n")
-    with pytest.raises(ConfigError, match=r"mine.yaml: unknown key 'loss.horizont'; allowed here: position_weight"):
+    unknown = r"mine.yaml: unknown key 'loss.horizont' \(did you mean 'horizon'\?\); allowed here: position_weight"
+    with pytest.raises(ConfigError, match=unknown):
         load_motion_config(file)
     with pytest.raises(ConfigError, match="unknown preset 'best'; available: conditioned, laptop, paper"):
         load_motion_config(None, "best")

@@ -67,7 +67,8 @@ def test_defaults_are_forward_gaitnets() -> None:
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"epoch=3: epoch: .*; known are hidden, learning_rate"):
+    unknown = r"^override epoch=3: unknown key 'epoch' \(did you mean 'epochs'\?\); allowed here: hidden, learning_rate"
+    with pytest.raises(ConfigError, match=unknown):
         load_refnn_config(overrides={"epoch": 3})
     with pytest.raises(ConfigError, match=r"unknown preset 'phone'; available: paper, laptop"):
         load_refnn_config(preset="phone")
