@@ -20,7 +20,7 @@ fuzzer = load_script("fuzz")
 
 # Damaged files of each; fewer of those that take long.
 INPUTS = {"bundle": 15, "run folder": 30, "checkpoint": 60, "retarget description": 60, "normative data": 30,
-          "motion model": 60, "motion run": 30}  # fmt: skip
+          "motion model": 60, "motion run": 30, "refnn run": 30}  # fmt: skip
 CAPTURES, OTHERS = 300, 120
 
 # What still answers otherwise than it should, and how. Strict: who mends one takes it off the list.

@@ -13,6 +13,7 @@ A path is a file, or a folder that holds `model.npz` (a run, or a bundled model)
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,16 +66,16 @@ def save_motion_model(
     return path
 
 
-def load_motion_model(path: str | os.PathLike[str]) -> MotionModel:
+def load_motion_model(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> MotionModel:
     """A motion model, ready to predict and to encode; ModelError says what is wrong with its file."""
-    return read_motion_model(path)[0]
+    return read_motion_model(path, limit)[0]
 
 
 @loader("motion model", ".npz")
-def read_motion_model(path: str | os.PathLike[str]) -> tuple[MotionModel, dict[str, Any]]:
-    """A motion model in evaluation mode, and its extras."""
+def read_motion_model(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> tuple[MotionModel, dict[str, Any]]:
+    """A motion model in evaluation mode, and its extras, whose arrays together take at most `limit` bytes."""
     file = find_model(path)
-    with Archive(file, ModelError, MAX_BYTES, f"{file}: not a readable motion model") as archive:
+    with Archive(file, ModelError, limit, f"{file}: not a readable motion model") as archive:
         version = _scalar(archive, "format_version", "iu")
         if version != FORMAT_VERSION:
             raise archive.fault("format_version", f"is {one_line(version)}, this GaitNet reads {FORMAT_VERSION}")
@@ -82,14 +83,11 @@ def read_motion_model(path: str | os.PathLike[str]) -> tuple[MotionModel, dict[s
             raise archive.fault("kind", f"expected {KIND!r}")
         try:
             spec = checked(ModelSpec, _json(archive, "spec"), f"{archive.where}: spec")
-            with torch.device("meta"):  # shapes without memory: a file cannot ask for more than it holds
-                expected = {key: tuple(value.shape) for key, value in MotionModel(spec).state_dict().items()}
+            expected = check_size(spec)
         except ConfigError as error:
             raise ModelError(str(error)) from None
         except ValueError as error:
             raise archive.fault("spec", one_line(error, 500)) from None
-        if (count := sum(int(np.prod(shape)) for shape in expected.values())) > MAX_PARAMETERS:
-            raise archive.fault("spec", f"{count} parameters, at most {MAX_PARAMETERS} are read")
         weights = {key: _weight(archive, key, shape) for key, shape in expected.items()}
         extras = _extras(archive)
         told = _json(archive, "entries")
@@ -100,6 +98,16 @@ def read_motion_model(path: str | os.PathLike[str]) -> tuple[MotionModel, dict[s
             raise archive.fault("weights/std", "not positive")
     model.load_state_dict(weights)
     return model.eval(), extras
+
+
+def check_size(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's parameters and buffers, without memory for them, so that nobody can ask for more than a file
+    holds; ValueError beyond `MAX_PARAMETERS`."""
+    with torch.device("meta"):
+        shapes = {key: tuple(value.shape) for key, value in MotionModel(spec).state_dict().items()}
+    if (count := sum(math.prod(shape) for shape in shapes.values())) > MAX_PARAMETERS:
+        raise ValueError(f"{count} parameters, at most {MAX_PARAMETERS} are read")
+    return shapes
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:

@@ -16,6 +16,8 @@ from gait_trainers.config.motion_network import NetworkSettings
 from gait_trainers.config.section import ConfigError, Section
 
 DEFAULT_PRESET = "laptop"
+# What may change when a run is resumed: how long, and on what. Anything else would not be the same run.
+RESUMABLE = frozenset({"optim.updates", "run.torch_threads"})
 
 
 class Stage(Section):

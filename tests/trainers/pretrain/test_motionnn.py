@@ -24,14 +24,15 @@ from gait_trainers.data.motion_frames import MotionFrames
 from gait_trainers.models.motion import ModelError, read_motion_model
 from gait_trainers.pretrain.motionnn import baselines
 from gait_trainers.pretrain.motionnn.augment import Style
+from gait_trainers.pretrain.motionnn.conditioning import straight
 from gait_trainers.pretrain.motionnn.config import DataConfig, load_motion_config, preset_names
 from gait_trainers.pretrain.motionnn.figures import errors, fast_share, free_running, growth, r_squared, stability
 from gait_trainers.pretrain.motionnn.generate import generate
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
 from gait_trainers.pretrain.motionnn.sets import divide
-from gait_trainers.pretrain.motionnn.told import straight
 from gait_trainers.pretrain.motionnn.train import build, resume, train
+from gait_trainers.runs.run_folder import RunError
 
 TINY = {
     "data.workers": 0, "model.settings.hidden": [8], "loss.horizon": 4, "optim.updates": 8, "optim.least_windows": 4,
@@ -253,9 +254,10 @@ def test_a_damaged_checkpoint_is_named(run: Path, clips: Path, tmp_path: Path) -
     shutil.copytree(run, out)
     file = sorted((out / "checkpoints").iterdir())[-1]
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(ModelError, match=f"{file.name} cannot be read as a checkpoint"):
+    whole = out / "checkpoints" / "step_000000000004.pt"
+    with pytest.raises(RunError, match=f"{file.name} cannot be read as a checkpoint.*is used by --resume {whole}$"):
         resume(out)
-    with pytest.raises(ModelError, match="is not empty"):
+    with pytest.raises(RunError, match=f"exists already; choose another --out, or continue it with --resume {out}$"):
         train(load_motion_config(None, "laptop", TINY), str(clips), out)
 
 
@@ -270,7 +272,7 @@ ANOTHER_WAY = (
 def test_training_lowers_the_loss(changes: dict[str, object], clips: Path, tmp_path: Path) -> None:
     """One step ahead: the figure that does not depend on how long rollouts have become."""
     settings = TINY | {"optim.updates": 60, "optim.batch_frames": 64, "optim.learning_rate": 0.02} | changes
-    training = build(load_motion_config(None, "laptop", settings), str(clips), tmp_path / "split.json")
+    training = build(load_motion_config(None, "laptop", settings), str(clips))
     windows = training.stream.draw(32, 6)
 
     def error() -> float:
@@ -287,7 +289,7 @@ def test_training_lowers_the_loss(changes: dict[str, object], clips: Path, tmp_p
 def test_a_curriculum_adds_activities(clips: Path, tmp_path: Path) -> None:
     stages = [{"until": 0.5, "activities": ["walk"]}, {"until": 1.0, "activities": ["walk", "run"]}]
     config = load_motion_config(None, "laptop", TINY | {"data.curriculum": stages, "data.held_out": ["B"]})
-    training = build(config, str(clips), tmp_path / "split.json")
+    training = build(config, str(clips))
     training.step()
     assert training.stream.allowed.tolist() == [0, 1]  # the walks of A
     training.update = 4

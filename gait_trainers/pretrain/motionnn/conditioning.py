@@ -10,7 +10,7 @@ from gait_trainers.data.gait_phase import OFFSETS
 from gait_trainers.data.windows import Windows
 
 
-def told_of(windows: Windows) -> dict[str, Tensor]:
+def conditions_of(windows: Windows) -> dict[str, Tensor]:
     """Of captured windows."""
     return {key: torch.from_numpy(getattr(windows, key)) for key in ("path", "speed", "phase")}
 
