@@ -131,10 +131,10 @@ def save_demonstrations(path: str | Path, found: Demonstrations) -> Path:
 
 
 @loader("demonstrations", ".npz")
-def load_demonstrations(path: str | Path) -> Demonstrations:
-    """Read the file; DemonstrationError says what is wrong with it."""
+def load_demonstrations(path: str | Path, limit: int = LIMIT) -> Demonstrations:
+    """Read the file, whose arrays take at most `limit` bytes; DemonstrationError says what is wrong with it."""
     where = str(path)
-    with Archive(path, DemonstrationError, LIMIT, where) as archive:
+    with Archive(path, DemonstrationError, limit, where) as archive:
         missing = {"format", "format_version", "meta", "obs", "actions", "rewards", "lengths", "terminated",
                    "truncated"} - set(archive.keys)  # fmt: skip
         if missing or str(archive.array("format", "U")) != FORMAT:

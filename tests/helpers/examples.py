@@ -457,7 +457,7 @@ def refnn_run_files() -> Files:
 
     def write(folder: Path) -> None:
         (folder / "data").mkdir()
-        save_sequences(folder / "data" / "0.npz", sequences(2))
+        save_sequences(folder / "data" / "0.npz", sequences(6))
         train_refnn([folder / "data"], folder / "run", config)
 
     found = written(write)

@@ -108,6 +108,8 @@ def test_a_file_holds_everything(tracked: Demonstrations, tmp_path: Path) -> Non
     assert (found.env_id, dict(found.env_kwargs)) == (WALK, {"previous_action": "all"})
     assert list(found.layout) == list(tracked.layout)
     assert dict(found.source)["expert"] == "wildrobot_imitation"
+    with pytest.raises(DemonstrationError, match="the limit is 1000 for all arrays together"):
+        load_demonstrations(tmp_path / "walk.npz", limit=1000)
     assert found.licenses == tracked.licenses == [load_clip(asset_path(CLIP)).license]
     with pytest.raises(DemonstrationError, match=r"ends in \.npz"):
         save_demonstrations(tmp_path / "walk.zip", tracked)

@@ -32,6 +32,7 @@ from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horiz
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
 from gait_trainers.pretrain.motionnn.sets import divide
 from gait_trainers.pretrain.motionnn.train import build, resume, train
+from gait_trainers.pretrain.refnn.config import load_refnn_config
 from gait_trainers.runs.run_folder import RunError
 
 TINY = {
@@ -284,6 +285,16 @@ def test_training_lowers_the_loss(changes: dict[str, object], clips: Path, tmp_p
     assert all(math.isfinite(training.step()["loss"]) for _ in range(60))
     assert error() < 0.7 * before
     training.stream.close()
+
+
+def test_networks_that_could_not_be_read_again_are_not_built(clips: Path) -> None:
+    large = load_motion_config(None, None, TINY | {"model.settings.hidden": [4096] * 8})
+    with pytest.raises(ConfigError, match=r"^model\.settings: \d+ parameters, at most 16777216 are read$"):
+        build(large, str(clips))
+    with pytest.raises(
+        ConfigError, match=r"hidden: a network of 101\d{9} numbers or more; at most 8388608 are read again"
+    ):
+        load_refnn_config(None, None, {"hidden": [10**9]})
 
 
 def test_a_curriculum_adds_activities(clips: Path, tmp_path: Path) -> None:
