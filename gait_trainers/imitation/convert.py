@@ -1,6 +1,6 @@
 """Our episodes as `imitation` trajectories and as minari datasets, and back, without loss.
 
-Neither's own files are read or written: those of `imitation` hold pickled objects. Both are told where the episodes
+Neither's own files are read or written: those of `imitation` hold pickled objects. Both state where the episodes
 are from, with the licences of the clips that they follow.
 """
 

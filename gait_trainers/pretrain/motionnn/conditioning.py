@@ -1,4 +1,4 @@
-"""What a conditioned model is told: path, speed and phase of captured windows, or of a straight walk by a clock."""
+"""What a conditioned model is given: path, speed and phase of captured windows, or of a straight walk by a clock."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -77,8 +78,8 @@ class ModelConfig(Section):
     )
     conditions: list[Literal["path", "speed", "phase"]] = Field(
         default=[],
-        description="What the model is told besides: the path ahead, its speed, the phase of the gait. Path and phase "
-        "are read from the whole clip, so they know its future.",
+        description="What the model is conditioned on: the path ahead, its speed, the phase of the gait. Path and "
+        "phase are read from the whole clip, so they know its future.",
     )
     settings: NetworkSettings = Field(default=NetworkSettings(), description="Sizes of the network.")
 
@@ -162,7 +163,7 @@ def preset_names() -> list[str]:
 
 @loader("motion configuration", ".yaml")
 def load_motion_config(
-    file: str | Path | None = None, preset: str | None = None, overrides: dict[str, Any] | None = None
+    file: str | Path | None = None, preset: str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> MotionConfig:
     """Defaults, then `preset`, `file` and `overrides` ({"loss.horizon": 30}); the later wins. ConfigError names the
     source and the key."""

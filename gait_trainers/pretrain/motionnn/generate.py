@@ -25,7 +25,7 @@ def generate(
     model: MotionModel, extras: Mapping[str, Any], speed: float, seconds: float, cadence: float | None = None,
     name: str = "generated",
 ) -> Clip:  # fmt: skip
-    """A walk along x at a speed (m/s). A conditioned model is told the straight path and a clock, whose cadence
+    """A walk along x at a speed (m/s). A conditioned model is given the straight path and a clock, whose cadence
     (steps/min) is by default that of the training clips at this speed; any other model only begins in the mean cycle
     of this speed. ModelError where the file lacks the mean cycle or a value is out of range."""
     cycle = MeanCycle.of(extras)

@@ -146,7 +146,7 @@ class Training:
         ratio, noise = float(state["ratio"]), state["noise"]
         if not 0 <= ratio < math.inf or (noise is None) != (self.noise is None):
             raise ValueError("ratio or noise is not of this training")
-        if noise is not None and (noise.shape != self.noise.shape or not bool(noise.isfinite().all())):
+        if self.noise is not None and (noise.shape != self.noise.shape or not bool(noise.isfinite().all())):
             raise ValueError(f"noise is no tensor of {len(self.noise)} finite numbers")
         restore_weights(self.model, state["model"])
         restore_optimizer(self.optimizer, state["optimizer"])

@@ -1,4 +1,4 @@
-"""Sequences of gait cycles as training rows: what is held out, what a RefNN is told of them, and a stream of rows."""
+"""Sequences of gait cycles as training rows: what is held out, what a RefNN knows of them, and a stream of rows."""
 
 from __future__ import annotations
 

@@ -334,7 +334,7 @@ def test_tables_and_a_page(run: Path, clips: Path, tmp_path: Path) -> None:
     told = ["evaluate-motion", str(run), "--data", str(clips / "b1.npz"), "--long", "0", "--page", str(page)]
     result = CliRunner().invoke(app, told)
     assert result.exit_code == 0, result.output
-    assert "the model is told path, speed, phase" in result.stdout
+    assert "the model is conditioned on path, speed, phase" in result.stdout
     assert page.read_bytes().startswith(b"\x89PNG")
 
 
