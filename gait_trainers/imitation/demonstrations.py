@@ -195,7 +195,7 @@ def _split(
             raise DemonstrationError(f"{where}: {one_line(name)} has shape {found.shape}, expected {expected[0]} rows")
     if obs.ndim != 2 or actions.ndim != 2 or any(ends[name].shape != (count,) for name in ends):
         raise DemonstrationError(f"{where}: obs and actions must be tables, terminated and truncated have a value each")
-    if not all((np.abs(table[name]) < MAX_NUMBER).all() for name in table):
+    if not all((np.abs(table[name], dtype=np.float64) < MAX_NUMBER).all() for name in table):
         raise DemonstrationError(f"{where}: obs, actions or rewards are not finite, or not below {MAX_NUMBER:g}")
     stops = np.cumsum(lengths)
     return [

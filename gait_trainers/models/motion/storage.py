@@ -137,7 +137,7 @@ def _weight(archive: Archive, key: str, shape: tuple[int, ...]) -> torch.Tensor:
     array = archive.array(f"weights/{key}", "f")
     if array.shape != shape:
         raise archive.fault(f"weights/{key}", f"has shape {one_line(array.shape)}, the spec asks for {shape}")
-    if not np.isfinite(array).all() or np.abs(array).max(initial=0.0) > 1e6:
+    if not np.isfinite(array).all() or np.abs(array, dtype=np.float64).max(initial=0.0) > 1e6:
         raise archive.fault(f"weights/{key}", "not finite, or beyond a million")
     return torch.from_numpy(np.array(array, dtype=np.float32))
 
