@@ -112,7 +112,7 @@ def demonstrate(
         "expert": expert.name,
         "expert_env_id": expert.env_id,
         "expert_license": str(expert.details.get("license", "")),
-        "expert_licenses": licenses_of(expert.details.get("training", {})),
+        "expert_licenses": licenses_of(expert.details.get("training")),
         "reference": reference or expert.reference,
         "clips": [] if library is None else origins(library.clips[i] for i in range(followed)),
         "seed": seed,

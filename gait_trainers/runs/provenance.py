@@ -30,10 +30,11 @@ def provenance(seed: int) -> dict[str, Any]:
     }
 
 
-def licenses_of(recorded: Mapping[str, Any]) -> list[str]:
-    """Licences of the clips that a run's provenance states, its own or those of what it began from; sorted."""
+def licenses_of(recorded: Any) -> list[str]:
+    """Licences of the clips that a run's provenance states, its own or those of what it began from; sorted. Whatever
+    else somebody wrote there is no licence."""
     found: set[str] = set()
-    for section in (recorded, recorded.get("init")):
+    for section in (recorded, recorded.get("init")) if isinstance(recorded, Mapping) else ():
         named = section.get("licenses") if isinstance(section, Mapping) else None
         if isinstance(named, list):
             found.update(name for name in named if isinstance(name, str))
