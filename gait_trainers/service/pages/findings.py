@@ -11,7 +11,7 @@ from typing import Any
 
 from gait_trainers.service.pages.formats import figure, size, tables, words
 
-# Key of an evaluation -> what it is called, factor, unit.
+# Key of an evaluation, dotted where it is further in -> what it is called, factor, unit.
 HEADLINES = {
     "is_success_rate": ("Follows its command", 100.0, " %"),
     "success_rate": ("Stays up", 100.0, " %"),
@@ -21,6 +21,12 @@ HEADLINES = {
     "cadence": ("Cadence", 1.0, " steps/min"),
     "cost_of_transport": ("Cost of transport", 1.0, ""),
     "foot_slip": ("Slip of standing feet", 1.0, " m/s"),
+    "r2.60": ("R² after 60 frames", 1.0, ""),
+    "root_drift_m.60": ("Drift of the root after 60 frames", 1.0, " m"),
+    "rmse_ratio": ("Growth of the error, 1 to 60 frames", 1.0, " ×"),
+    "held_out.legs_deg": ("Error of the legs, held-out walkers", 1.0, "°"),
+    "generated.stride_percent": ("Error of the stride", 1.0, " %"),
+    "generated.slip_cm_s": ("Slip of standing soles", 1.0, " cm/s"),
 }
 COMPARED = ("passed", "parity.largest_difference", "latency_ms.p50", "latency_ms.p99", "size_bytes")
 
@@ -48,10 +54,11 @@ def evaluation(found: Mapping[str, Any] | None) -> Findings | None:
     """Of an evaluation; None where there was none."""
     if not found:
         return None
+    figures = flat(found)
     shown = {
-        title: figure(float(f"{found[key] * factor:.3g}")) + unit
+        title: figure(float(f"{figures[key] * factor:.3g}")) + unit
         for key, (title, factor, unit) in HEADLINES.items()
-        if isinstance(found.get(key), int | float)
+        if isinstance(figures.get(key), int | float)
     }
     return Findings(
         shown, tables(plain(found)), [_table(key, value) for key, value in found.items() if _records(value)]
