@@ -86,7 +86,6 @@ class MotionNNTraining(ModelTraining):
 
     def plan(self, request: StartRequest, clips: Sequence[str]) -> Plan:
         """One motion alone cannot be divided into training and test."""
-        self.check_choice(request.preset, request.env)
         overrides = self.usual | self.overrides(request)
         self.check_motions(clips)
         try:
@@ -140,7 +139,6 @@ class RefNNTraining(ModelTraining):
 
     def plan(self, request: StartRequest, clips: Sequence[str]) -> Plan:
         """Whether the motions are steady walks is found out by the process."""
-        self.check_choice(request.preset, request.env)
         overrides = self.overrides(request)
         self.check_motions(clips)
         try:
@@ -156,7 +154,7 @@ class RefNNTraining(ModelTraining):
 
     def begun(self, run: Path) -> bool:
         """From its first checkpoint on."""
-        return any((run / "checkpoints").glob("iteration_*.pt"))
+        return any((run / "checkpoints").glob("*.pt"))
 
     def commands(self, run: Path, results: Path) -> list[Command]:
         """Sequences of two gait cycles of all clips, whatever they are said to show; then the training."""

@@ -69,9 +69,19 @@ def main() -> None:
         sys.exit(2)
     *before, last = (python(*command) for command in known.commands(Path(run), Path(results)))
     for words in before:
-        if status := subprocess.run(words, stderr=subprocess.STDOUT, check=False).returncode:
+        if status := run_through(words):
             sys.exit(status if status > 0 else 2)
-    os.execv(last[0], last)
+    become(last)
+
+
+def run_through(words: Sequence[str]) -> int:
+    """Its exit status."""
+    return subprocess.run(words, stderr=subprocess.STDOUT, check=False).returncode
+
+
+def become(words: Sequence[str]) -> None:
+    """This process goes on as that command, under its number, so that an interrupt reaches it."""
+    os.execv(words[0], words)
 
 
 if __name__ == "__main__":

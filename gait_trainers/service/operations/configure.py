@@ -50,6 +50,7 @@ def configuration(db: Session, user: User, request: StartRequest) -> Plan:
     """The whole configuration and what it takes; files of motions are named by placeholders. Invalid names the field
     at fault."""
     known = algorithm(request.algorithm)
+    known.check_choice(request.preset, request.env)
     return known.plan(request, _clips(db, user, request, known))
 
 
