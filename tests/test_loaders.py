@@ -54,6 +54,7 @@ EXEMPT = {
     "gait_trainers.policies.onnx_graph": "a network just written",
     "gait_trainers.service.operations.motions": "an archive's table of contents; a loader reads the rest",
     "gait_trainers.service.jobs.ingest": "metrics of a run that the service has started; what is no number is left out",
+    "gait_trainers.service.jobs.models": "figures and division of a training that the service has just run",
     "gait_trainers.service.jobs.outcomes": "results that a process of the service has just written",
     "gait_trainers.service.operations.registry": "a manifest and provenance that the service has made",
     "gait_trainers.runs.checkpoint_format": "the bytes of a checkpoint, for its loader",

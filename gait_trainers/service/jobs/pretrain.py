@@ -79,7 +79,7 @@ def run_through(words: Sequence[str]) -> int:
     return subprocess.run(words, stderr=subprocess.STDOUT, check=False).returncode
 
 
-def become(words: Sequence[str]) -> None:
+def become(words: list[str]) -> None:
     """This process goes on as that command, under its number, so that an interrupt reaches it."""
     os.execv(words[0], words)
 
