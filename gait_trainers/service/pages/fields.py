@@ -76,11 +76,6 @@ def label(field: Field) -> str:
     return field.key if field.advanced else LABELS.get(field.key, field.label.capitalize())
 
 
-def place(field: Field) -> int:
-    """Where a field stands among those that are shown at once."""
-    return list(LABELS).index(field.key) if field.key in LABELS else len(LABELS)
-
-
 def section(field: Field) -> str:
     """The heading that a field stands under."""
     place = field.key.rpartition(".")[0]

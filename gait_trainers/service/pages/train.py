@@ -189,7 +189,10 @@ def _page(view: View, draft: Draft, error: ServiceError | None = None, **more: A
             "values": draft.values,
             "texts": draft.texts,
             "errors": draft.errors,
-            "basic": sorted((setting for setting in settings if not setting.advanced), key=fields.place),
+            "basic": sorted(
+                (setting for setting in settings if not setting.advanced),
+                key=lambda setting: draft.algorithm.simple.index(setting.key),
+            ),
             "advanced": advanced,
             "advanced_wrong": any(setting.key in draft.errors for setting in settings if setting.advanced),
             "motions": _motions(view, draft),
