@@ -80,7 +80,7 @@ class Algorithm(ABC):
         if preset is not None and preset not in self.presets:
             raise Invalid(f"{self.name} has the presets {', '.join(self.presets)}", "preset")
         if env is not None and env not in self.environments:
-            raise Invalid(f"{self.name} trains in {', '.join(self.environments)}", "env")
+            raise Invalid(f"{self.name} is for {', '.join(self.environments)}", "env")
 
     def overrides(self, request: StartRequest) -> dict[str, Any]:
         """Settings that a request changes, by key, each found possible by the form."""

@@ -1,7 +1,7 @@
 """Settings as fields of a form: from a value to the text that is shown, and back.
 
 Which settings there are, their ranges and their explanations come from the configuration's own schema, by
-`operations.form`; nothing is listed a second time here.
+`algorithms.fields`; nothing is listed a second time here.
 """
 
 from __future__ import annotations
