@@ -21,13 +21,18 @@ from helpers.service import NAMES, PASSWORD
 from helpers.service_process import Service
 from helpers.web import Visitor
 from sqlalchemy import Engine, select
+from typer.testing import CliRunner
 
+from gait_envs.assets import asset_path
 from gait_envs.models.robot import humanoid
 from gait_envs.reference.clip import load_clip
 from gait_envs.reference.refnn.network import load_network
 from gait_envs.reference.sources import load_clips
 from gait_trainers.reports import motion_page
+from gait_trainers.service import cli
 from gait_trainers.service.algorithms.table import algorithm
+from gait_trainers.service.client import Client
+from gait_trainers.service.commands import client as terminal
 from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User
 from gait_trainers.service.jobs import models, pretrain, watch
@@ -169,6 +174,25 @@ def test_the_commands_are_those_that_a_person_would_type(
             assert str(run) in words
 
 
+def test_the_terminal_submits_models(trainer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Here(Client):
+        """A client of the service in this process."""
+
+        def start(self, *, key: str | None = None, **request: Any) -> dict[str, Any]:
+            found: dict[str, Any] = trainer.post("/sessions", json=request).json()
+            return found
+
+    monkeypatch.setattr(terminal, "Client", Here)
+    words = ["submit", "tiny", "--algorithm", "motionnn", "--env", "wildrobot", "--motion", "bundled:wildrobot_walk"]
+    words += ["--iterations", "5", "--seed", "3", "--set", "model.network=gru", "--set", "model.settings.width=16"]
+    told = CliRunner().invoke(cli.app, [*words, "--token", "gn_x"])
+    assert told.exit_code == 0, told.output
+    made = trainer.get(f"/sessions/{told.stdout.strip()}").json()
+    assert (made["algorithm"], made["env"], made["progress"]["iterations"]) == ("motionnn", "wildrobot", 5)
+    config = made["config"]
+    assert (config["model"]["network"], config["model"]["settings"]["width"], config["run"]["seed"]) == ("gru", 16, 3)
+
+
 # -- what may be asked for -----------------------------------------------------------------------------------
 
 
@@ -292,7 +316,7 @@ def test_a_short_loop_goes_on_lap_after_lap() -> None:
 def test_uploaded_motions_are_gathered_by_their_ids(tmp_path: Path) -> None:
     for id in ("aaaa", "bbbb"):
         (tmp_path / id).mkdir()
-        (tmp_path / id / "clip.npz").write_bytes((Path("assets/motions/human_walk/walk_100.npz")).read_bytes())
+        (tmp_path / id / "clip.npz").write_bytes(asset_path("motions/human_walk/walk_100.npz").read_bytes())
     sources = [str(tmp_path / id / "clip.npz") for id in ("aaaa", "bbbb")]
     pretrain.gather([*sources, "human_walk"], tmp_path / "clips")
     names = sorted(file.stem for file in (tmp_path / "clips").iterdir())
