@@ -273,7 +273,7 @@ def rows(args: argparse.Namespace) -> dict[str, Any]:
             "sessions": args.sessions,
             "values": ((args.sessions - 1) * SHORT + args.iterations) * METRICS,
         }
-        last = args.sessions - 50
+        last = max(0, args.sessions - 50)
         asks: dict[str, Callable[[], Any]] = {
             "first 50 of the list": lambda: service.client.call("GET", "/sessions?limit=50"),
             "its last 50": lambda: service.client.call("GET", f"/sessions?limit=50&offset={last}"),
@@ -333,6 +333,8 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--iterations", type=int, default=10_490, help="Of the longest session.")
     args = parser.parse_args()
+    if args.turns < 2:
+        parser.error(f"--turns: {args.turns} tells no spread, allowed is 2 or more")
     print(json.dumps({args.what: COMMANDS[args.what](args)}), flush=True)
 
 

@@ -40,32 +40,36 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
     "core": (
         ["gait_envs/core.py"],
         ["tests/envs/test_core.py", "tests/envs/test_writes.py", "tests/envs/test_reset_options.py",
-         "tests/envs/tasks/*.py", "tests/envs/test_contracts.py", "tests/envs/simulation/test_batch.py"],
+         "tests/envs/tasks/*.py", "tests/envs/test_contracts.py", "tests/envs/simulation/test_batch.py",
+         "tests/envs/simulation/test_randomize.py"],
     ),
     "tasks": (
         ["gait_envs/tasks/*.py"],
         ["tests/envs/tasks/*.py", "tests/envs/test_core.py", "tests/envs/test_reset_options.py",
-         "tests/envs/test_option_checks.py", "tests/envs/models/test_mirror.py"],
+         "tests/envs/test_option_checks.py", "tests/envs/models/test_mirror.py",
+         "tests/trainers/models/test_symmetry.py"],
     ),
     "amp": (
         ["gait_trainers/learners/amp/*.py", "gait_trainers/learners/replay.py",
          "gait_trainers/models/discriminator.py"],
-        ["tests/trainers/learners/test_amp.py", "tests/trainers/config/test_config.py"],
+        ["tests/trainers/learners/test_amp*.py", "tests/trainers/config/test_config.py",
+         "tests/trainers/runs/test_resume.py"],
     ),
     "control": (
         ["gait_envs/control/*.py"],
         ["tests/envs/control/*.py", "tests/envs/models/test_humanoid_muscles.py",
-         "tests/envs/simulation/test_muscles.py"],
+         "tests/envs/simulation/test_muscles.py", "tests/envs/tasks/test_terms.py"],
     ),
     "reference": (
         ["gait_envs/reference/*.py"],
-        ["tests/envs/reference/*.py", "tests/envs/tasks/test_track.py"],
+        ["tests/envs/reference/*.py", "tests/envs/tasks/test_track.py", "tests/trainers/learners/test_resampling.py",
+         "tests/envs/mocap/test_data_cli.py"],
     ),
     "importers": (
         ["gait_envs/mocap/formats/*.py", "gait_envs/mocap/importing.py", "gait_envs/mocap/capture.py",
          "gait_envs/mocap/axes.py", "gait_envs/mocap/cleaning/*.py"],
         ["tests/envs/mocap/formats/*.py", "tests/envs/mocap/cleaning/*.py", "tests/envs/mocap/test_export_clips.py",
-         "tests/envs/mocap/test_import_cli.py"],
+         "tests/envs/mocap/test_import_cli.py", "tests/envs/mocap/retarget/test_pipeline.py"],
     ),
 }  # fmt: skip
 # Programs and messages: their faults are seen by eye.

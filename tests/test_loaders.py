@@ -52,6 +52,7 @@ EXEMPT = {
     "gait_trainers.policies.loading": "an archive's table of contents, to tell what it is",
     "gait_trainers.policies.onnx_check": "networks of a bundle, for its loader",
     "gait_trainers.policies.onnx_graph": "a network just written",
+    "gait_trainers.service.operations.files": "figures of a gait that a process of the service has just written",
     "gait_trainers.service.operations.motions": "an archive's table of contents; a loader reads the rest",
     "gait_trainers.service.jobs.ingest": "metrics of a run that the service has started; what is no number is left out",
     "gait_trainers.service.jobs.models": "figures and division of a training that the service has just run",

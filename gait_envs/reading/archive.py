@@ -63,7 +63,10 @@ class Archive:
         return self.error(f"{self.where}: {one_line(key)}: {message}")
 
     def array(self, key: str, kinds: str, limit: int | None = None) -> np.ndarray:
-        """An array whose dtype is of one of these kinds (of `np.dtype.kind`), and of at most `limit` bytes."""
+        """An array whose dtype is of one of these kinds (of `np.dtype.kind`), and of at most `limit` bytes.
+
+        Half precision becomes single, as limits like a million are beyond its range.
+        """
         try:
             info = self._zip.getinfo(f"{key}.npy" if f"{key}.npy" in self._zip.NameToInfo else key)
             check_compression(info)
@@ -71,7 +74,9 @@ class Archive:
                 head = file.read(min(_HEAD, info.file_size))
                 header = read_header(io.BytesIO(head))
                 self._check(key, header, info.file_size, kinds, self.left if limit is None else limit)
-                return _filled(header, head[header.size :], file)
+                values = _filled(header, head[header.size :], file)
+                half = values.dtype.kind == "f" and values.dtype.itemsize == 2
+                return values.astype(np.float32) if half else values
         except GaitNetError:
             raise
         except Exception as fault:  # a damaged archive raises a dozen kinds

@@ -10,7 +10,7 @@ import yaml
 from gait_envs.errors import one_line
 from gait_envs.reading.text import MAX_DEPTH, Fault, check_tree, read_text
 
-MAX_YAML = 256 << 10  # bytes; a configuration has two thousand
+MAX_YAML = 64 << 10  # bytes, read in 2 s at most; a configuration has two thousand
 MAX_DIGITS = 64  # of a number, as written
 
 
@@ -36,6 +36,12 @@ class _Strict(yaml.SafeLoader):
     """As SafeLoader, but shallow, without repeated and merged keys, and with numbers of a modest length."""
 
     depth = 0
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        # Before the nodes are composed, as a bracket is compared with all that are open when it is scanned.
+        if self.flow_level >= MAX_DEPTH:
+            raise yaml.scanner.ScannerError(None, None, f"nested more than {MAX_DEPTH} deep", self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self.depth += 1

@@ -232,8 +232,13 @@ class StyleJudge:
 
     def compare(self, cycles: Sequence[Cycle], speed: float) -> dict[str, Any] | None:
         """Walks at a commanded speed against the reference's clips of that speed; None where one has none."""
+        theirs = self.reference_cycle(speed)
+        return compare_cycles(mean_of(cycles), theirs, self.robot.joint_names) if cycles and theirs else None
+
+    def reference_cycle(self, speed: float) -> Cycle | None:
+        """The mean cycle of the reference's clips of a speed, m/s; None where it has none."""
         theirs = [cycle for known, cycle in self._cycles if abs(known - speed) <= NEAR]
-        return compare_cycles(mean_of(cycles), mean_of(theirs), self.robot.joint_names) if cycles and theirs else None
+        return mean_of(theirs) if theirs else None
 
     def cycles(self, rollout: Rollout) -> list[Cycle | None]:
         """The mean cycle of each of the rollout's episodes, its first second left out."""

@@ -163,6 +163,8 @@ def _split(
 ) -> list[Episode]:
     """The episodes out of the rows end to end; every size is checked first."""
     obs, actions, rewards = (table[name] for name in ("obs", "actions", "rewards"))
+    if obs.ndim != 2 or actions.ndim != 2:
+        raise DemonstrationError(f"{where}: obs and actions must be tables of a row a step")
     count = len(lengths) if lengths.ndim == 1 else -1
     if count < 1 or not (lengths >= 1).all() or int(lengths.max()) > len(actions):
         raise DemonstrationError(f"{where}: lengths must be the episodes' numbers of steps, at least 1 each")
@@ -172,8 +174,8 @@ def _split(
         found = info[name] if name in info else table[name]
         if found.shape[:1] != expected or found.ndim != (1 if name == "rewards" else max(found.ndim, 1)):
             raise DemonstrationError(f"{where}: {one_line(name)} has shape {found.shape}, expected {expected[0]} rows")
-    if obs.ndim != 2 or actions.ndim != 2 or any(ends[name].shape != (count,) for name in ends):
-        raise DemonstrationError(f"{where}: obs and actions must be tables, terminated and truncated have a value each")
+    if any(ends[name].shape != (count,) for name in ends):
+        raise DemonstrationError(f"{where}: terminated and truncated must have a value for each of {count} episodes")
     if not all((np.abs(table[name]) < MAX_NUMBER).all() for name in table):
         raise DemonstrationError(f"{where}: obs, actions or rewards are not finite, or not below {MAX_NUMBER:g}")
     stops = np.cumsum(lengths)

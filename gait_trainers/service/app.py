@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import Engine
 
 from gait_envs.constants import __version__
-from gait_trainers.service import pages
+from gait_trainers.service import dashboard, pages
 from gait_trainers.service.api import accounts, aliases, models, motions, problems, sessions, watching
 from gait_trainers.service.db.engine import make_engine
 from gait_trainers.service.security.gate import Gate
@@ -43,6 +43,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         interface.include_router(part.router)
     app.include_router(interface)
     app.include_router(aliases.router, responses=problems.RESPONSES)
+    app.include_router(dashboard.router)
     if hasattr(pages, "install"):
         pages.install(app, settings)
     app.add_middleware(Gate, settings=settings)

@@ -66,9 +66,11 @@ def test_same_step_mode_keeps_the_end_aside() -> None:
     assert obs[1, 26] == pytest.approx(-1)
     final = info["final_info"]
     assert final["fall"][1]
+    assert not final["is_success"].any()
     assert not info["fall"][1]
     assert reward[1] == pytest.approx(sum(final[k][1] for k in final if k.startswith("reward_")))
     assert info["reward_tracking_lin_vel"][1] == 0
+    assert info["success"].tolist() == info["is_success"].tolist() == [False] * 3  # nobody reached the time limit
     assert env.core.memory.steps.tolist() == [2, 0, 2]
     np.testing.assert_array_equal(obs[[0, 2]], info["final_obs"][[0, 2]])  # those who go on
 
@@ -81,6 +83,31 @@ def test_disabled_mode_waits_for_the_caller() -> None:
     _, info = env.reset(options={"reset_mask": np.array([True, False])})
     assert env.core.memory.steps.tolist() == [0, 3]
     assert info["reward_tracking_lin_vel"].tolist() == [0, 0]
+
+
+def test_a_reset_by_the_caller_leaves_no_reset_due() -> None:
+    env = GaitVectorEnv(2, autoreset_mode="NextStep")
+    env.reset(seed=0)
+    fall_over(env, 1)
+    env.step(np.zeros((2, 9)))
+    env.reset(options={"reset_mask": np.array([False, True])})
+    _, reward, *_ = env.step(np.zeros((2, 9)))
+    assert (reward != 0).all()
+    assert env.core.memory.steps.tolist() == [2, 1]
+    fall_over(env, 0)
+    env.step(np.zeros((2, 9)))
+    env.reset()
+    env.step(np.zeros((2, 9)))
+    assert env.core.memory.steps.tolist() == [1, 1]
+
+
+def test_a_changed_command_is_observed_without_a_step() -> None:
+    env = GaitVectorEnv(1)
+    seen, _ = env.reset(seed=0, options=HOME)
+    np.testing.assert_array_equal(env.core.observe(), seen)
+    env.core.memory.command[:] = [0.7, 0.1, -0.2]
+    again, _ = GaitVectorEnv(1).reset(seed=0, options=HOME | {"command": [0.7, 0.1, -0.2]})
+    np.testing.assert_array_equal(env.core.observe(), again)
 
 
 def test_a_fall_at_the_time_limit_is_a_fall() -> None:

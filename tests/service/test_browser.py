@@ -5,6 +5,7 @@ GAITNET_SCREENSHOTS=DIR keeps the pictures.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
@@ -26,15 +27,17 @@ pytest.importorskip("uvicorn")
 import psutil
 import uvicorn
 from helpers.chromium import SIZES, barriers, chromium, log_in, missing, sideways, tab
-from helpers.service_data import fill
+from helpers.service_data import BUNDLED, fill
 from helpers.walker import walker_bvh
 from sqlalchemy.orm import Session
 
+from gait_envs.assets import asset_path
 from gait_trainers.models.motion import load_motion_model
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.service.app import create_app
 from gait_trainers.service.db.engine import make_engine
 from gait_trainers.service.db.tables import Base
+from gait_trainers.service.jobs.gait import write_gait
 from gait_trainers.service.operations import users
 from gait_trainers.service.settings import Settings
 
@@ -192,7 +195,7 @@ def test_from_a_capture_to_a_model_of_motion(service, browser, tmp_path, picture
         page.screenshot(path=pictures / "model_monitor.png", full_page=True)
 
         page.get_by_role("link", name="Results").click()
-        page.get_by_role("img", name="Trajectories of this model").wait_for()
+        page.get_by_role("img", name="Trajectories of this model: root").wait_for()
         assert "Drift of the root" in page.locator("#evaluation").inner_text()
         assert barriers(page) == []
         page.screenshot(path=pictures / "model_results.png", full_page=True)
@@ -217,6 +220,9 @@ def filled(tmp_path_factory):
     with Session(engine) as db:
         ids = fill(db, users.create(db, None, "ada", PASSWORD, "administrator"))
         db.commit()
+    shown = settings.results / ids["completed"]
+    shown.mkdir()
+    write_gait(load_policy(asset_path(BUNDLED)), shown)
     log = settings.results / ids["running"] / "log.txt"
     log.parent.mkdir()
     log.write_text("\n".join(f"iteration {i}/250  success {i / 300:.2f}  2,410 steps/s" for i in range(100, 167)))
@@ -228,7 +234,7 @@ def filled(tmp_path_factory):
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    yield SimpleNamespace(base=f"http://127.0.0.1:{settings.port}", ids=ids, server=server)
+    yield SimpleNamespace(base=f"http://127.0.0.1:{settings.port}", ids=ids, server=server, home=settings.home)
     server.should_exit = True
     thread.join()
     engine.dispose()
@@ -319,6 +325,56 @@ def test_choosing_a_body_shows_its_own_settings(filled, browser):
         page.goto(f"{filled.base}/train?algorithm=imitate")
         page.get_by_label("Body and task").select_option("GaitNet/HumanoidImitation-v0")
         expect(page.get_by_label("Preset")).to_have_value("imitate_humanoid", timeout=90_000)
+
+
+def test_optunas_dashboard_shows_the_study_and_reaches_nothing_else(filled, browser, pictures):
+    """Without another server, without complaints; a script in it could neither ask for our pages nor look into them."""
+    pytest.importorskip("optuna_dashboard")
+    write_study(filled.home, filled.ids["study"])
+    with tab(browser) as page:
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        log_in(page, filled.base, "ada", PASSWORD)
+        page.goto(f"{filled.base}/search/{filled.ids['study']}")
+        page.get_by_role("link", name="Optuna's dashboard").click()
+        page.wait_for_url(f"{filled.base}/dashboard/studies/0")
+        page.get_by_text("Learning rate").first.wait_for()
+        page.get_by_text("Hyperparameter Importance").first.wait_for()
+        page.locator("#plot-history .point").nth(11).wait_for(state="attached")
+        page.screenshot(path=pictures / "dashboard.png")
+        page.goto(f"{filled.base}/dashboard/studies/0/smartSelection")
+        page.locator(".parcoords").first.wait_for(state="attached")  # WebGL: functions made of texts
+        assert {url for url in asked if not url.startswith((filled.base, "data:", "blob:"))} == set()
+        assert page.said == []
+        assert page.evaluate("fetch('/api/v1/me').then(() => 'reached', () => 'refused')") == "refused"
+        with page.context.expect_page() as opened:
+            page.evaluate("() => { window.other = open('/account'); }")
+        opened.value.get_by_role("heading", name="Account").wait_for()
+        look = "() => { try { return other.document.body.textContent; } catch (error) { return error.name; } }"
+        assert page.evaluate(look) == "SecurityError"
+        page.said.clear()  # what the policy said of both
+
+
+def write_study(home: Path, id: str) -> None:
+    """What Optuna would know of a search with twelve trials."""
+    import optuna
+
+    from gait_trainers.service.jobs.search import storage
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(storage=storage(home), study_name=id, direction="maximize")
+    for trial in range(12):
+        rate, epochs = 1e-5 * 1.4**trial, 2 + 5 * trial % 7
+        space = {
+            "ppo.learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-3, log=True),
+            "ppo.epochs": optuna.distributions.IntDistribution(1, 8),
+        }
+        value = 0.9 - 0.15 * abs(math.log10(rate / 2e-4)) - 0.02 * abs(epochs - 5)
+        found = optuna.trial.create_trial(
+            params={"ppo.learning_rate": rate, "ppo.epochs": epochs}, distributions=space, value=value,
+            intermediate_values={i: value * (1 - 0.9**i) for i in range(1, 30)},
+        )  # fmt: skip
+        study.add_trial(found)
 
 
 def test_a_page_that_has_lost_its_server_says_so(filled, browser):

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 LIBRARIES = {
-    "alembic", "argon2", "fastapi", "httpx", "jinja2", "optuna", "psutil", "psycopg", "sqlalchemy", "starlette",
-    "uvicorn",
+    "a2wsgi", "alembic", "argon2", "bottle", "fastapi", "httpx", "jinja2", "optuna", "optuna_dashboard", "psutil",
+    "psycopg", "sqlalchemy", "starlette", "uvicorn",
 }  # fmt: skip
 
 
@@ -25,4 +25,4 @@ def test_environments_and_trainers_load_no_library_of_the_service() -> None:
 def test_the_web_server_loads_no_learning_library() -> None:
     code = "import sys, gait_trainers.service.serve, gait_trainers.service.jobs.supervisor; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"torch", "stable_baselines3", "onnxruntime", "optuna"} & set(told.split())
+    assert not {"torch", "stable_baselines3", "onnxruntime", "optuna", "optuna_dashboard", "bottle"} & set(told.split())

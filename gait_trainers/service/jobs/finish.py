@@ -1,8 +1,8 @@
-"""What follows a training, as a process: its bundle with validation, the evaluation of its policy, the view in 3D.
+"""What follows a training, as a process: its bundle with validation, evaluation and gait of its policy, the view in 3D.
 
     python -m gait_trainers.service.jobs.finish finish|evaluate|view RUN RESULTS
 
-The functions are those of `gait-train export`, `validate`, `evaluate` and `export --web`.
+The functions are those of `gait-train export`, `validate`, `evaluate`, `gait` and `export --web`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder, write_durably
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import evaluate
+from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import follows_clips
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.policies.validation import validate_bundle
@@ -60,17 +61,33 @@ def write_view(bundle: Path, results: Path) -> None:
 
 
 def judge(run: Path, results: Path) -> dict[str, Any]:
-    """Figures of the bundle's policy, or of the run's where the bundle cannot stand alone."""
+    """Figures of how well the policy walks."""
     print("evaluating", flush=True)
-    try:
-        policy = load_policy(results / "bundle")
-    except GaitNetError as error:
-        if OWN_CLIPS not in str(error):
-            raise
-        policy = load_policy(run)
+    policy = _policy(run, results)
     if follows_clips(policy.env_id):
         return evaluate_tracking(policy, EPISODES, threads=1)
     return evaluate(policy, EPISODES, threads=1)
+
+
+def analyse(run: Path, results: Path) -> None:
+    """Write the gait page; a policy that does not walk has none, and the log says why."""
+    from gait_trainers.service.jobs.gait import write_gait
+
+    print("analysing the gait", flush=True)
+    try:
+        write_gait(_policy(run, results), results)
+    except GaitNetError as error:
+        print(f"no gait page: {error}", flush=True)
+
+
+def _policy(run: Path, results: Path) -> Policy:
+    """The bundle's, or the run's where the bundle cannot stand alone."""
+    try:
+        return load_policy(results / "bundle")
+    except GaitNetError as error:
+        if OWN_CLIPS not in str(error):
+            raise
+        return load_policy(run)
 
 
 def main() -> None:
@@ -85,6 +102,8 @@ def main() -> None:
         file.unlink(missing_ok=True)
         found = (finish if what == "finish" else judge)(run, results)
         write_durably(file, json.dumps(found, allow_nan=False).encode())
+        if what == "evaluate":
+            analyse(run, results)
     except GaitNetError as error:
         print(error, flush=True)
         sys.exit(2)

@@ -5,6 +5,7 @@ What Optuna knows is kept in a journal file beside the database, to which every 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -21,12 +22,12 @@ JOURNAL = "optuna.journal"
 STARTUP = 3  # trials before any is stopped early
 
 
-def storage(settings: Settings) -> Any:
-    """Where Optuna keeps what it knows."""
+def storage(home: Path) -> Any:
+    """Where Optuna keeps what it knows, in the home folder."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    return JournalStorage(JournalFileBackend(str(settings.home / JOURNAL)))
+    return JournalStorage(JournalFileBackend(str(home / JOURNAL)))
 
 
 def advance(engine: Engine, settings: Settings) -> None:
@@ -48,7 +49,7 @@ def _advance(db: Session, row: Study, settings: Settings) -> None:
     request = StudyRequest.model_validate(row.request)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if request.prune else optuna.pruners.NopPruner()
     study = optuna.create_study(
-        storage=storage(settings), study_name=row.id, direction=request.direction, load_if_exists=True,
+        storage=storage(settings.home), study_name=row.id, direction=request.direction, load_if_exists=True,
         sampler=optuna.samplers.TPESampler(seed=request.seed), pruner=pruner,
     )  # fmt: skip
     mine = {x.trial: x for x in db.scalars(select(TrainingSession).where(TrainingSession.study_id == row.id))}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -39,6 +41,8 @@ PLACES = {
     "log": ("log.txt", "text/plain; charset=utf-8", "log.txt"),
     "film": ("film.mp4", "video/mp4", "film.mp4"),
     "trajectories": ("trajectories.png", "image/png", "trajectories.png"),
+    "gait": ("gait.png", "image/png", "gait.png"),
+    "gait_figures": ("gait.json", "application/json", "gait.json"),
     "result": ("result.json", "application/json", "result.json"),
     "policy": ("bundle/policy.onnx", "application/octet-stream", "policy.onnx"),
     "manifest": ("bundle/policy.json", "application/json", "policy.json"),
@@ -76,6 +80,16 @@ def open_artefact(db: Session, user: User, id: str, key: str, settings: Settings
     if not file.is_file():
         raise NotFound(f"the session has no {key} yet")
     return file, Artefact(key, f"{_stem(session)}-{PLACES[key][2]}", PLACES[key][1], file.stat().st_size)
+
+
+def gait(db: Session, user: User, id: str, settings: Settings) -> dict[str, Any] | None:
+    """The figures of a session's gait page; None where it has none."""
+    session = find_session(db, user, id)
+    try:
+        found = json.loads(_place(session, "gait_figures", settings).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def open_view(db: Session, user: User, id: str, name: str, settings: Settings) -> Path:

@@ -14,7 +14,7 @@ from gait_trainers.service.errors import Conflict, Invalid, ServiceError
 from gait_trainers.service.operations import audit, configure
 from gait_trainers.service.operations.configure import Line, Name, StartRequest
 from gait_trainers.service.operations.paging import Page, page
-from gait_trainers.service.operations.visible import check_role, find_study, ordered
+from gait_trainers.service.operations.visible import check_role, find_study, ordered, studies_of
 
 METRICS = ("success_rate", "is_success_rate", "episode_reward", "forward_velocity", "speed_error", "mpjpe_root")
 PRUNED = "pruned: it was worse than the median of the others at this iteration"
@@ -113,8 +113,13 @@ def start(db: Session, user: User, request: StudyRequest) -> Study:
 
 def listed(db: Session, user: User, *, offset: int = 0, limit: int = 50) -> Page[Study]:
     """One's own; administrators see all."""
-    query = select(Study) if user.role == "administrator" else select(Study).where(Study.owner_id == user.id)
-    return page(db, ordered(query, Study), offset, limit)
+    return page(db, ordered(select(Study).where(studies_of(user)), Study), offset, limit)
+
+
+def names(db: Session, user: User) -> dict[str, str]:
+    """Id -> name of all that the user sees."""
+    rows = db.execute(select(Study.id, Study.name).where(studies_of(user)))
+    return {row.id: row.name for row in rows}
 
 
 def stop(db: Session, user: User, id: str) -> Study:

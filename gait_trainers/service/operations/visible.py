@@ -61,10 +61,15 @@ def find_motion(db: Session, user: User, id: str, *, to_change: bool = False) ->
     return found
 
 
+def studies_of(user: User) -> ColumnElement[bool]:
+    """The condition of studies that a user sees: one's own, and for administrators all."""
+    return true() if user.role == "administrator" else Study.owner_id == user.id
+
+
 def find_study(db: Session, user: User, id: str, *, to_change: bool = False) -> Study:
-    """A study of the user's; administrators see all."""
-    found = db.get(Study, id) if is_id(id) else None
-    if found is None or (user.role != "administrator" and found.owner_id != user.id):
+    """A study that the user sees."""
+    found = db.scalar(select(Study).where(Study.id == id, studies_of(user))) if is_id(id) else None
+    if found is None:
         raise NotFound("there is no such study")
     if to_change:
         check_changes(user, found.owner_id, "study")

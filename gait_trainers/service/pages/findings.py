@@ -28,7 +28,18 @@ HEADLINES = {
     "generated.stride_percent": ("Error of the stride", 1.0, " %"),
     "generated.slip_cm_s": ("Slip of standing soles", 1.0, " cm/s"),
 }
+GAIT = {  # the same of a gait page
+    "speed": ("Speed", 1.0, " m/s"),
+    "cadence": ("Cadence", 1.0, " steps/min"),
+    "cadence_difference_percent": ("Cadence, more than the reference", 1.0, " %"),
+    "trunk_lean_deg": ("Lean of the trunk", 1.0, "°"),
+    "step_length": ("Step length", 1.0, " m"),
+    "foot_off": ("Foot off", 1.0, " % of the cycle"),
+}
 COMPARED = ("passed", "parity.largest_difference", "latency_ms.p50", "latency_ms.p99", "size_bytes")
+
+
+FIT = {"correlation": "Correlation", "rms": "Difference, RMS"}  # of a curve
 
 
 @dataclass(frozen=True)
@@ -54,15 +65,30 @@ def evaluation(found: Mapping[str, Any] | None) -> Findings | None:
     """Of an evaluation; None where there was none."""
     if not found:
         return None
+    own = [_table(key, value) for key, value in found.items() if _records(value)]
+    return Findings(_headlines(found, HEADLINES), tables(plain(found)), own)
+
+
+def gait(found: Mapping[str, Any] | None) -> Findings | None:
+    """Of a gait page: how it walked, and how near each curve is to what it is compared with."""
+    if not found:
+        return None
+    rows = [
+        [words(name), curve["unit"], *(None if curve.get(key) is None else round(curve[key], 2) for key in FIT)]
+        for name, curve in found["curves"].items()
+    ]
+    table = Table(f"Curves over the gait cycle, against {found['against']}", ["Curve", "Unit", *FIT.values()], rows)
+    how = {"Walk": str(found["walk"])} | ({"Fell or strayed": str(found["fall"])} if found.get("fall") else {})
+    return Findings(how | _headlines(found, GAIT), [], [table])
+
+
+def _headlines(found: Mapping[str, Any], known: Mapping[str, tuple[str, float, str]]) -> dict[str, str]:
     figures = flat(found)
-    shown = {
+    return {
         title: figure(float(f"{figures[key] * factor:.3g}")) + unit
-        for key, (title, factor, unit) in HEADLINES.items()
+        for key, (title, factor, unit) in known.items()
         if isinstance(figures.get(key), int | float)
     }
-    return Findings(
-        shown, tables(plain(found)), [_table(key, value) for key, value in found.items() if _records(value)]
-    )
 
 
 def validation(found: Mapping[str, Any] | None) -> Findings | None:

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.tables import ACTIVE, TrainingSession
 from gait_trainers.service.errors import ServiceError
+from gait_trainers.service.operations import files as operations
 from gait_trainers.service.operations import metrics, registry, sessions
 from gait_trainers.service.pages import curves, findings
 from gait_trainers.service.pages.sessions import first, has_view, links
@@ -79,7 +80,9 @@ def _page(
         model=next((file for file in files if file.key == "model"), None),
         bundle=next((file for file in files if file.key == "bundle"), None),
         film=first(files, "video/"),
-        pictures=[file for file in files if file.media_type.startswith("image/")],
+        gait=findings.gait(operations.gait(view.db, view.user, session.id, view.settings)),
+        trajectories=next((file for file in files if file.key == "trajectories"), None),
+        gait_picture=next((file for file in files if file.key == "gait"), None),
         evaluation=findings.evaluation(session.evaluation),
         validation=findings.validation(session.validation),
         owns=view.owns(session.owner_id),

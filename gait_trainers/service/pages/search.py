@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.datastructures import FormData
 
+from gait_trainers.service import dashboard
 from gait_trainers.service.algorithms.fields import Field
 from gait_trainers.service.db.tables import Study, TrainingSession
 from gait_trainers.service.errors import Invalid, ServiceError
@@ -28,7 +29,8 @@ OVER = ("completed", "failed", "stopped", "pruned")  # states of trials that are
 @router.get("/search")
 def listed(view: Viewing, offset: int = 0) -> Response:
     """One's own searches."""
-    return view.page("searches.html", page=studies.listed(view.db, view.user, offset=max(offset, 0), limit=50))
+    page = studies.listed(view.db, view.user, offset=max(offset, 0), limit=50)
+    return view.page("searches.html", page=page, dashboard=dashboard.installed())
 
 
 @router.get("/search/new")
@@ -90,6 +92,7 @@ def _values(view: View, id: str) -> dict[str, Any]:
         "done": sum(trial.state in OVER for trial in trials),
         "best": study.best or {},
         "owns": view.owns(study.owner_id),
+        "dashboard": dashboard.installed(),
     }
 
 

@@ -248,6 +248,12 @@ def test_a_muscle_at_its_limit_by_hand() -> None:
     np.testing.assert_allclose(found.activations, [[1, 5 * 4 / 26], [1, 1]], rtol=1e-12)
 
 
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan])
+def test_a_weight_must_be_positive(weight: float) -> None:
+    with pytest.raises(ValueError, match=f"weight is {weight}, expected more than 0"):
+        share_torque(np.ones((1, 1, 2)), np.ones((1, 1)), weight=weight)
+
+
 def by_scipy(jta: np.ndarray, torque: np.ndarray, weight: float) -> np.ndarray:
     stacked = np.vstack([np.sqrt(weight) * jta, np.eye(jta.shape[1])])
     wanted = np.concatenate([np.sqrt(weight) * torque, np.zeros(jta.shape[1])])

@@ -61,6 +61,13 @@ def test_one_joint_by_hand() -> None:
     assert found.item() == pytest.approx(10 - 8 / 3.5, rel=1e-15)
 
 
+def test_the_error_of_the_root_is_zero() -> None:
+    model = walker()
+    pd = StablePD(model, *gains(model))
+    found = pd.error(np.full((2, model.nu), 0.75), np.tile(model.qpos0, (2, 1)))
+    np.testing.assert_array_equal(found, np.tile(np.r_[np.zeros(6), 0.75 - model.qpos0[7:]], (2, 1)))
+
+
 @pytest.mark.parametrize("spec", [arm_spec(), walker_spec(0, whole=True)], ids=["arm", "walker"])
 def test_the_batch_is_the_dense_law(spec: mujoco.MjSpec) -> None:
     model = add_motors(spec).compile()

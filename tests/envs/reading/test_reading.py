@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,16 @@ def test_json_that_is_refused(text: str, said: str) -> None:
 def test_yaml_that_would_take_long(text: str) -> None:
     with pytest.raises(GaitNetError, match=r"^x, line 1: not valid YAML: "):
         parse_yaml(text, "x", GaitNetError)
+
+
+@pytest.mark.parametrize("bracket", "[{")
+def test_brackets_are_counted_as_they_are_scanned(bracket: str) -> None:
+    """Each is compared with all that are open: two thousand of them take half a second, sixty-five take none."""
+    begin = time.process_time()
+    with pytest.raises(GaitNetError, match="^x, line 1: not valid YAML: nested more than 64 deep$"):
+        parse_yaml(bracket * 2000, "x", GaitNetError)
+    assert time.process_time() - begin < 0.1
+    assert parse_yaml("[" * 64 + "]" * 64, "x", GaitNetError) is not None
 
 
 def test_tables() -> None:
@@ -97,6 +108,16 @@ def test_numbers_come_back(tmp_path: Path, array: np.ndarray) -> None:
         found = archive.array("x", "fi")
     np.testing.assert_array_equal(found, array)
     assert found.dtype == np.asarray(array).dtype
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_half_precision_becomes_single(tmp_path: Path, order: str) -> None:
+    """A limit of a million, compared with numbers that end at 65,504, is a warning."""
+    array = np.array([1.5, -2.0, np.inf]).astype(f"{order}f2")
+    with Archive(save(tmp_path / "a.npz", x=array), GaitNetError, 1000, "a") as archive:
+        found = archive.array("x", "f")
+    assert found.dtype == np.float32
+    assert (np.abs(found) < 1e6).tolist() == [True, True, False]
 
 
 def test_text_and_flags_come_back(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def test_course_is_that_of_the_body(speed: tuple[float, float], turn: float, yaw
         ((-0.3, -0.25, -0.5), "back and right, turning right"),
         ((0.01, 0.0, 0.9), "in place, turning left"),
         ((0.0, 0.0, 0.0), "in place"),
+        ((0.051, 0.0, 0.19), "ahead"),
+        ((0.03, 0.039, 0.21), "in place, turning left"),
     ],
 )
 def test_direction_in_words(rates: tuple[float, float, float], words: str) -> None:

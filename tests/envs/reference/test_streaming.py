@@ -28,6 +28,7 @@ def stream(clips: Any, **changes: Any) -> StreamingLibrary:
 
 def test_streaming_answers_like_the_whole_library(many: PackedClips) -> None:
     found, whole = stream(many), MotionLibrary(many, JOINTS, 50.0)
+    np.testing.assert_array_equal(found.durations, whole.durations)
     rng, seen = np.random.default_rng(0), set()
     for _ in range(40):
         which, time = found.draw(rng, 50)

@@ -113,6 +113,9 @@ def test_a_damaged_file_is_refused(tracked: Demonstrations, tmp_path: Path) -> N
     for key, value, told in (
         ("lengths", whole["lengths"] + 1, "expected"),
         ("lengths", np.array([-1, 3]), "at least 1 each"),
+        ("actions", np.array(1.0), "must be tables"),
+        ("terminated", np.array(True), "terminated and truncated"),
+        ("obs", np.full(whole["obs"].shape, np.inf, dtype=np.float16), "not finite"),
         ("format", np.array("clip"), "no file of demonstrations"),
         ("rewards", whole["rewards"] * np.nan, "not finite"),
         ("obs", np.full(whole["obs"].shape, 1e300), "not below 1e\\+30"),

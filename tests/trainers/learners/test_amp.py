@@ -136,6 +136,15 @@ def test_r1_is_the_slope_at_reference_windows_alone() -> None:
     assert discriminator_losses(discriminator, below, above).r1.item() == pytest.approx(36.0 * np.exp(-4.0))
 
 
+def test_noise_is_added_to_both_kinds_of_normalised_windows() -> None:
+    """Scores of D(x) = x: with noise of deviation 0.5, targets 1 and 0 are missed by 0.25 / 2 each, in the mean."""
+    discriminator = linear_discriminator([1.0])
+    real, fake = torch.ones(20_000, 1), torch.zeros(20_000, 1)
+    assert discriminator_losses(discriminator, real, fake).lsgan.item() == 0.0
+    noise = {"noise": 0.5, "generator": torch.Generator().manual_seed(0)}
+    assert discriminator_losses(discriminator, real, fake, **noise).lsgan.item() == pytest.approx(0.25, rel=0.03)
+
+
 def test_normalisation_uses_fixed_reference_statistics_for_every_frame() -> None:
     frames = np.array([[0.0, 5.0], [2.0, 5.0]])  # mean (1, 5), deviation (1, 0 -> floor)
     discriminator = Discriminator(frames, frames=2, hidden=(4,), std_floor=0.5)

@@ -55,6 +55,20 @@ def test_the_reservoir_is_a_uniform_sample_of_all_rollouts_and_resumes() -> None
     np.testing.assert_array_equal(other.windows(), sample.windows())
 
 
+def test_every_window_ever_offered_is_kept_with_the_same_probability() -> None:
+    """Algorithm R: the k-th window draws its slot out of k, and is kept if that is in the sample."""
+    sample, drawn = Reservoir(1, seed=0, capacity=3), []
+
+    class Recorded:
+        def integers(self, high: int, size: int | None = None) -> np.ndarray:
+            drawn.extend([] if size else [high])
+            return np.zeros(size or (), dtype=np.int64)
+
+    sample.rng = Recorded()  # type: ignore[assignment]
+    sample.add(np.zeros((1, 1), dtype=np.float32))
+    assert drawn == list(range(4, EACH + 1))
+
+
 def test_probes_stand_and_flail() -> None:
     env = gymnasium.make_vec(
         "GaitNet/WildRobot-v0", 4, vectorization_mode="vector_entry_point", autoreset_mode=AutoresetMode.DISABLED
@@ -68,3 +82,6 @@ def test_probes_stand_and_flail() -> None:
         name: windows.reshape(len(windows), 3, size)[:, -1, :9].std(axis=0).mean() for name, windows in found.items()
     }
     assert spread["flailing"] > 5 * spread["standing"]
+    fallen = found["flailing"].reshape(-1, 3, size)[:, 1, 24]  # the root's height in the frame before the last
+    assert len(fallen) < 4 * (75 - 3)
+    assert fallen.min() > 0.2  # no window goes on after a fall

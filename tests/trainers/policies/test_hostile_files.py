@@ -269,7 +269,7 @@ def test_manifests_of_another_shape(tmp_path: Path, key: str, value: Any) -> Non
         (b"run: {name: 2001-01-02}", "run.name: holds a date, expected a number or text"),
         (b"1: 2", "a key must be text"),
         (b"env: !!python/name:os.system", "not valid YAML: could not determine a constructor"),
-        (b"x" * (300 << 10), "larger than 262144 bytes"),
+        (b"x" * (300 << 10), "larger than 65536 bytes"),
     ],
 )  # fmt: skip
 def test_configurations_that_are_not_read(run: Path, text: bytes, said: str) -> None:

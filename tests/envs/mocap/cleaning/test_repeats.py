@@ -49,6 +49,12 @@ def test_each_pose_is_kept_once_at_the_true_rate(walk: SkeletonMotion, fps: floa
     assert out.history == (f"{capture.frames - out.frames} repeated frames dropped: 30 Hz",)
 
 
+@pytest.mark.parametrize("rate", [5.0, 8.0, 12.5, 24.0, 25.0, 48.0, 90.0])
+def test_a_usual_rate_is_found_through_an_uneven_pattern(walk: SkeletonMotion, rate: float) -> None:
+    out = without_repeats(exported(replace(walk, fps=rate), 1.37 * rate), drop=True)
+    assert out.fps == rate
+
+
 def test_rounding_and_a_rest_pose_in_front_do_not_hide_it(walk: SkeletonMotion) -> None:
     frames = np.r_[20, np.repeat(np.arange(10, 40), 2)]
     noise = 1e-7 * np.random.default_rng(0).normal(size=(len(frames), *walk.translations.shape[1:]))

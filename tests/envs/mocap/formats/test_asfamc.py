@@ -186,6 +186,11 @@ def test_faults_of_the_skeleton_name_file_and_line(tmp_path: Path, asf: str, mes
     assert message in str(error.value)
 
 
+def test_a_locked_joint_has_equal_limits(tmp_path: Path) -> None:
+    (tmp_path / "locked.asf").write_text(ASF.replace("(-70.0 70.0)", "(5.0 5.0)"))
+    np.testing.assert_allclose(np.degrees(read_asf(tmp_path / "locked.asf").limits["lfemur"])[1], [5, 5])
+
+
 def test_limits_are_read_and_do_not_bind(tmp_path: Path) -> None:
     path = write(tmp_path, AMC.replace("ltibia 90", "ltibia 179"))  # beyond its 170°
     body = read_asf(tmp_path / "02.asf")
