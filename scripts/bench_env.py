@@ -40,7 +40,7 @@ TRAIN_SIZE = 256  # sub-environments of the laptop preset
 
 
 class Advance(NamedTuple):
-    """Some physics steps, and what they were told; rows belong to `ids` (None: all simulations)."""
+    """Some physics steps, and their commands; rows belong to `ids` (None: all simulations)."""
 
     ids: np.ndarray | None
     steps: int
@@ -58,7 +58,7 @@ class Restart(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """A stretch of one environment's life, and what its physics was told meanwhile."""
+    """A stretch of one environment's life, and the commands of its physics meanwhile."""
 
     env: GaitVectorEnv
     begin: dict[str, Any]  # the environment's state before the stretch
@@ -69,7 +69,7 @@ class Tape(NamedTuple):
 def record(
     n: int, steps: int, threads: int, *, task: str = "walk", settle: int = SETTLE, size: float = 0.5, **config: Any
 ) -> Tape:
-    """Let n bodies flail (actions up to `size`), fall and begin anew, and note what their physics was told."""
+    """Let n bodies flail (actions up to `size`), fall and begin again, and note the commands of their physics."""
     env = GaitVectorEnv(n, task=task, threads=threads, autoreset_mode="SameStep", **config)
     actions = np.random.default_rng(0).uniform(-size, size, (settle + steps, *env.action_space.shape))
     env.reset(seed=0)

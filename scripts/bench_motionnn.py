@@ -9,7 +9,6 @@ a few clips in memory over the folder, and over ten times as many clips (the fol
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
@@ -24,8 +23,7 @@ from gait_trainers.pretrain.motionnn.train import build
 def speed(clips: str, seconds: float) -> tuple[float, float]:
     """Frames per second of processor time and of the clock."""
     settings = {"loss.rollout": "single", "optim.batch_frames": 1024, "data.test_share": 0.0, "loss.noise": 0.0}
-    with tempfile.TemporaryDirectory() as folder:
-        training = build(load_motion_config(None, "laptop", settings), clips, Path(folder) / "split.json")
+    training = build(load_motion_config(None, "laptop", settings), clips)
     training.step()
     frames, begun, clock = 0.0, time.process_time(), time.perf_counter()
     while time.process_time() - begun < seconds:

@@ -2,7 +2,7 @@
 
     python scripts/plot_stable_pd.py [--out FILE]
 
-Left: a hanging arm of three links (0.3, 0.3 and 0.2 m) is told to hold a pose. Right: which gains one joint bears.
+Left: a hanging arm of three links (0.3, 0.3 and 0.2 m) is commanded to hold a pose. Right: which gains one joint bears.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ import typer
 
 from gait_envs.tasks.config import TrackConfig
 from gait_trainers.cli import app
-from gait_trainers.config.layers import nest, parse_assignment, preset_names, validate
+from gait_trainers.config.checking import nest
+from gait_trainers.config.layers import parse_assignment, preset_names, validate
 from gait_trainers.config.schema import config_type
 from gait_trainers.pretrain.motionnn.config import load_motion_config
 
@@ -79,6 +80,25 @@ def test_a_changed_table_is_noticed_and_text_around_it_stays(make_docs: ModuleTy
         make_docs.render("<!-- table nonsense -->\n<!-- end -->", "page")
 
 
+# -- words ---------------------------------------------------------------------------------------------
+
+QUAINT = re.compile(
+    r"\brooms\b|\b(?:a|the|every|this|its|no) room (?:of|that|may|alone)|\b(?:is|are|was|were|be) told\b|told nothing"
+)
+
+
+def test_plain_words_are_used() -> None:
+    """Modules are in packages, and a walker or a model is commanded, conditioned or given something."""
+    texts = [*PAGES, *(path for folder in ("gait_envs", "gait_trainers") for path in (ROOT / folder).rglob("*.py"))]
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in texts
+        if "service" not in path.parts
+        for match in QUAINT.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
 # -- links, commands, keys -----------------------------------------------------------------------------
 
 
@@ -101,7 +121,7 @@ MADE_BY_RUNS = ("runs/", "checkpoints/", "tb/", "clips/", "set/", "unfit/", "pol
 
 @each_page
 def test_named_files_and_folders_exist(page: Path) -> None:
-    """Paths in backticks, from the root or from a room: `gait_envs/core.py`, `retarget/ik.py`, `presets/`."""
+    """Paths in backticks, from the root or from a package: `gait_envs/core.py`, `retarget/ik.py`, `presets/`."""
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for named in NAMED_FILE.findall(text):
         if not named.startswith(MADE_BY_RUNS):
@@ -111,8 +131,8 @@ def test_named_files_and_folders_exist(page: Path) -> None:
 @functools.cache
 def path_ends(named: str) -> bool:
     """Whether a file or folder of a package, of the tests or of the assets has a path that ends so."""
-    rooms = ("gait_envs", "gait_trainers", "tests", "assets", "examples")
-    return any(any((ROOT / room).glob(f"**/{named}")) for room in rooms)
+    roots = ("gait_envs", "gait_trainers", "tests", "assets", "examples")
+    return any(any((ROOT / root).glob(f"**/{named}")) for root in roots)
 
 
 @each_page

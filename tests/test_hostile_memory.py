@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import hostile
-from helpers.examples import run_files
+from helpers.examples import motion_files, run_files
 
 from gait_envs.control.muscle_network import FORMAT
 from gait_envs.reference.clip import ClipError, load_clip
@@ -28,6 +28,7 @@ from gait_envs.models.robot import muscle_humanoid
 from gait_envs.reference.catalogue import read_entry
 from gait_envs.reference.clip import load_clip
 from gait_envs.reference.packed import load_packed
+from gait_trainers.models.motion import load_motion_model
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.runs.loggers import read_metrics
 
@@ -40,7 +41,7 @@ def peak():
 READ = {
     "clip": load_clip, "entry": lambda path: read_entry(path, path.parent), "packed": load_packed,
     "muscles": lambda path: load_muscle_network(path, muscle_humanoid().muscles), "policy": load_policy,
-    "metrics": read_metrics,
+    "metrics": read_metrics, "motion": load_motion_model,
 }
 found = []
 for kind, path in json.loads(sys.argv[1]):
@@ -86,6 +87,8 @@ def hostile_files(tmp_path: Path) -> list[tuple[str, Path, str]]:
     items = hostile.bundle(tmp_path / "items", policy__json=b"[" + b"[],".ljust(3) * 1_300_000 + b"[]]")
     observed = run_with(tmp_path / "observed", "policy: [3]", "policy: [3]", obs_size=300_000_000)
     layers = run_with(tmp_path / "layers", "policy: [3]", "policy: [30000, 30000]")
+    (tmp_path / "motion.npz").write_bytes(motion_files()["run/model.npz"])
+    motion = hostile.add_zeros(tmp_path / "motion.npz", "weights/head.bias", (hostile.HUGE // 8,))
     options = run_with(tmp_path / "options", "kwargs: {", "kwargs: {randomize: {latency: [0, 1000000000]}, ")
     return [
         ("clip", needless, "read"),
@@ -97,6 +100,7 @@ def hostile_files(tmp_path: Path) -> list[tuple[str, Path, str]]:
         ("clip", lying, r"qvel: the archive holds 671088640 bytes, its header says \(4, 8\)"),
         ("muscles", network, "muscles: its shape .* the limit is"),
         ("metrics", many, "more than 200000 lines"),
+        ("motion", motion, "weights/head.bias: its shape .* takes 67108.* bytes, the limit is"),
         ("policy", fold, "constant numbers"),
         ("policy", items, "more than 1000000 values"),
         ("policy", observed, "at most 16777216 are read"),

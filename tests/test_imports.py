@@ -1,4 +1,4 @@
-"""What import-linter cannot say about imports and rooms; the rest is in pyproject.toml, and run by `make lint`."""
+"""What import-linter cannot say about imports and packages; the rest is in pyproject.toml, and run by `make lint`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MOST_MODULES = 16  # in one folder
 HEAVY = {"torch", "stable_baselines3", "sb3_contrib"}
 # Where learning is. Everything else acts, evaluates and reports, and loads no learning library until it is given a run.
 LEARNING = tuple(
-    f"gait_trainers.{room}"
-    for room in (
+    f"gait_trainers.{package}"
+    for package in (
         "imitation.adversarial",
         "imitation.cloning",
         "imitation.convert",
@@ -163,6 +163,6 @@ def test_tests_mirror_the_packages() -> None:
     tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(tests) > 50
     for path in tests:
-        top, *rooms = path.parent.parts or ("",)
+        top, *folders = path.parent.parts or ("",)
         if top and top != "soak":  # directly in tests/ is what concerns both packages, and so does the soak
-            assert (ROOT / MIRRORED[top]).joinpath(*rooms).is_dir(), f"tests/{path} mirrors no room"
+            assert (ROOT / MIRRORED[top]).joinpath(*folders).is_dir(), f"tests/{path} mirrors no package"

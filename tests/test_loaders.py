@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.examples import EXAMPLES
+from helpers.examples import archive as archive_of
 from helpers.scripts import load_script
 
 from gait_envs.errors import GaitNetError
@@ -20,7 +22,7 @@ fuzzer = load_script("fuzz")
 
 # Damaged files of each; fewer of those that take long.
 INPUTS = {"bundle": 15, "run folder": 30, "checkpoint": 60, "retarget description": 60, "normative data": 30,
-          "motion model": 60, "motion run": 30}  # fmt: skip
+          "motion model": 60, "motion run": 30, "refnn run": 30}  # fmt: skip
 CAPTURES, OTHERS = 300, 120
 
 # What still answers otherwise than it should, and how. Strict: who mends one takes it off the list.
@@ -125,6 +127,21 @@ def test_damaged_files_are_read_or_refused(name: str) -> None:
     all_loaders(*PACKAGES)
     inputs = INPUTS.get(name, CAPTURES if name.startswith("capture ") else OTHERS)
     assert [found.text for found in fuzzer.fuzz(name, inputs, seed=1)] == []
+
+
+@pytest.mark.parametrize("name", ["clip", "demonstrations", "gait sequences", "motion model", "refnn", "walks"])
+def test_arrays_of_half_precision_are_read_or_refused(name: str, tmp_path: Path) -> None:
+    """Limits beyond 65,504 are no numbers of theirs: comparing with one must not warn."""
+    all_loaders(*PACKAGES)
+    (example, *_) = EXAMPLES[name]()
+    (file,) = (file for file in example.files if file.endswith(".npz"))
+    with np.load(io.BytesIO(example.files[file])) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    for key in (key for key, array in arrays.items() if array.dtype.kind == "f"):
+        with np.errstate(all="ignore"):
+            half = archive_of(**arrays | {key: arrays[key].astype(np.float16)})
+        damaged = example.with_files(example.seal(example.files | {file: half}))
+        assert fuzzer.check(LOADERS[name], damaged, tmp_path, limit=20.0) is None, key
 
 
 # -- the fuzzer -------------------------------------------------------------------------------------------

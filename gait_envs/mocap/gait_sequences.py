@@ -173,7 +173,8 @@ def as_walks(walks: Sequence[Walk], source: str, license: str) -> Walks:
 
 
 def captured(clips: Iterable[Clip], dropped: Callable[[str], None]) -> Iterable[Walk]:
-    """The walks in clips of people: phases from the right foot's touchdowns; `dropped` is told of clips without."""
+    """The walks in clips of people: phases from the right foot's touchdowns; `dropped` is called with the reason for a
+    clip that has none."""
     for clip in clips:
         phase = None if clip.contacts is None else phase_of(clip.contacts[:, 2:4], clip.fps)
         if phase is None:

@@ -100,7 +100,7 @@ def _is_capture(path: Path) -> bool:
 def with_origins(jobs: Sequence[Job], told: Mapping[str, str | None], table: ProvenanceTable | None) -> list[Job]:
     """The jobs with all that is known of their captures before they are read.
 
-    What is told for all of them counts most, then the table's row, then what the capture itself carries.
+    What is given for all of them counts most, then the table's row, then what the capture itself carries.
     """
     words = {key: value for key, value in told.items() if value is not None}
     rows = table.of if table else lambda capture: {}

@@ -18,7 +18,7 @@ from gait_envs.rotations import normalize, quat_conj, quat_mul, quat_to_rotvec
 
 CUTOFF = 6.0  # Hz
 PARTS = ("hip", "knee", "ankle")
-_STILL = 0.1  # rad/s, root mean square: below it there is no motion whose share could be told
+_STILL = 0.1  # rad/s, root mean square: below it there is no motion whose share could be measured
 _FEW = 12  # frames, too few for a spectrum
 
 

@@ -1,4 +1,4 @@
-"""Files of other libraries that would run code if they were loaded: told by their first bytes, never loaded."""
+"""Files of other libraries that would run code if they were loaded: recognised by their first bytes, never loaded."""
 
 from __future__ import annotations
 

@@ -1,14 +1,24 @@
-"""One licence per set: which files may share a folder without explicit consent."""
+"""Licences of clips: which files may share a folder without explicit consent, and what a set is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from gait_envs.errors import MotionError
+from gait_envs.reference.clip import Clip
 from gait_envs.reference.packed import some
 
 UNKNOWN = "unknown"
 _SHOWN = 4  # files named a licence
+
+
+def origins(clips: Iterable[Clip]) -> list[dict[str, Any]]:
+    """Where clips are from, for the provenance of what is made of them: source, license and the number of clips of
+    each pair, sorted."""
+    found = Counter((clip.source, clip.license) for clip in clips)
+    return [{"source": source, "license": name, "clips": count} for (source, name), count in sorted(found.items())]
 
 
 def check_licenses(licenses: Mapping[str, str], accepted: bool) -> None:

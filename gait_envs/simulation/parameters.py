@@ -91,7 +91,7 @@ class ParamSpace:
         return ", ".join(shown.get(kind, kind) for kind, at in self._of.items() if at.start < at.stop)
 
     def normalize(self, params: Params) -> np.ndarray:
-        """(value − low) / (high − low) of every parameter, (P,) float32 in [0, 1]: what a network is told."""
+        """(value − low) / (high − low) of every parameter, (P,) float32 in [0, 1]: what a network observes."""
         return ((self.values(params) - self.low) / (self.high - self.low)).astype(np.float32)
 
 

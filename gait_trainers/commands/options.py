@@ -14,6 +14,7 @@ PolicyArgument = Annotated[
         "service's registry: registry:NAME@champion."
     ),
 ]
+ResumeOption = Annotated[Path | None, typer.Option("--resume", help="Run folder or checkpoint to resume, bit for bit.")]
 EnvOption = Annotated[str | None, typer.Option("--env", help="Act in this environment instead of the policy's own.")]
 ReferenceOption = Annotated[
     list[str] | None,

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from gait_envs.tasks.config import TrackConfig
-from gait_trainers.commands.options import ReferenceOption
+from gait_trainers.commands.options import ReferenceOption, ResumeOption
 from gait_trainers.config.layers import load_config, parse_assignment, preset_names
 from gait_trainers.config.schema import ConfigError, env_options
-from gait_trainers.runs.resumption import RESUMABLE
+from gait_trainers.runs.resumption import RESUMABLE, check_given
 
 IMITATION = "GaitNet/WildRobotImitation-v0"
 MUSCLES = "GaitNet/MuscleHumanoidImitation-v0"
@@ -38,7 +38,6 @@ Verify = Annotated[
         "--verify", help="Smoke test: train two small iterations, unless options say otherwise, and read back."
     ),
 ]
-Resume = Annotated[Path | None, typer.Option(help="Run folder or checkpoint to resume, bit for bit.")]
 Device = Annotated[str | None, typer.Option(help="Torch device of the networks, such as cpu or cuda.")]
 Threads = Annotated[
     int | None, typer.Option("--torch-threads", help="Threads of torch; more than one slows the physics threads down.")
@@ -100,7 +99,7 @@ def given_options(
     lr: Rate = None,
     seed: Seed = None,
     verify: Verify = False,
-    resume: Resume = None,
+    resume: ResumeOption = None,
     device: Device = None,
     torch_threads: Threads = None,
     policy: Memory = None,
@@ -195,12 +194,7 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
         raise ConfigError("--total-steps and --iterations say the same thing twice; give one of them")
     if given.resume is not None:
         options = {"--config": given.config, "--preset": given.preset, "--verify": given.verify or None} | overrides
-        fixed = sorted(key for key, value in options.items() if value is not None and key not in RESUMABLE)
-        if fixed:
-            raise ConfigError(
-                f"--resume takes the configuration of the run, so {', '.join(fixed)} cannot be given; "
-                f"only {', '.join(sorted(RESUMABLE))} may change"
-            )
+        check_given(options, RESUMABLE)
 
     # torch and Stable-Baselines3 take seconds to import; --help and wrong options should not wait for them.
     from gait_trainers.rl import train as trainer

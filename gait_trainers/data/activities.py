@@ -6,17 +6,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# In order: a run that ends in a jump is a jump, a walk that becomes a run is a run. The patterns match where a word
-# begins, or a "drunk walk" would be a run.
+# In order: a run that ends in a jump is a jump, a walk that becomes a run is a run. Each pattern is a whole word with
+# its inflections, or "drunk" would hold a run, a "sidewalk" a walk and a "workshop" a hop.
 KINDS: dict[str, str] = {
-    "jump": r"jump|hop(?:s|ping)?(?![a-z])|leap|cartwheel|balance",
-    "run": r"run|jog|dash|sprint",
-    "walk": r"walk|gait|stroll",
+    "jump": "jump(s|ed|ing)?|hop(s|ped|ping)?|leap(s|t|ed|ing)?|cartwheels?",
+    "run": "run(s|ning)?|ran|jog(s|ged|ging)?|dash(es|ed|ing)?|sprint(s|ed|ing)?",
+    "walk": "walk(s|ed|ing)?|gaits?|stroll(s|ed|ing)?",
 }
+LETTER = r"[^\W\d_]"  # of any script; digits and underscores end a word, as in walk_01
 OTHER = "other"
 
 
 def activity_kind(meta: Mapping[str, Any]) -> str:
     """`jump`, `run`, `walk` or `other`, by the words of a clip's `activity`."""
-    text = str(meta.get("activity") or "").lower()
-    return next((kind for kind, words in KINDS.items() if re.search(rf"(?<![a-z])(?:{words})", text)), OTHER)
+    text = re.sub("(?<=[a-z])(?=[A-Z])", " ", str(meta.get("activity") or "")).lower()  # walkFast is two words
+    return next((kind for kind, words in KINDS.items() if _has_word(text, words)), OTHER)
+
+
+def _has_word(text: str, words: str) -> bool:
+    return re.search(rf"(?<!{LETTER})(?:{words})(?!{LETTER})", text) is not None

@@ -1,7 +1,7 @@
 """What a motion model may be conditioned on: the path of the root, its speed, and the phase of the gait.
 
 Path and phase are read from the whole clip, so they know its future: figures of a model that is given them are those of
-a model that is told where to go and when to step.
+a model that is conditioned on where to go and when to step.
 """
 
 from __future__ import annotations

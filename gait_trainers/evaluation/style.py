@@ -214,7 +214,7 @@ class StyleJudge:
         return cls(robot, clips) if all(clip.contacts is not None for clip in clips) else None
 
     def watch(self, rollout: Rollout) -> None:
-        """Keep the windows of the episodes that were told to walk straight ahead at a judged speed."""
+        """Keep the windows of the episodes that were commanded to walk straight ahead at a judged speed."""
         vx, vy, rate = rollout.command.T
         judged = (vx >= SPEEDS[0]) & (vx <= SPEEDS[1]) & (vy == 0) & (rate == 0)
         if judged.any():

@@ -58,10 +58,12 @@ def dagger(
     """DAgger (Ross et al. 2011): in each round the policy acts, and the expert says what it would have done there.
 
     The first round is behaviour cloning of the demonstrations. Each other one adds as many episodes as there are
-    demonstrations; an episode ends where the expert's own task says that it is lost.
+    demonstrations; an episode ends where the expert's own task says that it is lost. Each step of these episodes is a
+    query of the expert, which the run's provenance counts beside the demonstrated steps.
     """
     training = prepare(config, demonstrations)
     episodes: list[Episode] = list(demonstrations.episodes)
+    licenses, queried = set(demonstrations.licenses), 0
     fit(training, episodes, settings, say)
     for number in range(1, rounds):
         found = demonstrate(
@@ -70,11 +72,17 @@ def dagger(
             choose=lambda obs, label: act(training, obs),
         )  # fmt: skip
         lengths = [len(episode.actions) for episode in found.episodes]
-        say(f"round {number + 1}/{rounds}: the policy's own episodes last {np.mean(lengths):.0f} steps")
+        licenses.update(found.licenses)
+        queried += found.steps
+        say(
+            f"round {number + 1}/{rounds}: the policy's own episodes last {np.mean(lengths):.0f} steps; the expert was "
+            f"queried {found.steps:,} times, {queried:,} so far"
+        )
         episodes += found.episodes
         fit(training, episodes, settings, say)
     origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes)}
-    return _finish(training, settings, say, {**origin, **demonstrations.provenance()})
+    known = demonstrations.provenance(queried) | {"licenses": sorted(licenses)}
+    return _finish(training, settings, say, {**origin, **known})
 
 
 def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say: Say) -> None:

@@ -15,11 +15,13 @@ import numpy as np
 
 from gait_envs.core import Core, StepResult
 from gait_envs.reference.library import MotionLibrary
+from gait_envs.reference.licenses import origins
 from gait_envs.tasks.base import Task
 from gait_trainers.evaluation.tracking import open_reference
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, follows_clips, make_env
+from gait_trainers.runs.provenance import licenses_of
 
 BATCH = 64  # episodes simulated together
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (obs, the expert's actions) -> what is done
@@ -91,6 +93,7 @@ def demonstrate(
     env = make_env(target_id, num_envs=1, threads=1, **kwargs)
     task, limit = env.core.task, env.core.max_episode_steps
     kept: list[Episode] = []
+    library, followed = task.library, len(task.library.clips) if task.library is not None else 0
     for start in range(0, episodes, BATCH):
         rows = range(start, min(start + BATCH, episodes))
         core = Core(task, len(rows), threads=threads, max_episode_steps=limit, masks=False)
@@ -98,14 +101,20 @@ def demonstrate(
         if target_id == expert.env_id:
             made = _in_its_own(expert, core, seeds, choose)
         else:
-            made = Shared(expert, reference, core).run(seeds, np.array(rows), choose)
+            shared = Shared(expert, reference, core)
+            made = shared.run(seeds, np.array(rows), choose)
+            library = shared.library
+            followed = min(episodes, len(library.clips))  # in turn
         kept += made if keep_failed else [e for e in made if not e.terminated]
     if not kept:
         raise DemonstrationError(f"{expert.name}: none of {episodes} episodes in {target_id} ended without a failure")
     source = {
         "expert": expert.name,
         "expert_env_id": expert.env_id,
+        "expert_license": str(expert.details.get("license", "")),
+        "expert_licenses": licenses_of(expert.details.get("training")),
         "reference": reference or expert.reference,
+        "clips": [] if library is None else origins(library.clips[i] for i in range(followed)),
         "seed": seed,
         "episodes": episodes,
     }
@@ -136,14 +145,15 @@ class Shared:
         self.expert, self.core = expert, core
         self.physics = _TargetSimulation(core, self._step)
         self.tracker = Core(tracking, core.n, simulation=self.physics, masks=False)  # type: ignore[arg-type]
+        assert tracking.library is not None
+        self.library = tracking.library
         self.label = np.zeros((0, 0))  # (n, nu), the expert's actions in the latest step
         self.result: StepResult | None = None
 
     def run(self, seeds: Sequence[int], numbers: np.ndarray, choose: Choose) -> list[Episode]:
         """Episodes along the clips of the reference in turn; those of a clip that loops begin anywhere in it."""
         self._choose = choose
-        library = self.tracker.task.library
-        assert library is not None
+        library = self.library
         clips = numbers % len(library.clips)
         for core in (self.core, self.tracker):
             core.seed(list(seeds))

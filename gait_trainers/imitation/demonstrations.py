@@ -63,7 +63,9 @@ class Demonstrations:
     env_id: str
     env_kwargs: Mapping[str, Any]
     layout: Sequence[Mapping[str, Any]]  # of the observations: `Layout.table()`
-    source: Mapping[str, Any]  # expert, expert_env_id, reference, seed, episodes
+    # expert, expert_env_id, expert_license, reference, seed, episodes; clips: rows of `origins`, of the clips that
+    # episodes follow or begin in; expert_licenses: of clips that the expert was made from
+    source: Mapping[str, Any]
 
     @property
     def steps(self) -> int:
@@ -74,12 +76,22 @@ class Demonstrations:
         """See `pairs_of`."""
         return pairs_of(self.episodes)
 
-    def provenance(self) -> dict[str, Any]:
-        """Where they are from, for the provenance of a run; their steps are part of what its policy cost."""
+    @property
+    def licenses(self) -> list[str]:
+        """Licences of the clips that they, or their expert, are made from, sorted; empty where none is known."""
+        followed = {row["license"] for row in self.source.get("clips", ())}
+        return sorted(followed.union(self.source.get("expert_licenses", ())))
+
+    def provenance(self, queried: int = 0) -> dict[str, Any]:
+        """Where they are from, for the provenance of a run, and what its policy cost: control steps that the expert
+        demonstrated, further steps at which it was queried (DAgger), and both together."""
         return {
             "demonstrations": dict(self.source),
+            "licenses": self.licenses,
             "kept_episodes": len(self.episodes),
             "demonstrated_steps": self.steps,
+            "queried_steps": queried,
+            "expert_steps": self.steps + queried,
         }
 
 
@@ -119,10 +131,10 @@ def save_demonstrations(path: str | Path, found: Demonstrations) -> Path:
 
 
 @loader("demonstrations", ".npz")
-def load_demonstrations(path: str | Path) -> Demonstrations:
-    """Read the file; DemonstrationError says what is wrong with it."""
+def load_demonstrations(path: str | Path, limit: int = LIMIT) -> Demonstrations:
+    """Read the file, whose arrays take at most `limit` bytes; DemonstrationError says what is wrong with it."""
     where = str(path)
-    with Archive(path, DemonstrationError, LIMIT, where) as archive:
+    with Archive(path, DemonstrationError, limit, where) as archive:
         missing = {"format", "format_version", "meta", "obs", "actions", "rewards", "lengths", "terminated",
                    "truncated"} - set(archive.keys)  # fmt: skip
         if missing or str(archive.array("format", "U")) != FORMAT:
@@ -147,11 +159,20 @@ def _read_meta(text: str, where: str) -> dict[str, Any]:
             raise DemonstrationError(f"{where}: meta: {key} is missing or of another kind")
     if not all(isinstance(row, dict) for row in meta["layout"]):
         raise DemonstrationError(f"{where}: meta: layout must be a list of objects")
+    rows, names = (meta["source"].get(key, []) for key in ("clips", "expert_licenses"))
+    if not isinstance(rows, list) or not all(_is_origin(row) for row in rows):
+        raise DemonstrationError(f"{where}: meta: source.clips must be a list of objects with source and license")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DemonstrationError(f"{where}: meta: source.expert_licenses must be a list of texts")
     try:
         check_stored(meta["env_id"], meta["env_kwargs"], f"{where}: meta")
     except ConfigError as error:
         raise DemonstrationError(one_line(error, 500)) from None
     return meta
+
+
+def _is_origin(row: Any) -> bool:
+    return isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("source", "license"))
 
 
 def _split(

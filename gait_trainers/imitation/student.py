@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,7 +44,8 @@ def prepare(config: TrainConfig, demonstrations: Demonstrations) -> Training:
             f"{sizes[0]} and {sizes[1]}"
         )
     if config.run.init is not None:
-        begin_from(config.run.init, config, training.model, training.learners)
+        begun = begin_from(config.run.init, config, training.model, training.learners)
+        training = dataclasses.replace(training, begun=begun)
     else:
         set_normalizer(training, obs)
     return training
@@ -69,9 +71,11 @@ def normalized(training: Training, obs: np.ndarray) -> np.ndarray:
 def leave_run(training: Training, origin: Mapping[str, Any]) -> Run:
     """A run folder with one checkpoint: to be evaluated, played, exported, begun from (`--init`) or continued."""
     config = training.config
+    licenses = {*origin.get("licenses", ()), *training.begun.get("licenses", ())}
+    known = {"taken": ["policy"], **origin, "licenses": sorted(licenses)}
     run = new_run(config)
     with locked(run.path):
-        create_run(config, {"taken": ["policy"], **origin}, run)
+        create_run(config, known | ({"begun": dict(training.begun)} if training.begun else {}), run)
         keeper = RunCallback(run, config, training.base, training.learners)
         keeper.init_callback(training.model)
         keeper.save()

@@ -17,14 +17,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from gymnasium import spaces
-from pydantic import Field, ValidationError
+from pydantic import Field
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.layout import Layout
-from gait_trainers.config.section import Section
+from gait_trainers.config.checking import checked
+from gait_trainers.config.section import ConfigError, Section
 from gait_trainers.models.motion import ModelSpec, MotionModel, load_motion_model
 from gait_trainers.models.motion.model import CLIP
 from gait_trainers.models.sizes import MAX_PARAMETERS
@@ -186,10 +187,9 @@ def observed_by(env: Any) -> dict[str, Any]:
 def read_plan(values: Any) -> EncoderPlan:
     """A plan that a checkpoint holds; EncoderError names what is not allowed."""
     try:
-        return EncoderPlan.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise EncoderError(one_line(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")) from None
+        return checked(EncoderPlan, values, "encoder")
+    except ConfigError as error:
+        raise EncoderError(str(error)) from None
 
 
 def planned_sizes(plan: EncoderPlan) -> tuple[int, int]:

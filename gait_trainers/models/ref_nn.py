@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gait_envs.reference.pose_features import POSE_LAYOUT
-from gait_envs.reference.refnn.network import Facts, Layers, ReferenceNetwork, load_network
+from gait_envs.reference.refnn.network import MAX_BYTES, Facts, Layers, ReferenceNetwork, load_network
 
 HIDDEN = (512, 512, 512)
 PHASE_NAMES = ("phase_sin", "phase_cos")
@@ -80,9 +80,10 @@ class RefNN(nn.Module):
         return ReferenceNetwork(self.get_layers(), self.facts)
 
 
-def load_refnn(path: str | os.PathLike[str]) -> RefNN:
-    """The network of a model's folder, or of a bundled one's name, in torch; RefNNError where there is none."""
-    read = load_network(path)
+def load_refnn(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> RefNN:
+    """The network of a model's folder, or of a bundled one's name, in torch, whose arrays take at most `limit` bytes;
+    RefNNError where there is none."""
+    read = load_network(path, limit)
     model = RefNN(read.facts, [bias.size for _, bias in read.layers[:-1]])
     with torch.no_grad():
         for layer, (weight, bias) in zip(model.linear, read.layers, strict=True):

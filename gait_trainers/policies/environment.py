@@ -55,7 +55,7 @@ def follows_clips(env_id: str) -> bool:
 def in_environment(policy: GaussianPolicy, env_id: str, say: Callable[[str], None] = lambda _: None) -> GaussianPolicy:
     """The policy in another environment with the same observations and the same effect of actions.
 
-    Options that the other one does not know, and the reward's weights, stay behind; `say` is told which.
+    Options that the other one does not know, and the reward's weights, stay behind; `say` is called with which.
     """
     if env_id == policy.env_id:
         return policy

@@ -26,6 +26,7 @@ from gait_trainers.policies.onnx_policy import OnnxNetwork
 from gait_trainers.policies.torch_policy import PolicyNetwork, TrainerNetwork, policy_from_run
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.loggers import read_metrics
+from gait_trainers.runs.provenance import licenses_of
 from gait_trainers.runs.run_folder import RunError, open_run
 
 TOLERANCE = 1e-5  # largest difference between onnxruntime and torch, in units of the action range
@@ -165,7 +166,7 @@ def _run_training(path: str | Path, config: TrainConfig) -> dict[str, Any]:
 
 
 def _provenance(run: Path) -> dict[str, Any]:
-    """The command, commit and versions that the run recorded when it began."""
+    """The command, commit and versions that the run recorded when it began, and licences of clips behind it."""
     file = run / "provenance.json"
     recorded = read_json(file, RunError) if file.is_file() else {}
     if not isinstance(recorded, dict):
@@ -176,7 +177,9 @@ def _provenance(run: Path) -> dict[str, Any]:
         program, *arguments = recorded["command"]
         name = "gait-train" if Path(program).name == "cli.py" else Path(program).name  # python -m gait_trainers.cli
         recorded["command"] = shlex.join([name, *arguments])
-    return {key: recorded[key] for key in ("command", "commit", "time", "versions") if key in recorded}
+    known = {key: recorded[key] for key in ("command", "commit", "time", "versions") if key in recorded}
+    licenses = licenses_of(recorded)
+    return known | ({"licenses": licenses} if licenses else {})
 
 
 def _is_command(words: Any) -> bool:

@@ -36,10 +36,11 @@ def write_motion_page(path: Path, model: MotionModel, judged: Judged, figures: M
         ):
             axis.set_title(title, fontsize=9)
         _draw_growth(axes[-1], judged, figures)
-        told = ", ".join(model.spec.conditions) or "nothing"
+        conditions = ", ".join(model.spec.conditions)
+        conditioned = f"conditioned on {conditions}" if conditions else "unconditioned"
         figure.suptitle(
-            f"{model.spec.network}, {model.spec.encoding}, told {told}: predicted (solid) and captured (dashed); left "
-            "blue, right orange",
+            f"{model.spec.network}, {model.spec.encoding}, {conditioned}: predicted (solid) and captured (dashed); "
+            "left blue, right orange",
             fontsize=10, x=0.01, ha="left",
         )  # fmt: skip
         figure.tight_layout(h_pad=0.5, rect=(0, 0, 1, 0.985))

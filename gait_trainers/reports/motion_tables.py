@@ -21,8 +21,9 @@ _TABLES = (
 
 def print_motion(figures: Mapping[str, Any], console: Console) -> None:
     """A table for each kind of error, baselines above the model; then growth, stability and long rollouts."""
-    told = ", ".join(figures["conditions"]) or "nothing"
-    console.print(f"{figures['windows']} windows of {figures['clips']} clips; the model is told {told}")
+    conditions = ", ".join(figures["conditions"])
+    conditioned = f"conditioned on {conditions}" if conditions else "unconditioned"
+    console.print(f"{figures['windows']} windows of {figures['clips']} clips; the model is {conditioned}")
     if figures["privileged"]:
         console.print("path and phase are read from the whole clip, so they know its future", style="yellow")
     for title, key in _TABLES:

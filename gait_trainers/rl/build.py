@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
@@ -42,6 +42,7 @@ class Training:
     base: SB3VecEnv
     learners: Mapping[str, Learner]  # by name, in order
     model: Algorithm
+    begun: Mapping[str, Any] = field(default_factory=dict)  # what `run.init` gave, where it has been taken
 
 
 def build(config: TrainConfig) -> Training:

@@ -13,7 +13,9 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 
+from gait_envs.errors import one_line
 from gait_envs.reference.course import describe, seconds_of
+from gait_trainers.config.layers import dump_yaml
 from gait_trainers.config.registry import learner_specs
 from gait_trainers.config.schema import TrainConfig, full_schedule
 from gait_trainers.rl.build import Training, build, make_vec_env
@@ -67,7 +69,7 @@ def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
         if state is None:
             _begin(training)
         run.remove_leftovers()
-        run.note_resumption(config)
+        run.note_resumption(config.run.seed, dump_yaml(config))
         return _run(training, run, state, checkpoint)
 
 
@@ -119,8 +121,10 @@ def _run(
     if state is not None:
         try:
             restore(state, model, learners, keeper.metrics, keeper.health)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{checkpoint}: cannot be continued by this version: {error}") from error
+        except OSError:
+            raise
+        except Exception as error:  # torch raises many kinds for what does not fit
+            raise RunError(f"{checkpoint}: cannot be continued by this version: {one_line(error)}") from error
         keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
         goal.reached = state.get("goal_reached", 0)  # checkpoints of earlier versions have none
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from gait_trainers.policies.onnx_check import check_graph
 from gait_trainers.policies.torch_policy import PolicyNetwork, TorchNetwork
 from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.normalizer import obs_normalizer, set_vec_normalize_state, vec_normalize_state
+from gait_trainers.runs.provenance import licenses_of
 from gait_trainers.runs.run_folder import RunError, open_run
 
 EPSILON = 1e-8  # that SB3's VecNormalize adds to a variance, and a bundle's deviations contain
@@ -36,6 +37,7 @@ class Source(NamedTuple):
     checkpoint: Path | None  # of a run
     learners: Mapping[str, Any]  # their states in it, by name
     steps: int  # that it was trained for
+    licenses: Sequence[str]  # of the clips that it was made from, where it states them
 
 
 def begin_from(
@@ -58,7 +60,8 @@ def begin_from(
             taken += learner.warm_start(own)
         except ValueError as error:
             raise ConfigError(f"run.init: {error}") from None
-    return {"path": path, "steps": source.steps, "environment": source.policy.env_id, "taken": taken}
+    begun = {"path": path, "steps": source.steps, "environment": source.policy.env_id, "taken": taken}
+    return begun | ({"licenses": list(source.licenses)} if source.licenses else {})
 
 
 def _read(path: str) -> Source:
@@ -71,7 +74,8 @@ def _read(path: str) -> Source:
         raise RunError(f"{run.path} has no checkpoint yet")
     state, config = load_checkpoint(file), run.config()
     normalize = state["vec_normalize"] if config.ppo.normalize_obs else None
-    return Source(policy, state["policy"], normalize, file, state["learners"], state["sb3"]["num_timesteps"])
+    steps, licenses = state["sb3"]["num_timesteps"], licenses_of(run.origin())
+    return Source(policy, state["policy"], normalize, file, state["learners"], steps, licenses)
 
 
 def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
@@ -100,7 +104,7 @@ def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
         mean = arrays["mean"].astype(float) + arrays["remainder"]
         var = np.maximum(arrays["std"].astype(float) ** 2 - EPSILON, 0.0)
         normalize = {"mean": mean, "var": var, "count": float(steps)}
-    return Source(policy, weights, normalize, None, {}, steps)
+    return Source(policy, weights, normalize, None, {}, steps, licenses_of(policy.details["training"]))
 
 
 def _take_policy(source: Source, path: str, config: TrainConfig, model: OnPolicyAlgorithm) -> list[str]:

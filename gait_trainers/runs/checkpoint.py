@@ -1,6 +1,7 @@
 """Checkpoints: the whole state of a training between two iterations, and how to put it back, bit for bit.
 
-`capture` says what the state is, `checkpoint_format` how it lies in a file, with a checksum over all of it.
+`capture` says what the state is, `checkpoint_files` keeps it in files, `checkpoint_format` says how it lies in one,
+with a checksum over all of it.
 """
 
 from __future__ import annotations
@@ -18,19 +19,21 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
-from gait_envs.files import write_durably
-from gait_envs.reading.loaders import loader
-from gait_envs.reading.text import read_bytes
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.learners.base import Artefacts, Learner
 from gait_trainers.models.encoders import PretrainedMotionExtractor
 from gait_trainers.rl.frame_stack import FrameStack
 from gait_trainers.rl.sb3_vec import SB3VecEnv
-from gait_trainers.runs.checkpoint_format import MAX_CHECKPOINT, Damaged, decode, encode
+from gait_trainers.runs.checkpoint_files import fitting, load_checkpoint, save_checkpoint
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.normalizer import ObsNormalizer, set_vec_normalize_state, vec_normalize_state
-from gait_trainers.runs.run_folder import Run, RunError, open_run, remove_checkpoint, steps_of
-from gait_trainers.runs.stored_networks import fitting, stored_networks
+from gait_trainers.runs.run_folder import RunError, open_run
+from gait_trainers.runs.stored_networks import stored_networks
+
+__all__ = [
+    "capture", "load_artefacts", "load_checkpoint", "memory_state", "read_networks", "restore", "save_checkpoint",
+    "set_memory_state",
+]  # fmt: skip
 
 
 def capture(
@@ -158,46 +161,6 @@ def _base(model: OnPolicyAlgorithm) -> SB3VecEnv:
     if env is None or not isinstance(env.unwrapped, SB3VecEnv):
         raise TypeError("the model's environment is not built on a SB3VecEnv")
     return env.unwrapped
-
-
-def save_checkpoint(run: Run, state: Mapping[str, Any], steps: int, keep: int) -> Path:
-    """Write the state after `steps` environment steps; only the last `keep` checkpoints stay."""
-    file = run.checkpoint_file(steps)
-    data = encode(state)
-    if len(data) > MAX_CHECKPOINT:
-        raise RunError(f"{file}: the state of the training takes {len(data)} bytes, at most {MAX_CHECKPOINT} are read")
-    write_durably(file, data)
-    for old in run.checkpoints()[:-keep]:
-        remove_checkpoint(old)
-    return file
-
-
-@loader("checkpoint", ".pt")
-def load_checkpoint(file: Path) -> dict[str, Any]:
-    """The training state in a checkpoint, as it was written to the bit.
-
-    RunError names the file if it is damaged, and the newest one before it that is whole.
-    """
-    try:
-        return decode(read_bytes(file, RunError, MAX_CHECKPOINT))
-    except Damaged as error:
-        older = _whole_before(file)
-        advice = f"the last whole one before it is used by --resume {older}" if older else "no earlier one is whole"
-        raise RunError(f"{file} cannot be read as a checkpoint: {error}; {advice}") from error
-
-
-def _whole_before(file: Path) -> Path | None:
-    """The newest checkpoint before `file` that can be read."""
-    at = steps_of(file)
-    for other in reversed(Run(file.parent.parent).checkpoints()):
-        steps = steps_of(other)
-        if at is not None and steps is not None and steps < at:
-            try:
-                decode(read_bytes(other, RunError, MAX_CHECKPOINT))
-            except (Damaged, RunError, OSError):
-                continue
-            return other
-    return None
 
 
 def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:

@@ -36,7 +36,9 @@ class MetricsCSV(KVWriter):
         self.rows = read_metrics(path) if path.exists() else []
         if keep_iterations is not None:
             if self.rows and "iteration" not in self.rows[0]:
-                raise RunError(f"{path}: has no column 'iteration', so that its rows cannot be told from later ones")
+                raise RunError(
+                    f"{path}: has no column 'iteration', so that its rows cannot be distinguished from later ones"
+                )
             self.rows = [row for row in self.rows if float(row["iteration"]) <= keep_iterations]
         self.columns = list(dict.fromkeys(key for row in self.rows for key in row))
         self._rewrite()

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,17 @@ def provenance(seed: int) -> dict[str, Any]:
         "commit": _git_commit(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def licenses_of(recorded: Any) -> list[str]:
+    """Licences of the clips that a run's provenance states, its own or those of what it began from; sorted. Whatever
+    else somebody wrote there is no licence."""
+    found: set[str] = set()
+    for section in (recorded, recorded.get("init")) if isinstance(recorded, Mapping) else ():
+        named = section.get("licenses") if isinstance(section, Mapping) else None
+        if isinstance(named, list):
+            found.update(name for name in named if isinstance(name, str))
+    return sorted(found)
 
 
 def _version(name: str) -> str | None:

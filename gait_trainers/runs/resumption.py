@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from gait_envs.errors import one_line
 from gait_envs.reading.yaml_text import parse_yaml
 from gait_trainers.config.layers import validate
 from gait_trainers.config.schema import TrainConfig
-from gait_trainers.config.section import ConfigError
+from gait_trainers.config.section import ConfigError, Section
 
 # How long, and on what. Anything else would not be the same run.
 RESUMABLE = frozenset({"run.iterations", "run.minutes", "run.device", "run.torch_threads"})
@@ -22,16 +23,33 @@ def check_same_run(config: TrainConfig, trained_with: str, run: Path, checkpoint
     tree = parse_yaml(trained_with, f"{checkpoint}: its configuration", ConfigError)
     if not isinstance(tree, dict):
         raise ConfigError(f"{checkpoint}: its configuration is no mapping of sections")
-    recorded = validate(tree, str(checkpoint))
+    file = run / "config.yaml"
+    afresh = f"begin a new run from its networks: --config {file} --init {run} --name NEW"
+    check_unchanged(config, validate(tree, str(checkpoint)), RESUMABLE, file, checkpoint, afresh)
+
+
+def check_unchanged(
+    config: Section, recorded: Section, resumable: Collection[str], file: Path, checkpoint: Path, afresh: str
+) -> None:
+    """ConfigError, which names the keys, where a configuration (of `file`, and the command line over it) differs in
+    more than `resumable` from the one recorded in a checkpoint; `afresh` is the way to train with it."""
     now, then = flat(config.model_dump()), flat(recorded.model_dump())
-    changed = [key for key in {**then, **now} if key not in RESUMABLE and not _same(now, then, key)]
+    changed = [key for key in {**then, **now} if key not in resumable and not _same(now, then, key)]
     if changed:
-        told = "; ".join(f"{key} is {now.get(key)!r}, was {then.get(key)!r}" for key in changed)
-        file = run / "config.yaml"
+        shown = "; ".join(one_line(f"{key} is {now.get(key)!r}, was {then.get(key)!r}", 500) for key in changed)
         raise ConfigError(
-            f"{file} is not what {checkpoint.name} was trained with: {told}. When a run is resumed, only "
-            f"{', '.join(sorted(RESUMABLE))} may change. Put the old values back, or begin a new run from its "
-            f"networks: --config {file} --init {run} --name NEW"
+            f"{file} is not what {checkpoint.name} was trained with: {shown}. When a run is resumed, only "
+            f"{', '.join(sorted(resumable))} may change. Put the old values back, or {afresh}"
+        )
+
+
+def check_given(options: Mapping[str, Any], resumable: Collection[str]) -> None:
+    """ConfigError for what a command line gives beside --resume (None: not given) that may not change."""
+    fixed = sorted(key for key, value in options.items() if value is not None and key not in resumable)
+    if fixed:
+        raise ConfigError(
+            f"--resume takes the configuration of the run, so {', '.join(fixed)} cannot be given; "
+            f"only {', '.join(sorted(resumable))} may change"
         )
 
 

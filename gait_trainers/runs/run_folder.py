@@ -77,15 +77,15 @@ class Run:
         """The checkpoint after this many environment steps, whether it exists or not."""
         return self.path / "checkpoints" / f"step_{steps:012d}.pt"
 
-    def note_resumption(self, config: TrainConfig) -> None:
-        """Add to the provenance, and keep what the continuation changed (how long, on what)."""
-        origin = self._provenance()
-        origin["resumed"] = [*origin.get("resumed", []), provenance(config.run.seed)]
+    def note_resumption(self, seed: int, settings: str) -> None:
+        """Add to the provenance, and keep what the continuation changed (how long, on what) in its settings (YAML)."""
+        origin = self.origin()
+        origin["resumed"] = [*origin.get("resumed", []), provenance(seed)]
         write_durably(self.provenance_file, json.dumps(origin, indent=2).encode())
-        write_durably(self.config_file, dump_yaml(config).encode())
+        write_durably(self.config_file, settings.encode())
 
-    def _provenance(self) -> dict[str, Any]:
-        """What is in provenance.json, which somebody may have removed."""
+    def origin(self) -> dict[str, Any]:
+        """What is in provenance.json; empty where somebody has removed it. RunError where it is damaged."""
         try:
             origin = read_json(self.provenance_file, RunError)
         except FileNotFoundError:
@@ -120,9 +120,14 @@ def new_run(config: TrainConfig) -> Run:
     """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = config.run.name or f"{config.algorithm}-{stamp}-seed{config.run.seed}"
-    run = Run(Path(config.run.out) / name)
+    return new_folder(Path(config.run.out) / name, "--name")
+
+
+def new_folder(path: Path, option: str) -> Run:
+    """As `new_run`, at this path, which `option` of the command line chooses."""
+    run = Run(path)
     if run.path.exists() and not is_stillborn(run):
-        raise RunError(f"{run.path} exists already; choose another --name, or continue it with --resume {run.path}")
+        raise RunError(f"{run.path} exists already; choose another {option}, or continue it with --resume {run.path}")
     (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
     return run
 
@@ -134,13 +139,18 @@ def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None, run: 
     folder is a run, which can be resumed.
     """
     run = run or new_run(config)
-    if not is_stillborn(run):  # another process was faster
-        raise RunError(f"{run.path} exists already; choose another --name")
-    run.remove_leftovers()
-    origin = provenance(config.run.seed) | ({} if init is None else {"init": dict(init)})
-    write_durably(run.provenance_file, json.dumps(origin, indent=2).encode())
-    write_durably(run.config_file, dump_yaml(config).encode())
+    begin_folder(run, config.run.seed, {} if init is None else {"init": dict(init)}, dump_yaml(config), "--name")
     return run
+
+
+def begin_folder(run: Run, seed: int, origin: Mapping[str, Any], settings: str, option: str) -> None:
+    """Make a folder of `new_folder`, whose lock is held, a run: write its provenance with `origin`, then its settings
+    (YAML)."""
+    if not is_stillborn(run):  # another process was faster
+        raise RunError(f"{run.path} exists already; choose another {option}")
+    run.remove_leftovers()
+    write_durably(run.provenance_file, json.dumps(provenance(seed) | dict(origin), indent=2).encode())
+    write_durably(run.config_file, settings.encode())
 
 
 def is_stillborn(run: Run) -> bool:

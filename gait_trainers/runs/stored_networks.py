@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from gait_trainers.models.encoders import EncoderPlan, planned_sizes, read_plan
 from gait_trainers.models.recurrent import layer_parameters
 from gait_trainers.models.sizes import check_parameters
 from gait_trainers.models.symmetry import without_projections
+from gait_trainers.runs.checkpoint_files import fitting
 from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer
-from gait_trainers.runs.run_folder import RunError
 
 MAX_STATISTIC = 1e30  # of the normaliser, whose numbers are used in single precision
 
@@ -43,18 +42,6 @@ def stored_networks(
         normalizer = obs_normalizer(state["vec_normalize"] if config.ppo.normalize_obs else None, obs_size)
         _check_normalizer(normalizer, obs_size)
     return policy, normalizer
-
-
-@contextmanager
-def fitting(file: Path) -> Iterator[None]:
-    """RunError, which names the checkpoint, for whatever goes wrong with what is in it."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:  # torch raises many kinds for what does not fit
-        told = f"it has no {error}" if isinstance(error, KeyError) else one_line(error, 300)
-        raise RunError(f"{file}: it does not fit its configuration: {told}") from None
 
 
 def _check_size(

@@ -1,4 +1,4 @@
-"""What the page's JavaScript is told beside `policy.json`: the body, its simulation, and the task's own numbers.
+"""What the page's JavaScript gets beside `policy.json`: the body, its simulation, and the task's own numbers.
 
 Names and sizes of observations, the action's scale and its filter are in `policy.json`, which the page reads too.
 """

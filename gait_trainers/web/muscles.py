@@ -1,4 +1,4 @@
-"""What the page is told of muscles: the law of their torques, and their network as a graph."""
+"""What the page gets of muscles: the law of their torques, and their network as a graph."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Scene:
         self.reset_asked = False
         self.push_asked = False
         self._panel(name, command)
-        self._speeds: list[np.ndarray] = []
+        self.begin()
 
     def _build(self, robot: Robot) -> None:
         scene, model = self._scene, robot.model
@@ -94,6 +94,10 @@ class Scene:
     def command(self) -> np.ndarray | None:
         """What the sliders say, (3,) m/s, m/s, rad/s; None without sliders."""
         return np.array([slider.value for slider in self._sliders], dtype=float) if self._sliders else None
+
+    def begin(self) -> None:
+        """An episode begins: its speed is measured from here, and not over the reset."""
+        self._speeds: list[np.ndarray] = []
 
     def show(self, core: Core, info: Mapping[str, Any]) -> None:
         """Draw the state of a core's first sub-environment, the walker in the middle of a floor that slides below."""
@@ -173,6 +177,7 @@ def _run(
         if starts[0]:
             scene.reset_asked = False
             obs, info = env.reset(options=dict(options))
+            scene.begin()
         steps += 1
         due = max(due + dt, time.monotonic() - dt)  # a slow machine falls behind, and does not catch up
         time.sleep(max(0.0, due - time.monotonic()))

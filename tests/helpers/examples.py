@@ -328,24 +328,55 @@ def bundle() -> list[Example]:
 
 
 def motion_model() -> list[Example]:
-    """An untrained model of motion, and a run of it."""
+    """An untrained model of motion."""
     return [Example(motion_files(), "run/model.npz", look=predicts, limit=3.0)]
 
 
 def motion_run() -> list[Example]:
-    return [Example(motion_files(), "run", limit=3.0)]
+    """A run, and one of its checkpoints; what is read must restore the training, or be refused."""
+
+    def look(path: Path, found: Any) -> None:
+        from gait_trainers.pretrain.motionnn.train import restored
+
+        folder = path if path.is_dir() else path.parent.parent
+        training = restored(found, str(folder.parent / "clips"))
+        training.stream.close()
+
+    files = motion_run_files()
+    clips = tuple(name for name in files if name.startswith("clips/"))
+    (checkpoint,) = (name for name in files if name.endswith(".pt"))
+    return [Example(files, opened, look=look, whole=clips, limit=5.0) for opened in ("run", checkpoint)]
+
+
+@functools.cache
+def motion_run_files() -> Files:
+    """A clip, and a run folder of motionnn after one update on it."""
+    from gait_trainers.pretrain.motionnn.config import load_motion_config
+    from gait_trainers.pretrain.motionnn.train import train
+    from helpers.strolls import stroll
+
+    settings = {
+        "data.workers": 0, "data.test_share": 0.0, "data.mirrored": False, "data.style_offset": 0.0,
+        "data.style_scale": 0.0, "model.settings.hidden": [2], "optim.updates": 1, "optim.least_windows": 2,
+        "optim.batch_frames": 2, "run.tensorboard": False,
+    }  # fmt: skip
+
+    def write(folder: Path) -> None:
+        save_clip(folder / "clips" / "a.npz", stroll("a", 70))
+        train(load_motion_config(overrides=settings), str(folder / "clips"), folder / "run")
+
+    found = written(write)
+    kept = ("clips/", "run/config.yaml", "run/provenance.json", "run/checkpoints/")
+    return {name: data for name, data in found.items() if name.startswith(kept)}
 
 
 @functools.cache
 def motion_files() -> Files:
-    """A run folder of motionnn with a model whose weights are zero."""
+    """A model of motion whose weights are zero."""
     import torch
 
     from gait_envs.models.robot import wildrobot
     from gait_trainers.models.motion import MotionModel, save_motion_model, spec_of
-    from gait_trainers.pretrain.motionnn.config import MotionConfig, dump_motion_config
-    from gait_trainers.pretrain.motionnn.run_folder import checkpoint_file
-    from gait_trainers.runs.checkpoint_format import encode
 
     def write(folder: Path) -> None:
         model = MotionModel(spec_of(wildrobot(), "mlp", "heading", ("speed",), {"hidden": [2]}))
@@ -353,11 +384,6 @@ def motion_files() -> Files:
             for weight in model.parameters():
                 weight.zero_()
         save_motion_model(folder / "run" / "model.npz", model, {"seed": 0, "cycle_rate": np.ones(2)})
-        config = MotionConfig()
-        (folder / "run" / "config.yaml").write_text(dump_motion_config(config))
-        (folder / "run" / "provenance.json").write_text(json.dumps({"clips": "clips"}))
-        checkpoint_file(folder / "run", 8).parent.mkdir()
-        checkpoint_file(folder / "run", 8).write_bytes(encode({"config": config.model_dump(), "update": 8}))
 
     return written(write)
 
@@ -406,10 +432,37 @@ def refnn() -> list[Example]:
     return [Example(written(lambda folder: write_model(folder / "mine", gliding())), "mine", look=look, seal=seal)]
 
 
-def refnn_checkpoint() -> list[Example]:
-    from gait_trainers.runs.checkpoint_format import encode
+def refnn_run() -> list[Example]:
+    """A run folder of refnn after one iteration, and its checkpoint; the training must be restored, or refused."""
 
-    return [Example({"iteration_00000001.pt": encode({"iteration": 1, "replay": [np.zeros(3)]})})]
+    def look(path: Path, found: Any) -> None:
+        from gait_trainers.pretrain.refnn.run import restored
+
+        folder = path if path.is_dir() else path.parent.parent
+        restored(found, [folder.parent / "data"])
+
+    files = refnn_run_files()
+    (checkpoint,) = (name for name in files if name.endswith(".pt"))
+    return [Example(files, opened, look=look, whole=("data/0.npz",), limit=5.0) for opened in ("run", checkpoint)]
+
+
+@functools.cache
+def refnn_run_files() -> Files:
+    from gait_envs.reference.refnn.walks import save_sequences
+    from gait_trainers.pretrain.refnn.config import RefNNConfig
+    from gait_trainers.pretrain.refnn.run import train_refnn
+    from helpers.still_refnn import sequences
+
+    config = RefNNConfig(hidden=[2], epochs=1, replay=8, stream_batch=8, stream_scale=2, iterations=1, holdout=0.0)
+
+    def write(folder: Path) -> None:
+        (folder / "data").mkdir()
+        save_sequences(folder / "data" / "0.npz", sequences(6))
+        train_refnn([folder / "data"], folder / "run", config)
+
+    found = written(write)
+    kept = ("data/", "run/config.yaml", "run/provenance.json", "run/checkpoints/")
+    return {name: data for name, data in found.items() if name.startswith(kept)}
 
 
 def backward_network() -> list[Example]:
@@ -467,7 +520,7 @@ EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     "gait sequences": gait_sequences,
     "refnn": refnn,
     "refnn configuration": lambda: [Example({"config.yaml": b"hidden: [8]\nlearning_rate: 0.001\nseed: 3\n"})],
-    "refnn checkpoint": refnn_checkpoint,
+    "refnn run": refnn_run,
     "backward network": backward_network,
     "bundle": bundle,
     "registry index": lambda: [

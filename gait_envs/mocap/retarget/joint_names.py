@@ -69,7 +69,9 @@ def find_joints(
             guessed = set(legs.values())
             found = {role: node for role, node in found.items() if node not in guessed} | legs
             listed = ", ".join(f"{role} {skeleton.names[node]}" for role, node in legs.items())
-            notes = (f"the legs were told by the shape of the skeleton, not by names: {listed}; if wrong, use --map",)
+            notes = (
+                f"the legs were recognised by the shape of the skeleton, not by names: {listed}; if wrong, use --map",
+            )
     for side in SIDES:  # a rig without toes: the foot's own end
         tips = skeleton.children(found[f"{side}_ankle"]) if f"{side}_ankle" in found else []
         if tips and f"{side}_toe" not in found:

@@ -40,7 +40,7 @@ class Cascade:
     def __call__(self, values: Mapping[str, np.ndarray | float], phase: np.ndarray, joints: np.ndarray) -> Blend:
         """Poses for parameters by name, (n,) or one for all, phases (n,), and the walkers' joint angles (n, 50) rad.
 
-        A network is told of the parameters that it knows; the first, those nearest in its range.
+        A network is given the parameters that it knows; the first, those nearest in its range.
         """
         phase = np.asarray(phase, dtype=float)
         weights = np.zeros((len(self.networks), len(phase)))

@@ -147,10 +147,14 @@ def is_walks(path: str | os.PathLike[str]) -> bool:
         return "lengths" in archive.keys
 
 
-def _opened(path: str | os.PathLike[str], kind: str, limit: int) -> Archive:
-    path = Path(path)
-    if not path.is_file():
+def check_file(path: str | os.PathLike[str], kind: str) -> None:
+    """WalkError unless there is a regular file of this kind: not a pipe, which would be waited for."""
+    if not Path(path).is_file():
         raise WalkError(f"{path}: no such file of {kind}")
+
+
+def _opened(path: str | os.PathLike[str], kind: str, limit: int) -> Archive:
+    check_file(path, kind)
     archive = Archive(path, WalkError, limit, f"{path}: no readable {kind}")
     try:
         found = str(archive.array("format", "U", MAX_TEXT_ARRAY)) if "format" in archive.keys else "nothing"

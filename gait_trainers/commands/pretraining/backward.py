@@ -11,6 +11,7 @@ import typer
 
 from gait_envs.files import check_writable
 from gait_envs.reference.refnn.walks import WalkError, Walks, load_walks
+from gait_trainers.config.checking import layered, overriding
 from gait_trainers.config.layers import parse_assignment
 
 
@@ -36,21 +37,13 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on one line.")] = False,
 ) -> None:
     """Train a Backward GaitNet through a frozen RefNN, and print what it recovers from walkers it never saw."""
-    from pydantic import ValidationError
-
-    from gait_trainers.config.section import ConfigError
     from gait_trainers.models.ref_nn import load_refnn
     from gait_trainers.pretrain.refnn import backward as training
     from gait_trainers.pretrain.refnn.windows import Windows, windows_of
 
     check_writable(out)
-    settings = dict(parse_assignment(text) for text in set_ or ())
-    try:
-        config = training.BackwardConfig(**settings)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        known = ", ".join(training.BackwardConfig.model_fields)
-        raise ConfigError(f"--set {problem['loc'][0]}: {problem['msg']}; known are {known}") from None
+    settings = overriding(dict(parse_assignment(text) for text in set_ or ()))
+    config = layered(training.BackwardConfig, settings, "--set")
     import torch
 
     torch.set_num_threads(1)

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from gait_trainers.commands.options import ResumeOption
 from gait_trainers.config.layers import parse_assignment
 from gait_trainers.config.section import ConfigError
-from gait_trainers.pretrain.motionnn.config import DEFAULT_PRESET, load_motion_config, preset_names
+from gait_trainers.pretrain.motionnn.config import DEFAULT_PRESET, RESUMABLE, load_motion_config, preset_names
+from gait_trainers.runs.resumption import check_given
 
 
 def command(
@@ -18,8 +20,11 @@ def command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to create.")] = None,
     preset: Annotated[
-        str, typer.Option(help=f"Preset that comes with the package: {', '.join(preset_names())}.")
-    ] = DEFAULT_PRESET,
+        str | None,
+        typer.Option(
+            help=f"Preset that comes with the package: {', '.join(preset_names())}.", show_default=DEFAULT_PRESET
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="YAML file of settings, applied over the preset.", exists=True, dir_okay=False),
@@ -38,7 +43,7 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting, as dotted.key=value; may be repeated.")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Run folder to continue, bit for bit.")] = None,
+    resume: ResumeOption = None,
 ) -> None:
     """Train a model of motion on clips: from the state of a body to its next one."""
     named = {
@@ -51,15 +56,15 @@ def command(
     overrides = {key: value for key, value in named.items() if value is not None}
     overrides |= dict(parse_assignment(text) for text in set_ or ())
     if resume is not None:
-        if clips or out or config or overrides:
-            raise ConfigError("--resume takes clips and configuration of the run; nothing else can be given")
+        given = {"CLIPS": clips, "--out": out, "--config": config, "--preset": preset}
+        check_given(given | overrides, RESUMABLE)
         from gait_trainers.pretrain.motionnn import train as trainer
 
-        typer.echo(f"model    {trainer.resume(resume)}")
+        typer.echo(f"model    {trainer.resume(resume, overrides)}")
         return
     if clips is None or out is None:
         raise ConfigError("name the clips and the run folder: gait-train motionnn CLIPS --out RUN")
-    settings = load_motion_config(config, preset, overrides)
+    settings = load_motion_config(config, preset or DEFAULT_PRESET, overrides)
     from gait_trainers.pretrain.motionnn import train as trainer  # torch takes seconds to import
 
     typer.echo(f"model    {trainer.train(settings, clips, out)}")

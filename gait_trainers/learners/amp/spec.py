@@ -26,8 +26,8 @@ class AMPConfig(Section):
     )
     spare_standing: bool = Field(
         default=False,
-        description="While a walker is told to stand still, give it the mean style reward of the others and keep its "
-        "windows from the discriminator, whose reference shows walking.",
+        description="While a walker is commanded to stand still, give it the mean style reward of the others and keep "
+        "its windows from the discriminator, whose reference shows walking.",
     )
     reward: Literal["clip", "quadratic"] = Field(
         default="clip", description="How the style reward follows from the score."

@@ -1,4 +1,4 @@
-"""What a motion model may be told beside the state: where to go, how fast, and when to step."""
+"""What a motion model may be conditioned on beside the state: where to go, how fast, and when to step."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class MotionModel(nn.Module):
         columns = [self.encoding(state)]
         if self.spec.conditions:
             if told is None:
-                raise ValueError(f"the model is conditioned on {', '.join(self.spec.conditions)}, and is told nothing")
+                raise ValueError(f"the model is conditioned on {', '.join(self.spec.conditions)}, and none are given")
             columns += condition_columns(self.spec.conditions, state, told, at)
         return torch.cat(columns, -1)
 

@@ -13,6 +13,7 @@ A path is a file, or a folder that holds `model.npz` (a run, or a bundled model)
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from gait_envs.assets import asset_path
 from gait_envs.errors import GaitNetError, one_line
@@ -28,6 +28,8 @@ from gait_envs.files import replacing
 from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_json
+from gait_trainers.config.checking import checked
+from gait_trainers.config.section import ConfigError
 from gait_trainers.models.motion.model import MotionModel
 from gait_trainers.models.motion.spec import ModelSpec
 from gait_trainers.models.sizes import MAX_PARAMETERS
@@ -64,29 +66,28 @@ def save_motion_model(
     return path
 
 
-def load_motion_model(path: str | os.PathLike[str]) -> MotionModel:
+def load_motion_model(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> MotionModel:
     """A motion model, ready to predict and to encode; ModelError says what is wrong with its file."""
-    return read_motion_model(path)[0]
+    return read_motion_model(path, limit)[0]
 
 
 @loader("motion model", ".npz")
-def read_motion_model(path: str | os.PathLike[str]) -> tuple[MotionModel, dict[str, Any]]:
-    """A motion model in evaluation mode, and its extras."""
+def read_motion_model(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> tuple[MotionModel, dict[str, Any]]:
+    """A motion model in evaluation mode, and its extras, whose arrays together take at most `limit` bytes."""
     file = find_model(path)
-    with Archive(file, ModelError, MAX_BYTES, f"{file}: not a readable motion model") as archive:
+    with Archive(file, ModelError, limit, f"{file}: not a readable motion model") as archive:
         version = _scalar(archive, "format_version", "iu")
         if version != FORMAT_VERSION:
             raise archive.fault("format_version", f"is {one_line(version)}, this GaitNet reads {FORMAT_VERSION}")
         if _scalar(archive, "kind", "U") != KIND:
             raise archive.fault("kind", f"expected {KIND!r}")
         try:
-            spec = ModelSpec.model_validate(_json(archive, "spec"))
-            with torch.device("meta"):  # shapes without memory: a file cannot ask for more than it holds
-                expected = {key: tuple(value.shape) for key, value in MotionModel(spec).state_dict().items()}
-        except (ValidationError, ValueError) as error:
-            raise archive.fault("spec", _first(error)) from None
-        if (count := sum(int(np.prod(shape)) for shape in expected.values())) > MAX_PARAMETERS:
-            raise archive.fault("spec", f"{count} parameters, at most {MAX_PARAMETERS} are read")
+            spec = checked(ModelSpec, _json(archive, "spec"), f"{archive.where}: spec")
+            expected = check_size(spec)
+        except ConfigError as error:
+            raise ModelError(str(error)) from None
+        except ValueError as error:
+            raise archive.fault("spec", one_line(error, 500)) from None
         weights = {key: _weight(archive, key, shape) for key, shape in expected.items()}
         extras = _extras(archive)
         told = _json(archive, "entries")
@@ -97,6 +98,16 @@ def read_motion_model(path: str | os.PathLike[str]) -> tuple[MotionModel, dict[s
             raise archive.fault("weights/std", "not positive")
     model.load_state_dict(weights)
     return model.eval(), extras
+
+
+def check_size(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's parameters and buffers, without memory for them, so that nobody can ask for more than a file
+    holds; ValueError beyond `MAX_PARAMETERS`."""
+    with torch.device("meta"):
+        shapes = {key: tuple(value.shape) for key, value in MotionModel(spec).state_dict().items()}
+    if (count := sum(math.prod(shape) for shape in shapes.values())) > MAX_PARAMETERS:
+        raise ValueError(f"{count} parameters, at most {MAX_PARAMETERS} are read")
+    return shapes
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
@@ -158,12 +169,3 @@ def _json(archive: Archive, key: str) -> Any:
     if key != "entries" and not isinstance(tree, dict):
         raise archive.fault(key, "expected a JSON object")
     return tree
-
-
-def _first(error: Exception) -> str:
-    """The first problem that pydantic, or the code, has with a spec."""
-    if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        return one_line(f"{place}: {problem['msg']}" if place else problem["msg"])
-    return one_line(error)

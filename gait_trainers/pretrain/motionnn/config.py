@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from gait_envs.errors import one_line
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
-from gait_trainers.config.layers import merge, nest
+from gait_trainers.config.checking import Layer, check_preset, layered, overriding, sections
 from gait_trainers.config.motion_network import NetworkSettings
 from gait_trainers.config.section import ConfigError, Section
 
 DEFAULT_PRESET = "laptop"
+# What may change when a run is resumed: how long, and on what. Anything else would not be the same run.
+RESUMABLE = frozenset({"optim.updates", "run.torch_threads"})
 
 
 class Stage(Section):
@@ -76,8 +78,8 @@ class ModelConfig(Section):
     )
     conditions: list[Literal["path", "speed", "phase"]] = Field(
         default=[],
-        description="What the model is told besides: the path ahead, its speed, the phase of the gait. Path and phase "
-        "are read from the whole clip, so they know its future.",
+        description="What the model is conditioned on: the path ahead, its speed, the phase of the gait. Path and "
+        "phase are read from the whole clip, so they know its future.",
     )
     settings: NetworkSettings = Field(default=NetworkSettings(), description="Sizes of the network.")
 
@@ -161,21 +163,18 @@ def preset_names() -> list[str]:
 
 @loader("motion configuration", ".yaml")
 def load_motion_config(
-    file: str | Path | None = None, preset: str | None = None, overrides: dict[str, Any] | None = None
+    file: str | Path | None = None, preset: str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> MotionConfig:
     """Defaults, then `preset`, `file` and `overrides` ({"loss.horizon": 30}); the later wins. ConfigError names the
     source and the key."""
-    tree: dict[str, Any] = {}
+    layers: list[Layer] = []
     if preset is not None:
-        if preset not in preset_names():
-            raise ConfigError(f"unknown preset {preset!r}; available: {', '.join(preset_names())}")
-        text = (_folder() / f"{preset}.yaml").read_text()
-        tree = _checked(parse_yaml(text, f"preset {preset}", ConfigError), f"preset {preset}")
+        check_preset(preset, preset_names())
+        text, where = (_folder() / f"{preset}.yaml").read_text(), f"preset {preset!r}"
+        layers.append((where, sections(parse_yaml(text, where, ConfigError), where)))
     if file is not None:
-        tree = merge(tree, _checked(read_yaml(file, ConfigError), str(file)))
-    for key, value in (overrides or {}).items():
-        tree = merge(tree, _checked(nest(key, value), f"{key}={value!r}"))
-    return _validated(tree, "configuration" if file is None else str(file))
+        layers.append((str(file), sections(read_yaml(file, ConfigError), str(file))))
+    return layered(MotionConfig, [*layers, *overriding(overrides)], "configuration" if file is None else str(file))
 
 
 def dump_motion_config(config: MotionConfig) -> str:
@@ -185,39 +184,3 @@ def dump_motion_config(config: MotionConfig) -> str:
 
 def _folder() -> Any:
     return resources.files("gait_trainers.pretrain.motionnn") / "presets"
-
-
-def _checked(layer: Any, source: str) -> dict[str, Any]:
-    """A layer whose keys and values are possible by themselves."""
-    layer = {} if layer is None else layer
-    if not isinstance(layer, dict):
-        raise ConfigError(f"{source}: expected a mapping of sections, found {type(layer).__name__}")
-    _validated(layer, source)
-    return layer
-
-
-def _validated(tree: dict[str, Any], source: str) -> MotionConfig:
-    try:
-        return MotionConfig.model_validate(tree)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        path = [str(part) for part in problem["loc"]]
-        if problem["type"] == "extra_forbidden":
-            allowed = ", ".join(_fields(path[:-1]))
-            raise ConfigError(f"{source}: unknown key {one_line('.'.join(path))!r}; allowed here: {allowed}") from None
-        message = one_line(problem["msg"].removeprefix("Value error, "))
-        where = f"{one_line('.'.join(path))}: " if path else ""
-        raise ConfigError(f"{source}: {where}{message}, got {one_line(repr(problem['input']))}") from None
-
-
-def _fields(path: list[str]) -> list[str]:
-    """Names of the fields of the section at `path`."""
-    section: Any = MotionConfig
-    for part in path:
-        if part.isdigit():
-            continue
-        annotation = section.model_fields[part].annotation
-        section = next(
-            kind for kind in (*getattr(annotation, "__args__", ()), annotation) if hasattr(kind, "model_fields")
-        )
-    return list(section.model_fields)

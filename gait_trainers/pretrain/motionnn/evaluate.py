@@ -17,6 +17,7 @@ from gait_trainers.data.windows import Windows, cut_windows
 from gait_trainers.models.motion import MotionModel
 from gait_trainers.models.motion.encodings import Encoding
 from gait_trainers.pretrain.motionnn import baselines
+from gait_trainers.pretrain.motionnn.conditioning import conditions_of, straight
 from gait_trainers.pretrain.motionnn.figures import (
     HORIZONS,
     errors,
@@ -27,7 +28,6 @@ from gait_trainers.pretrain.motionnn.figures import (
     stability,
 )
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
-from gait_trainers.pretrain.motionnn.told import straight, told_of
 
 GIVEN = 8  # frames before a rollout, of which memory is filled; the same for every model
 STRIDE = 2  # frames from one window to the next
@@ -96,7 +96,7 @@ def judge(
     windows, whose = evaluation_windows(table, ends, names, steps)
     with torch.no_grad():
         states = torch.from_numpy(windows.state)
-        predicted = model.rollout(states[:, :GIVEN], steps, told_of(windows)).numpy()
+        predicted = model.rollout(states[:, :GIVEN], steps, conditions_of(windows)).numpy()
     last, fps = windows.state[:, GIVEN - 1], model.spec.fps
     found = {
         "repeat": baselines.repeat(last, steps),

@@ -48,23 +48,28 @@ class TrainingSet:
     clips: PackedClips | LazyClips
     kinds: list[str]  # of activity
     parts: Parts
+    divided: tuple[str, str, int] | None = None  # source, grouping and seed of a division that was made here
 
     def of_kinds(self, kinds: Sequence[str]) -> list[int]:
         """Numbers of the clips of these kinds of activity."""
         return [i for i, kind in enumerate(self.kinds) if kind in kinds]
 
+    def save_split(self, path: Path) -> None:
+        """Write the division of the clips; nothing where they were not divided here."""
+        if self.divided is not None:
+            source, by, seed = self.divided
+            parts = {TRAIN: self.parts.train} | ({TEST: self.parts.test} if self.parts.test else {})
+            save_split(path, source, by, seed, parts)
 
-def open_training_set(source: str, config: DataConfig, seed: int, split_file: Path) -> TrainingSet:
-    """Divide the clips of a folder or packed set, and write the division; any other source (a part of a split) is
-    trained on as a whole."""
+
+def open_training_set(source: str, config: DataConfig, seed: int) -> TrainingSet:
+    """Divide the clips of a folder or packed set; any other source (a part of a split) is trained on as a whole."""
     clips = open_clips(source)
     metas = {name: clips.meta(i) for i, name in enumerate(clips.names)}
+    divided = None
     if Path(source).is_dir():
-        groups = {name: group_of(name, meta, config.by) for name, meta in metas.items()}
-        parts = divide(groups, config, seed)
-        save_split(split_file, source, config.by, seed, {TRAIN: parts.train, TEST: parts.test} if parts.test else
-                   {TRAIN: parts.train})  # fmt: skip
-        clips = clips.select(parts.train)
+        parts = divide({name: group_of(name, meta, config.by) for name, meta in metas.items()}, config, seed)
+        clips, divided = clips.select(parts.train), (source, config.by, seed)
     else:
         parts = Parts(list(clips.names), [])
-    return TrainingSet(clips, [activity_kind(metas[name]) for name in clips.names], parts)
+    return TrainingSet(clips, [activity_kind(metas[name]) for name in clips.names], parts, divided)

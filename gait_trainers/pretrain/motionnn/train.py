@@ -5,10 +5,10 @@ RUN/config.yaml, provenance.json, split.json, metrics.csv, tb/, checkpoints/step
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gait_envs.errors import one_line
-from gait_envs.files import write_durably
 from gait_trainers.config.section import ConfigError
 from gait_trainers.data.windows import MotionStream
 from gait_trainers.learners.base import Column
 from gait_trainers.models.motion import MotionModel, save_motion_model, spec_of
-from gait_trainers.models.motion.storage import FILE, ModelError
+from gait_trainers.models.motion.storage import FILE, check_size
 from gait_trainers.pretrain.motionnn.augment import Style
+from gait_trainers.pretrain.motionnn.conditioning import conditions_of
 from gait_trainers.pretrain.motionnn.config import MotionConfig, dump_motion_config
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
-from gait_trainers.pretrain.motionnn.run_folder import checkpoint_file, checkpoints, read_motion_run
+from gait_trainers.pretrain.motionnn.run_folder import read_motion_run
 from gait_trainers.pretrain.motionnn.sets import TrainingSet, open_training_set
-from gait_trainers.pretrain.motionnn.told import told_of
-from gait_trainers.runs.checkpoint_format import encode
-from gait_trainers.runs.lock import locked
+from gait_trainers.pretrain.runs import KEPT, Stored, beginning, continuing, note_resumption
+from gait_trainers.runs.checkpoint_files import fitting, restore_optimizer, restore_weights, save_checkpoint
 from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay, TensorBoard
-from gait_trainers.runs.provenance import provenance
+from gait_trainers.runs.run_folder import Run
 
+SPLIT = "split.json"
 STATISTICS = 32  # batches of 1,024 frames that the normaliser is fitted to
+STATISTICS_OF_CLIPS = ("mean", "std", "change", "moving")  # the model's buffers
 COLUMNS = (
     Column("horizon", "{:.0f} steps"),
     Column("loss", "loss {:.3g}"),
@@ -44,7 +44,6 @@ COLUMNS = (
     Column("velocity", "velocity {:.2g}"),
     Column("frames_per_second", "{:,.0f} frames/s"),
 )
-KEPT = 2  # checkpoints
 
 
 @dataclass
@@ -62,6 +61,7 @@ class Training:
     ratio: float = 1.0  # of the variances of coordinates and rates
     noise: Tensor | None = None  # (2 C,) deviation of the noise
     style: Style = field(default_factory=Style)
+    window: list[dict[str, float]] = field(default_factory=list)  # metrics since the last row of them
     update: int = 0
     seconds: float = 0.0
 
@@ -84,7 +84,7 @@ class Training:
         given = states[:, :context]
         if self.noise is not None:
             given = given + self.noise * torch.randn(given.shape, generator=self.generator)
-        predicted = self.model.unroll(given, steps, told_of(windows), detach)
+        predicted = self.model.unroll(given, steps, conditions_of(windows), detach)
         weight = frame_weights(torch.from_numpy(windows.valid[:, 1:]), context, loss.one_step)
         terms = motion_losses(predicted, states[:, 1:], weight, before_first(states[:, 0], self.model.spec.fps))
         total = (
@@ -123,7 +123,6 @@ class Training:
         """All that the rest of the training depends on."""
         return {
             "config": self.config.model_dump(),
-            "source": self.source,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "stream": self.stream.get_state(),
@@ -132,20 +131,38 @@ class Training:
             "rng": self.rng.bit_generator.state,
             "ratio": self.ratio,
             "noise": self.noise,
+            "window": self.window,
             "update": self.update,
             "seconds": self.seconds,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put `get_state`'s result into a training that was built from the same configuration."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Put `get_state`'s result into a training that was built from the same configuration and clips. What does not
+        fit raises one of many kinds of errors."""
+        self._check_same_clips(state["model"])
+        update, seconds = state["update"], float(state["seconds"])
+        if type(update) is not int or update < 0 or not 0 <= seconds < math.inf:
+            raise ValueError(f"update is {update!r} after {seconds!r} s")
+        ratio, noise = float(state["ratio"]), state["noise"]
+        if not 0 <= ratio < math.inf or (noise is None) != (self.noise is None):
+            raise ValueError("ratio or noise is not of this training")
+        if self.noise is not None and (noise.shape != self.noise.shape or not bool(noise.isfinite().all())):
+            raise ValueError(f"noise is no tensor of {len(self.noise)} finite numbers")
+        restore_weights(self.model, state["model"])
+        restore_optimizer(self.optimizer, state["optimizer"])
         self.stream.set_state(state["stream"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch"])
         self.rng.bit_generator.state = state["rng"]
-        self.ratio, self.noise = state["ratio"], state["noise"]
-        self.update, self.seconds = state["update"], state["seconds"]
+        self.window = [dict(row) for row in state.get("window", [])]  # checkpoints of earlier versions have none
+        self.ratio, self.noise, self.update, self.seconds = ratio, noise, update, seconds
+
+    def _check_same_clips(self, weights: Mapping[str, Tensor]) -> None:
+        """ValueError where the clips, of which normaliser, balance and noise were fitted, are no longer the same."""
+        for name in STATISTICS_OF_CLIPS:
+            fitted, stored = self.model.get_buffer(name), weights[name]
+            if fitted.shape != stored.shape or not torch.allclose(fitted, stored, rtol=1e-4, atol=1e-6):
+                raise ValueError(f"the clips are not those that the run was begun with: their {name} differs")
 
 
 def before_first(state: Tensor, fps: float) -> Tensor:
@@ -155,9 +172,9 @@ def before_first(state: Tensor, fps: float) -> Tensor:
     return torch.stack([torch.cat([state[:, :size] - rate / fps, rate], -1), state], 1)
 
 
-def build(config: MotionConfig, source: str, split_file: Path) -> Training:
+def build(config: MotionConfig, source: str) -> Training:
     """A training before its first update, with statistics of the data."""
-    chosen = open_training_set(source, config.data, config.run.seed, split_file)
+    chosen = open_training_set(source, config.data, config.run.seed)
     for stage in config.data.curriculum:
         if not chosen.of_kinds(stage.activities):
             raise ConfigError(f"data.curriculum: no clip shows {' or '.join(stage.activities)}")
@@ -171,6 +188,10 @@ def build(config: MotionConfig, source: str, split_file: Path) -> Training:
     spec = spec_of(
         stream.robot, model_config.network, model_config.encoding, model_config.conditions, model_config.settings
     )
+    try:
+        check_size(spec)
+    except ValueError as error:
+        raise ConfigError(f"model.settings: {error}") from None
     model = MotionModel(spec)
     optim = config.optim
     optimizer = torch.optim.AdamW(model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
@@ -188,7 +209,7 @@ def _fit_statistics(training: Training) -> None:
     model, loss = training.model, training.config.loss
     with torch.no_grad():
         states = torch.cat([torch.from_numpy(w.state) for w in windows])
-        told = {key: torch.cat([told_of(w)[key] for w in windows]) for key in ("path", "speed", "phase")}
+        told = {key: torch.cat([conditions_of(w)[key] for w in windows]) for key in ("path", "speed", "phase")}
         valid = torch.from_numpy(np.concatenate([w.valid[:, 1:] for w in windows]))
         inputs = model.inputs(states[:, :-1], told)
         now, following = states[:, :-1][valid], states[:, 1:][valid]
@@ -208,30 +229,40 @@ def _fit_statistics(training: Training) -> None:
 
 def train(config: MotionConfig, source: str, out: Path) -> Path:
     """A new run; its folder."""
-    if out.exists() and any(out.iterdir()):
-        raise ModelError(f"{out} is not empty; choose another --out, or continue with --resume {out}")
     torch.set_num_threads(config.run.torch_threads)
-    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with locked(out):
-        training = build(config, source, out / "split.json")
-        origin = provenance(config.run.seed) | {"clips": source, "licenses": sorted(_licenses(training))}
-        write_durably(out / "provenance.json", json.dumps(origin, indent=2).encode())
-        write_durably(out / "config.yaml", dump_motion_config(config).encode())
-        return _run(training, out)
+    with beginning(out, config.run.seed, dump_motion_config(config)) as (run, begin):
+        training = build(config, source)
+        with closing(training.stream):
+            begin({"clips": source, "licenses": sorted(_licenses(training))})
+            return _run(training, run)
 
 
-def resume(out: Path) -> Path:
-    """Continue a run from its last checkpoint, bit for bit; one without a checkpoint begins at its first update."""
-    run = read_motion_run(out)
-    torch.set_num_threads(run.config.run.torch_threads)
-    with locked(out):
-        training = build(run.config, run.clips, out / "split.json")
-        if run.state is not None:
-            try:
-                training.set_state(run.state)
-            except (KeyError, TypeError, ValueError, RuntimeError) as error:
-                raise ModelError(f"{out}: its checkpoint does not fit: {one_line(error)}") from error
-        return _run(training, out)
+def resume(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Path:
+    """Continue a run from its last checkpoint, or from a given one, bit for bit; its folder.
+
+    One without a checkpoint begins at its first update. ConfigError where the configuration differs from that of the
+    checkpoint in more than `RESUMABLE`, RunError where clips or checkpoint are not those of the run, Locked where
+    another process trains there.
+    """
+    with continuing(path, lambda path: read_motion_run(path, overrides)) as stored:
+        torch.set_num_threads(stored.config.run.torch_threads)
+        training = restored(stored, stored.origin["clips"])
+        with closing(training.stream):
+            note_resumption(stored, stored.config.run.seed, dump_motion_config(stored.config), training.update)
+            return _run(training, stored.run)
+
+
+def restored(stored: Stored[MotionConfig], source: str) -> Training:
+    """The training of a run folder as it was at its checkpoint, if there is one; RunError where it does not fit."""
+    training = build(stored.config, source)
+    if stored.checkpoint is not None:
+        try:
+            with fitting(stored.checkpoint):
+                training.set_state(stored.state)
+        except BaseException:
+            training.stream.close()
+            raise
+    return training
 
 
 def _licenses(training: Training) -> set[str]:
@@ -239,41 +270,40 @@ def _licenses(training: Training) -> set[str]:
     return {clips[i].license for i in range(len(clips))}
 
 
-def _run(training: Training, out: Path) -> Path:
+def _run(training: Training, run: Run) -> Path:
     config, done = training.config, training.update
     total = config.optim.updates
+    if not (run.path / SPLIT).exists():
+        training.chosen.save_split(run.path / SPLIT)
     display = ProgressDisplay(total, done, COLUMNS, "training")
-    csv = MetricsCSV(out / "metrics.csv", done)
-    board = TensorBoard(str(out / "tb"), done + 1 if done else None) if config.run.tensorboard else None
-    window: list[dict[str, float]] = []
+    csv = MetricsCSV(run.metrics_file, done)
+    board = TensorBoard(str(run.tensorboard), done + 1 if done else None) if config.run.tensorboard else None
     begun = time.monotonic()
     try:
         while training.update < total:
-            window.append(training.step())
+            training.window.append(training.step())
             if training.update % config.run.log_every == 0 or training.update == total:
                 now = time.monotonic()
                 training.seconds += now - begun
+                window = training.window
                 row = {f"motion/{key}": float(np.mean([one[key] for one in window])) for key in window[0]}
                 row["motion/frames_per_second"] = sum(one["frames"] for one in window) / (now - begun)
                 row |= {"time/iteration": training.update, "time/elapsed": training.seconds}
                 for writer in (csv, display, *([board] if board else [])):
                     writer.write(dict(row), dict.fromkeys(row, ()), training.update)
-                window, begun = [], now
+                training.window, begun = [], now
             if training.update % config.run.checkpoint_every == 0 and training.update < total:
-                write_durably(checkpoint_file(out, training.update), encode(training.get_state()))
-                for old in checkpoints(out)[:-KEPT]:
-                    old.unlink()
+                save_checkpoint(run, training.get_state(), training.update, KEPT)
     except KeyboardInterrupt:
-        display.say(f"interrupted; continue with --resume {out}")
+        display.say(f"interrupted; continue with --resume {run.path}")
         raise
     finally:
         display.close()
         if board:
             board.close()
-        training.stream.close()
-    save_motion_model(out / FILE, training.model, _extras(training))
-    write_durably(checkpoint_file(out, training.update), encode(training.get_state()))
-    return out
+    save_motion_model(run.path / FILE, training.model, _extras(training))
+    save_checkpoint(run, training.get_state(), training.update, KEPT)
+    return run.path
 
 
 def _extras(training: Training) -> dict[str, Any]:

@@ -168,10 +168,11 @@ def save_backward(path: Path, model: BackwardNet) -> None:
 
 
 @loader("backward network", ".pt")
-def load_backward(path: str | Path, network: RefNN) -> BackwardNet:
-    """The Backward GaitNet of this RefNN; RunError for a damaged file, and for one of other parameters."""
+def load_backward(path: str | Path, network: RefNN, limit: int = MAX_BYTES) -> BackwardNet:
+    """The Backward GaitNet of this RefNN, of a file of at most `limit` bytes; RunError for a damaged one, and for one
+    of other parameters."""
     try:
-        state: Mapping[str, Any] = decode(read_bytes(path, RunError, MAX_BYTES))
+        state: Mapping[str, Any] = decode(read_bytes(path, RunError, limit))
         if list(state["names"]) != list(network.facts.names):
             raise RunError(f"{path}: was trained for other parameters than {', '.join(network.facts.names)}")
         weights = dict(state["weights"])

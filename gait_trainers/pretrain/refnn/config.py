@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from gait_envs.errors import one_line
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import read_yaml
+from gait_envs.reference.pose_features import POSE_LAYOUT
+from gait_envs.reference.refnn.network import MAX_BYTES
+from gait_trainers.config.checking import Layer, check_preset, layered, overriding, sections
 from gait_trainers.config.section import ConfigError, Section, Sizes
 
 
@@ -44,6 +47,15 @@ class RefNNConfig(Section):
     checkpoint_every: int = Field(default=50, ge=1, description="Iterations between two checkpoints.")
     holdout: float = Field(default=0.1, ge=0, lt=1, description="Share of the walkers that are kept from training.")
     seed: int = Field(default=0, ge=0, description="Seed of the weights, of the shuffling and of the held-out walkers.")
+    torch_threads: int = Field(default=1, ge=1, description="Threads of torch.")
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        layers = [*self.hidden, POSE_LAYOUT.size]
+        count = sum((wide + 1) * out for wide, out in pairwise(layers))
+        if 8 * count > MAX_BYTES:
+            raise ValueError(f"hidden: a network of {count} numbers or more; at most {MAX_BYTES // 8} are read again")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -52,6 +64,9 @@ class RefNNConfig(Section):
         return self
 
 
+DEFAULT_PRESET = "laptop"
+# What may change when a run is resumed: how long, and on what. Anything else would not be the same run.
+RESUMABLE = frozenset({"iterations", "torch_threads"})
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     # Converges on two cores within 20 minutes.
@@ -70,24 +85,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @loader("refnn configuration", ".yaml")
 def load_refnn_config(
-    file: str | Path | None = None, preset: str = "laptop", overrides: Mapping[str, Any] | None = None
+    file: str | Path | None = None, preset: str | None = DEFAULT_PRESET, overrides: Mapping[str, Any] | None = None
 ) -> RefNNConfig:
-    """The preset, then the YAML `file`, then `overrides`; ConfigError names an unknown key or a value not allowed."""
-    if preset not in PRESETS:
-        raise ConfigError(f"unknown preset {preset!r}; available: {', '.join(PRESETS)}")
-    stored = {} if file is None else read_yaml(file, ConfigError)
-    if not isinstance(stored, dict):
-        raise ConfigError(f"{file}: expected a mapping of settings, found {type(stored).__name__}")
-    given = dict(overrides or {})
-    try:
-        return RefNNConfig(**(PRESETS[preset] | stored | given))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key, first = ".".join(map(str, problem["loc"])), next(iter(problem["loc"]), None)
-        source = f"preset {preset}" if file is None else str(file)
-        where = f"{first}={given[first]!r}" if isinstance(first, str) and first in given else source
-        known = f"; known are {', '.join(RefNNConfig.model_fields)}" if problem["type"] == "extra_forbidden" else ""
-        raise ConfigError(f"{where}: {one_line(key)}: {one_line(problem['msg'])}{known}") from None
+    """Defaults, then the preset, then the YAML `file`, then `overrides`; ConfigError names the source and the key."""
+    layers: list[Layer] = []
+    if preset is not None:
+        check_preset(preset, PRESETS)
+        layers.append((f"preset {preset!r}", PRESETS[preset]))
+    if file is not None:
+        layers.append((str(file), sections(read_yaml(file, ConfigError), str(file))))
+    return layered(RefNNConfig, [*layers, *overriding(overrides)], "configuration" if file is None else str(file))
 
 
 def dump_refnn_config(config: RefNNConfig) -> str:

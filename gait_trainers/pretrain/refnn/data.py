@@ -1,8 +1,9 @@
-"""Sequences of gait cycles as training rows: what is held out, what a RefNN is told of them, and a stream of rows."""
+"""Sequences of gait cycles as training rows: what is held out, what a RefNN knows of them, and a stream of rows."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,15 @@ import numpy as np
 
 from gait_envs.reference.pose_features import COORDINATES, POSE_LAYOUT, six_dof_to_pose
 from gait_envs.reference.refnn.network import Facts
-from gait_envs.reference.refnn.walks import CYCLE, SEQUENCE, Sequences, WalkError, load_sequences
+from gait_envs.reference.refnn.walks import (
+    CYCLE,
+    FORMAT_VERSION,
+    SEQUENCE,
+    Sequences,
+    WalkError,
+    check_file,
+    load_sequences,
+)
 
 DEFAULTS = {"captured": 0.0}  # of a parameter that a file does not have; all others are factors, 1
 UNITS = {"stride": "m", "cadence": "steps/min"}
@@ -31,11 +40,21 @@ class DataSet:
     names: tuple[str, ...]  # (P,)
     held_out: frozenset[str]  # walkers
     facts: Facts
-    resident: int  # files in memory at once
+    sequences: SequenceFiles
+
+    @property
+    def digests(self) -> list[str]:
+        """SHA-256 of each file."""
+        return [self.sequences.digests[file] for file in self.files]
+
+    def read(self, file: Path) -> Sequences:
+        """A file of them; see `SequenceFiles.read`."""
+        return self.sequences.read(file)
 
     def part(self, file: Path, *, held_out: bool) -> tuple[np.ndarray, np.ndarray]:
         """Parameters (B, P) and motions (B, 60, 101) of a file's walkers that are, or are not, held out."""
-        sequences, params = self._read(file)
+        sequences = self.read(file)
+        params = aligned(sequences, self.names)
         mask = np.array([walker in self.held_out for walker in sequences.walkers]) == held_out
         return params[mask], sequences.motions[mask]
 
@@ -45,15 +64,46 @@ class DataSet:
         params, motions = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return params, motions
 
-    def _read(self, file: Path) -> tuple[Sequences, np.ndarray]:
-        read = _cached(self.resident)
-        sequences = read(file)
-        return sequences, aligned(sequences, self.names)
+
+@dataclass(frozen=True)
+class Version:
+    """What tells a file from what it was before, without reading it."""
+
+    size: int  # bytes
+    mtime_ns: int
+    reader: int = FORMAT_VERSION
+
+    @classmethod
+    def of(cls, file: Path) -> Version:
+        """That of a file now."""
+        check_file(file, "sequences")
+        status = file.stat()
+        return cls(status.st_size, status.st_mtime_ns)
 
 
-@functools.cache
-def _cached(resident: int) -> Any:
-    return functools.lru_cache(maxsize=resident)(load_sequences)
+class SequenceFiles:
+    """Files of sequences as they are when they are first read, the last `resident` ones in memory."""
+
+    def __init__(self, resident: int) -> None:
+        self.digests: dict[Path, str] = {}  # SHA-256
+        self._versions: dict[Path, Version] = {}
+        self._cached = functools.lru_cache(maxsize=resident)(self._load)
+
+    def read(self, file: Path) -> Sequences:
+        """A file's sequences; WalkError where it has changed since statistics were made of it."""
+        version = Version.of(file)
+        first = self._versions.setdefault(file, version)
+        sequences = self._cached(file, version) if version == first else None
+        if sequences is None or Version.of(file) != first:
+            raise WalkError(f"{file}: has changed since it was opened; begin a new run with it")
+        return sequences
+
+    def _load(self, file: Path, version: Version) -> Sequences:
+        with open(file, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if self.digests.setdefault(file, digest) != digest:  # of the same size, and at the same time
+            raise WalkError(f"{file}: has changed since it was opened; begin a new run with it")
+        return load_sequences(file)
 
 
 def aligned(sequences: Sequences, names: Sequence[str]) -> np.ndarray:
@@ -76,11 +126,11 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
     if not files:
         raise WalkError(f"{', '.join(map(str, sources))}: holds no .npz file of sequences")
     rng = np.random.default_rng(seed)
-    tables, held_out = [], set()
+    opened, tables, held_out = SequenceFiles(resident), [], set()
     lowest, highest = np.full((2, COORDINATES - 7), np.inf) * np.array([[1.0], [-1.0]])
     total, square, count = np.zeros(POSE_LAYOUT.size), np.zeros(POSE_LAYOUT.size), 0
     for file in files:
-        sequences = load_sequences(file)
+        sequences = opened.read(file)
         walkers = np.unique(sequences.walkers)
         chosen = rng.permutation(walkers)[: round(holdout * len(walkers))].tolist()
         held_out.update(chosen)
@@ -111,7 +161,7 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
         names=names,
         held_out=frozenset(held_out),
         facts=facts_of(params[:, moves], names, mean, deviation, held(lowest, highest)),
-        resident=resident,
+        sequences=opened,
     )
 
 
@@ -196,14 +246,18 @@ class Stream:
 
     def get_state(self) -> dict[str, Any]:
         """All that its future follows from."""
-        return {"begun": _plain(self.begun), "given": self.given}
+        return {"begun": _plain(self.begun), "given": self.given, "now": _plain(self.rng.bit_generator.state)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from where `get_state` was called, on the same data."""
         self.rng.bit_generator.state = _parsed(state["begun"])
-        self.begun, self.given = self.rng.bit_generator.state, int(state["given"])
-        if self.given < self.scale:
+        self.begun, self.given = self.rng.bit_generator.state, state["given"]
+        if type(self.given) is not int or not 0 <= self.given <= self.scale:
+            raise ValueError(f"given is {self.given!r}, expected 0 to {self.scale} batches")
+        if self.given < self.scale or "now" not in state:  # checkpoints of earlier versions have none
             self._read()
+        else:  # all of what was read has been given: the next reading begins where that one ended
+            self.rng.bit_generator.state = _parsed(state["now"])
 
 
 def _plain(state: Any) -> dict[str, Any]:

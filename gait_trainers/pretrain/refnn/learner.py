@@ -13,6 +13,7 @@ from gait_envs.reference.pose_features import POSE_LAYOUT
 from gait_envs.reference.refnn.network import Facts
 from gait_trainers.models.ref_nn import RefNN
 from gait_trainers.pretrain.refnn.config import RefNNConfig
+from gait_trainers.runs.checkpoint_files import restore_optimizer, restore_weights
 
 ROOT_POSITION = slice(6, 9)
 LIMBS = slice(57, POSE_LAYOUT.size)  # head and arms
@@ -83,12 +84,15 @@ class RefLearner:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from where `get_state` was called; raises ValueError or RuntimeError where it does not fit."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.iteration = int(state["iteration"])
-        x, y = state["replay"]
+        """Go on from where `get_state` was called; what does not fit raises one of many kinds of errors."""
+        iteration, (x, y) = state["iteration"], state["replay"]
+        if type(iteration) is not int or iteration < 0:
+            raise ValueError(f"iteration is {iteration!r}")
         if x.shape[1:] != self.replay[0].shape[1:] or y.shape != (len(x), POSE_LAYOUT.size):
             raise ValueError(f"the replay buffer has rows of {tuple(x.shape[1:])} and {tuple(y.shape[1:])}")
-        self.replay = x, y
+        if any(rows.dtype != torch.float32 or not bool(rows.isfinite().all()) for rows in (x, y)):
+            raise ValueError("the replay buffer has numbers that are not finite, or not of single precision")
+        restore_weights(self.network, state["network"])
+        restore_optimizer(self.optimizer, state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.iteration, self.replay = iteration, (x, y)

@@ -10,7 +10,7 @@ const KEYS = {
   a: [2, 1], arrowleft: [2, 1], d: [2, -1], arrowright: [2, -1],
 };
 
-/** Sliders of the command within the policy's range; `changed` is told the three numbers. */
+/** Sliders of the command within the policy's range; `changed` is called with the three numbers. */
 export function commandSliders(element, { low, high }, changed) {
   const rows = [["forward", "m/s"], ["left", "m/s"], ["turn", "rad/s"]].map(([name, unit], i) => {
     const row = document.createElement("label");

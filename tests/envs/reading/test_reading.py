@@ -55,7 +55,7 @@ def test_yaml_that_would_take_long(text: str) -> None:
 def test_brackets_are_counted_as_they_are_scanned(bracket: str) -> None:
     """Each is compared with all that are open: two thousand of them take half a second, sixty-five take none."""
     begin = time.process_time()
-    with pytest.raises(GaitNetError, match="^x, line 1: not valid YAML: nested more than 64 deep$"):
+    with pytest.raises(GaitNetError, match=r"^x, line 1: not valid YAML: nested more than 64 deep$"):
         parse_yaml(bracket * 2000, "x", GaitNetError)
     assert time.process_time() - begin < 0.1
     assert parse_yaml("[" * 64 + "]" * 64, "x", GaitNetError) is not None

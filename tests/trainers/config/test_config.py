@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gait_trainers.config.layers import dump_yaml, load_config, merge, parse_assignment, preset_names
+from gait_trainers.config.checking import merge
+from gait_trainers.config.layers import dump_yaml, load_config, parse_assignment, preset_names
 from gait_trainers.config.schema import ConfigError
 
 

@@ -112,7 +112,13 @@ def test_a_mirrored_clip_steps_with_the_other_foot() -> None:
     ("text", "kind"),
     [("walk, veer left", "walk"), ("Walk to Run", "run"), ("Run Jump Over", "jump"), ("dash (normal)", "run"),
      ("forward jump", "jump"), ("soccer - kick ball", "other"), ("", "other"), ("drunk walk", "walk"),
-     ("trunk rotation", "other"), ("walk_run", "run"), ("Hopping, left foot", "jump"), ("workshop", "other")],
+     ("trunk rotation", "other"), ("walk_run", "run"), ("Hopping, left foot", "jump"), ("workshop", "other"),
+     ("balance", "other"), ("balance on one foot, walk", "walk"), ("sidewalk cafe", "other"), ("runway", "other"),
+     ("look at the dashboard", "other"), ("leapfrog", "other"), ("gaiters", "other"), ("hope", "other"),
+     ("jumping jacks", "jump"), ("leapt over a bench", "jump"), ("two hops", "jump"), ("cartwheels", "jump"),
+     ("jogging", "run"), ("ran away", "run"), ("Sprints", "run"), ("walk3", "walk"), ("tip-toe-walking", "walk"),
+     ("RUN", "run"), ("walkF", "walk"), ("slowRun", "run"), ("überrun", "other"), ("strolling", "walk"),
+     ("walking gait", "walk")],
 )  # fmt: skip
 def test_kinds_of_activity(text: str, kind: str) -> None:
     assert activity_kind({"activity": text}) == kind

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from gait_envs.assets import asset_path
 from gait_envs.core import Core
+from gait_envs.reference.clip import load_clip, save_clip
 from gait_envs.registry import make_task
 from gait_trainers import load_policy
 from gait_trainers.imitation.collect import action_of, demonstrate
@@ -22,13 +26,14 @@ from gait_trainers.imitation.demonstrations import (
 )
 
 WALK = "GaitNet/WildRobot-v0"
+CLIP = "motions/wildrobot_walk/walk_040_calm_0.npz"
 
 
 @pytest.fixture(scope="module")
 def tracked() -> Demonstrations:
     """A tracker of clips, demonstrating for the walker that obeys commands."""
     tracker = load_policy(asset_path("policies/wildrobot_imitation"))
-    clip = str(asset_path("motions/wildrobot_walk/walk_040_calm_0.npz"))
+    clip = str(asset_path(CLIP))
     return demonstrate(tracker, WALK, reference=clip, episodes=2, env_kwargs={"previous_action": "all"})
 
 
@@ -103,6 +108,9 @@ def test_a_file_holds_everything(tracked: Demonstrations, tmp_path: Path) -> Non
     assert (found.env_id, dict(found.env_kwargs)) == (WALK, {"previous_action": "all"})
     assert list(found.layout) == list(tracked.layout)
     assert dict(found.source)["expert"] == "wildrobot_imitation"
+    with pytest.raises(DemonstrationError, match="the limit is 1000 for all arrays together"):
+        load_demonstrations(tmp_path / "walk.npz", limit=1000)
+    assert found.licenses == tracked.licenses == [load_clip(asset_path(CLIP)).license]
     with pytest.raises(DemonstrationError, match=r"ends in \.npz"):
         save_demonstrations(tmp_path / "walk.zip", tracked)
 
@@ -120,6 +128,7 @@ def test_a_damaged_file_is_refused(tracked: Demonstrations, tmp_path: Path) -> N
         ("rewards", whole["rewards"] * np.nan, "not finite"),
         ("obs", np.full(whole["obs"].shape, 1e300), "not below 1e\\+30"),
         ("meta", np.array("{}"), "env_id is missing"),
+        ("meta", np.array(str(whole["meta"]).replace('"clips": [', '"clips": [3, ')), "source.clips must be a list"),
         ("meta", np.array(str(whole["meta"]).replace(WALK, "os:GaitNet/WildRobot-v0")), "cannot make os:GaitNet"),
     ):
         np.savez(tmp_path / "bad.npz", **(whole | {key: value}))
@@ -130,11 +139,45 @@ def test_a_damaged_file_is_refused(tracked: Demonstrations, tmp_path: Path) -> N
 
 def test_trajectories_of_imitation_hold_everything(tracked: Demonstrations) -> None:
     pytest.importorskip("imitation")
-    from gait_trainers.imitation.convert import from_trajectory, to_trajectory
+    from gait_trainers.imitation.convert import from_trajectory, source_of, to_trajectories, to_trajectory
 
     for episode in tracked.episodes:
         trajectory = to_trajectory(episode)
         assert (len(trajectory), trajectory.terminal) == (len(episode.actions), True)
         assert same(from_trajectory(trajectory), episode)
+    (one, _) = (source_of(trajectory) for trajectory in to_trajectories(tracked))
+    assert one == dict(tracked.source)
+    assert same(from_trajectory(to_trajectories(tracked)[1]), tracked.episodes[1])
+    assert source_of(to_trajectory(tracked.episodes[0])) == {}
     fallen = dataclasses.replace(tracked.episodes[0], terminated=True, truncated=False)
     assert same(from_trajectory(to_trajectory(fallen)), fallen)
+
+
+def test_demonstrations_state_source_and_licence_of_the_clips_that_they_follow(tmp_path: Path) -> None:
+    """Two clips are followed in turn; the licence of a third one, which no episode comes to, is not claimed."""
+    clip = load_clip(asset_path(CLIP))
+    for name, license in (("a", "CC-BY-4.0"), ("b", "ODbL"), ("c", "secret")):
+        save_clip(tmp_path / f"{name}.npz", dataclasses.replace(clip, name=name, license=license, source=f"lab {name}"))
+    tracker = load_policy(asset_path("policies/wildrobot_imitation"))
+    found = demonstrate(tracker, WALK, reference=str(tmp_path), episodes=2, env_kwargs={"previous_action": "all"})
+    assert found.source["clips"] == [
+        {"source": "lab a", "license": "CC-BY-4.0", "clips": 1},
+        {"source": "lab b", "license": "ODbL", "clips": 1},
+    ]
+    assert found.source["expert_license"] == "MIT"
+    assert found.licenses == found.provenance()["licenses"] == ["CC-BY-4.0", "ODbL"]
+
+
+def test_a_minari_dataset_states_the_clips(tracked: Demonstrations, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("imitation")
+    from gait_trainers.imitation.convert import to_minari
+
+    minari, buffers = ModuleType("minari"), ModuleType("minari.data_collector.episode_buffer")
+    minari.create_dataset_from_buffers = lambda **given: given  # type: ignore[attr-defined]
+    buffers.EpisodeBuffer = lambda **given: given  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "minari", minari)
+    monkeypatch.setitem(sys.modules, "minari.data_collector", ModuleType("minari.data_collector"))
+    monkeypatch.setitem(sys.modules, "minari.data_collector.episode_buffer", buffers)
+    first, source = to_minari(tracked, "walks-v0", description="two walks")["description"].split("\n")
+    assert first == "two walks"
+    assert json.loads(source)["clips"] == tracked.source["clips"] != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from pathlib import Path
 
@@ -35,7 +36,9 @@ EXPERT = "policies/wildrobot_walk"
 
 @pytest.fixture(scope="module")
 def demonstrations() -> Demonstrations:
-    return demonstrate(load_policy(asset_path(EXPERT)), episodes=3)
+    found = demonstrate(load_policy(asset_path(EXPERT)), episodes=3)
+    clips = [{"source": "a lab", "license": "CC-BY-4.0", "clips": 2}]  # as if a tracker had followed these
+    return dataclasses.replace(found, source={**found.source, "clips": clips})
 
 
 def config(folder: Path, **more: object) -> TrainConfig:
@@ -82,12 +85,19 @@ def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(demonstrations: Demon
     off = np.sqrt(np.square(found - actions).mean())
     assert off < 0.6 * actions.std()
     assert "critic 1/1" in told[-1]
-    assert '"demonstrated_steps": 1500' in run.provenance_file.read_text()
+    origin = run.origin()["init"]
+    assert (origin["demonstrated_steps"], origin["queried_steps"], origin["expert_steps"]) == (1500, 0, 1500)
     _, std = policy.first(obs[:1])
     assert std == pytest.approx(np.full((1, 9), np.exp(-1.8)), rel=1e-5)  # it explores as the preset says
     begun = train(config(tmp_path, **{"run.name": "ppo", "run.init": str(run.path)}))
     assert begun.iterations == 1
-    assert '"value"' in begun.run.provenance_file.read_text()  # the critic that was warmed up
+    taken = begun.run.origin()["init"]
+    assert "value" in taken["taken"]  # the critic that was warmed up
+    again = prepare(config(tmp_path, **{"run.name": "again", "run.init": str(run.path)}), demonstrations)
+    kept = leave_run(again, {"method": "none", "licenses": ["CC0"]}).origin()["init"]
+    assert kept["licenses"] == ["CC-BY-4.0", "CC0"]  # those of what it began from too
+    assert kept["begun"]["path"] == str(run.path)
+    assert origin["licenses"] == taken["licenses"] == demonstrations.licenses != []  # those of the clips stay known
 
 
 def test_demonstrations_normalise_and_what_hardly_varies_is_not_blown_up(
@@ -116,7 +126,11 @@ def test_dagger_asks_the_expert_where_the_policy_went(demonstrations: Demonstrat
     assert "round 2/2: the policy's own episodes last" in told[1]
     pairs = [int(text.split(" pairs")[0].split()[-1].replace(",", "")) for text in (told[0], told[2])]
     assert pairs[0] == 1500 < pairs[1]
-    assert '"method": "dagger"' in run.provenance_file.read_text()
+    origin = run.origin()["init"]
+    assert origin["method"] == "dagger"
+    assert origin["queried_steps"] == pairs[1] - 1500 > 0
+    assert (origin["demonstrated_steps"], origin["expert_steps"]) == (1500, pairs[1])
+    assert f"the expert was queried {pairs[1] - 1500:,} times" in told[1]
 
 
 @pytest.mark.parametrize(

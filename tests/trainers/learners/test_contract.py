@@ -192,8 +192,8 @@ def test_trainer_runs_and_configuration_name_no_learner() -> None:
     """Only learners and the commands of training know names, beside the registry, version 1 of checkpoints and
     the translation of the design document's file."""
     named = re.compile(r"\b(amp|muscle)\b|AMP[A-Z]|Muscle[A-Z]|learners\.(amp|muscle)")
-    for room in ("rl", "runs", "config"):
-        for path in (ROOT / "gait_trainers" / room).glob("*.py"):
+    for package in ("rl", "runs", "config"):
+        for path in (ROOT / "gait_trainers" / package).glob("*.py"):
             lines = [line for line in path.read_text().splitlines() if named.search(line)]
             few = {"registry.py": 3, "checkpoint_format.py": 2, "schema.py": 1, "schedule.py": 1}
             allowed = (few | {"design_document.py": 10}).get(path.name, 0)

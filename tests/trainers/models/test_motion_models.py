@@ -238,7 +238,7 @@ def test_hostile_files_are_refused(tmp_path: Path) -> None:
         ({"format_version": 9}, "format_version: is 9"),
         ({"kind": "policy"}, "kind: expected"),
         ({"spec": other(network="gpt")}, "spec: network"),
-        ({"spec": other(wings=2)}, "spec: wings"),
+        ({"spec": other(wings=2)}, "spec: unknown key 'wings'"),
         ({"spec": other(settings={"hidden": [4096] * 8})}, "parameters, at most"),
         ({"spec": other(settings={"hidden": [10**9]})}, "spec: settings.hidden"),
         ({"spec": other(home=[0.0])}, "home has 1 entries"),
@@ -254,7 +254,29 @@ def test_hostile_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=message) as caught:
             load_motion_model(path)
         assert str(path) in str(caught.value)
+    whole = save_motion_model(tmp_path / "whole.npz", model)
+    assert load_motion_model(whole, limit=1 << 20).spec == model.spec
+    with pytest.raises(ModelError, match=r"whole\.npz: .*the limit is 500 for all arrays together"):
+        load_motion_model(whole, limit=500)
     with pytest.raises(ModelError, match="neither a motion model"):
         load_motion_model("no_such_model")
     with pytest.raises(ModelError, match="no such motion model"):
         load_motion_model(tmp_path.parent)
+
+
+def test_a_changed_byte_is_refused_or_changes_nothing(tmp_path: Path) -> None:
+    """Every array that is read has a checksum."""
+    model = small()
+    path = save_motion_model(tmp_path / "model.npz", model, {"mean_pose": np.ones(3), "license": "MIT"})
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for at in rng.integers(len(whole), size=150):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(8)))]) + whole[at + 1 :])
+        try:
+            found, extras = read_motion_model(path)
+        except ModelError as error:
+            refused += str(path) in str(error)
+            continue
+        assert all(torch.equal(value, found.state_dict()[key]) for key, value in model.state_dict().items())
+        assert (extras["license"], extras["mean_pose"].tolist()) == ("MIT", [1.0] * 3)
+    assert refused > 75

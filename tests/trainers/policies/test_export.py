@@ -25,6 +25,7 @@ from gait_trainers.policies.torch_policy import PolicyNetwork
 from gait_trainers.rl.train import train
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.normalizer import ObsNormalizer
+from gait_trainers.runs.provenance import licenses_of
 from gait_trainers.runs.run_folder import RunError
 
 
@@ -387,3 +388,14 @@ def test_what_sees_a_reference_is_not_exported_for_walking(blind, tmp_path):
     with pytest.raises(PolicyError, match="correct the reference pose"):
         export(other, tmp_path / "out", env_id=WALK)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_states_the_licences_of_the_clips_behind_its_run(tmp_path: Path) -> None:
+    for recorded, found in (
+        ({"init": {"licenses": ["ODbL", "CC0"]}, "seed": 1}, {"licenses": ["CC0", "ODbL"]}),
+        ({"licenses": ["CC0"], "init": {"licenses": ["CC0", 3]}}, {"licenses": ["CC0"]}),
+        ({"licenses": "CC0", "init": None}, {}),
+    ):
+        (tmp_path / "provenance.json").write_text(json.dumps(recorded))
+        assert export_module._provenance(tmp_path) == found
+    assert [licenses_of(other) for other in (None, [1], "CC0", {"init": {"licenses": "CC0"}})] == [[]] * 4

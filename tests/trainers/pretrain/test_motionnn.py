@@ -24,14 +24,16 @@ from gait_trainers.data.motion_frames import MotionFrames
 from gait_trainers.models.motion import ModelError, read_motion_model
 from gait_trainers.pretrain.motionnn import baselines
 from gait_trainers.pretrain.motionnn.augment import Style
+from gait_trainers.pretrain.motionnn.conditioning import straight
 from gait_trainers.pretrain.motionnn.config import DataConfig, load_motion_config, preset_names
 from gait_trainers.pretrain.motionnn.figures import errors, fast_share, free_running, growth, r_squared, stability
 from gait_trainers.pretrain.motionnn.generate import generate
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
 from gait_trainers.pretrain.motionnn.sets import divide
-from gait_trainers.pretrain.motionnn.told import straight
 from gait_trainers.pretrain.motionnn.train import build, resume, train
+from gait_trainers.pretrain.refnn.config import load_refnn_config
+from gait_trainers.runs.run_folder import RunError
 
 TINY = {
     "data.workers": 0, "model.settings.hidden": [8], "loss.horizon": 4, "optim.updates": 8, "optim.least_windows": 4,
@@ -211,7 +213,8 @@ def test_presets_are_valid(preset: str) -> None:
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("loss: {horizont: 3}\n")
-    with pytest.raises(ConfigError, match=r"mine.yaml: unknown key 'loss.horizont'; allowed here: position_weight"):
+    unknown = r"mine.yaml: unknown key 'loss.horizont' \(did you mean 'horizon'\?\); allowed here: position_weight"
+    with pytest.raises(ConfigError, match=unknown):
         load_motion_config(file)
     with pytest.raises(ConfigError, match="unknown preset 'best'; available: conditioned, laptop, paper"):
         load_motion_config(None, "best")
@@ -252,9 +255,10 @@ def test_a_damaged_checkpoint_is_named(run: Path, clips: Path, tmp_path: Path) -
     shutil.copytree(run, out)
     file = sorted((out / "checkpoints").iterdir())[-1]
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(ModelError, match=f"{file.name} cannot be read as a checkpoint"):
+    whole = out / "checkpoints" / "step_000000000004.pt"
+    with pytest.raises(RunError, match=f"{file.name} cannot be read as a checkpoint.*is used by --resume {whole}$"):
         resume(out)
-    with pytest.raises(ModelError, match="is not empty"):
+    with pytest.raises(RunError, match=f"exists already; choose another --out, or continue it with --resume {out}$"):
         train(load_motion_config(None, "laptop", TINY), str(clips), out)
 
 
@@ -269,7 +273,7 @@ ANOTHER_WAY = (
 def test_training_lowers_the_loss(changes: dict[str, object], clips: Path, tmp_path: Path) -> None:
     """One step ahead: the figure that does not depend on how long rollouts have become."""
     settings = TINY | {"optim.updates": 60, "optim.batch_frames": 64, "optim.learning_rate": 0.02} | changes
-    training = build(load_motion_config(None, "laptop", settings), str(clips), tmp_path / "split.json")
+    training = build(load_motion_config(None, "laptop", settings), str(clips))
     windows = training.stream.draw(32, 6)
 
     def error() -> float:
@@ -283,10 +287,20 @@ def test_training_lowers_the_loss(changes: dict[str, object], clips: Path, tmp_p
     training.stream.close()
 
 
+def test_networks_that_could_not_be_read_again_are_not_built(clips: Path) -> None:
+    large = load_motion_config(None, None, TINY | {"model.settings.hidden": [4096] * 8})
+    with pytest.raises(ConfigError, match=r"^model\.settings: \d+ parameters, at most 16777216 are read$"):
+        build(large, str(clips))
+    with pytest.raises(
+        ConfigError, match=r"hidden: a network of 101\d{9} numbers or more; at most 8388608 are read again"
+    ):
+        load_refnn_config(None, None, {"hidden": [10**9]})
+
+
 def test_a_curriculum_adds_activities(clips: Path, tmp_path: Path) -> None:
     stages = [{"until": 0.5, "activities": ["walk"]}, {"until": 1.0, "activities": ["walk", "run"]}]
     config = load_motion_config(None, "laptop", TINY | {"data.curriculum": stages, "data.held_out": ["B"]})
-    training = build(config, str(clips), tmp_path / "split.json")
+    training = build(config, str(clips))
     training.step()
     assert training.stream.allowed.tolist() == [0, 1]  # the walks of A
     training.update = 4
@@ -320,7 +334,7 @@ def test_tables_and_a_page(run: Path, clips: Path, tmp_path: Path) -> None:
     told = ["evaluate-motion", str(run), "--data", str(clips / "b1.npz"), "--long", "0", "--page", str(page)]
     result = CliRunner().invoke(app, told)
     assert result.exit_code == 0, result.output
-    assert "the model is told path, speed, phase" in result.stdout
+    assert "the model is conditioned on path, speed, phase" in result.stdout
     assert page.read_bytes().startswith(b"\x89PNG")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -23,8 +24,8 @@ from gait_trainers.pretrain.refnn.config import PRESETS, RefNNConfig, dump_refnn
 from gait_trainers.pretrain.refnn.data import Stream, open_data, rows_of
 from gait_trainers.pretrain.refnn.figures import group_errors, summary, walk_figures
 from gait_trainers.pretrain.refnn.learner import RefLearner, loss_weights, pose_loss
-from gait_trainers.pretrain.refnn.run import checkpoints, train_refnn
-from gait_trainers.runs.run_folder import RunError
+from gait_trainers.pretrain.refnn.run import resume_refnn, train_refnn
+from gait_trainers.runs.run_folder import Run, RunError
 
 SIZE = POSE_LAYOUT.size
 TINY: dict[str, Any] = {
@@ -67,7 +68,8 @@ def test_defaults_are_forward_gaitnets() -> None:
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"epoch=3: epoch: .*; known are hidden, learning_rate"):
+    unknown = r"^override epoch=3: unknown key 'epoch' \(did you mean 'epochs'\?\); allowed here: hidden, learning_rate"
+    with pytest.raises(ConfigError, match=unknown):
         load_refnn_config(overrides={"epoch": 3})
     with pytest.raises(ConfigError, match=r"unknown preset 'phone'; available: paper, laptop"):
         load_refnn_config(preset="phone")
@@ -156,16 +158,14 @@ def test_resumed_is_uninterrupted(data: Path, tmp_path: Path) -> None:
     config = RefNNConfig(**TINY)
     whole = train_refnn([data], tmp_path / "whole", config)
     train_refnn([data], tmp_path / "cut", RefNNConfig(**TINY | {"iterations": 4}))
-    checkpoints(tmp_path / "cut")[-1].unlink()  # as if it had been killed after iteration 3
-    cut = train_refnn([data], tmp_path / "cut", config, resume=True)
+    Run(tmp_path / "cut").checkpoints()[-1].unlink()  # as if it had been killed after iteration 3
+    cut, _ = resume_refnn(tmp_path / "cut", {"iterations": 5})
     for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
         assert torch.equal(a, b)
     rows = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
     assert rows[0] == rows[1]
     with pytest.raises(RunError, match=r"exists already"):
         train_refnn([data], tmp_path / "whole", config)
-    with pytest.raises(RunError, match=r"the data have other"):
-        train_refnn([data / "0.npz"], tmp_path / "cut", config, resume=True)
 
 
 def test_the_command_trains_what_serves(data: Path, tmp_path: Path) -> None:
@@ -176,7 +176,8 @@ def test_the_command_trains_what_serves(data: Path, tmp_path: Path) -> None:
     assert network.facts.names == ("stride", "cadence")
     told = json.loads((tmp_path / "run" / "model" / "model.json").read_text())
     assert told["data"]["files"][0] | {"file": ""} == {
-        "file": "", "sequences": 8, "walkers": 8, "source": "made for a test", "license": "MIT"
+        "file": "", "sequences": 8, "walkers": 8, "source": "made for a test", "license": "MIT",
+        "sha256": hashlib.sha256((data / "0.npz").read_bytes()).hexdigest(),
     }  # fmt: skip
     assert len(told["data"]["held_out"]) == 4
     assert told["held_out_error"]["stride_percent"] >= 0

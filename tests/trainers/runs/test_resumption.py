@@ -15,7 +15,7 @@ from gait_trainers.config.schema import ConfigError
 from gait_trainers.rl.train import resume, train
 from gait_trainers.runs.checkpoint import load_checkpoint, save_checkpoint
 from gait_trainers.runs.resumption import RESUMABLE, flat
-from gait_trainers.runs.run_folder import Run
+from gait_trainers.runs.run_folder import Run, RunError
 
 SETTINGS = {
     "algorithm": "ppo",
@@ -111,6 +111,16 @@ def test_a_checkpoint_that_says_nothing_of_its_configuration_is_continued(traine
     save_checkpoint(run, state, 32, keep=1)
     edit(run.path, ppo__learning_rate=0.01, run__iterations=2)
     assert resume(run.path).iterations == 2
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": []}, {"policy": {"x": 1}}, {"random": None}], ids=str)
+def test_a_checkpoint_that_holds_something_else_is_refused(
+    trained: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    run = Run(Path(shutil.copytree(trained, tmp_path / "tiny")))
+    save_checkpoint(run, load_checkpoint(run.checkpoints()[-1]) | changes, 32, keep=1)
+    with pytest.raises(RunError, match=r"step_0+32\.pt: cannot be continued by this version: "):
+        resume(run.path)
 
 
 def test_flat_by_hand() -> None:

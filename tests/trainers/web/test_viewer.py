@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import urllib.request
 from typing import Any
@@ -68,6 +69,31 @@ def test_a_new_command_is_observed_at_once() -> None:
     row = env.core.task.layout.slices()["command"]
     np.testing.assert_allclose(obs[row][:2], [0.2, 0.1], atol=1e-6)
     env.close()
+
+
+def test_speed_is_measured_within_an_episode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two episodes of five steps: the second one's first speed is that of its first step, not a mean over the reset."""
+    pytest.importorskip("viser")
+    measured: list[list[float]] = []
+    speeds: list[float] = []
+    show = Scene.show
+
+    def shown(scene: Scene, core: Any, info: Any) -> None:
+        show(scene, core, info)
+        speeds.append(float(info["x_velocity"]))
+        measured.append([float(x) for x in re.findall(r"-?\d+\.\d+", scene._text.content.split("measured")[1])])
+
+    monkeypatch.setattr(Scene, "show", shown)
+    watch_in_browser(
+        load_policy(asset_path("policies/wildrobot_walk")), {"command": np.array([0.4, 0.0, 0.0])}, port=0, seconds=0.2,
+        env_kwargs={"max_episode_steps": 5}, announce=lambda address: None,
+    )  # fmt: skip
+    forward = [row[0] for row in measured]
+    assert len(forward) == 10
+    assert forward[4] == pytest.approx(np.mean(speeds[:5]), abs=0.006)
+    assert forward[5] == pytest.approx(speeds[5], abs=0.006)
+    assert forward[9] == pytest.approx(np.mean(speeds[5:]), abs=0.006)
+    assert abs(speeds[5] - np.mean(speeds[:6])) > 0.02  # else this would show nothing
 
 
 def test_scene_follows_the_simulation_over_its_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_legs_are_told_by_the_shape(tmp_path: Path, kind: str) -> None:
     roles, notes = find_joints(motion.skeleton)
     assert [motion.skeleton.names[roles[role]] for role in LEGS] == [names[joint] for joint in TREE]
     assert len(notes) == 1
-    assert notes[0].startswith("the legs were told by the shape of the skeleton, not by names: left_hip ")
+    assert notes[0].startswith("the legs were recognised by the shape of the skeleton, not by names: left_hip ")
     assert "use --map" in notes[0]
     assert notes[0] in extract_landmarks(motion).notes
 

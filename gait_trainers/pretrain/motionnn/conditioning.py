@@ -1,4 +1,4 @@
-"""What a conditioned model is told: path, speed and phase of captured windows, or of a straight walk by a clock."""
+"""What a conditioned model is given: path, speed and phase of captured windows, or of a straight walk by a clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gait_trainers.data.gait_phase import OFFSETS
 from gait_trainers.data.windows import Windows
 
 
-def told_of(windows: Windows) -> dict[str, Tensor]:
+def conditions_of(windows: Windows) -> dict[str, Tensor]:
     """Of captured windows."""
     return {key: torch.from_numpy(getattr(windows, key)) for key in ("path", "speed", "phase")}
 
