@@ -52,7 +52,7 @@ TINY: dict[str, dict[str, Any]] = {
     "refnn": {
         "name": "tiny", "algorithm": "refnn", "motions": ["bundled:human_walk"], "iterations": 4, "hidden_sizes": [8],
         "settings": {
-            "stream_batch": 64, "stream_scale": 500, "replay": 64, "checkpoint_every": 2, "holdout": 0.2,
+            "stream_batch": 64, "stream_scale": 2, "replay": 64, "checkpoint_every": 2, "holdout": 0.2,
         },
     },
 }  # fmt: skip
@@ -165,13 +165,9 @@ def test_the_commands_are_those_that_a_person_would_type(
             source = results / ("clips" if name == "motionnn" else "sequences.npz")
             file = str(results / "config.yaml")
             assert train == ("gait_trainers", name, str(source), "--out", str(run), "--config", file)
-            (run / "checkpoints").mkdir(parents=True)
+            run.mkdir()
             (run / "config.yaml").touch()
-            (run / "checkpoints" / "iteration_00000002.pt").touch()
-            words = command(db, job, settings)[2:]
-            assert words[:2] == ["gait_trainers", name]
-            assert "--resume" in words
-            assert str(run) in words
+            assert command(db, job, settings)[2:] == ["gait_trainers", name, "--resume", str(run)]
 
 
 def test_the_terminal_submits_models(trainer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ MOST = {
     "optim.most_windows": 65_536, "data.resident": 10_000, "data.workers": 16, "data.prefetch": 1000,
     # refnn
     "iterations": 1_000_000, "epochs": 1000, "batch_size": 1_000_000, "stream_batch": 1_000_000, "stream_scale": 1000,
-    "replay": 10_000_000,
+    "replay": 10_000_000, "torch_threads": 64,
 }  # fmt: skip
 LARGEST_LAYER, MOST_LAYERS = 4096, 8
 HIDDEN = {"run.tensorboard", "run.device", "run.init", "run.out", "run.name", "env.id", "run.minutes"}

@@ -44,6 +44,14 @@ class ModelTraining(Algorithm):
     def commands(self, run: Path, results: Path) -> list[Command]:
         """What is run once the clips are gathered, one after another; the last is the training."""
 
+    def begun(self, run: Path) -> bool:
+        """From its first checkpoint on, or from the start where there is none yet."""
+        return (run / "config.yaml").is_file()
+
+    def resume(self, run: Path, results: Path, iterations: int) -> Command:
+        """The run folder names its data."""
+        return ("gait_trainers", self.name, "--resume", str(run))
+
     def after(self, kind: str, run: Path, results: Path) -> Command:
         """The model's files and its evaluation."""
         return ("gait_trainers.service.jobs.models", self.name, str(run), str(results))
@@ -102,18 +110,10 @@ class MotionNNTraining(ModelTraining):
         """As `gait-train motionnn --config` reads it."""
         return dump_motion_config(MotionConfig.model_validate(dict(tree)))
 
-    def begun(self, run: Path) -> bool:
-        """From its first checkpoint on, or from the start where there is none yet."""
-        return (run / "config.yaml").is_file()
-
     def commands(self, run: Path, results: Path) -> list[Command]:
         """The training alone."""
         words = (str(results / CLIPS), "--out", str(run), "--config", str(results / CONFIG))
         return [("gait_trainers", "motionnn", *words)]
-
-    def resume(self, run: Path, results: Path, iterations: int) -> Command:
-        """The run folder names its clips."""
-        return ("gait_trainers", "motionnn", "--resume", str(run))
 
 
 @dataclass(frozen=True)
@@ -146,15 +146,12 @@ class RefNNTraining(ModelTraining):
         except ConfigError as error:
             raise invalid(error, overrides) from None
         body, disk = request.env or self.env_id, disk_mb(refnn_parameters(config), config.iterations)
-        return Plan(config, body, config.iterations, 1, 1.0, refnn_memory_mb(config), disk)
+        cores = float(config.torch_threads)
+        return Plan(config, body, config.iterations, 1, cores, refnn_memory_mb(config), disk)
 
     def written(self, tree: Mapping[str, Any]) -> str:
         """As `gait-train refnn --config` reads it."""
         return dump_refnn_config(RefNNConfig.model_validate(dict(tree)))
-
-    def begun(self, run: Path) -> bool:
-        """From its first checkpoint on."""
-        return any((run / "checkpoints").glob("*.pt"))
 
     def commands(self, run: Path, results: Path) -> list[Command]:
         """Sequences of two gait cycles of all clips, whatever they are said to show; then the training."""
@@ -163,10 +160,6 @@ class RefNNTraining(ModelTraining):
             ("gait_envs.mocap.cli", "augment", clips, "--out", sequences, "--activity", ""),
             ("gait_trainers", "refnn", sequences, "--out", str(run), "--config", str(results / CONFIG)),
         ]
-
-    def resume(self, run: Path, results: Path, iterations: int) -> Command:
-        """With the sequences that it was begun with."""
-        return ("gait_trainers", "refnn", str(results / SEQUENCES), "--out", str(run), "--resume")
 
 
 MOTION_NN = MotionNNTraining(
