@@ -32,6 +32,7 @@ from helpers.walker import walker_bvh
 from sqlalchemy.orm import Session
 
 from gait_envs.assets import asset_path
+from gait_trainers.models.motion import load_motion_model
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.service.app import create_app
 from gait_trainers.service.db.engine import make_engine
@@ -101,21 +102,24 @@ def wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
+def upload(page, base: str, capture: Path) -> None:
+    """A motion that is imported, and accepted."""
+    page.goto(f"{base}/motions")
+    page.get_by_label("Files").set_input_files(capture)
+    page.get_by_label("Name").fill("Walk of a test")
+    page.get_by_label("Labels").fill("walk")
+    page.get_by_label("Licence").fill("MIT")
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("button", name="Accept").wait_for(timeout=600_000)  # the page follows the import by itself
+    page.get_by_role("button", name="Accept").click()
+    page.get_by_text("is accepted and can be trained on").wait_for()
+
+
 def test_from_a_capture_to_a_policy(service, browser, tmp_path, pictures):
     """Log in, upload, judge, configure, start, watch, download, publish; and the download works."""
-    capture = walker_bvh(tmp_path / "walk.bvh", seconds=2.5, fps=30.0)
     with tab(browser) as page:
         log_in(page, service.base, "admin", PASSWORD)
-
-        page.goto(f"{service.base}/motions")
-        page.get_by_label("Files").set_input_files(capture)
-        page.get_by_label("Name").fill("Walk of a test")
-        page.get_by_label("Labels").fill("walk")
-        page.get_by_label("Licence").fill("MIT")
-        page.get_by_role("button", name="Upload").click()
-        page.get_by_role("button", name="Accept").wait_for(timeout=600_000)  # the page follows the import by itself
-        page.get_by_role("button", name="Accept").click()
-        page.get_by_text("is accepted and can be trained on").wait_for()
+        upload(page, service.base, walker_bvh(tmp_path / "walk.bvh", seconds=2.5, fps=30.0))
 
         page.goto(f"{service.base}/train?algorithm=ppo")
         page.get_by_label("Name of the session").fill("A short walk")
@@ -163,6 +167,44 @@ def test_from_a_capture_to_a_policy(service, browser, tmp_path, pictures):
     action, _ = policy.act(obs, policy.initial_state(1), np.ones(1, dtype=bool))
     assert action.shape == (1, 9)
     assert np.isfinite(action).all()
+
+
+def test_from_a_capture_to_a_model_of_motion(service, browser, tmp_path, pictures):
+    """The same for what only learns how bodies move: of an uploaded motion and those of the package."""
+    with tab(browser) as page:
+        log_in(page, service.base, "admin", PASSWORD)
+        upload(page, service.base, walker_bvh(tmp_path / "walk.bvh", seconds=2.5, fps=30.0))
+
+        page.goto(f"{service.base}/train?algorithm=motionnn&env=wildrobot")
+        page.get_by_label("Name of the session").fill("How it moves")
+        page.get_by_label("Walk of a test").check()
+        page.get_by_label("wildrobot_walk").check()
+        for label, value in (("Updates", 100), ("Hidden sizes", 32), ("Frames of an update", 512)):
+            page.get_by_label(label, exact=True).fill(str(value))
+        page.get_by_role("button", name="Estimate").click()
+        page.get_by_text("Memory", exact=True).wait_for()
+        assert barriers(page) == []
+        page.screenshot(path=pictures / "model_train.png")
+        page.get_by_role("button", name="Start training").click()
+
+        page.wait_for_url(re.compile("/sessions/[a-z2-7]{16}"))
+        page.locator("#live .badge", has_text="completed").wait_for(timeout=600_000)
+        page.locator("#curves .u-legend", has_text="training").first.wait_for()
+        assert barriers(page) == []
+        assert not page.get_by_role("heading", name="Latest policy").count()
+        page.screenshot(path=pictures / "model_monitor.png", full_page=True)
+
+        page.get_by_role("link", name="Results").click()
+        page.get_by_role("img", name="Trajectories of this model: root").wait_for()
+        assert "Drift of the root" in page.locator("#evaluation").inner_text()
+        assert barriers(page) == []
+        page.screenshot(path=pictures / "model_results.png", full_page=True)
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download the model").click()
+        download.value.save_as(tmp_path / "model.zip")
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        archive.extractall(tmp_path)
+    assert load_motion_model(tmp_path / "model").spec.robot == "wildrobot"
 
 
 # -- every page ------------------------------------------------------------------------------------------

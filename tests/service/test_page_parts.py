@@ -11,11 +11,11 @@ from helpers.service_data import EVALUATION, VALIDATION, metrics
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
+from gait_trainers.service.algorithms.fields import Field
 from gait_trainers.service.db.heartbeat import SILENT, Heartbeat
 from gait_trainers.service.db.tables import Base
 from gait_trainers.service.errors import Invalid
 from gait_trainers.service.operations.configure import StartRequest, algorithms, form
-from gait_trainers.service.operations.form import Field
 from gait_trainers.service.pages import fields, findings, formats
 from gait_trainers.service.pages.curves import panels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
@@ -234,6 +234,7 @@ class AlgorithmShape(BaseModel):
     env_id: str
     environments: list[str]
     presets: list[str]
+    makes: Literal["policy", "model"]
     needs_motions: bool
 
 

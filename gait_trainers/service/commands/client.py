@@ -21,13 +21,18 @@ USUAL = "http://127.0.0.1:8080"
 
 def submit_command(
     name: Annotated[str, typer.Argument(help="What the training is called.")],
-    algorithm: Annotated[str, typer.Option(help="Command that trains: ppo-amp, ppo, imitate or muscle.")] = "ppo-amp",
+    algorithm: Annotated[
+        str, typer.Option(help="Command that trains: ppo-amp, ppo, imitate, muscle, motionnn or refnn.")
+    ] = "ppo-amp",
     preset: Annotated[str | None, typer.Option(help="Preset to begin with.")] = None,
-    env: Annotated[str | None, typer.Option(help="Environment to train in.")] = None,
+    env: Annotated[str | None, typer.Option(help="Environment to train in; of motionnn and refnn the body.")] = None,
     motion: Annotated[
         list[str] | None, typer.Option(help="Id of a motion, or bundled:NAME of a set; may be repeated.")
     ] = None,
     total_steps: Annotated[int | None, typer.Option(help="Environment steps, all together.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Rollouts, in place of --total-steps; updates of motionnn.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random number generator.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting, as dotted.key=value; may be repeated.")
@@ -41,7 +46,8 @@ def submit_command(
     """Start a training on a service, and print its id."""
     request: dict[str, Any] = {
         "name": name, "algorithm": algorithm, "preset": preset, "env": env, "motions": motion or [],
-        "total_steps": total_steps, "seed": seed, "settings": dict(parse_assignment(text) for text in set_ or ()),
+        "total_steps": total_steps, "iterations": iterations, "seed": seed,
+        "settings": dict(parse_assignment(text) for text in set_ or ()),
     }  # fmt: skip
     with Client(url, token) as service:
         typer.echo(service.start(key=key, **request)["id"])
@@ -91,7 +97,9 @@ def wait_command(
 def fetch_command(
     session: Session,
     out: Annotated[Path, typer.Option(help="File to write.")],
-    file: Annotated[str, typer.Option(help="What to fetch: bundle, run, film, metrics, config or log.")] = "bundle",
+    file: Annotated[
+        str, typer.Option(help="What to fetch: bundle, run, film, metrics, config or log; of motionnn and refnn model.")
+    ] = "bundle",
     url: Url = USUAL,
     token: Token = "",
 ) -> None:

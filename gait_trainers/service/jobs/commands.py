@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from gait_envs.files import write_durably
-from gait_trainers.config.layers import dump_yaml, validate
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession
 from gait_trainers.service.jobs.process import python
-from gait_trainers.service.operations.configure import INFINITE, MOTION
+from gait_trainers.service.operations.configure import BUNDLED, INFINITE, MOTION, placeholder
 from gait_trainers.service.settings import Settings
 
 FILMED = 6.0  # s of a clip, at most
@@ -28,18 +28,21 @@ def command(db: Session, job: Job, settings: Settings) -> list[str]:
     if job.motion_id is not None:
         return _film_of_motion(settings.motions / job.motion_id, db.get_one(Motion, job.motion_id).figures or {})
     session = db.get_one(TrainingSession, job.session_id)
-    run, results = settings.runs / session.id, settings.results / session.id
-    if job.kind in ("finish", "evaluate", "view"):
-        return python("gait_trainers.service.jobs.finish", job.kind, str(run), str(results))
+    run, results, known = settings.runs / session.id, settings.results / session.id, algorithm(session.algorithm)
     if job.kind == "film":
         return _film(session, run, results)
-    if (run / "config.yaml").is_file():
-        return python("gait_trainers", session.algorithm, "--resume", str(run), "--iterations", str(session.iterations))
-    file = results / "config.yaml"
-    config = validate(with_files(session.config, settings), f"session {session.id}")
-    write_durably(file, dump_yaml(config).encode())
-    words = ["--config", str(file), "--out", str(settings.runs), "--name", session.id]
-    return python("gait_trainers", session.algorithm, *words)
+    if job.kind != "train":
+        return python(*known.after(job.kind, run, results))
+    if known.begun(run):
+        return python(*known.resume(run, results, session.iterations))
+    write_durably(results / "config.yaml", known.written(with_files(session.config, settings)).encode())
+    clips = [with_files(_clip(given), settings) for given in session.motions]
+    return python(*known.start(run, results, clips))
+
+
+def _clip(given: str) -> str:
+    """A motion that was asked for, as a configuration names it."""
+    return given.removeprefix(BUNDLED) if given.startswith(BUNDLED) else placeholder(given)
 
 
 def _film(session: TrainingSession, run: Path, results: Path) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import one_line
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, now
 from gait_trainers.service.jobs.commands import log_file
 from gait_trainers.service.jobs.ingest import ingest
@@ -93,23 +94,25 @@ def _end_training(db: Session, job: Job, code: int | None, settings: Settings) -
 
 def _end_finish(db: Session, job: Job, code: int | None, settings: Settings) -> None:
     session = db.get_one(TrainingSession, job.session_id)
+    known = algorithm(session.algorithm)
     if code is None or code < 0:
         if not _again(job):
             touch(session, "failed", job.message)
         return
     result = _read_json(settings.results / session.id / "result.json")
     if code > 0 or result is None:
-        message = f"the policy was not exported: {_said(job, settings)}"
+        message = f"the {known.makes} was not exported: {_said(job, settings)}"
         _close(job, message)
         touch(session, "failed", message)
         raise_alert(db, session, "failed", message)
         return
     _close(job)
     session.validation = result["validation"]
+    session.evaluation = result.get("evaluation", session.evaluation)
     session.disk_mb = size_mb(settings.runs / session.id) + size_mb(settings.results / session.id)
-    touch(session, "completed")
-    raise_alert(db, session, "finished", f"{session.name} has finished: {session.steps:,} steps")
-    db.add_all(Job(kind=kind, owner_id=session.owner_id, session_id=session.id) for kind in ("evaluate", "film"))
+    touch(session, "completed", one_line(str(result.get("message", "")).replace(str(settings.home), ""), 500))
+    raise_alert(db, session, "finished", f"{session.name} has finished: {session.steps:,} {known.unit}")
+    db.add_all(Job(kind=kind, owner_id=session.owner_id, session_id=session.id) for kind in known.follows)
 
 
 def _end_evaluation(db: Session, job: Job, code: int | None, settings: Settings) -> None:

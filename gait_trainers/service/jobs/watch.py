@@ -8,15 +8,13 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from gait_trainers.config.registry import learner_specs, learners_of
-from gait_trainers.learners.base import Check
-from gait_trainers.runs.monitoring import CHECKS, HealthMonitor
+from gait_trainers.runs.monitoring import HealthMonitor
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Alert, Job, TrainingSession, User, now
 from gait_trainers.service.jobs.ingest import ingest
 from gait_trainers.service.jobs.outcomes import free_mb
 from gait_trainers.service.operations.alerts import raise_alert
-from gait_trainers.service.operations.form import algorithm
 from gait_trainers.service.settings import Settings
 
 STALLED = 300  # iterations without a better reward
@@ -41,6 +39,8 @@ def training(db: Session, job: Job, settings: Settings) -> None:
 
 def film(db: Session, session: TrainingSession, settings: Settings) -> None:
     """Queue a film of the latest checkpoint where the last one was asked for long enough ago."""
+    if "film" not in algorithm(session.algorithm).follows:
+        return
     if not settings.film_minutes or not any((settings.runs / session.id / "checkpoints").glob("step_*.pt")):
         return
     mine = select(Job).where(Job.session_id == session.id, Job.kind == "film").order_by(Job.created_at.desc())
@@ -54,7 +54,7 @@ def film(db: Session, session: TrainingSession, settings: Settings) -> None:
 def check(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -> None:
     """Alerts about new rows of metrics; how long each check has held is kept with the session."""
     health: dict[str, Any] = dict(session.health)
-    monitor = HealthMonitor(_checks(session.algorithm))
+    monitor = HealthMonitor(algorithm(session.algorithm).checks())
     monitor.set_state(health.get("counts", {}))
     for row in rows:
         for warning in monitor.check(row):
@@ -71,12 +71,6 @@ def check(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -
             elif iteration - health.get("best_at", 0) >= STALLED:
                 raise_alert(db, session, "no progress", f"the episode reward has not risen for {STALLED} iterations")
     session.health = health | {"counts": monitor.get_state()}
-
-
-def _checks(name: str) -> list[Check]:
-    specs = learners_of(algorithm(name).learns) if learner_specs() else []
-    known = {check.name for check in CHECKS}
-    return [check for spec in specs for check in spec.checks if check.name not in known]
 
 
 def machine(engine: Engine, settings: Settings) -> None:

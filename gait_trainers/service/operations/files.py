@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gait_envs.files import replacing
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.tables import Job, TrainingSession, User
 from gait_trainers.service.errors import Conflict, NotFound
 from gait_trainers.service.operations.visible import find_session, own_session
@@ -39,6 +40,7 @@ PLACES = {
     "config": ("run/config.yaml", "application/yaml", "config.yaml"),
     "log": ("log.txt", "text/plain; charset=utf-8", "log.txt"),
     "film": ("film.mp4", "video/mp4", "film.mp4"),
+    "trajectories": ("trajectories.png", "image/png", "trajectories.png"),
     "gait": ("gait.png", "image/png", "gait.png"),
     "gait_figures": ("gait.json", "application/json", "gait.json"),
     "result": ("result.json", "application/json", "result.json"),
@@ -46,7 +48,7 @@ PLACES = {
     "manifest": ("bundle/policy.json", "application/json", "policy.json"),
 }
 LAST = 256 << 10  # bytes from the end of a text that are read at most
-FOLDERS = {"bundle": "bundle", "run": "run"}  # key -> folder that is packed as a zip
+FOLDERS = {"bundle": "bundle", "model": "model", "run": "run"}  # key -> folder that is packed as a zip
 
 
 def artefacts(db: Session, user: User, id: str, settings: Settings) -> list[Artefact]:
@@ -150,9 +152,7 @@ def _packed(folder: Path, target: Path, state: str) -> Path:
         ):
             for file in files:
                 try:
-                    out.write(
-                        file, os.path.join(folder.name if folder.name == "bundle" else "run", file.relative_to(folder))
-                    )
+                    out.write(file, os.path.join(target.stem, file.relative_to(folder)))
                 except FileNotFoundError:  # an old checkpoint, removed by the training
                     continue
     return target
@@ -160,7 +160,9 @@ def _packed(folder: Path, target: Path, state: str) -> Path:
 
 def request_film(db: Session, user: User, id: str, settings: Settings, kind: str = "film") -> Job:
     """Queue a film of the latest policy, or its view in 3D; the one that is under way, if there is one."""
-    own_session(db, user, id)
+    session = own_session(db, user, id)
+    if algorithm(session.algorithm).makes != "policy":
+        raise Conflict(f"{session.algorithm} makes no policy that could be seen walking")
     waiting = db.scalar(select(Job).where(Job.session_id == id, Job.kind == kind, Job.state != "ended"))
     if waiting is not None:
         return waiting

@@ -94,10 +94,12 @@ def progress(db: Session, user: User, id: str) -> Progress:
 
 def progress_of(session: TrainingSession) -> Progress:
     """The same, of a session at hand."""
-    left = None
+    left, rest = None, session.iterations - session.iteration
     rate = session.latest.get("steps_per_second")
     if session.state in ACTIVE and rate:
-        left = (session.iterations - session.iteration) * session.rollout_steps / rate
+        left = rest * session.rollout_steps / rate
+    elif session.state in ACTIVE and session.iteration:  # nothing is stepped
+        left = rest * session.seconds / session.iteration
     return Progress(
         session.state, session.iteration, session.iterations, session.steps,
         session.iterations * session.rollout_steps, session.seconds, left, session.message,

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from gait_envs.files import replacing_folder, write_durably
 from gait_envs.reading.text import read_json
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.tables import Model, ModelAlias, ModelVersion, TrainingSession, User, now
 from gait_trainers.service.errors import Conflict, Invalid, NotFound
 from gait_trainers.service.operations import audit
@@ -38,6 +39,8 @@ def publish(
         raise Invalid("a name has 1 to 64 small letters, digits, dashes and underscores", "name")
     if len(notes) > 5000:
         raise Invalid("notes have at most 5000 characters", "notes")
+    if algorithm(session.algorithm).makes != "policy":
+        raise Conflict(f"the registry holds policies; what {session.algorithm} makes is downloaded with its results")
     bundle = settings.results / session.id / "bundle"
     if session.state != "completed" or not bundle.is_dir():
         raise Conflict(f"the session is {session.state}; only a completed one has a bundle to publish")

@@ -62,16 +62,15 @@ def start(
                 raise Conflict("this idempotency key was used for another request", "Idempotency-Key")
             return find_session(db, user, before.session_id)
     quotas.check_start(db, user, settings.quota)
-    config = configure.configuration(db, user, request)
-    memory, cores = configure.memory_mb(config), float(config.env.threads or 1)
+    plan = configure.configuration(db, user, request)
     hours = min(request.timeout_hours or settings.timeout_hours, settings.timeout_hours)
-    stored = configure.storable(config.model_dump(mode="json"))
+    stored = configure.storable(plan.config.model_dump(mode="json"))
     session = TrainingSession(
-        owner=user, name=request.name, algorithm=request.algorithm, preset=request.preset, env_id=config.env.id,
+        owner=user, name=request.name, algorithm=request.algorithm, preset=request.preset, env_id=plan.env_id,
         motions=request.motions, tags=request.tags, request=request.model_dump(mode="json"),
-        config=stored, iterations=config.run.iterations, rollout_steps=config.rollout_steps,
-        timeout_s=3600 * hours, cores=cores, memory_mb=memory, parent_id=parent and find_session(db, user, parent).id,
-        study_id=study and study[0], trial=study and study[1],
+        config=stored, iterations=plan.iterations, rollout_steps=plan.rollout_steps,
+        timeout_s=3600 * hours, cores=plan.cores, memory_mb=plan.memory_mb,
+        parent_id=parent and find_session(db, user, parent).id, study_id=study and study[0], trial=study and study[1],
     )  # fmt: skip
     db.add(session)
     db.flush()
@@ -143,6 +142,8 @@ def resume(db: Session, user: User, id: str, settings: Settings, *, iterations: 
     session = own_session(db, user, id)
     if session.state not in RESUMABLE:
         raise Conflict(f"the session is {session.state}")
+    if not configure.algorithm(session.algorithm).extends and (iterations is not None or session.state == "completed"):
+        raise Conflict(f"{session.algorithm} trains for the iterations that it began with; clone it with more")
     if iterations is not None:
         if not session.iteration <= iterations <= 10**6:
             raise Invalid(f"is {iterations}, allowed is {max(1, session.iteration)} to 1000000", "iterations")

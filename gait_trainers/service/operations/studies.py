@@ -91,6 +91,8 @@ def varied(request: StudyRequest, values: dict[str, Any], number: int) -> StartR
 def start(db: Session, user: User, request: StudyRequest) -> Study:
     """Begin a search; the ends of every range have been found possible."""
     check_role(user, "trainer")
+    if configure.algorithm(request.base.algorithm).makes != "policy":
+        raise Invalid("searches compare policies by how they walk", "base.algorithm")
     if request.metric not in METRICS:
         raise Invalid(f"metrics are {', '.join(METRICS)}", "metric")
     for key, dimension in request.space.items():

@@ -42,12 +42,17 @@ PANELS = {
     "Losses of the discriminator": {"disc_loss": "loss", "disc_grad_penalty": "gradient penalty"},
     "Muscles": {"muscle_residual": "network", "qp_residual": "static optimisation", "muscle_loss": "loss"},
     "Exploration, std of the actions": {"std": "std"},
+    "Loss": {"loss": "training", "held_out_loss": "held out"},
+    "Errors of prediction, mean squares": {"position": "coordinates", "velocity": "rates"},
+    "Length of the rollouts, frames": {"horizon": "length"},
+    "Frames per second": {"frames_per_second": "frames/s"},
     "Steps per second": {"steps_per_second": "steps/s"},
     "Seconds of an iteration": {"physics_seconds": "physics", "policy_seconds": "policy", "update_seconds": "update"},
     "Cores in use": {"cpu_cores": "cores"},
     "Memory, MB": {"memory_mb": "memory", "gpu_memory_mb": "GPU memory"},
 }
-COMPARED = ("is_success_rate", "success_rate", "forward_velocity", "episode_reward", "amp_reward", "steps_per_second")
+COMPARED = ("is_success_rate", "success_rate", "forward_velocity", "episode_reward", "amp_reward", "held_out_loss",
+            "steps_per_second")  # fmt: skip
 
 
 def panels(names: Iterable[str]) -> list[Panel]:

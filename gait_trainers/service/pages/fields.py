@@ -1,7 +1,7 @@
 """Settings as fields of a form: from a value to the text that is shown, and back.
 
 Which settings there are, their ranges and their explanations come from the configuration's own schema, by
-`operations.form`; nothing is listed a second time here.
+`algorithms.fields`; nothing is listed a second time here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gait_trainers.service.algorithms.fields import Field
+from gait_trainers.service.algorithms.request import StartRequest
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.errors import Invalid
-from gait_trainers.service.operations.configure import StartRequest
-from gait_trainers.service.operations.form import Field
 
 # In plain words, those that are shown at once.
 LABELS = {
@@ -27,8 +28,29 @@ LABELS = {
     "amp.weight": "Weight of the style",
     "amp.learning_rate": "Learning rate of the discriminator",
     "muscle.learning_rate": "Learning rate of the muscle network",
+    # motionnn
+    "optim.updates": "Updates",
+    "optim.batch_frames": "Frames of an update",
+    "optim.learning_rate": "Learning rate",
+    "model.network": "Network",
+    "model.settings.hidden": "Hidden sizes",
+    "loss.horizon": "Final length of rollouts, frames",
+    # refnn
+    "iterations": "Iterations",
+    "epochs": "Epochs per iteration",
+    "batch_size": "Rows of a minibatch",
+    "learning_rate": "Learning rate",
+    "hidden": "Hidden sizes",
+    "holdout": "Share of the walkers that is held out",
+    "seed": "Seed",
 }
 SECTIONS = {
+    "": "Training",
+    "optim": "Optimiser",
+    "model": "Model",
+    "model.settings": "Sizes of the network",
+    "loss": "Loss",
+    "data": "Data",
     "run": "Run",
     "env": "Simulation",
     "env.kwargs": "Environment and reward",
@@ -39,20 +61,12 @@ SECTIONS = {
     "muscle": "Muscle network",
     "resampling": "Resampling of clips",
 }
-# Fields of a StartRequest that stand for settings.
-NAMED = {
-    "iterations": ("run.iterations",),
-    "epochs": ("ppo.epochs",),
-    "learning_rate": ("ppo.learning_rate",),
-    "hidden_sizes": ("networks.policy", "networks.value"),
-    "num_envs": ("env.num_envs",),
-    "seed": ("run.seed",),
-}
 KINDS = {
     "int": "a whole number",
     "float": "a number",
     "sizes": "whole numbers, separated by commas",
     "numbers": "numbers, separated by commas",
+    "choices": "names, separated by commas",
     "weights": "a line of name: number each",
 }
 
@@ -60,11 +74,6 @@ KINDS = {
 def label(field: Field) -> str:
     """What a field is called; under "advanced" by its key, which `gait-train --set` takes too."""
     return field.key if field.advanced else LABELS.get(field.key, field.label.capitalize())
-
-
-def place(field: Field) -> int:
-    """Where a field stands among those that are shown at once."""
-    return list(LABELS).index(field.key) if field.key in LABELS else len(LABELS)
 
 
 def section(field: Field) -> str:
@@ -76,7 +85,7 @@ def section(field: Field) -> str:
 def allowed(field: Field) -> str:
     """What may be entered, in words; empty for a choice."""
     words = KINDS.get(field.kind, "")
-    if field.kind == "weights":
+    if field.kind in ("weights", "choices"):
         words += f", of {', '.join(field.choices)}"
     if field.least is not None or field.most is not None:
         low, high = field.least, field.most
@@ -89,7 +98,7 @@ def show(field: Field, value: Any) -> str:
     """A value as text; `read` gives it back."""
     if value is None:
         return ""
-    if field.kind in ("sizes", "numbers"):
+    if field.kind in ("sizes", "numbers", "choices"):
         return ", ".join(str(item) for item in value)
     if field.kind == "weights":
         return "\n".join(f"{name}: {number}" for name, number in value.items())
@@ -107,6 +116,8 @@ def read(field: Field, text: str) -> Any:
         if field.kind == "weights":
             pairs = (line.rpartition(":") for line in text.splitlines() if line.strip())
             return {name.strip(): float(number) for name, _, number in pairs}
+        if field.kind == "choices":
+            return text.replace(",", " ").split()
         if field.kind in ("sizes", "numbers"):
             number = int if field.kind == "sizes" else float
             return [number(part) for part in text.replace(",", " ").split()]
@@ -118,7 +129,7 @@ def read(field: Field, text: str) -> Any:
 def starting_texts(fields: Sequence[Field], request: StartRequest | None = None) -> dict[str, str]:
     """The text of every field: the preset's value, or that of a session which is cloned."""
     chosen = {} if request is None else dict(request.settings)
-    for name, keys in NAMED.items() if request is not None else ():
+    for name, keys in algorithm(request.algorithm).named.items() if request is not None else ():
         if (value := getattr(request, name)) is not None:
             chosen |= dict.fromkeys(keys, value)
     return {field.key: show(field, chosen.get(field.key, field.default)) for field in fields}

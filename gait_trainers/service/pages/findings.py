@@ -11,7 +11,7 @@ from typing import Any
 
 from gait_trainers.service.pages.formats import figure, size, tables, words
 
-# Key of an evaluation -> what it is called, factor, unit.
+# Key of an evaluation, dotted where it is further in -> what it is called, factor, unit.
 HEADLINES = {
     "is_success_rate": ("Follows its command", 100.0, " %"),
     "success_rate": ("Stays up", 100.0, " %"),
@@ -21,6 +21,12 @@ HEADLINES = {
     "cadence": ("Cadence", 1.0, " steps/min"),
     "cost_of_transport": ("Cost of transport", 1.0, ""),
     "foot_slip": ("Slip of standing feet", 1.0, " m/s"),
+    "r2.60": ("R² after 60 frames", 1.0, ""),
+    "root_drift_m.60": ("Drift of the root after 60 frames", 1.0, " m"),
+    "rmse_ratio": ("Growth of the error, 1 to 60 frames", 1.0, " ×"),
+    "held_out.legs_deg": ("Error of the legs, held-out walkers", 1.0, "°"),
+    "generated.stride_percent": ("Error of the stride", 1.0, " %"),
+    "generated.slip_cm_s": ("Slip of standing soles", 1.0, " cm/s"),
 }
 GAIT = {  # the same of a gait page
     "speed": ("Speed", 1.0, " m/s"),
@@ -77,10 +83,11 @@ def gait(found: Mapping[str, Any] | None) -> Findings | None:
 
 
 def _headlines(found: Mapping[str, Any], known: Mapping[str, tuple[str, float, str]]) -> dict[str, str]:
+    figures = flat(found)
     return {
-        title: figure(float(f"{found[key] * factor:.3g}")) + unit
+        title: figure(float(f"{figures[key] * factor:.3g}")) + unit
         for key, (title, factor, unit) in known.items()
-        if isinstance(found.get(key), int | float)
+        if isinstance(figures.get(key), int | float)
     }
 
 

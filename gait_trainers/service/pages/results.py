@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.tables import ACTIVE, TrainingSession
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.operations import files as operations
@@ -67,20 +68,25 @@ def _page(
     view: View, session: TrainingSession, error: ServiceError | None = None, sent: dict[str, str] | None = None
 ) -> Response:
     files = links(view, session)
+    known = algorithm(session.algorithm)
     usual = re.sub(r"[^a-z0-9_-]+", "-", session.name.lower()).strip("-")[:48]
     return view.page(
         "results.html",
         error,
         session=session,
         files=files,
+        makes=known.makes,
+        evaluates="evaluate" in known.follows,
+        model=next((file for file in files if file.key == "model"), None),
         bundle=next((file for file in files if file.key == "bundle"), None),
         film=first(files, "video/"),
         gait=findings.gait(operations.gait(view.db, view.user, session.id, view.settings)),
+        trajectories=next((file for file in files if file.key == "trajectories"), None),
         gait_picture=next((file for file in files if file.key == "gait"), None),
         evaluation=findings.evaluation(session.evaluation),
         validation=findings.validation(session.validation),
         owns=view.owns(session.owner_id),
-        may_film=session.iteration > 0 and view.owns(session.owner_id),
+        may_film=known.makes == "policy" and session.iteration > 0 and view.owns(session.owner_id),
         busy=session.state in ACTIVE,
         view=has_view(view, session),
         sent=sent or {"name": usual, "notes": ""},

@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from starlette.datastructures import FormData
 
 from gait_trainers.service import dashboard
+from gait_trainers.service.algorithms.fields import Field
 from gait_trainers.service.db.tables import Study, TrainingSession
 from gait_trainers.service.errors import Invalid, ServiceError
 from gait_trainers.service.operations import configure, sessions, studies
 from gait_trainers.service.operations.configure import StartRequest
-from gait_trainers.service.operations.form import Field
 from gait_trainers.service.operations.studies import METRICS, StudyRequest
 from gait_trainers.service.pages import fields
 from gait_trainers.service.pages.templating import back

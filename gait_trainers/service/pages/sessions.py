@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.heartbeat import Heartbeat
 from gait_trainers.service.db.tables import ACTIVE, STATES, TrainingSession
 from gait_trainers.service.errors import Invalid
@@ -201,6 +202,7 @@ def _live(view: View, session: TrainingSession) -> dict[str, Any]:
     heartbeat: Heartbeat = view.request.app.state.heartbeat
     return {
         "session": session,
+        "algorithm": algorithm(session.algorithm),
         "active": active,
         "unwatched": active and heartbeat.silent(view.db),
         "progress": progress,
@@ -231,12 +233,14 @@ def _tiles(latest: dict[str, Any], state: str) -> list[tuple[str, str]]:
     wanted = (
         ("Success", "is_success_rate" if "is_success_rate" in latest else "success_rate", 100.0, " %"),
         ("Speed", "forward_velocity", 1.0, " m/s"),
+        ("Loss on what is held out", "held_out_loss", 1.0, ""),
         ("Steps per second", "steps_per_second", 1.0, ""),
+        ("Frames per second", "frames_per_second", 1.0, ""),
         ("Cores in use", "cpu_cores", 1.0, ""),
         ("Memory", "memory_mb", 1.0, " MB"),
         ("GPU memory", "gpu_memory_mb", 1.0, " MB"),
     )
-    running = ("steps_per_second", "cpu_cores", "memory_mb", "gpu_memory_mb")
+    running = ("steps_per_second", "frames_per_second", "cpu_cores", "memory_mb", "gpu_memory_mb")
     return [
         (title, figure(float(f"{float(latest[key]) * scale:.3g}")) + unit)
         for title, key, scale, unit in wanted

@@ -12,12 +12,15 @@ from fastapi.responses import Response
 from starlette.datastructures import FormData
 
 from gait_envs.reference.library import EMBEDDED_SETS
-from gait_envs.registry import find_id
+from gait_trainers.service.algorithms.contract import Algorithm
+from gait_trainers.service.algorithms.fields import Field
+from gait_trainers.service.algorithms.policies import usual_preset
+from gait_trainers.service.algorithms.request import StartRequest
+from gait_trainers.service.algorithms.table import algorithm, algorithms
 from gait_trainers.service.db.tables import TrainingSession
 from gait_trainers.service.errors import Invalid, ServiceError
 from gait_trainers.service.operations import configure, motions, sessions
-from gait_trainers.service.operations.configure import BUNDLED, StartRequest
-from gait_trainers.service.operations.form import Algorithm, Field, algorithm, algorithms
+from gait_trainers.service.operations.configure import BUNDLED
 from gait_trainers.service.pages import fields
 from gait_trainers.service.pages.templating import back
 from gait_trainers.service.pages.view import Sent, TrainerViewing, View, comma_list, text_of
@@ -121,8 +124,7 @@ def _draft(name: str, preset: str | None, env: str, parent: TrainingSession | No
     env = env if env in chosen.environments else chosen.env_id
     if preset == "" and chosen.preset is None:
         return Draft(chosen, None, env, parent)
-    row = find_id(env)
-    own = chosen.preset if row is None else row.preset
+    own = usual_preset(env)
     usual = own if own in chosen.presets else chosen.preset
     return Draft(chosen, preset if preset in chosen.presets else usual, env, parent)
 
@@ -187,7 +189,10 @@ def _page(view: View, draft: Draft, error: ServiceError | None = None, **more: A
             "values": draft.values,
             "texts": draft.texts,
             "errors": draft.errors,
-            "basic": sorted((setting for setting in settings if not setting.advanced), key=fields.place),
+            "basic": sorted(
+                (setting for setting in settings if not setting.advanced),
+                key=lambda setting: draft.algorithm.simple.index(setting.key),
+            ),
             "advanced": advanced,
             "advanced_wrong": any(setting.key in draft.errors for setting in settings if setting.advanced),
             "motions": _motions(view, draft),
@@ -222,5 +227,5 @@ def _motions(view: View, draft: Draft) -> list[dict[str, str]]:
 
 
 def body_of(env_id: str) -> str:
-    """The body whose clips an environment takes."""
-    return "wildrobot" if "WildRobot" in env_id else "humanoid"
+    """The body whose clips an environment takes, or that is named itself."""
+    return "wildrobot" if "wildrobot" in env_id.lower() else "humanoid"

@@ -1,4 +1,4 @@
-"""What can be configured, generated from the configuration's own schema: a field for each number, switch and choice.
+"""Settings as fields, generated from the configuration's own schema: one for each number, switch and choice.
 
 Only what is a field here may be set by a client. Strings are choices that the schema lists, so that no path and no
 name of a client's making reaches a configuration.
@@ -6,37 +6,18 @@ name of a client's making reaches a configuration.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic.fields import FieldInfo
 
-from gait_envs.registry import ENVIRONMENTS, find_id
-from gait_envs.tasks.config import TrackConfig
-from gait_trainers.config.layers import load_config, preset_names
-from gait_trainers.config.registry import learners_of
-from gait_trainers.config.schema import TrainConfig, config_type
-from gait_trainers.config.section import ConfigError
+from gait_envs.registry import find_id
+from gait_trainers.config.section import Section
 from gait_trainers.service.errors import Invalid
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """A command of `gait-train` that trains."""
-
-    name: str
-    description: str
-    learns: str  # its algorithm in the configuration
-    preset: str | None  # that it begins with
-    env_id: str
-    environments: tuple[str, ...]
-    presets: tuple[str, ...]
-    needs_motions: bool  # whether it follows clips, and so asks for some
 
 
 @dataclass(frozen=True)
@@ -45,98 +26,30 @@ class Field:
 
     key: str  # dotted
     label: str
-    kind: str  # int, float, bool, choice, sizes (whole numbers), numbers, weights (name -> number)
+    kind: str  # int, float, bool, choice, choices (several), sizes (whole numbers), numbers, weights (name -> number)
     default: Any
     least: float | None = None
     most: float | None = None
-    choices: tuple[str, ...] = ()  # of a choice; of weights, the names that may have one
+    choices: tuple[str, ...] = ()  # of one choice or several; of weights, the names that may have one
     description: str = ""
     advanced: bool = True
     optional: bool = False  # null is allowed
 
 
-SIMPLE = {  # those that are not under "advanced"
-    "run.iterations", "run.seed", "env.num_envs", "ppo.n_steps", "ppo.minibatches", "ppo.epochs", "ppo.learning_rate",
-    "networks.policy", "networks.value", "amp.weight", "amp.learning_rate", "muscle.learning_rate",
-}  # fmt: skip
 # Limits of the machine rather than of the method.
-MOST = {"env.num_envs": 16384, "ppo.n_steps": 8192, "run.iterations": 1_000_000, "env.threads": 256,
-        "amp.replay_size": 10_000_000, "muscle.buffer_size": 10_000_000, "run.torch_threads": 64,
-        "run.keep_checkpoints": 100}  # fmt: skip
+MOST = {
+    "env.num_envs": 16384, "ppo.n_steps": 8192, "run.iterations": 1_000_000, "env.threads": 256,
+    "amp.replay_size": 10_000_000, "muscle.buffer_size": 10_000_000, "run.torch_threads": 64,
+    "run.keep_checkpoints": 100,
+    # motionnn
+    "optim.updates": 1_000_000, "optim.batch_frames": 1_000_000, "optim.least_windows": 65_536,
+    "optim.most_windows": 65_536, "data.resident": 10_000, "data.workers": 16, "data.prefetch": 1000,
+    # refnn
+    "iterations": 1_000_000, "epochs": 1000, "batch_size": 1_000_000, "stream_batch": 1_000_000, "stream_scale": 1000,
+    "replay": 10_000_000, "torch_threads": 64,
+}  # fmt: skip
 LARGEST_LAYER, MOST_LAYERS = 4096, 8
 HIDDEN = {"run.tensorboard", "run.device", "run.init", "run.out", "run.name", "env.id", "run.minutes"}
-
-
-# Name: (description, its algorithm in the configuration, preset that it begins with, environment, follows clips).
-_OFFERED = {
-    "ppo-amp": ("Walk to commands, in the style of the motions.", "ppo-amp", None, "GaitNet/WildRobot-v0", False),
-    "ppo": ("Walk to commands, by the task reward alone.", "ppo", None, "GaitNet/WildRobot-v0", False),
-    "imitate": ("Track the motions frame by frame.", "ppo", "imitate", "GaitNet/WildRobotImitation-v0", True),
-    "muscle": (
-        "Track the motions with a muscle-driven body.", "muscle", "muscle", "GaitNet/MuscleHumanoidImitation-v0", True
-    ),
-}  # fmt: skip
-
-
-@functools.cache
-def algorithms() -> tuple[Algorithm, ...]:
-    """Those that the service offers, each with the environments and presets that it can be trained with."""
-    found = []
-    for name, (description, learns, preset, env_id, follows) in _OFFERED.items():
-        suited = tuple(row.id for row in ENVIRONMENTS.values() if _suits(row.options_type(), follows, name))
-        presets = tuple(p for p in preset_names() if _loads(learns, p, env_id, suited))
-        found.append(Algorithm(name, description, learns, preset, env_id, suited, presets, follows))
-    return tuple(found)
-
-
-def _suits(options: type, follows: bool, name: str) -> bool:
-    """Whether environments with these options are for an algorithm."""
-    muscles = any(field.name == "actuation" and field.default == "muscle" for field in dataclasses.fields(options))
-    return issubclass(options, TrackConfig) == follows and (name == "muscle") <= muscles
-
-
-def _loads(learns: str, preset: str, env_id: str, suited: tuple[str, ...]) -> bool:
-    """Whether a preset goes with an algorithm and one of its environments."""
-    try:
-        config = load_config(None, preset, {"algorithm": learns}, {"env.id": env_id})
-    except ConfigError:
-        return False
-    return config.env.id in suited
-
-
-def algorithm(name: str) -> Algorithm:
-    """The one of this name."""
-    for known in algorithms():
-        if known.name == name:
-            return known
-    raise Invalid(f"unknown algorithm; known are {', '.join(a.name for a in algorithms())}", "algorithm")
-
-
-def base_config(name: str, preset: str | None = None, env_id: str | None = None) -> TrainConfig:
-    """What a training begins with before anybody sets anything."""
-    chosen = algorithm(name)
-    preset = preset or chosen.preset
-    if preset is not None and preset not in chosen.presets:
-        raise Invalid(f"{name} has the presets {', '.join(chosen.presets)}", "preset")
-    if env_id is not None and env_id not in chosen.environments:
-        raise Invalid(f"{name} trains in {', '.join(chosen.environments)}", "env")
-    overrides = {"algorithm": chosen.learns} | ({"env.id": env_id} if env_id else {})
-    try:
-        return load_config(None, preset, overrides, {"env.id": chosen.env_id})
-    except ConfigError as error:
-        raise Invalid(str(error), "preset" if preset else "env") from None
-
-
-def form(name: str, preset: str | None = None, env_id: str | None = None) -> list[Field]:
-    """Every setting of a training, with the values that it begins with; the usual ones first."""
-    config = base_config(name, preset, env_id)
-    learners = {spec.name for spec in learners_of(algorithm(name).learns)}
-    fields: list[Field] = []
-    for section in ("run", "env", "ppo", "networks", *sorted(learners)):
-        model = config_type().model_fields[section].annotation
-        fields += _of_section(section, model, getattr(config, section))
-    fields += _of_environment(config)
-    return sorted(fields, key=lambda field: field.advanced)
 
 
 def check(fields: list[Field], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,44 +58,47 @@ def check(fields: list[Field], settings: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in settings.items():
         if key not in known:
             raise Invalid(f"{key[:100]!r} cannot be set; known are {', '.join(known)}", key[:100])
-        _check_value(known[key], value)
+        check_value(known[key], value)
     return dict(settings)
 
 
-def _of_section(section: str, model: Any, values: Any) -> list[Field]:
+def of_section(section: str, values: Section, simple: Collection[str]) -> list[Field]:
+    """The settings of a section, or of the whole configuration where the section has no name.
+
+    simple: keys of those that are not under "advanced".
+    """
     found = []
-    for name, info in model.model_fields.items():
-        key = f"{section}.{name}"
+    for name, info in type(values).model_fields.items():
+        key = f"{section}.{name}" if section else name
         kind, choices, optional = _kind(info.annotation)
         if kind is None or key in HIDDEN:
             continue
         least, most = _range(info)
         most = min((x for x in (most, MOST.get(key)) if x is not None), default=None)
-        label = name.replace("_", " ")
         found.append(
             Field(
                 key,
-                label,
+                name.replace("_", " "),
                 kind,
                 getattr(values, name),
                 least,
                 most,
                 choices,
                 info.description or "",
-                key not in SIMPLE,
+                key not in simple,
                 optional,
             )
         )
     return found
 
 
-def _of_environment(config: TrainConfig) -> list[Field]:
-    """Options of the environment: numbers, switches and lists of numbers. What names a file is none of them."""
-    row = find_id(config.env.id)
+def of_environment(env_id: str, chosen: Mapping[str, Any]) -> list[Field]:
+    """Options of an environment: numbers, switches and lists of numbers. What names a file is none of them."""
+    row = find_id(env_id)
     if row is None:
         return []
     options, found = row.options_type(), []
-    values = options(**config.env.kwargs)
+    values = options(**chosen)
     for name, annotation in get_type_hints(options).items():
         kind, choices, optional = _kind(annotation)
         if kind is not None:
@@ -219,6 +135,8 @@ def _kind(annotation: Any) -> tuple[str | None, tuple[str, ...], bool]:
     if plain is not None:
         return plain, (), False
     inner = [get_args(part)[0] if get_origin(part) is Annotated else part for part in get_args(annotation)]
+    if get_origin(annotation) is list and get_origin(inner[0]) is Literal:
+        return "choices", tuple(map(str, get_args(inner[0]))), False
     inner = [part for part in inner if part is not Ellipsis]
     if get_origin(annotation) in (list, tuple) and inner and set(inner) <= {int, float}:
         return ("sizes" if set(inner) == {int} else "numbers"), (), False
@@ -237,7 +155,8 @@ def _range(info: FieldInfo) -> tuple[float | None, float | None]:
     return bound("ge", "gt"), bound("le", "lt")
 
 
-def _check_value(field: Field, value: Any) -> None:
+def check_value(field: Field, value: Any) -> None:
+    """Invalid unless the field may have this value."""
     if value is None:
         if not field.optional:
             raise Invalid("expected a value", field.key)
@@ -248,6 +167,9 @@ def _check_value(field: Field, value: Any) -> None:
     elif field.kind == "choice":
         if value not in field.choices:
             raise Invalid(f"expected one of {', '.join(field.choices)}", field.key)
+    elif field.kind == "choices":
+        if not isinstance(value, list) or not all(item in field.choices for item in value):
+            raise Invalid(f"expected some of {', '.join(field.choices)}", field.key)
     elif field.kind in ("int", "float"):
         _check_number(field, value, field.kind == "int", field.least, field.most)
     elif field.kind in ("sizes", "numbers"):

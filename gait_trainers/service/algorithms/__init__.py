@@ -1,0 +1,1 @@
+"""What can be trained: a record for each algorithm, and everything in which they differ."""
