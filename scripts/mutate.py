@@ -47,7 +47,7 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
         ["gait_envs/tasks/*.py"],
         ["tests/envs/tasks/*.py", "tests/envs/test_core.py", "tests/envs/test_reset_options.py",
          "tests/envs/test_option_checks.py", "tests/envs/models/test_mirror.py",
-         "tests/trainers/models/test_symmetry.py"],
+         "tests/trainers/models/test_symmetry.py", "tests/envs/test_walkers.py"],
     ),
     "amp": (
         ["gait_trainers/learners/amp/*.py", "gait_trainers/learners/replay.py",
@@ -69,7 +69,8 @@ TARGETS: dict[str, tuple[list[str], list[str]]] = {
         ["gait_envs/mocap/formats/*.py", "gait_envs/mocap/importing.py", "gait_envs/mocap/capture.py",
          "gait_envs/mocap/axes.py", "gait_envs/mocap/cleaning/*.py"],
         ["tests/envs/mocap/formats/*.py", "tests/envs/mocap/cleaning/*.py", "tests/envs/mocap/test_export_clips.py",
-         "tests/envs/mocap/test_import_cli.py", "tests/envs/mocap/retarget/test_pipeline.py"],
+         "tests/envs/mocap/test_import_cli.py", "tests/envs/mocap/retarget/test_pipeline.py",
+         "tests/envs/mocap/retarget/test_rest_and_cut.py"],
     ),
 }  # fmt: skip
 # Programs and messages: their faults are seen by eye.

@@ -180,7 +180,7 @@ def test_a_foreign_or_damaged_file_stops_no_other(run, capture: Path, tmp_path: 
     assert [entry.name for entry in read_entries(folder) if entry.verdict == "fit"] == ["other", "walk"]
     # A set's report keeps only failures of captures: a file that is gone has not failed.
     write_set(folder, [*read_entries(folder), Entry("lost", "failed", ("too short",), capture="lost.bvh")])
-    assert [entry.name for entry in failures(folder)] == ["lost"]
+    assert [(entry.name, entry.capture) for entry in failures(folder)] == [("lost", "lost.bvh")]
 
 
 @pytest.mark.parametrize(

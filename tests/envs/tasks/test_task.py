@@ -129,6 +129,10 @@ def test_every_default_reward_comes_from_the_table() -> None:
     assert list(default_weights("walk").items()) == [
         ("tracking_lin_vel", 5.0), ("base_height", 0.3), ("action_rate", -0.01), ("torque", -0.001),
     ]  # fmt: skip
+    assert default_weights("humanoid_walk") == {
+        "tracking_lin_vel": 1.5, "tracking_lateral": 0.3, "tracking_heading": 0.5, "alive": 0.5,
+        "cost_of_transport": -0.05, "action_rate": -0.005,
+    }  # fmt: skip
     tasks = {"walk", "track", "humanoid_walk", "humanoid_track", "muscle"}
     for name, term in ALL.items():
         assert name == term.name

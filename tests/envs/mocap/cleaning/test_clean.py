@@ -14,7 +14,7 @@ from scipy.special import jv
 from gait_envs.mocap.capture import MotionError, Skeleton
 from gait_envs.mocap.cleaning.clean import butterworth, butterworth_margin, resample_motion, resampled_frames
 from gait_envs.mocap.cleaning.foot_strikes import Strikes
-from gait_envs.mocap.cleaning.repair import Fault, Faults, repair, repair_margin
+from gait_envs.mocap.cleaning.repair import Fault, Faults, body_length, repair, repair_margin
 from gait_envs.mocap.cleaning.signal import continuous_signs
 from gait_envs.rotations import quat_from_rotvec, quat_mul, quat_slerp
 
@@ -241,6 +241,12 @@ def test_what_does_not_come_back_is_left_alone() -> None:
     assert repair(rotations, translations, LEG, FPS)[2] == []
 
 
+def test_the_length_of_a_body_is_its_longest_way_from_the_root() -> None:
+    parents = np.array([-1, 0, 1, 0])  # a chain of 0.3 and 0.4, and a tip 0.5 away
+    offsets = np.array([[9.0, 9, 9], [0.3, 0, 0], [0, 0.4, 0], [0.5, 0, 0]])
+    assert body_length(Skeleton(("root", "a", "b", "c"), parents, offsets)) == pytest.approx(0.7)
+
+
 def test_a_root_that_jumps_and_a_root_in_the_origin() -> None:
     rotations, translations = swing(80, 1.0)
     good = translations.copy()
@@ -382,6 +388,15 @@ def test_a_quick_strike_is_blunted_and_said_so() -> None:
     assert notes["soft"] == []
     assert "low-pass 6 Hz blunts foot strikes: over 1 of them" in notes["hard"][0]
     assert "most at 1.00 s (left, " in notes["hard"][0]
+
+
+@pytest.mark.parametrize("late", [-6, -3, 3, 6])  # frames; 0.05 s at most
+def test_a_peak_that_a_filter_moves_is_found(late: int) -> None:
+    raw = stamp(0.004)
+    strikes = Strikes({"left": 2})
+    strikes.add(LEG, FPS, raw, (raw[0], np.roll(raw[1], late, axis=0)), 0, 0, 360)
+    ((_, _, before, after, _, _),) = strikes.found
+    assert after == pytest.approx(before)
 
 
 def test_a_filter_that_takes_nothing_is_not_blamed() -> None:

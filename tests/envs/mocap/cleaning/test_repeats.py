@@ -49,7 +49,7 @@ def test_each_pose_is_kept_once_at_the_true_rate(walk: SkeletonMotion, fps: floa
     assert out.history == (f"{capture.frames - out.frames} repeated frames dropped: 30 Hz",)
 
 
-@pytest.mark.parametrize("rate", [5.0, 8.0, 12.5, 24.0, 25.0, 48.0, 90.0])
+@pytest.mark.parametrize("rate", [5.0, 6.0, 8.0, 12.5, 24.0, 25.0, 48.0, 90.0])
 def test_a_usual_rate_is_found_through_an_uneven_pattern(walk: SkeletonMotion, rate: float) -> None:
     out = without_repeats(exported(replace(walk, fps=rate), 1.37 * rate), drop=True)
     assert out.fps == rate

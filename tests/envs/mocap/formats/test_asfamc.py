@@ -191,6 +191,15 @@ def test_a_locked_joint_has_equal_limits(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.degrees(read_asf(tmp_path / "locked.asf").limits["lfemur"])[1], [5, 5])
 
 
+def test_each_node_has_its_own_axes(tmp_path: Path) -> None:
+    write(tmp_path, AMC)
+    body = read_asf(tmp_path / "02.asf")
+    assert len(body.axes) == len(body.skeleton.names)
+    for name, axes in zip(body.skeleton.names, body.axes, strict=True):
+        assert not name.endswith("_end") or axes.tolist() == [1, 0, 0, 0]
+    assert open_capture(tmp_path / "02_01.amc").usual_up == "+y"
+
+
 def test_limits_are_read_and_do_not_bind(tmp_path: Path) -> None:
     path = write(tmp_path, AMC.replace("ltibia 90", "ltibia 179"))  # beyond its 170°
     body = read_asf(tmp_path / "02.asf")

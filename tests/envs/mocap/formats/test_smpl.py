@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gait_envs.mocap.capture import MotionError, forward_kinematics
 from gait_envs.mocap.formats import find_format, open_capture, open_with_gaps, read_capture
+from gait_envs.mocap.formats.npz import check_finite
 from gait_envs.mocap.formats.smpl import STATURE
 from gait_envs.mocap.retarget.joint_names import match_joints
 from gait_envs.mocap.retarget.pipeline import retarget
@@ -181,6 +182,16 @@ def test_faults_name_file_and_key(tmp_path: Path, changed: dict, message: str) -
         open_capture(path).read()
     assert str(path) in str(error.value)
     assert message in str(error.value)
+
+
+def test_a_frame_of_several_faults_is_too_large_only_if_all_are() -> None:
+    block = np.zeros((3, 2))
+    block[1] = [1e31, -1e31]
+    with pytest.raises(MotionError, match=r"^a: too large at frame 11$"):
+        check_finite(block, "a", 10, gaps=False)
+    block[1, 0] = np.inf
+    with pytest.raises(MotionError, match=r"^a: not finite at frame 11$"):
+        check_finite(block, "a", 10, gaps=False)
 
 
 def test_gaps_are_an_error_unless_they_may_be(tmp_path: Path) -> None:
