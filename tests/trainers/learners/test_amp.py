@@ -93,6 +93,20 @@ def test_window_stack_never_spans_a_reset(length: int) -> None:
     assert not valid[0] or windows[0].tolist() == [50.0, 51.0][-length:]
 
 
+def test_a_window_stack_goes_on_where_its_state_was_taken() -> None:
+    stack, other = WindowStack(2, 3, 1), WindowStack(2, 3, 1)
+    stack.reset(np.array([True, True]), np.zeros((2, 1)))
+    stack.push(np.ones((2, 1)))
+    stack.reset(np.array([False, True]), np.full((2, 1), 5.0))
+    other.set_state(stack.get_state())
+    for frame in (2.0, 3.0):
+        windows, valid = stack.push(np.full((2, 1), frame))
+        again, same = other.push(np.full((2, 1), frame))
+        np.testing.assert_array_equal(again[same], windows[valid])
+        np.testing.assert_array_equal(same, valid)
+        assert valid.tolist() == [True, frame == 3.0]
+
+
 # -- discriminator ------------------------------------------------------------------------------------------
 
 

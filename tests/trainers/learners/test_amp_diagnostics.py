@@ -18,6 +18,7 @@ def test_rank_correlation_by_hand() -> None:
     assert rank_correlation(torch.tensor([1.0, 2.0, 30.0, 40.0]), torch.tensor([5.0, 4.0, 6.0, 9.0])) == pytest.approx(
         0.8
     )
+    assert rank_correlation(torch.tensor([1.0, 2.0]), torch.tensor([7.0, 3.0])) == pytest.approx(-1.0)
     assert np.isnan(rank_correlation(torch.ones(1), torch.ones(1)))
 
 
