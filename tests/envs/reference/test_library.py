@@ -94,6 +94,7 @@ def test_clips_become_views_and_unknown_loads_infinite() -> None:
     torque = np.full((6, len(JOINTS)), 3.0)
     found = library(drift(name="a", contacts=np.full((6, 2), 7.0), torque=torque), drift(name="b"))
     np.testing.assert_array_equal(found.torque, np.concatenate([torque, np.inf * torque]))
+    np.testing.assert_array_equal(found.clips[0].torque, torque)
     assert found.clips[1].torque is None
     np.testing.assert_array_equal(found.contacts, [[7, 7]] * 6 + [[np.inf, np.inf]] * 6)
     assert found.clips[1].contacts is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -422,6 +423,19 @@ def test_the_loss_is_lsgan_and_half_of_gamma_times_r1() -> None:
     assert layer.weight[0, 0].item() == pytest.approx(w - 0.1 * by_w)
 
 
+def test_an_update_has_the_noise_and_the_labels_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SMALL.model_copy(update={"input_noise": 0.3, "label_smoothing": 0.1})
+    callback, seen = make_callback(config, np.random.default_rng(0).normal(size=(50, 3))), []
+
+    def losses(*windows: torch.Tensor, **settings: Any) -> Any:
+        seen.append(settings)
+        return discriminator_losses(*windows, **settings)
+
+    monkeypatch.setattr("gait_trainers.learners.amp.callback.discriminator_losses", losses)
+    callback._step(np.zeros((8, 3), np.float32))
+    assert seen == [{"noise": 0.3, "label_smoothing": 0.1, "generator": callback.generator}]
+
+
 def test_at_the_usual_ceiling_even_a_perfect_discriminator_is_trained() -> None:
     callback = make_callback(SMALL, np.tile([[1.0, 0.0, 0.0], [0.9, 0.0, 0.0]], (20, 1)))
     callback.discriminator = linear_discriminator([1.0, 0.0, 0.0])
@@ -449,6 +463,9 @@ def test_input_noise_falls_linearly() -> None:
     for callback.iteration in (0, 1, 4, 9):
         seen.append(callback.input_noise())
     assert seen == pytest.approx([0.5, 0.4, 0.1, 0.1])
+    for constant in ({"input_noise_final": None}, {"input_noise_decay": 0}):
+        callback.config = config.model_copy(update=constant)
+        assert callback.input_noise() == 0.5
 
 
 def test_rewards_come_from_the_discriminator_as_it_was_before_its_update() -> None:
