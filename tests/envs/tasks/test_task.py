@@ -135,7 +135,8 @@ def test_every_default_reward_comes_from_the_table() -> None:
     }  # fmt: skip
     assert default_weights("track") == {
         "track_pose": 1.0, "track_velocity": 0.2, "track_end_effector": 0.2, "track_root": 0.8,
-        "track_root_velocity": 0.6, "track_turn": 0.6, "scuff": -0.5, "action_rate": -0.1, "torque": -0.002, "slip": -1.0,
+        "track_root_velocity": 0.6, "track_turn": 0.6, "scuff": -0.5, "action_rate": -0.1, "torque": -0.002,
+        "slip": -1.0,
     }  # fmt: skip
     assert default_weights("humanoid_track") == {
         "track_pose": 1.0, "track_velocity": 0.2, "track_end_effector": 0.4, "track_com": 0.4, "track_root": 0.6,
