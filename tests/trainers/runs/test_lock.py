@@ -105,13 +105,14 @@ def test_of_two_processes_that_resume_one_run_the_second_is_refused(tmp_path: Pa
     mine = {"algorithm": "ppo", "run.out": str(tmp_path), "run.name": "one", "run.iterations": 2}
     run = train(load_config(overrides=overrides | mine)).run
     command = [sys.executable, "-m", "gait_trainers.cli", "ppo", "--resume", str(run.path), "--iterations"]
-    first = subprocess.Popen([*command, "100000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with (tmp_path / "first.txt").open("w") as log:
+        first = subprocess.Popen([*command, "100000"], stdout=subprocess.DEVNULL, stderr=log)
     try:
         deadline = time.monotonic() + 300
         while len(metrics(run.path)) < 4 and first.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         second = subprocess.run([*command, "3"], capture_output=True, text=True, check=False)
-        assert first.poll() is None
+        assert first.poll() is None, (tmp_path / "first.txt").read_text()
     finally:
         first.kill()
         first.wait()
