@@ -103,7 +103,7 @@ def test_the_reference_of_other_lengths_is_of_that_body(human_reference: str) ->
     assert 0 <= lift[0, 2] < 0.02
 
 
-def test_every_bell_reads_one_on_its_own_reference(human_reference: str) -> None:
+def test_every_kernel_reads_one_on_its_own_reference(human_reference: str) -> None:
     env = walkers(human_reference, BRISK | LEGGY)
     task, memory = task_of(env), after(env, 3)
     env.core.physics.reset(np.arange(1), memory.reference_qpos, memory.reference_qvel)

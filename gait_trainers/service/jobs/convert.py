@@ -19,7 +19,7 @@ from gait_envs.errors import GaitNetError
 from gait_envs.files import write_durably
 from gait_envs.reference.clip import load_clip
 from gait_trainers.service.jobs.commands import CAPTURES
-from gait_trainers.service.jobs.process import python
+from gait_trainers.service.jobs.process import faults_in_a_line, python
 from gait_trainers.service.operations.motions import PROVENANCE
 
 # Of this process and those that it starts: bytes of memory, s of processor, bytes of a file.
@@ -72,12 +72,9 @@ def main() -> None:
         resource.setrlimit(what, (most, most))
     folder = Path(sys.argv[1])
     (folder / "result.json").unlink(missing_ok=True)
-    try:
+    with faults_in_a_line():
         figures = convert(folder, sys.argv[2], sys.argv[3])
-    except GaitNetError as error:
-        print(error, flush=True)
-        sys.exit(2)
-    write_durably(folder / "result.json", json.dumps(figures, allow_nan=False).encode())
+        write_durably(folder / "result.json", json.dumps(figures, allow_nan=False).encode())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gait_envs.cli import system_fault
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder, write_durably
 from gait_trainers.evaluation.tracking import evaluate_tracking
@@ -22,6 +21,7 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import follows_clips
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.policies.validation import validate_bundle
+from gait_trainers.service.jobs.process import faults_in_a_line
 from gait_trainers.web.page import write_subject
 
 EPISODES = 20
@@ -94,7 +94,7 @@ def main() -> None:
     """Exit status 2, and one line, for an expected error."""
     what, run, results = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     file = results / ("result.json" if what == "finish" else "evaluation.json")
-    try:
+    with faults_in_a_line():
         results.mkdir(parents=True, exist_ok=True)
         if what == "view":
             view(run, results)
@@ -104,12 +104,6 @@ def main() -> None:
         write_durably(file, json.dumps(found, allow_nan=False).encode())
         if what == "evaluate":
             analyse(run, results)
-    except GaitNetError as error:
-        print(error, flush=True)
-        sys.exit(2)
-    except OSError as error:
-        print(system_fault(error), flush=True)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gait_envs.cli import system_fault
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder, write_durably
 from gait_envs.reading.text import read_json
 from gait_envs.reference.clip import ClipError
 from gait_trainers.policies.bundle import write_checksums
+from gait_trainers.service.jobs.process import faults_in_a_line
 
 PAGE = "trajectories.png"
 
@@ -96,16 +96,10 @@ def main() -> None:
     """Exit status 2, and one line, for an expected error."""
     name, run, results = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     file = results / "result.json"
-    try:
+    with faults_in_a_line():
         file.unlink(missing_ok=True)
         found = finish(run, results, JUDGES[name])
         write_durably(file, json.dumps(found, allow_nan=False).encode())
-    except GaitNetError as error:
-        print(error, flush=True)
-        sys.exit(2)
-    except OSError as error:
-        print(system_fault(error), flush=True)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

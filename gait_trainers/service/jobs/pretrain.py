@@ -18,15 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gait_envs.cli import system_fault
-from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing_folder
 from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.reference.sources import open_clips
 from gait_trainers.service.algorithms.models import CLIPS, ModelTraining
 from gait_trainers.service.algorithms.table import algorithm
-from gait_trainers.service.jobs.process import python
+from gait_trainers.service.jobs.process import faults_in_a_line, python
 
 LOOPED = 8.0  # s, for which a loop is continued: a clip of one gait cycle shows too little
 
@@ -58,15 +56,9 @@ def main() -> None:
     name, run, results, *sources = sys.argv[1:]
     known = algorithm(name)
     assert isinstance(known, ModelTraining)
-    try:
+    with faults_in_a_line():
         shutil.rmtree(run, ignore_errors=True)
         gather(sources, Path(results) / CLIPS)
-    except GaitNetError as error:
-        print(error, flush=True)
-        sys.exit(2)
-    except OSError as error:
-        print(system_fault(error), flush=True)
-        sys.exit(2)
     *before, last = (python(*command) for command in known.commands(Path(run), Path(results)))
     for words in before:
         if status := run_through(words):

@@ -13,12 +13,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+
+from gait_envs.cli import system_fault
+from gait_envs.errors import GaitNetError
 
 # Writes its number, then becomes the command: the number is on disk before the command does anything.
 _START = 'echo $$ > "$0.tmp" && mv "$0.tmp" "$0" && exec "$@"'
@@ -35,6 +38,19 @@ class Process(NamedTuple):
 def python(module: str, *words: str) -> list[str]:
     """The command line that runs a module of ours in this interpreter."""
     return [sys.executable, "-m", module, *words]
+
+
+@contextmanager
+def faults_in_a_line() -> Iterator[None]:
+    """Within it an expected error is printed as one line, and ends the process with status 2."""
+    try:
+        yield
+    except GaitNetError as error:
+        print(error, flush=True)
+        sys.exit(2)
+    except OSError as error:
+        print(system_fault(error), flush=True)
+        sys.exit(2)
 
 
 def spawn(folder: Path, command: Sequence[str], log: Path, cores: float) -> subprocess.Popen[bytes] | None:

@@ -170,7 +170,7 @@ def test_targets_stay_within_reach() -> None:
     np.testing.assert_allclose(task.actions.target(-far, task.blank_memory(1)), [ROBOT.lower - 0.4])
 
 
-def test_every_bell_reads_one_on_the_reference(human_reference: str) -> None:
+def test_every_kernel_reads_one_on_the_reference(human_reference: str) -> None:
     env, task = tracking(human_reference)
     qpos, qvel, memory = next_frame(env, task)
     found = rewards(env, task, memory, qpos, qvel)

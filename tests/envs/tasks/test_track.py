@@ -323,7 +323,7 @@ def test_a_perfect_tracker_is_paid_in_full(reference: str) -> None:
     assert not task.failed(task.view(state, memory)).any()
 
 
-def test_errors_cost_what_their_bells_say(clips: Callable) -> None:
+def test_errors_cost_what_their_kernels_say(clips: Callable) -> None:
     env = tracking(clips(circle=walking(61, turn=0.5)), reward_weights=dict.fromkeys(KERNELS, 1.0))
     env.reset(seed=0, options={"frame": 20})
     task, right, memory = on_reference(env)
