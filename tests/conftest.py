@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
 import hypothesis
 import numpy as np
 import pytest
+from gymnasium.envs import registration
 
+from gait_envs import registry
+from gait_envs.mocap.formats import FORMATS
 from gait_envs.models.robot import humanoid, wildrobot
+from gait_envs.reading.loaders import LOADERS
 from gait_envs.reference.clip import Clip, save_clip, velocities
 from gait_envs.simulation.batch import BatchSimulation
 from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
@@ -18,6 +24,30 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 # The same examples on every machine, however slow it is.
 hypothesis.settings.register_profile("gaitnet", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("gaitnet")
+
+
+@pytest.fixture(autouse=True)
+def tables() -> Iterator[None]:
+    """What a test registers is forgotten after it: environments, formats of captures, learners.
+
+    A learner that stayed would have a section in the configuration of each later run of this process.
+    """
+    ours = (registry.ENVIRONMENTS, registry.IDS, FORMATS)
+    before, registered = [dict(table) for table in ours], set(registration.registry)
+    yield
+    for table, rows in zip(ours, before, strict=True):
+        if table != rows:
+            table.clear()
+            table.update(rows)
+    for format in {name.removeprefix("capture ") for name in LOADERS if name.startswith("capture ")} - FORMATS.keys():
+        del LOADERS[f"capture {format}"]
+    for env_id in set(registration.registry) - registered:
+        if str(registration.registry[env_id].entry_point).startswith("gait_envs."):
+            del registration.registry[env_id]
+    # Not imported here: the tests of `gait_envs` run where the trainers' libraries are not installed.
+    if (trainers := sys.modules.get("gait_trainers.config.registry")) and trainers.learner_specs.cache_info().currsize:
+        for name in trainers.learner_specs().keys() - trainers.LEARNERS.keys():
+            del trainers.learner_specs()[name]
 
 
 @pytest.fixture(scope="session")

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.envs import registration
 from gymnasium.utils.env_checker import check_env
-
-from gait_envs import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples" / "extending"
 ENVIRONMENTS = ("my_robot", "my_reward", "my_task")
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="an installed package carries no examples")
-
-
-@pytest.fixture(autouse=True)
-def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every registration is undone, here and with Gymnasium."""
-    monkeypatch.setattr(registry, "ENVIRONMENTS", dict(registry.ENVIRONMENTS))
-    monkeypatch.setattr(registry, "IDS", dict(registry.IDS))
-    before = set(registration.registry)
-    yield
-    for env_id in set(registration.registry) - before:
-        del registration.registry[env_id]
 
 
 def example(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from gymnasium.envs import registration
 from typer.testing import CliRunner
 
-from gait_envs import registry
 from gait_envs.models.robot import wildrobot
 from gait_envs.render import Offscreen, RenderError
 from gait_trainers.cli import app as train_app
@@ -61,17 +59,6 @@ def drawing() -> bool:
     except RenderError:
         return False
     return True
-
-
-@pytest.fixture(autouse=True)
-def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a page registers is forgotten after it."""
-    monkeypatch.setattr(registry, "ENVIRONMENTS", dict(registry.ENVIRONMENTS))
-    monkeypatch.setattr(registry, "IDS", dict(registry.IDS))
-    before = set(registration.registry)
-    yield
-    for env_id in set(registration.registry) - before:
-        del registration.registry[env_id]
 
 
 def shortened(block: Block) -> str:

@@ -28,6 +28,7 @@ from gait_trainers.config.checking import (
     unknown_key,
 )
 from gait_trainers.config.design_document import is_design_document, translate
+from gait_trainers.config.registry import LEARNERS, learner_specs
 from gait_trainers.config.schema import EnvConfig, TrainConfig, config_type, env_options, full_schedule, task_config
 from gait_trainers.config.section import ConfigError
 
@@ -80,9 +81,16 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
 
 
 def dump_yaml(config: TrainConfig) -> str:
-    """As a file of its own, in which a module before the environment's id is left out: a file may not name one."""
+    """As a file of its own.
+
+    A module before the environment's id is left out, as a file may not name one; so is the section of another
+    package's learner that takes no part, as the file must be readable where that package is not.
+    """
     tree = config.model_dump()
     tree["env"]["id"] = config.env.id.rpartition(":")[2]
+    taking_part = {spec.name for spec in config.specs}
+    for name in learner_specs().keys() - LEARNERS.keys() - taking_part:
+        tree.pop(name, None)
     return yaml.safe_dump(tree, sort_keys=False)
 
 

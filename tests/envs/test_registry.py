@@ -11,7 +11,6 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.envs import registration
 
 from gait_envs import IDS, registry
 from gait_envs.assets import asset_path
@@ -47,15 +46,6 @@ def my_robot(tmp_path: Path) -> Path:
     return tmp_path / "mine" / "scene.xml"
 
 
-@pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copies of the tables, so that what a test registers is gone after it."""
-    monkeypatch.setattr(registry, "ENVIRONMENTS", dict(registry.ENVIRONMENTS))
-    monkeypatch.setattr(registry, "IDS", dict(registry.IDS))
-    monkeypatch.setattr(registration, "registry", dict(registration.registry))
-
-
-@pytest.mark.usefixtures("tables")
 def test_a_robot_of_ones_own_walks_without_touching_the_package(my_robot: Path) -> None:
     def robot(options: WalkConfig) -> Robot:
         return load_robot(my_robot, traits=WILDROBOT)
@@ -76,7 +66,6 @@ def test_a_robot_of_ones_own_walks_without_touching_the_package(my_robot: Path) 
         register_environment(Environment("Mine/Walk-v0", "other", robot, "a:b", WalkConfig, steps=100))
 
 
-@pytest.mark.usefixtures("tables")
 def test_plugins_register_and_a_failing_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     row = registry.find("walk")
 

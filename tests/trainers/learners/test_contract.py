@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import yaml
 from helpers.runs import differences, final_state, metrics
 
 from gait_trainers.config import registry
@@ -131,6 +132,16 @@ def test_a_script_registers_its_own(install) -> None:
     assert load_config(overrides={"learners": ["mine"]}).specs[-1] is spec
     with pytest.raises(ConfigError, match="learner 'mine': its name is taken"):
         registry.register_learner(LearnerSpec("mine", Section, lambda config, base: Learner()))
+
+
+def test_a_run_without_it_is_readable_where_it_is_not_installed(curiosity: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_yaml(load_config(overrides={"learners": ["curiosity"]})))
+    assert "curiosity" in yaml.safe_load(file.read_text())
+    file.write_text(dump_yaml(load_config(overrides={"curiosity.weight": 0.5})))
+    registry.learner_specs.cache_clear()
+    registry.entry_points.points.clear()
+    assert set(load_config(file).model_fields_set) >= {"algorithm", "amp", "encoder", "muscle", "resampling"}
 
 
 # -- training -----------------------------------------------------------------------------------------------

@@ -23,9 +23,8 @@ EXAMPLE = Path(__file__).resolve().parents[4] / "examples" / "extending" / "my_f
 
 
 @pytest.fixture(autouse=True)
-def own_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test has its own table, and looks for entry points once more."""
-    monkeypatch.setattr(formats, "FORMATS", dict(formats.FORMATS))
+def entry_points_looked_for() -> Iterator[None]:
+    """Each test looks for entry points once more."""
     formats._load_plugins.cache_clear()
     yield
     formats._load_plugins.cache_clear()
