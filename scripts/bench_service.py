@@ -197,7 +197,7 @@ class Monitor(threading.Thread):
                 for line in stream.iter_lines():
                     if self.over.is_set():
                         return
-                    if line.startswith("event:") and time.monotonic() - latest >= 2.0:  # as monitor.js
+                    if line.startswith("event:") and time.monotonic() - latest >= 5.0:  # as monitor.js
                         latest = time.monotonic()
                         self._get(f"/sessions/{self.id}/live")
                         self._get(f"/api/v1/sessions/{self.id}/metrics?points=300")

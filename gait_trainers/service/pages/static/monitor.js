@@ -1,9 +1,10 @@
 "use strict";
-// The monitor. The server says by server-sent events that something has changed; the page then asks for its parts, at
-// most every two seconds. A page that has lost the server says so instead of showing a state that may be over.
+// The monitor. The server says by server-sent events that something has changed; the page then asks for its parts: at
+// once when the session's state is another, else at most every five seconds, as the processors are the training's.
+// A page that has lost the server says so instead of showing a state that may be over.
 
 const ACTIVE = ["queued", "running", "pausing", "stopping", "finishing"];
-const PAUSE = 2000; // ms between two requests for the same part
+const PAUSE = 5000; // ms between two requests for the same part
 
 // Calls `work` now or, if that was done just before, after the pause: the last change is never missed.
 function throttled(work) {
@@ -24,6 +25,7 @@ window.addEventListener("DOMContentLoaded", () => {
   let source = null;
   let film = null;
   const began = document.querySelector("#live [data-spoken]").dataset.spoken.split(",")[0]; // its state
+  let latest = began;
 
   const redraw = throttled(() => {
     if (!curves.querySelector(".plot")) {
@@ -32,7 +34,8 @@ window.addEventListener("DOMContentLoaded", () => {
       window.curves.drawSession(curves, session).catch(() => window.setTimeout(redraw, 5000)); // a server that is busy
     }
   });
-  const reload = throttled(() => htmx.trigger("#live", "new-status"));
+  const reloadNow = () => htmx.trigger("#live", "new-status");
+  const reload = throttled(reloadNow);
 
   function look() {
     const now = document.querySelector("#live [data-spoken]").dataset;
@@ -53,7 +56,8 @@ window.addEventListener("DOMContentLoaded", () => {
       lost.hidden = true;
       redraw();
     }
-    reload();
+    if (state === latest) reload(); else reloadNow();
+    latest = state;
   }
 
   document.body.addEventListener("sse:metrics", redraw);
