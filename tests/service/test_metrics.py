@@ -9,7 +9,6 @@ import pytest
 from fastapi.testclient import TestClient
 from helpers.service import TINY
 from sqlalchemy import Engine, insert
-from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Point, Series, TrainingSession
@@ -121,12 +120,10 @@ def test_curves_are_thinned_out_with_their_extremes(engine: Engine, session: str
     assert later["iterations"] == list(range(991, 1001))
 
 
-def test_the_stream_ends_with_the_training(engine: Engine, session: str, trainer: TestClient, db: Session) -> None:
+def test_the_stream_ends_with_the_training(engine: Engine, session: str, trainer: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("iteration,loss\n1,0.5\n")
+    take_in(engine, session, tmp_path / "metrics.csv")
     with transaction(engine) as work:
-        series = Series(session_id=session, name="loss")
-        work.add(series)
-        work.flush()
-        work.add(Point(series_id=series.id, iteration=1, value=0.5))
         work.get_one(TrainingSession, session).state = "completed"
     text = trainer.get(f"/sessions/{session}/events").text
     assert 'event: metrics\ndata: {"loss": [[1, 0.5]]}' in text

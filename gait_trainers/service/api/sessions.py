@@ -216,10 +216,13 @@ async def _stream(request: Request, engine: Any, user: User, id: str, since: int
 
 def _look(engine: Any, user: User, id: str, since: int) -> tuple[dict[str, Any], dict[str, Any], int]:
     with Session(engine) as db:
-        status = vars(metrics.progress(db, user, id))
+        session = sessions.find(db, user, id)
+        status = vars(metrics.progress_of(session))
+        newest = max(since, metrics.known(session))
+        if newest == since:  # as it is most of the time: one row was read, and no curve
+            return status, {}, since
         found = metrics.series(db, user, id, points=500, since=since)
         rows = {name: list(zip(c.iterations, c.mean, strict=True)) for name, c in found.items() if c.iterations}
-        newest = max([since, *(c.iterations[-1] for c in found.values() if c.iterations)])
         return status, rows, newest
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.tables import Point, Series, TrainingSession
+from gait_trainers.service.operations import metrics
 
 CHUNK = 1 << 20  # bytes read at once
 LONGEST_NAME, MOST_COLUMNS, LONGEST_HEADER = 100, 500, 1 << 20
@@ -79,7 +80,7 @@ def ingest(db: Session, session: TrainingSession, file: Path) -> list[dict[str, 
     fresh: list[dict[str, float]] = []
     while True:
         at = {key: value for key, value in session.metrics_at.items() if key != "known"}
-        known = session.metrics_at.get("known", 0)  # a resumed run writes its rows again
+        known = metrics.known(session)  # a resumed run writes its rows again
         read = read_new(file, at)
         if read.at == at:
             return fresh

@@ -82,18 +82,18 @@ def series(
     return {name: found[number] for name, number in sorted(known.items())}
 
 
+def known(session: TrainingSession) -> int:
+    """The newest iteration whose metrics are stored; 0 before the first."""
+    return int(session.metrics_at.get("known", 0))
+
+
 def latest(db: Session, user: User, id: str) -> dict[str, float]:
     """The newest row of metrics."""
     return dict(find_session(db, user, id).latest)
 
 
-def progress(db: Session, user: User, id: str) -> Progress:
-    """How far a training is, and how long it may still take."""
-    return progress_of(find_session(db, user, id))
-
-
 def progress_of(session: TrainingSession) -> Progress:
-    """The same, of a session at hand."""
+    """How far a training is, and how long it may still take."""
     left, rest = None, session.iterations - session.iteration
     rate = session.latest.get("steps_per_second")
     if session.state in ACTIVE and rate:
