@@ -9,10 +9,10 @@ from helpers.soak import held, say, sizes
 
 from gait_envs.registry import IDS
 
-BATCH = 16  # sub-environments
+BATCH = 8  # sub-environments
 
 
-@sizes(often=6 * 16 * 4, full=1_000_000)
+@sizes(often=6 * 8 * 4, full=1_000_000)
 def test_random_steps_are_finite_and_take_no_memory(size: int) -> None:
     """Steps are shared by all ids; memory is compared with that after the first quarter."""
     rng = np.random.default_rng(0)
