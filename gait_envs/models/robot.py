@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 
 from gait_envs.assets import asset_path
+from gait_envs.models.bumps import COUNT, with_bumps
 from gait_envs.models.muscles import Muscles, find_muscles
 from gait_envs.models.segments import Segments, find_segments, stretched_body_pos
 from gait_envs.models.servos import use_stable_pd_servos
@@ -56,6 +57,7 @@ class Robot:
     pelvis: int  # body id of the root
     ends: np.ndarray  # (k,) body ids of the traits' `ends`
     floor: int  # geom id
+    bumps: np.ndarray  # (k,) geom ids of the bumps on the floor; of a model without them, none
     soles: np.ndarray  # (4 or 8,) geom ids in `SOLES` order, then `TOES`
     gyro: slice  # in sensordata
     touch: slice  # (4,) N
@@ -114,27 +116,34 @@ def _sensor_run(model: mujoco.MjModel, names: tuple[str, ...]) -> slice:
     return slice(starts[0], ends[-1])
 
 
-def load_robot(file: str | os.PathLike[str], control_rate: float | None = None, traits: Traits | None = None) -> Robot:
+def load_robot(
+    file: str | os.PathLike[str],
+    control_rate: float | None = None,
+    traits: Traits | None = None,
+    *,
+    bumps: bool = False,
+) -> Robot:
     """Compile a model and resolve its names; raises ValueError if it lacks what `Robot` requires.
 
     file: among the assets (cached, as compiling takes a while); with `traits`, any MJCF file
     control_rate: Hz, None for the robot's own
     traits: what the file does not say of the robot; None for a body of the assets
+    bumps: whether the floor gets the bumps that `randomize` can draw
     """
     control_rate = None if control_rate is None else float(control_rate)
     if traits is None:
-        return _load(os.fspath(file), control_rate)
-    return _compile(Path(file), Path(file).stem, traits, control_rate)
+        return _load(os.fspath(file), control_rate, bumps)
+    return _compile(Path(file), Path(file).stem, traits, control_rate, bumps)
 
 
 @functools.lru_cache(maxsize=8)
-def _load(asset: str, control_rate: float | None) -> Robot:
+def _load(asset: str, control_rate: float | None, bumps: bool) -> Robot:
     name = asset.split("/")[0]
-    return _compile(asset_path(asset), name, TRAITS[name], control_rate)
+    return _compile(asset_path(asset), name, TRAITS[name], control_rate, bumps)
 
 
-def _compile(file: Path, name: str, traits: Traits, control_rate: float | None) -> Robot:
-    model = mujoco.MjModel.from_xml_path(str(file))
+def _compile(file: Path, name: str, traits: Traits, control_rate: float | None, bumps: bool) -> Robot:
+    model = with_bumps(file) if bumps else mujoco.MjModel.from_xml_path(str(file))
     control_rate = control_rate or traits.control_rate
     # MuJoCo would silently reset a diverging simulation to its defaults; we end the episode instead.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
@@ -184,6 +193,7 @@ def _compile(file: Path, name: str, traits: Traits, control_rate: float | None) 
         pelvis=1,
         ends=np.array([model.body(name).id for name in traits.ends]),
         floor=model.geom("floor").id,
+        bumps=np.array([model.geom(f"bump_{i}").id for i in range(COUNT if bumps else 0)], dtype=int),
         soles=np.array([model.geom(name).id for name in (*SOLES, *toes)]),
         gyro=_sensor_run(model, ("gyro",)),
         touch=_sensor_run(model, SOLES),
@@ -231,9 +241,10 @@ def muscle_humanoid() -> Robot:
 
 def for_wildrobot(options: Any) -> Robot:
     """The body of WildRobot's environments, whatever their options."""
-    return wildrobot()
+    return load_robot("wildrobot/scene.xml", bumps=options.randomize.bumpy)
 
 
 def for_human(options: Any) -> Robot:
     """The body of the human environments: muscles only where the option `actuation` uses them."""
-    return humanoid() if options.actuation == "torque" else muscle_humanoid()
+    scene = "scene" if options.actuation == "torque" else "muscle_scene"
+    return load_robot(f"humanoid/{scene}.xml", bumps=options.randomize.bumpy)

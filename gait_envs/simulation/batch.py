@@ -169,16 +169,21 @@ class BatchSimulation:
         """Total mass of each simulation's body, (n,) kg."""
         return np.broadcast_to(self.fields.values("body_mass").sum(axis=1), self.diverged.shape)
 
+    @property
+    def _shaped(self) -> bool:
+        """Whether simulations look different: lengths of bodies, or bumps on the floor."""
+        return "body_pos" in self.fields or "geom_pos" in self.fields
+
     def own_model(self, sim: int) -> mujoco.MjModel:
-        """The model of one simulation, whose lengths may be its own; until the next call."""
-        if "body_pos" not in self.fields:
+        """The model of one simulation, whose lengths and bumps may be its own; until the next call."""
+        if not self._shaped:
             return self.robot.model
         self.write_model(sim, self._scratch_model)
         return self._scratch_model
 
     def write_model(self, sim: int, model: mujoco.MjModel) -> None:
-        """Give a copy of the robot's model the lengths of one simulation, where any has its own."""
-        if "body_pos" in self.fields:
+        """Give a copy of the robot's model the lengths and bumps of one simulation, where any has its own."""
+        if self._shaped:
             self.batch.get_model(sim, model)
 
     def get_data(self, sim: int, data: mujoco.MjData | None = None) -> mujoco.MjData:

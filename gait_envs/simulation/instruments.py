@@ -80,14 +80,15 @@ class Instruments:
 
     def _ground(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
         """Forces of the floor on each foot (2, 3) N, world."""
-        ground, force, floor = np.zeros((2, 3)), np.zeros(6), self.physics.robot.floor
+        ground, force, robot = np.zeros((2, 3)), np.zeros(6), self.physics.robot
+        floor = {robot.floor, *robot.bumps.tolist()}
         for c in range(data.ncon):
             contact = data.contact[c]
             side = self._side[contact.geom].max()
-            if floor in contact.geom and side >= 0:
+            if side >= 0 and not floor.isdisjoint(contact.geom.tolist()):
                 mujoco.mj_contactForce(model, data, c, force)
                 # From the first geom to the second, by the contact's axes in rows.
-                sign = 1.0 if contact.geom[0] == floor else -1.0
+                sign = 1.0 if contact.geom[0] in floor else -1.0
                 ground[side] += sign * contact.frame.reshape(3, 3).T @ force[:3]
         return ground
 

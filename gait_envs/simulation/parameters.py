@@ -136,8 +136,12 @@ class Parameters:
         self._write(ids, "body_mass", lambda nominal: nominal * mass * stretched_mass(factors))
         self._write(ids, "body_inertia", lambda nominal: stretched_inertia(nominal * mass[:, :, None], factors))
         if scaled:
+            bumps = self.physics.robot.bumps
             for name, value in stretched(self.physics.robot.model, factors).items():
-                fields.own(name)[ids] = value
+                own = fields.own(name)
+                if name == "geom_pos" and self.drawn:  # bumps are no part of the body
+                    value[:, bumps] = own[ids[:, None], bumps]
+                own[ids] = value
         if muscles is not None and muscular:
             for name in ("actuator_gainprm", "actuator_biasprm"):
                 strength = np.ones((len(ids), *getattr(self.physics.robot.model, name).shape))

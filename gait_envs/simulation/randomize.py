@@ -1,4 +1,4 @@
-"""Domain randomisation: masses, friction, servo gains, latency, pushes and slopes, drawn for every episode."""
+"""Domain randomisation: masses, friction, servo gains, latency, pushes, slopes and bumps, drawn for every episode."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gait_envs.models.bumps import COUNT, bump_places
+from gait_envs.models.bumps import JITTER as BUMP_JITTER
 from gait_envs.models.muscles import PEAK_FORCE
 from gait_envs.simulation.base import Simulation
 
@@ -15,6 +17,7 @@ FACTORS = (1e-3, 1e3)  # within which mass, friction and gains may be drawn
 MOST_LATENCY = 100  # control steps: 2 s at 50 Hz
 LONGEST, FASTEST = 1e6, 100.0  # s between pushes, m/s of a push
 STEEPEST = 0.5  # rad
+HIGHEST = 0.05  # m
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class RandomizeConfig:
     push_interval: float = 4.0  # s between pushes; 0 turns them off
     push_speed: float = 0.3  # m/s, maximum change of the root's horizontal velocity
     slope: float = 0.0  # rad, maximum inclination of the floor, rising in any direction; 0 draws none
+    bumps: float = 0.0  # m, maximum height of ridges across the way, one every 0.35 m; 0 draws none
 
     def __post_init__(self) -> None:
         for key in ("mass", "friction", "servo_gain", "latency"):
@@ -41,11 +45,16 @@ class RandomizeConfig:
                 fits = False
             if not fits:
                 raise ValueError(f"randomize.{key} is {range_}, expected {least} <= low <= high <= {most}")
-        for key, most in (("push_interval", LONGEST), ("push_speed", FASTEST), ("slope", STEEPEST)):
+        for key, most in (("push_interval", LONGEST), ("push_speed", FASTEST), ("slope", STEEPEST), ("bumps", HIGHEST)):
             value: Any = getattr(self, key)
             real = isinstance(value, Real) and not isinstance(value, bool)
             if not (real and 0 <= value <= most):
                 raise ValueError(f"randomize.{key} is {value}, allowed is 0 to {most:g}")
+
+    @property
+    def bumpy(self) -> bool:
+        """Whether the floor has bumps, which the model must then have."""
+        return self.enabled and self.bumps > 0
 
 
 class Drawn(NamedTuple):
@@ -70,13 +79,20 @@ class Randomizer:
         self._fields = {name: physics.fields.own(name) for name in self._nominal}
         if config.slope > 0:  # the floor stays the plane z = 0; what is inclined is gravity
             self._fields["opt.gravity"] = physics.fields.own("opt.gravity")
+        if config.bumpy:
+            if len(physics.robot.bumps) == 0:
+                raise ValueError(
+                    f"randomize.bumps is {config.bumps}, but the model of {physics.robot.name} has none; "
+                    "`load_robot(…, bumps=True)` adds them"
+                )
+            self._fields["geom_pos"] = physics.fields.own("geom_pos")
 
     def reset(self, ids: np.ndarray, rngs: list[np.random.Generator]) -> Drawn:
         """New bodies and floors for the sub-environments `ids`."""
         drawn = Drawn(np.zeros(len(ids), dtype=np.int64), np.tile([0.0, 0.0, -1.0], (len(ids), 1)))
         if not self.config.enabled:
             return drawn
-        nominal, out, soles = self._nominal, self._fields, self.physics.robot.soles
+        nominal, out, robot = self._nominal, self._fields, self.physics.robot
         bodies, servos = len(nominal["body_mass"]), len(nominal["actuator_gainprm"])
         for row, i in enumerate(ids):
             rng = rngs[i]
@@ -85,9 +101,9 @@ class Randomizer:
             out["body_mass"][i] = nominal["body_mass"] * mass
             out["body_inertia"][i] = nominal["body_inertia"] * mass[:, None]
             friction = nominal["geom_friction"].copy()
-            friction[soles, 0] *= rng.uniform(*self.config.friction)
+            friction[robot.soles, 0] *= rng.uniform(*self.config.friction)
             # A pair's friction is the larger of the two, so the floor must slide as the soles do.
-            friction[self.physics.robot.floor, 0] = friction[soles[0], 0]
+            friction[[robot.floor, *robot.bumps], 0] = friction[robot.soles[0], 0]
             out["geom_friction"][i] = friction
             strength = self._strength(gain)
             out["actuator_gainprm"][i] = nominal["actuator_gainprm"] * strength
@@ -96,7 +112,10 @@ class Randomizer:
             drawn.lag[row] = rng.integers(low, high + 1)
             if self.config.slope > 0:
                 drawn.down[row] = down_of(rng.uniform(0.0, self.config.slope), rng.uniform(-np.pi, np.pi))
-                out["opt.gravity"][i] = np.linalg.norm(self.physics.robot.model.opt.gravity) * drawn.down[row]
+                out["opt.gravity"][i] = np.linalg.norm(robot.model.opt.gravity) * drawn.down[row]
+            if self.config.bumpy:
+                shift, height = rng.uniform(0.0, [[BUMP_JITTER], [self.config.bumps]], (2, COUNT))
+                out["geom_pos"][i, robot.bumps] = bump_places(shift, height)
         self.physics.set_const(ids)
         return drawn
 

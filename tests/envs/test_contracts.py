@@ -48,7 +48,7 @@ class Body(NamedTuple):
 WILDROBOT = Body("wildrobot", 9, 50, 0.45, 1.75)
 HUMANOID = Body("humanoid", 50, 30, 0.9, 2.85)
 # Everything at once that draws from a sub-environment's generator.
-DRAWN = {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2), "slope": 0.1}
+DRAWN = {"push_interval": 0.3, "push_speed": 0.05, "latency": (0, 2), "slope": 0.1, "bumps": 0.01}
 BUSY = {"randomize": DRAWN, "rsi_probability": 0.3}
 BUSY_WALK = BUSY | {"command_interval": 0.26, "curriculum": True}
 SETTINGS = ("default", "busy")
