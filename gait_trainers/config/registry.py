@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GROUP = "gaitnet.learners"
 LEARNERS = {
     "amp": "gait_trainers.learners.amp.spec:SPEC",
+    "dynamics": "gait_trainers.learners.dynamics.spec:SPEC",
     "encoder": "gait_trainers.learners.encoder.spec:SPEC",
     "muscle": "gait_trainers.learners.muscle.spec:SPEC",
     "resampling": "gait_trainers.learners.resampling:SPEC",

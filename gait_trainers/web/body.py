@@ -57,7 +57,9 @@ def describe_body(policy: Policy) -> Described:
     """The page of a policy; PageError says why the page cannot run it."""
     if "memory" in policy.details:
         raise PageError(f"{policy.name}: a policy with a memory; the page runs feedforward policies")
-    env = make_env(policy.env_id, threads=1, **{**policy.env_kwargs, "reset_noise": 0.0, "randomize": {"enabled": False}})
+    env = make_env(
+        policy.env_id, threads=1, **{**policy.env_kwargs, "reset_noise": 0.0, "randomize": {"enabled": False}}
+    )
     task, core = env.core.task, env.core
     check_task(task, policy)
     reference = describe_reference(env) if task.follows else None
