@@ -52,6 +52,7 @@ from gait_envs.tasks.config import (
 from gait_envs.tasks.rewards import ALL, PACE, WALKING, Term
 from gait_trainers.config import schema as training
 from gait_trainers.learners.amp.spec import AMPConfig
+from gait_trainers.learners.dynamics.spec import DynamicsConfig
 from gait_trainers.learners.encoder.spec import EncoderConfig
 from gait_trainers.learners.muscle.spec import MuscleConfig
 from gait_trainers.learners.resampling import ResamplingConfig
@@ -415,6 +416,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "config-amp": lambda: settings_table(AMPConfig, "amp"),
         "config-encoder": lambda: settings_table(EncoderConfig, "encoder"),
         "config-muscle": lambda: settings_table(MuscleConfig, "muscle"),
+        "config-dynamics": lambda: settings_table(DynamicsConfig, "dynamics"),
         "config-resampling": lambda: settings_table(ResamplingConfig, "resampling"),
         "config-run": lambda: settings_table(training.RunConfig, "run"),
         "config-wandb": lambda: settings_table(training.WandbConfig, "run.wandb"),

@@ -1,20 +1,24 @@
-"""Does a pre-trained encoder help PPO? The same training with a frozen, an unfrozen, a random frozen and no encoder.
+"""Does it help PPO? The same training with and without, several seeds.
 
-    python scripts/compare_encoders.py MODEL --seeds 5 --iterations 300 --out runs/encoders
+    python scripts/compare_learning.py encoders --model MODEL --seeds 5 --iterations 300 --out runs/encoders
+    python scripts/compare_learning.py dynamics --seeds 3 --iterations 200 --out runs/dynamics
 
-MODEL is a motion model of the robot, of the encoding `observable`. Every run is a run folder of gait-train, and a run
-that is there is continued or kept, so that an interrupted comparison can be run again. At the end: a table and
-`curves.png`, the share of successful episodes over environment steps, with the range of the seeds.
+`encoders`: walking to commands with a frozen, an unfrozen, a random frozen and no encoder; MODEL is a motion model of
+the robot, of the encoding `observable`. `dynamics`: following six walks with and without a learned dynamics model.
+Every run is a run folder of gait-train, and a run that is there is continued or kept, so that an interrupted comparison
+can be run again. At the end: a table and `curves.png`, the share of successful episodes over environment steps, with
+the range of the seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gait_envs.assets import asset_path
 from gait_trainers.config.layers import load_config
 from gait_trainers.rl.train import resume, train
 from gait_trainers.runs.loggers import read_metrics
@@ -22,36 +26,57 @@ from gait_trainers.runs.loggers import read_metrics
 REACHED = 0.8  # share of successful episodes
 
 
-def variants(model: str, iterations: int) -> dict[str, dict[str, Any]]:
-    """Settings by the name of the variant."""
-    return {
-        "none": {},
-        "frozen": {"encoder.path": model},
-        "unfrozen": {"encoder.path": model, "encoder.unfreeze_at": iterations // 10},
-        "random": {"encoder.path": model, "encoder.random": True},
-    }
+SPEEDS = (30, 40, 50, 60, 70, 80)  # cm/s, of the six walks
+
+
+class Comparison(NamedTuple):
+    """What is trained, and in which variants."""
+
+    preset: str
+    shared: dict[str, Any]  # settings of all of them
+    variants: dict[str, dict[str, Any]]  # settings by name
+    success: str  # the column of success
+
+
+def comparison(args: argparse.Namespace) -> Comparison:
+    """The one that was asked for."""
+    if args.what == "encoders":
+        encoder = {"encoder.path": args.model}
+        variants = {
+            "none": {},
+            "frozen": encoder,
+            "unfrozen": encoder | {"encoder.unfreeze_at": args.iterations // 10},
+            "random": encoder | {"encoder.random": True},
+        }
+        return Comparison("laptop", {"env.num_envs": 64, "ppo.n_steps": 64}, variants, "is_success_rate")
+    clips = [str(asset_path(f"motions/wildrobot_walk/walk_{speed:03d}_calm_0.npz")) for speed in SPEEDS]
+    variants = {"none": {}, "dynamics": {"learners": ["dynamics"]}}
+    return Comparison("imitate", {"env.kwargs.reference": clips}, variants, "success_rate")
 
 
 def run_all(args: argparse.Namespace) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """(steps, success) of every run, by variant."""
     curves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    asked = comparison(args)
     for seed in range(args.seeds):  # seed by seed, so that an early end leaves a fair comparison
-        for name, settings in variants(args.model, args.iterations).items():
+        for name, settings in asked.variants.items():
             run = args.out / f"{name}_{seed}"
-            own = {"algorithm": "ppo", "env.id": args.env, "run.iterations": args.iterations, "run.seed": seed}
-            own |= {"env.num_envs": args.num_envs, "ppo.n_steps": args.steps, "run.tensorboard": False}
+            own = {"algorithm": "ppo", "run.iterations": args.iterations, "run.seed": seed, "run.tensorboard": False}
+            own |= asked.shared | settings
             if (run / "config.yaml").is_file():
                 resume(run, {"run.iterations": args.iterations})
             else:
-                train(load_config(None, args.preset, own | settings | {"run.out": str(args.out), "run.name": run.name}))
-            curves.setdefault(name, []).append(curve(run / "metrics.csv"))
+                train(
+                    load_config(None, asked.preset, own | settings | {"run.out": str(args.out), "run.name": run.name})
+                )
+            curves.setdefault(name, []).append(curve(run / "metrics.csv", asked.success))
     return curves
 
 
-def curve(file: Path) -> tuple[np.ndarray, np.ndarray]:
+def curve(file: Path, success: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps, and the share of episodes that were successful, of the iterations in which some ended."""
-    rows = [row for row in read_metrics(file) if row.get("is_success_rate")]
-    return np.array([float(row["steps"]) for row in rows]), np.array([float(row["is_success_rate"]) for row in rows])
+    rows = [row for row in read_metrics(file) if row.get(success)]
+    return np.array([float(row["steps"]) for row in rows]), np.array([float(row[success]) for row in rows])
 
 
 def steps_to(steps: np.ndarray, success: np.ndarray, share: float = REACHED, window: int = 5) -> float:
@@ -65,7 +90,7 @@ def steps_to(steps: np.ndarray, success: np.ndarray, share: float = REACHED, win
 
 def print_table(curves: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
     """Steps to `REACHED` and success at the end: median and range over the seeds."""
-    print(f"{'encoder':<10}{'seeds':>6}   steps to {REACHED:.0%} (least, most)        success at the end (least, most)")
+    print(f"{'variant':<10}{'seeds':>6}   steps to {REACHED:.0%} (least, most)        success at the end (least, most)")
     for name, runs in curves.items():
         to = np.array([steps_to(*run) for run in runs])
         end = np.array([success[-10:].mean() if len(success) else 0.0 for _, success in runs])
@@ -95,15 +120,14 @@ def draw(curves: dict[str, list[tuple[np.ndarray, np.ndarray]]], path: Path) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="motion model: file, folder or bundled name")
-    parser.add_argument("--env", default="GaitNet/WildRobot-v0")
-    parser.add_argument("--preset", default="laptop")
+    parser.add_argument("what", choices=["encoders", "dynamics"])
+    parser.add_argument("--model", help="of encoders, a motion model: file, folder or bundled name")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=300)
-    parser.add_argument("--num-envs", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=64)
-    parser.add_argument("--out", type=Path, default=Path("runs/encoders"))
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     args = parser.parse_args()
+    if args.what == "encoders" and args.model is None:
+        parser.error("encoders needs --model")
     curves = run_all(args)
     print_table(curves)
     draw(curves, args.out / "curves.png")
