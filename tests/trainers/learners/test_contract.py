@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Iterator
@@ -209,3 +210,14 @@ def test_trainer_runs_and_configuration_name_no_learner() -> None:
             few = {"registry.py": 3, "checkpoint_format.py": 2, "schema.py": 1, "schedule.py": 1}
             allowed = (few | {"design_document.py": 10}).get(path.name, 0)
             assert len(lines) == allowed, (path, lines)
+
+
+def test_the_page_lists_every_field_and_member() -> None:
+    page = (ROOT / "docs" / "contracts" / "learner.md").read_text(encoding="utf-8")
+    declared, in_training = page.split("## `Learner`: in a training")[0], page.split("## `Learner`: in a training")[1]
+    listed = [
+        {name for row in re.findall(r"^\| (`.*?) \|", part, re.MULTILINE) for name in re.findall(r"`(\w+)", row)}
+        for part in (declared, in_training)
+    ]
+    assert listed[0] == {field.name for field in dataclasses.fields(LearnerSpec)}
+    assert listed[1] == {name for name in vars(Learner) if not name.startswith("_")}
