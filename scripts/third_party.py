@@ -2,6 +2,7 @@
 
     python scripts/third_party.py              all of them
     python scripts/third_party.py torchrl skrl
+    python scripts/third_party.py --sync torchrl skrl    each also with Gymnasium's SyncVectorEnv, to compare the speed
 
 An environment holds what its library adds and sees everything else of the one that runs this script, so that torch is
 installed once. `build/third_party` keeps them; one is made again when its requirements change.
@@ -80,10 +81,14 @@ def environment(name: str) -> Path:
     return python
 
 
-def run(name: str) -> str:
-    """The output of an example; `subprocess.CalledProcessError` where it fails."""
+def run(name: str, *, sync: bool = False) -> str:
+    """The output of an example; `subprocess.CalledProcessError` where it fails.
+
+    `sync`: with Gymnasium's `SyncVectorEnv` in place of the native vector form
+    """
+    before = [str(ROOT / "scripts" / "sync_form.py")] if sync else []
     result = subprocess.run(
-        [environment(name), *TABLE[name].command],
+        [environment(name), *before, *TABLE[name].command],
         cwd=EXAMPLES, capture_output=True, text=True, timeout=LIMIT, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -96,9 +101,12 @@ def run(name: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"libraries: {', '.join(TABLE)}; all by default")
-    for name in parser.parse_args().names or TABLE:
-        lines = run(name).strip().splitlines()
-        print(f"{name}: {lines[-1] if lines else 'done'}", flush=True)
+    parser.add_argument("--sync", action="store_true", help="run each with Gymnasium's SyncVectorEnv as well")
+    args = parser.parse_args()
+    for name in args.names or TABLE:
+        for sync in (False, True) if args.sync else (False,):
+            lines = run(name, sync=sync).strip().splitlines()
+            print(f"{name}{' (sync)' if sync else ''}: {lines[-1] if lines else 'done'}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ import ast
 from pathlib import Path
 
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from helpers.scripts import load_script
+
+import gait_envs  # noqa: F401 - registers the ids
 
 third_party = load_script("third_party")
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "third_party"
@@ -31,3 +34,11 @@ def test_an_example_is_short_and_says_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("name", third_party.TABLE)
 def test_an_example_runs(name: str) -> None:
     assert third_party.run(name).strip()
+
+
+def test_the_speed_of_both_forms_is_compared_in_the_same_autoreset_mode() -> None:
+    make = load_script("sync_form").make_sync
+    env = make("GaitNet/WildRobot-v0", 2, vectorization_mode="vector_entry_point", autoreset_mode="same_step")
+    assert isinstance(env, SyncVectorEnv)
+    assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    env.close()
