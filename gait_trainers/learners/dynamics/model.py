@@ -1,6 +1,6 @@
 """A model of what the policy meets: the next observation and the reward, from an observation and an action.
 
-Changes of observations are predicted in units of their standard deviation, and integrated (D. Fussell, K. Bergamin and
+Changes of observations are predicted in units of their standard deviation, and integrated (L. Fussell, K. Bergamin and
 D. Holden 2021, SuperTrack, for a body's state; here whatever the policy observes, so that the model is of any task).
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class Segments(NamedTuple):
-    """Stretches of episodes, none of which ends before its last step."""
+    """Stretches within an episode: how episodes end the model never sees, only the value network knows."""
 
     obs: Tensor  # (H + 1, m, d) as the policy sees them
     actions: Tensor  # (H, m, k)
