@@ -121,7 +121,7 @@ class DynamicsCallback(BaseCallback):
             return {}
         starts = [segments.obs[0] for segments in drawn if segments is not None]
         with torch.no_grad():
-            before = [policy.get_distribution(obs).distribution.mean for obs in starts]
+            before = [normal_of(policy, obs).mean for obs in starts]
             scale = torch.cat([policy.predict_values(obs) for obs in starts]).std().clamp(min=1e-3)
         for obs, mean in zip(starts, before, strict=True):
             value, now, std = self._predicted_return(obs)
@@ -143,7 +143,7 @@ class DynamicsCallback(BaseCallback):
         actions, (m, k)."""
         policy, total, first = self.model.policy, torch.zeros(len(obs), device=self.device), None
         for k in range(self.config.horizon):
-            normal = policy.get_distribution(obs).distribution
+            normal = normal_of(policy, obs)
             std = normal.stddev.detach()
             first = (normal.mean, std) if first is None else first
             noise = torch.randn(normal.mean.shape, generator=self.noise).to(self.device)
@@ -157,12 +157,17 @@ class DynamicsCallback(BaseCallback):
         return segments if segments is None else type(segments)(*(part.to(self.device) for part in segments))
 
 
+def normal_of(policy: Any, obs: Tensor) -> torch.distributions.Normal:
+    """The distribution of actions (m, k) that the policy draws from, seeing these observations (m, d)."""
+    distribution: torch.distributions.Normal = policy.get_distribution(obs).distribution
+    return distribution
+
+
 def actor_parameters(policy: Any) -> list[torch.nn.Parameter]:
     """What the mean action depends on, and is trained."""
     obs = torch.zeros(1, *policy.observation_space.shape, device=policy.device)
     trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
-    mean = policy.get_distribution(obs).distribution.mean.sum()
-    found = torch.autograd.grad(mean, trained, allow_unused=True)
+    found = torch.autograd.grad(normal_of(policy, obs).mean.sum(), trained, allow_unused=True)
     return [parameter for parameter, gradient in zip(trained, found, strict=True) if gradient is not None]
 
 
