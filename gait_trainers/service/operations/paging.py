@@ -25,14 +25,19 @@ class Page(Generic[T]):
 
 
 def page(db: Session, query: Select[Any], offset: int, limit: int) -> Page[Any]:
-    """The items of an ordered query from `offset` on."""
+    """The items of an ordered query of one table, from `offset` on.
+
+    Their ids are found first: sorting whole rows, which hold configurations, would take a hundred times as long.
+    """
     if not 0 <= offset < 1 << 31:
         raise Invalid("offset is 0 or more", "offset")
     if not 1 <= limit <= MOST:
         raise Invalid(f"limit is 1 to {MOST}", "limit")
     total = db.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
-    items = list(db.scalars(query.offset(offset).limit(limit)).unique())
-    return Page(items, total, offset, limit)
+    table = query.column_descriptions[0]["entity"]
+    ids = list(db.scalars(query.with_only_columns(table.id).offset(offset).limit(limit)))
+    rows = {row.id: row for row in db.scalars(select(table).where(table.id.in_(ids))).unique()}
+    return Page([rows[id] for id in ids], total, offset, limit)
 
 
 def containing(text: str) -> str:
