@@ -20,13 +20,19 @@ from gait_trainers.commands.train import Given, training_command
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.collect import demonstrate
-from gait_trainers.imitation.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
+from gait_trainers.imitation.demonstrations import (
+    Demonstrations,
+    find_demonstrations,
+    load_demonstrations,
+    save_demonstrations,
+)
 from gait_trainers.policies.loading import load_policy
 
 INSTALL = "pip install 'gaitnet[train,imitation]' && pip install --no-deps imitation==1.0.1"
 
 DemonstrationsArgument = Annotated[
-    Path, typer.Argument(metavar="DEMONSTRATIONS", help="File of demonstrations, from gait-train demonstrate.")
+    Path,
+    typer.Argument(metavar="DEMONSTRATIONS", help="Demonstrations: file of gait-train demonstrate, or a bundled name."),
 ]
 Horizon = Annotated[
     str,
@@ -116,7 +122,7 @@ def _prepare(given: Given, file: Path) -> tuple[Demonstrations, TrainConfig]:
     """The demonstrations, and the configuration of a PPO in their environment."""
     if given.resume is not None:
         raise ConfigError("--resume: learning from demonstrations is not resumed; continue its run with ppo --resume")
-    found = load_demonstrations(file)
+    found = load_demonstrations(find_demonstrations(file))
     preset = given.preset or (None if given.config else _preset_of(found.env_id))
     implied: dict[str, Any] = {"algorithm": "ppo", "env.id": found.env_id}
     if given.verify:

@@ -16,6 +16,7 @@ from gait_envs.assets import asset_path
 from gait_envs.reference.library import EMBEDDED_SETS
 from gait_envs.registry import ENVIRONMENTS
 from gait_trainers.config.layers import preset_names
+from gait_trainers.imitation.demonstrations import bundled_demonstrations, find_demonstrations, load_demonstrations
 from gait_trainers.policies.bundle import MANIFEST
 from gait_trainers.policies.loading import bundled_policies
 
@@ -25,7 +26,7 @@ WIDTH = 78  # columns of a line
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the lists as one JSON object.")] = False,
 ) -> None:
-    """List what can be named: environments, presets, bundled policies, and clips."""
+    """List what can be named: environments, presets, bundled policies, clips, and demonstrations."""
     found = everything()
     if as_json:
         print(json.dumps(found))
@@ -40,6 +41,7 @@ def everything() -> dict[str, dict[str, str]]:
         "presets (--preset)": {name: _of_preset(name) for name in preset_names()},
         "bundled policies (gait-train play NAME)": {name: _of_policy(name) for name in bundled_policies()},
         "clips (--reference, --clip)": {name: _of_set(name, body) for body, name in EMBEDDED_SETS.items()},
+        "demonstrations (gait-train bc NAME)": {name: _of_demonstrations(name) for name in bundled_demonstrations()},
     }
 
 
@@ -68,6 +70,11 @@ def _of_preset(name: str) -> str:
 def _of_policy(name: str) -> str:
     manifest = json.loads((asset_path(f"policies/{name}") / MANIFEST).read_text(encoding="utf-8"))
     return str(manifest["environment"]["id"])
+
+
+def _of_demonstrations(name: str) -> str:
+    found = load_demonstrations(find_demonstrations(name))
+    return f"{len(found.episodes)} episodes, {found.steps:,} steps of {found.env_id}"
 
 
 def _of_set(name: str, body: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.assets import asset_root
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
 from gait_envs.reading.archive import Archive
@@ -128,6 +129,19 @@ def save_demonstrations(path: str | Path, found: Demonstrations) -> Path:
             **arrays,
         )  # fmt: skip
     return path
+
+
+def bundled_demonstrations() -> list[str]:
+    """The names of the files that come with the package."""
+    return sorted(path.stem for path in (asset_root() / "demonstrations").glob("*.npz"))
+
+
+def find_demonstrations(path: str | Path) -> Path:
+    """The path itself if anything is there, else the bundled file that it names."""
+    path = Path(path)
+    if path.exists() or str(path) not in bundled_demonstrations():
+        return path
+    return asset_root() / "demonstrations" / f"{path}.npz"
 
 
 @loader("demonstrations", ".npz")

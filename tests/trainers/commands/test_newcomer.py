@@ -46,6 +46,9 @@ def test_list_names_everything_that_can_be_given() -> None:
         "wildrobot_walk",
         "GaitNet/WildRobot-v0",
     )
+    assert found["demonstrations (gait-train bc NAME)"] == {
+        "wildrobot_walk": "6 episodes, 3,000 steps of GaitNet/WildRobot-v0"
+    }
     assert found["environments (--env)"]["GaitNet/WildRobot-v0"] == "500 steps, preset laptop"
 
 

@@ -21,6 +21,8 @@ from gait_trainers.imitation.demonstrations import (
     DemonstrationError,
     Demonstrations,
     Episode,
+    bundled_demonstrations,
+    find_demonstrations,
     load_demonstrations,
     save_demonstrations,
 )
@@ -181,3 +183,22 @@ def test_a_minari_dataset_states_the_clips(tracked: Demonstrations, monkeypatch:
     first, source = to_minari(tracked, "walks-v0", description="two walks")["description"].split("\n")
     assert first == "two walks"
     assert json.loads(source)["clips"] == tracked.source["clips"] != []
+
+
+def test_the_bundled_file_is_found_from_any_folder_and_is_what_its_sources_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bundled_demonstrations() == ["wildrobot_walk"]
+    found = load_demonstrations(find_demonstrations("wildrobot_walk"))
+    assert (found.env_id, found.source["seed"], found.source["expert"]) == (WALK, 0, "wildrobot_walk")
+    assert [(len(episode.actions), episode.truncated) for episode in found.episodes] == [(500, True)] * 6
+    policy = load_policy("wildrobot_walk")
+    state, obs = policy.initial_state(6), np.stack([episode.obs[100] for episode in found.episodes])
+    actions, _ = policy.act(obs, state, np.zeros(6, dtype=bool))
+    shown = np.stack([episode.actions[100] for episode in found.episodes])
+    np.testing.assert_allclose(np.clip(actions, -1, 1), shown, atol=1e-4)
+    (tmp_path / "wildrobot_walk").write_text("mine")  # what is really there comes first
+    with pytest.raises(DemonstrationError, match="wildrobot_walk"):
+        load_demonstrations(find_demonstrations("wildrobot_walk"))
+    assert find_demonstrations("nothing") == Path("nothing")
