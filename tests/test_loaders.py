@@ -44,6 +44,7 @@ EXEMPT = {
     "gait_envs.biomechanics.published_gait": "our own tables",
     "gait_envs.mocap.retarget.target_body": "the model that a retarget description names; MuJoCo parses it",
     "gait_envs.models.portable": "a robot's model once more, which has been compiled",
+    "gait_envs.models.bumps": "our own models",
     "gait_envs.models.robot": "our own models",
     "gait_envs.reading.text": "the strict reader that loaders use",
     "gait_envs.reading.yaml_text": "the strict reader that loaders use",
