@@ -137,10 +137,12 @@ def bundled_demonstrations() -> list[str]:
 
 
 def find_demonstrations(path: str | Path) -> Path:
-    """The path itself if anything is there, else the bundled file that it names."""
+    """The path itself if anything is there, else the bundled file that it names; DemonstrationError lists these."""
     path = Path(path)
-    if path.exists() or str(path) not in bundled_demonstrations():
+    if path.exists():
         return path
+    if str(path) not in (names := bundled_demonstrations()):
+        raise DemonstrationError(f"{one_line(path)}: no such file; bundled demonstrations are {', '.join(names)}")
     return asset_root() / "demonstrations" / f"{path}.npz"
 
 

@@ -201,4 +201,5 @@ def test_the_bundled_file_is_found_from_any_folder_and_is_what_its_sources_say(
     (tmp_path / "wildrobot_walk").write_text("mine")  # what is really there comes first
     with pytest.raises(DemonstrationError, match="wildrobot_walk"):
         load_demonstrations(find_demonstrations("wildrobot_walk"))
-    assert find_demonstrations("nothing") == Path("nothing")
+    with pytest.raises(DemonstrationError, match=r"^nothing: no such file; bundled demonstrations are wildrobot_walk$"):
+        find_demonstrations("nothing")
