@@ -29,6 +29,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 LEFT, RIGHT, INK, FAINT = "#1f77b4", "#e66b26", "#20262e", "#c9d0d8"  # the sides have the robot's own colours
+LINES = (LEFT, RIGHT, "#3f9d5a", "#8a63b8")  # of the curves in one panel, at most so many
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -66,7 +67,7 @@ PANELS = (
     Panel("style reward", ("amp_reward",), (0.3, 0.8)),
     Panel("discriminator accuracy", ("disc_acc", "disc_acc_noisy")),
     Panel("discriminator score", ("disc_real_mean", "disc_fake_mean", "disc_standing_mean", "disc_flailing_mean")),
-    Panel("rank correlation of style and nearness to the reference", ("style_rank",), (0.2, 1.0)),
+    Panel("style with nearness, rank corr.", ("style_rank",), (0.2, 1.0)),
     Panel("torque missed by the muscles, share", ("muscle_residual", "qp_residual"), (0.0, 0.1)),
     Panel("exploration, std of the actions", ("std",)),
     Panel("steps/s", ("steps_per_second",)),
@@ -136,7 +137,7 @@ def plot_training(rows: Sequence[Mapping[str, str]]) -> Any:
             axis.set_title(panel.title)
             if panel.healthy is not None:
                 axis.axhspan(*panel.healthy, color="#d9f0e0", lw=0, zorder=0)
-            for column, colour in zip(panel.columns, (LEFT, RIGHT), strict=False):
+            for column, colour in zip(panel.columns, LINES[: len(panel.columns)], strict=True):
                 points = [(float(r["steps"]), float(r[column])) for r in rows if r.get(column)]
                 if points:
                     steps, values = np.array(points).T

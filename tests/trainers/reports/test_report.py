@@ -109,3 +109,21 @@ def test_a_short_episode_shows_its_end():
     assert (frames[0], frames[-1]) == (25, 149)
     frames = shown_frames(rollout(np.ones(501, bool), length=30))
     assert (frames[0], frames[-1]) == (0, 29)
+
+
+def test_each_panel_has_all_its_curves_and_a_title_that_fits():
+    names = [name for panel in report.PANELS for name in panel.columns]
+    rows = [{"steps": str(step), **dict.fromkeys(names, "0.5")} for step in (1000, 2000)]
+    figure = plot_training(rows)
+    try:
+        figure.canvas.draw()
+        axes = figure.axes[: len(report.PANELS)]
+        assert [len(axis.lines) for axis in axes] == [len(panel.columns) for panel in report.PANELS]
+        for axis in axes:
+            assert len({line.get_color() for line in axis.lines}) == len(axis.lines)
+        boxes = [axis.title.get_window_extent() for axis in axes]
+        for i, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[i + 1 :]), report.PANELS[i].title
+            assert box.x1 <= figure.bbox.x1, report.PANELS[i].title
+    finally:
+        plt.close(figure)
