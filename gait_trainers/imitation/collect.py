@@ -3,7 +3,9 @@
 A tracker observes its clip and corrects the clip's pose; a walker observes a command and moves targets about the home
 pose. Their observations and actions mean different things, their bodies and servos are the same. So both tasks share
 one simulation: the tracker asks for servo targets, the target task takes the action that gives these targets, and
-every observation, reward and end is the target task's own. The command that the walker sees is the clip's.
+every observation, reward and end is the target task's own. The command and the heading that the walker is
+to keep are the clip's, averaged over two seconds and then held for as long: if they varied within a step, they would
+tell the phase of the gait, and a clone would learn to step by them and fall where commands are constant.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from gait_envs.core import Core, StepResult
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.reference.licenses import origins
+from gait_envs.rotations import quat_yaw
 from gait_envs.tasks.base import Task
 from gait_trainers.evaluation.tracking import open_reference
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
@@ -24,6 +27,9 @@ from gait_trainers.policies.environment import deployment_kwargs, follows_clips,
 from gait_trainers.runs.provenance import licenses_of
 
 BATCH = 64  # episodes simulated together
+HOLD = 2.0  # s for which a command is held
+SHIFT_EVERY = 3  # steps after which a clip may be put a frame on or back: it plays at 2/3 to 4/3 of its rate
+RATE_TIME = 0.1  # s, by which differences of joint rates count as much as those of angles
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (obs, the expert's actions) -> what is done
 
 
@@ -72,14 +78,15 @@ def demonstrate(
     env_kwargs: Mapping[str, Any] | None = None,
     seed: int = 0,
     threads: int = 0,
-    choose: Choose = lambda obs, label: label,
+    choose: Choose | None = None,
     keep_failed: bool = False,
 ) -> Demonstrations:
     """Episodes of an expert in `env_id` (None: its own environment), the first of them seeded `seed`.
 
-    `reference`: the clips that a tracker follows, None for its own; `choose`: who acts, the expert unless said
-    otherwise (DAgger), while the expert's actions are what is kept. Episodes that fail are left out, unless
-    `keep_failed`. DemonstrationError where the two environments do not go together, or every episode failed.
+    `reference`: the clips that a tracker follows, None for its own; `choose`: who acts, None for the expert. Where
+    another acts (DAgger), the expert's actions are still what is kept, and the clip that a tracker follows is moved
+    along with the body. Episodes that fail are left out, unless `keep_failed`. DemonstrationError where the two
+    environments do not go together, or every episode failed.
     """
     target_id = env_id or expert.env_id
     own = deployment_kwargs(expert.env_kwargs) if target_id == expert.env_id else {}
@@ -121,7 +128,7 @@ def demonstrate(
     return Demonstrations(kept, target_id, kwargs, task.layout.table(), source)
 
 
-def _in_its_own(expert: Policy, core: Core, seeds: Sequence[int], choose: Choose) -> list[Episode]:
+def _in_its_own(expert: Policy, core: Core, seeds: Sequence[int], choose: Choose | None) -> list[Episode]:
     """An expert in its own environment."""
     core.seed(list(seeds))
     obs, _ = core.reset()
@@ -129,7 +136,7 @@ def _in_its_own(expert: Policy, core: Core, seeds: Sequence[int], choose: Choose
     collected, more = Collected(obs), True
     while more:
         label, state = expert.act(obs, state, starts)
-        result = core.step(choose(obs, label))
+        result = core.step(label if choose is None else choose(obs, label))
         starts = result.terminated | result.truncated
         more = collected.add(label, result, result.obs, np.zeros(core.n, dtype=bool))
         obs = result.obs
@@ -150,7 +157,7 @@ class Shared:
         self.label = np.zeros((0, 0))  # (n, nu), the expert's actions in the latest step
         self.result: StepResult | None = None
 
-    def run(self, seeds: Sequence[int], numbers: np.ndarray, choose: Choose) -> list[Episode]:
+    def run(self, seeds: Sequence[int], numbers: np.ndarray, choose: Choose | None) -> list[Episode]:
         """Episodes along the clips of the reference in turn; those of a clip that loops begin anywhere in it."""
         self._choose = choose
         library = self.library
@@ -159,16 +166,18 @@ class Shared:
             core.seed(list(seeds))
         obs, _ = self.tracker.reset(options={"clip": clips, "frame": _first_frames(library, clips, seeds)})
         state, starts = self.expert.initial_state(self.core.n), np.ones(self.core.n, dtype=bool)
-        self.obs = self._observe()
+        self.obs, taken = self._observe(0), 0
         collected, more = Collected(self.obs), True
         strayed = np.zeros(self.core.n, dtype=bool)  # from the clip, while the episode still ran
         while more:
             action, state = self.expert.act(obs, state, starts)
-            step = self.tracker.step(action)  # which steps the target's core
+            step, taken = self.tracker.step(action), taken + 1  # which steps the target's core
             assert self.result is not None
             obs, starts = step.obs, step.terminated | step.truncated
             strayed |= step.terminated & collected.alive[-1]
-            self.obs = self._observe()
+            if choose is not None:
+                self._bring_clip_along(taken)
+            self.obs = self._observe(taken)
             more = collected.add(self.label, self.result, self.obs, starts)
         episodes = collected.episodes()
         # Whoever loses the clip fails, whether the target task minds or not.
@@ -180,12 +189,47 @@ class Shared:
     def _step(self, target: np.ndarray) -> None:
         """A control step towards the tracker's servo targets (n, nu) rad."""
         self.label = action_of(self.core, target)
-        self.result = self.core.step(self._choose(self.obs, self.label))
+        self.result = self.core.step(self.label if self._choose is None else self._choose(self.obs, self.label))
 
-    def _observe(self) -> np.ndarray:
-        """The target's observation, (n, d) float32, with the clip's command."""
-        self.core.memory.command[:] = self.tracker.memory.command
+    def _bring_clip_along(self, taken: int) -> None:
+        """Put the clip where the body is; every few steps also a frame on or back, if the body is nearer to that one.
+
+        A student sees neither how far it is behind the clip nor the clip's phase. What the expert does to make up for
+        them would be noise to it, and none of its episodes should end for that. The clip still goes on by itself, or
+        it would wait for a student that stands.
+        """
+        player, memory, state = self.tracker.task.player, self.tracker.memory, self.core.state
+        assert player is not None
+        shifts = np.array([0, -1, 1] if taken % SHIFT_EVERY == 0 else [0])
+        frames = np.maximum(memory.frame + shifts[:, None], 0)  # (k, n); the first of equals is taken
+        played = [player.played(memory.clip, frame, memory.between, memory.walker) for frame in frames]
+        off = [
+            np.square(qpos[:, 7:] - state.qpos[:, 7:]).sum(axis=1)
+            + np.square(RATE_TIME * (qvel[:, 6:] - state.qvel[:, 6:])).sum(axis=1)
+            for qpos, qvel in played
+        ]
+        nearest, rows = np.argmin(off, axis=0), np.arange(self.core.n)
+        memory.frame[:] = frames[nearest, rows]
+        memory.origin[:] = state.qpos[:, :2] - np.stack([qpos for qpos, _ in played])[nearest, rows, :2]
+
+    def _observe(self, taken: int) -> np.ndarray:
+        """The target's observation, (n, d) float32, after so many steps."""
+        hold, memory = round(HOLD / self.core.robot.dt), self.core.memory
+        if taken % hold == 0:
+            self.command, memory.heading[:] = self._ahead(hold)
+        memory.command[:] = self.command
         return self.core.observe()
+
+    def _ahead(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """The clips' mean velocity (n, 3) m/s, m/s, rad/s over the next steps, and their heading (n,) rad now, without
+        the pelvis's rotation within a stride."""
+        player, memory = self.tracker.task.player, self.tracker.memory
+        assert player is not None
+        clips, n = player.clips, self.core.n
+        clip, frame = np.repeat(memory.clip, steps), (memory.frame[:, None] + np.arange(steps)).ravel()
+        command = player.commands[clips.index_at(clip, frame)].reshape(n, steps, 3).mean(axis=1)
+        headings = np.unwrap(quat_yaw(clips.at(clip, frame)[0][:, 3:7]).reshape(n, steps), axis=1)
+        return command, headings.mean(axis=1) - command[:, 2] * steps * self.core.robot.dt / 2
 
 
 class _TargetSimulation:

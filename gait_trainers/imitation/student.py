@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from torch.nn import functional
 
 from gait_trainers.config.schema import TrainConfig
@@ -94,6 +95,7 @@ def warm_up_critic(training: Training, iterations: int, say: Say) -> None:
     kept = copy.deepcopy(statistics)
     if statistics is not None:
         statistics.count = 1e12  # the policy was fitted to these; only the returns' scale is still to be found
+    model.set_logger(Logger(None, []))  # SB3's own would leave a folder in the temporary one
     value = [p for name, p in model.policy.named_parameters() if "value_net" in name]
     optimizer = torch.optim.Adam(value, lr=1e-3)
     _, callback = model._setup_learn(iterations * training.config.rollout_steps, NoCallback())

@@ -71,6 +71,17 @@ def test_a_tracker_demonstrates_for_a_walker_in_the_walkers_own_layout(tracked: 
         assert abs(episode.info["x_position"][-1] - episode.info["x_position"][0]) > 0.5
 
 
+def test_the_clip_stays_with_a_student_that_lags_behind() -> None:
+    """One that stands beside a walk of 0.4 m/s is soon metres behind it, which it cannot see; the walk is still shown."""
+    tracker = load_policy(asset_path("policies/wildrobot_imitation"))
+    stand = {"choose": lambda obs, label: np.zeros_like(label), "keep_failed": True}
+    (episode,) = demonstrate(tracker, WALK, reference=str(asset_path(CLIP)), episodes=1, **stand).episodes
+    assert (episode.terminated, episode.truncated) == (False, True)
+    assert len(episode.actions) > 250  # of 300; left where it was, the clip is lost after 35
+    assert abs(episode.info["x_position"][-1]) < 0.1
+    assert episode.actions[100:].std(axis=0).max() > 0.1  # steps, as if it walked
+
+
 def test_an_expert_demonstrates_in_its_own_environment() -> None:
     found = demonstrate(load_policy(asset_path("policies/wildrobot_walk")), episodes=1)
     (episode,) = found.episodes
