@@ -17,6 +17,7 @@ from stable_baselines3.common.logger import Logger
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode, pairs_of
+from gait_trainers.imitation.starts import Standing
 from gait_trainers.imitation.student import Say, leave_run, normalized, prepare, warm_up_critic
 from gait_trainers.models.actor_critic import set_std
 from gait_trainers.policies.base import Policy
@@ -53,13 +54,15 @@ def dagger(
     rounds: int,
     reference: str | Sequence[str] | None = None,
     seed: int = 0,
+    standing: Standing | None = None,
     say: Say = print,
 ) -> Run:
     """DAgger (Ross et al. 2011): in each round the policy acts, and the expert says what it would have done there.
 
     The first round is behaviour cloning of the demonstrations. Each other one adds as many episodes as there are
     demonstrations; an episode ends where the expert's own task says that it is lost. Each step of these episodes is a
-    query of the expert, which the run's provenance counts beside the demonstrated steps.
+    query of the expert, which the run's provenance counts beside the demonstrated steps. `standing`: how some of them
+    begin standing (a tracker of walks that loop).
     """
     training = prepare(config, demonstrations)
     episodes: list[Episode] = list(demonstrations.episodes)
@@ -69,7 +72,7 @@ def dagger(
         found = demonstrate(
             expert, demonstrations.env_id, episodes=len(demonstrations.episodes), reference=reference,
             env_kwargs=demonstrations.env_kwargs, seed=seed + 1000 * number, keep_failed=True,
-            choose=lambda obs, label: act(training, obs),
+            choose=lambda obs, label: act(training, obs), standing=standing,
         )  # fmt: skip
         lengths = [len(episode.actions) for episode in found.episodes]
         licenses.update(found.licenses)

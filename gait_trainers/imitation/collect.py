@@ -1,72 +1,25 @@
 """Demonstrations from an expert: one that acts in the target environment, or a tracker of clips beside it.
 
-A tracker observes its clip and corrects the clip's pose; a walker observes a command and moves targets about the home
-pose. Their observations and actions mean different things, their bodies and servos are the same. So both tasks share
-one simulation: the tracker asks for servo targets, the target task takes the action that gives these targets, and
-every observation, reward and end is the target task's own. The command and the heading that the walker is
-to keep are the clip's, averaged over two seconds and then held for as long: if they varied within a step, they would
-tell the phase of the gait, and a clone would learn to step by them and fall where commands are constant.
+How the latter goes is in `gait_trainers.imitation.shared`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gait_envs.core import Core, StepResult
-from gait_envs.reference.library import MotionLibrary
+from gait_envs.core import Core
 from gait_envs.reference.licenses import origins
-from gait_envs.rotations import quat_yaw
-from gait_envs.tasks.base import Task
-from gait_trainers.evaluation.tracking import open_reference
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
+from gait_trainers.imitation.shared import Choose, Collected, Shared
+from gait_trainers.imitation.starts import Standing, StandingStarts
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, follows_clips, make_env
 from gait_trainers.runs.provenance import licenses_of
 
 BATCH = 64  # episodes simulated together
-HOLD = 2.0  # s for which a command is held
-SHIFT_EVERY = 3  # steps after which a clip may be put a frame on or back: it plays at 2/3 to 4/3 of its rate
-RATE_TIME = 0.1  # s, by which differences of joint rates count as much as those of angles
-Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (obs, the expert's actions) -> what is done
-
-
-class Collected:
-    """Steps of n episodes as they happen; an episode is over with the first end of its row."""
-
-    def __init__(self, obs: np.ndarray) -> None:
-        """obs: (n, d) of the reset."""
-        self.obs = [obs.copy()]
-        self.labels: list[np.ndarray] = []
-        self.results: list[StepResult] = []
-        self.alive = [np.ones(len(obs), dtype=bool)]
-
-    def add(self, label: np.ndarray, result: StepResult, obs: np.ndarray, cut: np.ndarray) -> bool:
-        """A step: the expert's actions (n, nu), its result, the observations (n, d) after it, and which episodes (n,)
-        end here for another reason. Returns whether any episode goes on."""
-        self.labels.append(label.astype(np.float32))
-        self.obs.append(obs.copy())
-        self.results.append(result._replace(truncated=(result.truncated | cut) & ~result.terminated))
-        self.alive.append(self.alive[-1] & ~(result.terminated | result.truncated | cut))
-        return bool(self.alive[-1].any())
-
-    def episodes(self) -> list[Episode]:
-        """One for each row."""
-        steps = np.sum(self.alive[:-1], axis=0)
-        return [self._episode(i, int(count)) for i, count in enumerate(steps)]
-
-    def _episode(self, i: int, steps: int) -> Episode:
-        results, last = self.results[:steps], self.results[steps - 1]
-        return Episode(
-            np.stack([obs[i] for obs in self.obs[: steps + 1]]),
-            np.stack([label[i] for label in self.labels[:steps]]),
-            np.array([result.reward[i] for result in results]),
-            bool(last.terminated[i]),
-            bool(last.truncated[i]),
-            {name: np.stack([result.info[name][i] for result in results]) for name in last.info},
-        )
 
 
 def demonstrate(
@@ -80,13 +33,15 @@ def demonstrate(
     threads: int = 0,
     choose: Choose | None = None,
     keep_failed: bool = False,
+    standing: Standing | None = None,
 ) -> Demonstrations:
     """Episodes of an expert in `env_id` (None: its own environment), the first of them seeded `seed`.
 
     `reference`: the clips that a tracker follows, None for its own; `choose`: who acts, None for the expert. Where
     another acts (DAgger), the expert's actions are still what is kept, and the clip that a tracker follows is moved
-    along with the body. Episodes that fail are left out, unless `keep_failed`. DemonstrationError where the two
-    environments do not go together, or every episode failed.
+    along with the body; `standing`: how some of these episodes begin standing, though the tracker knows steady walks
+    alone. Episodes that fail are left out, unless `keep_failed`. DemonstrationError where the two environments do not
+    go together, or every episode failed.
     """
     target_id = env_id or expert.env_id
     own = deployment_kwargs(expert.env_kwargs) if target_id == expert.env_id else {}
@@ -108,7 +63,11 @@ def demonstrate(
         if target_id == expert.env_id:
             made = _in_its_own(expert, core, seeds, choose)
         else:
-            shared = Shared(expert, reference, core)
+            shared = (
+                Shared(expert, reference, core)
+                if standing is None
+                else StandingStarts(expert, reference, core, standing)
+            )
             made = shared.run(seeds, np.array(rows), choose)
             library = shared.library
             followed = min(episodes, len(library.clips))  # in turn
@@ -141,135 +100,3 @@ def _in_its_own(expert: Policy, core: Core, seeds: Sequence[int], choose: Choose
         more = collected.add(label, result, result.obs, np.zeros(core.n, dtype=bool))
         obs = result.obs
     return collected.episodes()
-
-
-class Shared:
-    """A tracker's task and a target task on one simulation, which the target's core steps."""
-
-    def __init__(self, expert: Policy, reference: str | Sequence[str] | None, core: Core) -> None:
-        tracking = open_reference(expert, reference).task
-        _check_same_body(tracking, core.task, expert.name)
-        self.expert, self.core = expert, core
-        self.physics = _TargetSimulation(core, self._step)
-        self.tracker = Core(tracking, core.n, simulation=self.physics, masks=False)  # type: ignore[arg-type]
-        assert tracking.library is not None
-        self.library = tracking.library
-        self.label = np.zeros((0, 0))  # (n, nu), the expert's actions in the latest step
-        self.result: StepResult | None = None
-
-    def run(self, seeds: Sequence[int], numbers: np.ndarray, choose: Choose | None) -> list[Episode]:
-        """Episodes along the clips of the reference in turn; those of a clip that loops begin anywhere in it."""
-        self._choose = choose
-        library = self.library
-        clips = numbers % len(library.clips)
-        for core in (self.core, self.tracker):
-            core.seed(list(seeds))
-        obs, _ = self.tracker.reset(options={"clip": clips, "frame": _first_frames(library, clips, seeds)})
-        state, starts = self.expert.initial_state(self.core.n), np.ones(self.core.n, dtype=bool)
-        self.obs, taken = self._observe(0), 0
-        collected, more = Collected(self.obs), True
-        strayed = np.zeros(self.core.n, dtype=bool)  # from the clip, while the episode still ran
-        while more:
-            action, state = self.expert.act(obs, state, starts)
-            step, taken = self.tracker.step(action), taken + 1  # which steps the target's core
-            assert self.result is not None
-            obs, starts = step.obs, step.terminated | step.truncated
-            strayed |= step.terminated & collected.alive[-1]
-            if choose is not None:
-                self._bring_clip_along(taken)
-            self.obs = self._observe(taken)
-            more = collected.add(self.label, self.result, self.obs, starts)
-        episodes = collected.episodes()
-        # Whoever loses the clip fails, whether the target task minds or not.
-        return [
-            Episode(e.obs, e.actions, e.rewards, e.terminated or bool(off), e.truncated and not off, e.info)
-            for e, off in zip(episodes, strayed, strict=True)
-        ]
-
-    def _step(self, target: np.ndarray) -> None:
-        """A control step towards the tracker's servo targets (n, nu) rad."""
-        self.label = action_of(self.core, target)
-        self.result = self.core.step(self.label if self._choose is None else self._choose(self.obs, self.label))
-
-    def _bring_clip_along(self, taken: int) -> None:
-        """Put the clip where the body is; every few steps also a frame on or back, if the body is nearer to that one.
-
-        A student sees neither how far it is behind the clip nor the clip's phase. What the expert does to make up for
-        them would be noise to it, and none of its episodes should end for that. The clip still goes on by itself, or
-        it would wait for a student that stands.
-        """
-        player, memory, state = self.tracker.task.player, self.tracker.memory, self.core.state
-        assert player is not None
-        shifts = np.array([0, -1, 1] if taken % SHIFT_EVERY == 0 else [0])
-        frames = np.maximum(memory.frame + shifts[:, None], 0)  # (k, n); the first of equals is taken
-        played = [player.played(memory.clip, frame, memory.between, memory.walker) for frame in frames]
-        off = [
-            np.square(qpos[:, 7:] - state.qpos[:, 7:]).sum(axis=1)
-            + np.square(RATE_TIME * (qvel[:, 6:] - state.qvel[:, 6:])).sum(axis=1)
-            for qpos, qvel in played
-        ]
-        nearest, rows = np.argmin(off, axis=0), np.arange(self.core.n)
-        memory.frame[:] = frames[nearest, rows]
-        memory.origin[:] = state.qpos[:, :2] - np.stack([qpos for qpos, _ in played])[nearest, rows, :2]
-
-    def _observe(self, taken: int) -> np.ndarray:
-        """The target's observation, (n, d) float32, after so many steps."""
-        hold, memory = round(HOLD / self.core.robot.dt), self.core.memory
-        if taken % hold == 0:
-            self.command, memory.heading[:] = self._ahead(hold)
-        memory.command[:] = self.command
-        return self.core.observe()
-
-    def _ahead(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """The clips' mean velocity (n, 3) m/s, m/s, rad/s over the next steps, and their heading (n,) rad now, without
-        the pelvis's rotation within a stride."""
-        player, memory = self.tracker.task.player, self.tracker.memory
-        assert player is not None
-        clips, n = player.clips, self.core.n
-        clip, frame = np.repeat(memory.clip, steps), (memory.frame[:, None] + np.arange(steps)).ravel()
-        command = player.commands[clips.index_at(clip, frame)].reshape(n, steps, 3).mean(axis=1)
-        headings = np.unwrap(quat_yaw(clips.at(clip, frame)[0][:, 3:7]).reshape(n, steps), axis=1)
-        return command, headings.mean(axis=1) - command[:, 2] * steps * self.core.robot.dt / 2
-
-
-class _TargetSimulation:
-    """The target core's simulation as the tracker sees it: to step or reset it steps or resets the target core."""
-
-    def __init__(self, core: Core, step: Callable[[np.ndarray], None]) -> None:
-        self.core, self.take_step = core, step
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.core.physics, name)
-
-    def reset(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
-        """All begin where the tracker begins."""
-        self.core.reset(ids, {"qpos": qpos, "qvel": qvel})
-
-    def step(self, target: np.ndarray, ids: np.ndarray | None = None) -> None:
-        self.take_step(target)
-
-
-def action_of(core: Core, target: np.ndarray) -> np.ndarray:
-    """The actions (n, nu) by which the next servo targets of a core become these (n, nu) rad, as far as they can."""
-    robot, share = core.robot, core.task.config.action_filter
-    filtered = (target - robot.home) / robot.action_scale
-    return np.clip((filtered - (1.0 - share) * core.memory.filtered) / share, -1.0, 1.0)
-
-
-def _first_frames(library: MotionLibrary, clips: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
-    lasts = library.lengths[clips] - 1
-    drawn = [np.random.default_rng(seed).integers(last) for seed, last in zip(seeds, lasts, strict=True)]
-    return np.where(library.loops[clips], drawn, 0)
-
-
-def _check_same_body(tracking: Task, target: Task, name: str) -> None:
-    """DemonstrationError unless the target's actions are poses of the tracker's body about its home."""
-    if target.follows:
-        raise DemonstrationError(f"{name}: the target environment follows clips itself; let {name} act there directly")
-    if tracking.robot.name != target.robot.name or tracking.action_names != target.action_names:
-        raise DemonstrationError(
-            f"{name} drives {tracking.robot.name}, {len(tracking.action_names)} joints; the target environment has "
-            f"{target.robot.name}, {len(target.action_names)}"
-        )
-    if target.action_names != tuple(target.robot.joint_names):
-        raise DemonstrationError(f"{name}: the target environment's actions are not poses of its joints")

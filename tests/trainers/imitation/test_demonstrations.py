@@ -15,8 +15,9 @@ from gait_envs.assets import asset_path
 from gait_envs.core import Core
 from gait_envs.reference.clip import load_clip, save_clip
 from gait_envs.registry import make_task
+from gait_envs.rotations import quat_yaw
 from gait_trainers import load_policy
-from gait_trainers.imitation.collect import action_of, demonstrate
+from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import (
     DemonstrationError,
     Demonstrations,
@@ -26,6 +27,9 @@ from gait_trainers.imitation.demonstrations import (
     load_demonstrations,
     save_demonstrations,
 )
+from gait_trainers.imitation.shared import Shared, action_of
+from gait_trainers.imitation.starts import Standing, StandingStarts
+from gait_trainers.policies.environment import make_env
 
 WALK = "GaitNet/WildRobot-v0"
 CLIP = "motions/wildrobot_walk/walk_040_calm_0.npz"
@@ -71,8 +75,49 @@ def test_a_tracker_demonstrates_for_a_walker_in_the_walkers_own_layout(tracked: 
         assert abs(episode.info["x_position"][-1] - episode.info["x_position"][0]) > 0.5
 
 
+def test_command_and_heading_are_held_so_that_they_do_not_tell_the_phase(tracked: Demonstrations) -> None:
+    start = next(row["index"][0] for row in tracked.layout if row["name"] == "command")
+    for episode in tracked.episodes:
+        planar = episode.obs[:, start : start + 2]
+        for first in range(0, len(planar), 100):  # two seconds
+            assert np.ptp(planar[first : first + 100], axis=0).max() == 0.0
+    core = Core(make_env(WALK, num_envs=1, threads=1).core.task, 1, threads=1, max_episode_steps=300, masks=False)
+    shared = Shared(load_policy(asset_path("policies/wildrobot_imitation")), str(asset_path(CLIP)), core)
+    own, commanded = [], []
+
+    def act(obs: np.ndarray, label: np.ndarray) -> np.ndarray:
+        own.append(float(quat_yaw(shared.tracker.memory.reference_qpos[:, 3:7])[0]))
+        commanded.append(float(core.memory.heading[0]))
+        return label
+
+    shared.run([0], np.arange(1), act)
+    assert np.ptp(own) > 0.1  # rad, the pelvis turns with every step
+    np.testing.assert_allclose(commanded, 0.0, atol=0.03)  # straight ahead
+
+
+def test_a_tracker_leads_from_standing_through_the_clips_to_the_commanded_one() -> None:
+    env_id = "GaitNet/Humanoid-v0"
+    tracker = load_policy(asset_path("policies/humanoid_imitation"))
+    core = Core(make_env(env_id, num_envs=1, threads=1).core.task, 6, threads=1, max_episode_steps=45, masks=False)
+    shared = StandingStarts(tracker, "human_walk", core, Standing(share=1.0, climb=0.2))
+    episodes = shared.run(list(range(6)), np.arange(6), lambda obs, label: label)
+    home = core.robot.home
+    for episode, speed in zip(episodes, (0.6, 0.8, 1.0, 1.2, 1.4, 1.6), strict=True):
+        np.testing.assert_allclose(episode.obs[0, :50] * core.robot.action_scale, 0.0 * home, atol=0.2)  # stands
+        np.testing.assert_allclose(episode.obs[:, 109], speed, atol=0.01)  # commanded from the first step
+    # Six steps on each clip, in the order of their speeds: after 45 each walker has come to its own.
+    lasted = np.array([len(episode.actions) for episode in episodes])
+    assert np.array_equal(shared.tracker.memory.clip[lasted > 30], np.arange(6)[lasted > 30])
+    assert (lasted > 30).sum() >= 2
+    with pytest.raises(DemonstrationError, match="led through walks that loop"):
+        demonstrate(
+            load_policy(asset_path("policies/wildrobot_imitation")), WALK, reference=str(asset_path(CLIP)), episodes=1,
+            standing=Standing(), choose=lambda obs, label: label,
+        )  # fmt: skip
+
+
 def test_the_clip_stays_with_a_student_that_lags_behind() -> None:
-    """One that stands beside a walk of 0.4 m/s is soon metres behind it, which it cannot see; the walk is still shown."""
+    """One that stands beside a walk of 0.4 m/s is soon metres behind it, which it cannot see; it is still shown."""
     tracker = load_policy(asset_path("policies/wildrobot_imitation"))
     stand = {"choose": lambda obs, label: np.zeros_like(label), "keep_failed": True}
     (episode,) = demonstrate(tracker, WALK, reference=str(asset_path(CLIP)), episodes=1, **stand).episodes
