@@ -80,13 +80,17 @@ def bc(
         float,
         typer.Option(min=0.0, max=1.0, help="DAgger: share of the episodes that begin standing, if all clips loop."),
     ] = 0.0,
+    noise: Annotated[
+        float, typer.Option(min=0.0, help="DAgger: standard deviation of noise on the policy's actions in the rounds.")
+    ] = 0.0,
 ) -> None:
     """Clone an expert's behaviour from demonstrations; the run is a warm start of PPO (ppo --init)."""
     found, config = _prepare(given, demonstrations)
     if rounds > 1 and expert is None:
         raise ConfigError("--rounds is of DAgger, which asks the expert again; give --expert too")
-    if standing and rounds == 1:
-        raise ConfigError("--standing is of DAgger, in whose rounds the policy acts; give --rounds too")
+    for option, given_value in (("--standing", standing), ("--noise", noise)):
+        if given_value and rounds == 1:
+            raise ConfigError(f"{option} is of DAgger, in whose rounds the policy acts; give --rounds too")
     with _Needed():
         from gait_trainers.imitation.cloning import Cloning, clone, dagger
     settings = Cloning(epochs=epochs, critic_iterations=critic_iterations)
@@ -97,7 +101,7 @@ def bc(
     else:
         run = dagger(
             config, load_policy(expert), found, settings, rounds=rounds, reference=reference, seed=config.run.seed,
-            standing=Standing(share=standing) if standing else None, say=typer.echo,
+            standing=Standing(share=standing) if standing else None, noise=noise, say=typer.echo,
         )  # fmt: skip
     typer.echo(f"{run.path}: begin from it with gait-train ppo --init {run.path}")
 

@@ -55,6 +55,7 @@ def dagger(
     reference: str | Sequence[str] | None = None,
     seed: int = 0,
     standing: Standing | None = None,
+    noise: float = 0.0,
     say: Say = print,
 ) -> Run:
     """DAgger (Ross et al. 2011): in each round the policy acts, and the expert says what it would have done there.
@@ -62,17 +63,24 @@ def dagger(
     The first round is behaviour cloning of the demonstrations. Each other one adds as many episodes as there are
     demonstrations; an episode ends where the expert's own task says that it is lost. Each step of these episodes is a
     query of the expert, which the run's provenance counts beside the demonstrated steps. `standing`: how some of them
-    begin standing (a tracker of walks that loop).
+    begin standing (a tracker of walks that loop). `noise`: standard deviation of what is added to the policy's actions
+    in the rounds, so that the expert also shows how to recover from it.
     """
     training = prepare(config, demonstrations)
     episodes: list[Episode] = list(demonstrations.episodes)
     licenses, queried = set(demonstrations.licenses), 0
+    rng = np.random.default_rng(seed)
+
+    def noisy(obs: np.ndarray, label: np.ndarray) -> np.ndarray:
+        actions = act(training, obs)
+        return actions + noise * rng.standard_normal(actions.shape)
+
     fit(training, episodes, settings, say)
     for number in range(1, rounds):
         found = demonstrate(
             expert, demonstrations.env_id, episodes=len(demonstrations.episodes), reference=reference,
             env_kwargs=demonstrations.env_kwargs, seed=seed + 1000 * number, keep_failed=True,
-            choose=lambda obs, label: act(training, obs), standing=standing,
+            choose=noisy, standing=standing,
         )  # fmt: skip
         lengths = [len(episode.actions) for episode in found.episodes]
         licenses.update(found.licenses)

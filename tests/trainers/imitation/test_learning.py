@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from helpers.scripted_env import ScriptedEnv
+from typer.testing import CliRunner
 
 from gait_envs.assets import asset_path
 from gait_trainers import load_policy
+from gait_trainers.cli import app
 from gait_trainers.config.layers import load_config
-from gait_trainers.config.schema import TrainConfig
+from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import Demonstrations
 from gait_trainers.rl.sb3_vec import SB3VecEnv
@@ -25,6 +28,7 @@ pytest.importorskip("imitation")
 from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
 from gait_trainers.imitation.cloning import Cloning, act, clone, dagger
 from gait_trainers.imitation.horizon import FixedHorizon
+from gait_trainers.imitation.starts import Standing
 from gait_trainers.imitation.student import LEAST_STD, leave_run, prepare, warm_up_critic
 
 # What this project needs of the package, and what its pins of 2023 have broken since.
@@ -73,9 +77,14 @@ def test_a_fixed_horizon_hides_falls_and_ends_all_at_once() -> None:
     assert reward.tolist() == [2.0, 10.0 + 8.0]  # the environment's own, untouched
 
 
-def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(demonstrations: Demonstrations, tmp_path: Path) -> None:
+def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(
+    demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gait_trainers.rl.train import train
 
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     told: list[str] = []
     settings = Cloning(epochs=4, batch_size=64, critic_iterations=1)
     run = clone(config(tmp_path, **{"run.name": "bc"}), demonstrations, settings, told.append)
@@ -85,6 +94,7 @@ def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(demonstrations: Demon
     off = np.sqrt(np.square(found - actions).mean())
     assert off < 0.6 * actions.std()
     assert "critic 1/1" in told[-1]
+    assert not list(temporary.glob("SB3-*"))  # an empty folder, which SB3 leaves where it is not given a logger
     origin = run.origin()["init"]
     assert (origin["demonstrated_steps"], origin["queried_steps"], origin["expert_steps"]) == (1500, 0, 1500)
     _, std = policy.first(obs[:1])
@@ -131,6 +141,38 @@ def test_dagger_asks_the_expert_where_the_policy_went(demonstrations: Demonstrat
     assert origin["queried_steps"] == pairs[1] - 1500 > 0
     assert (origin["demonstrated_steps"], origin["expert_steps"]) == (1500, pairs[1])
     assert f"the expert was queried {pairs[1] - 1500:,} times" in told[1]
+
+
+def test_dagger_adds_noise_to_what_the_policy_does_and_not_to_what_it_learns(
+    demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def demonstrated(*_: object, **options: Any) -> Demonstrations:
+        given.append(options)
+        return demonstrations
+
+    monkeypatch.setattr("gait_trainers.imitation.cloning.demonstrate", demonstrated)
+    settings = Cloning(epochs=1, critic_iterations=0)
+    dagger(
+        config(tmp_path), load_policy(asset_path(EXPERT)), demonstrations, settings, rounds=2, noise=0.2,
+        standing=Standing(share=0.3), say=lambda _: None,
+    )  # fmt: skip
+    (options,) = given
+    obs = np.repeat(demonstrations.episodes[0].obs[:1], 2000, axis=0)
+    done = options["choose"](obs, np.zeros((2000, 9)))
+    assert done.std(axis=0) == pytest.approx(np.full(9, 0.2), rel=0.1)
+    assert np.abs(done - options["choose"](obs, np.zeros((2000, 9)))).max() > 0.2  # drawn for every step
+    assert (options["standing"].share, options["keep_failed"]) == (0.3, True)
+
+
+@pytest.mark.parametrize("option", ["--noise", "--standing"])
+def test_options_of_dagger_need_rounds(option: str, tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["bc", "wildrobot_walk", option, "0.1", "--out", str(tmp_path)])
+    assert found.exit_code != 0
+    assert isinstance(found.exception, ConfigError)
+    assert str(found.exception).startswith(f"{option} is of DAgger")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
