@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -91,7 +92,8 @@ def dagger(
         )
         episodes += found.episodes
         fit(training, episodes, settings, say)
-    origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes)}
+    origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes), "noise": noise}
+    origin["standing"] = None if standing is None else dataclasses.asdict(standing)
     known = demonstrations.provenance(queried) | {"licenses": sorted(licenses)}
     return _finish(training, settings, say, {**origin, **known})
 

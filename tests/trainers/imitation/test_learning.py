@@ -154,10 +154,12 @@ def test_dagger_adds_noise_to_what_the_policy_does_and_not_to_what_it_learns(
 
     monkeypatch.setattr("gait_trainers.imitation.cloning.demonstrate", demonstrated)
     settings = Cloning(epochs=1, critic_iterations=0)
-    dagger(
+    run = dagger(
         config(tmp_path), load_policy(asset_path(EXPERT)), demonstrations, settings, rounds=2, noise=0.2,
         standing=Standing(share=0.3), say=lambda _: None,
     )  # fmt: skip
+    origin = run.origin()["init"]
+    assert (origin["noise"], origin["standing"]["share"]) == (0.2, 0.3)
     (options,) = given
     obs = np.repeat(demonstrations.episodes[0].obs[:1], 2000, axis=0)
     done = options["choose"](obs, np.zeros((2000, 9)))
