@@ -59,7 +59,7 @@ class StandingStarts(Shared):
     def _bring_clip_along(self, taken: int) -> None:
         super()._bring_clip_along(taken)
         memory, lengths = self.tracker.memory, self.library.lengths
-        if taken % round(self.standing.climb / self.core.robot.dt):
+        if taken % max(1, round(self.standing.climb / self.core.robot.dt)):
             return
         rank = np.argsort(self.order)  # of each clip
         rows = np.flatnonzero(self.stands & (rank[memory.clip] < rank[self.goals]))

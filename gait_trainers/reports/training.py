@@ -15,7 +15,7 @@ import numpy as np
 from gait_envs.biomechanics.events import runs, stance, touchdowns
 from gait_envs.constants import GRAVITY
 from gait_envs.files import replacing
-from gait_envs.render import Offscreen
+from gait_envs.render import Offscreen, body_rows
 from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity
 from gait_trainers.evaluation.rollout import record
 from gait_trainers.evaluation.walking import Command, show_command
@@ -193,13 +193,14 @@ def plot_gait(rollout: Rollout, joints: Sequence[str]) -> Any:
 
 
 def strip(policy: Policy, rollout: Rollout, count: int = 9, size: int = 440) -> np.ndarray:
-    """(~0.7 size, count · 0.4 size, 3): a stride from one left touchdown to the next, seen from the side."""
+    """(rows, count · 0.4 size, 3): a stride from one left touchdown to the next, seen from the side."""
     first, last = stride(rollout)
     env = make_env(policy.env_id, threads=1, **policy.env_kwargs)
     view = Offscreen(env.model, size, size, "side")
-    rows, columns = slice(size // 5, size * 7 // 8), slice(size * 3 // 10, size * 7 // 10)
+    columns = slice(size * 3 // 10, size * 7 // 10)
     try:
         frames = np.linspace(first, last, count).round().astype(int)
+        rows = body_rows(env.model, rollout.qpos[frames, 0], "side", size)
         return np.concatenate([view.frame(rollout.qpos[i, 0])[rows, columns] for i in frames], axis=1)
     finally:
         view.close()

@@ -3,12 +3,15 @@
 from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
+import mujoco
 import numpy as np
 import pytest
 
+from gait_envs.render import body_rows
 from gait_trainers.evaluation.gait_metrics import Rollout
 from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.base import Feedforward, GaussianPolicy, Policy
+from gait_trainers.policies.environment import make_env
 from gait_trainers.reports import training as report
 from gait_trainers.reports.training import plot_training, shown_frames, stride, write_report
 
@@ -127,3 +130,27 @@ def test_each_panel_has_all_its_curves_and_a_title_that_fits():
             assert box.x1 <= figure.bbox.x1, report.PANELS[i].title
     finally:
         plt.close(figure)
+
+
+@pytest.mark.parametrize("env_id", ["GaitNet/WildRobot-v0", "GaitNet/Humanoid-v0"])
+def test_a_strip_shows_the_whole_body(env_id):
+    env = make_env(env_id, num_envs=1, threads=1)
+    env.reset(seed=0)
+    model, data, size = env.model, mujoco.MjData(env.model), 200
+    data.qpos[:] = env.core.state.qpos[0]
+    mujoco.mj_forward(model, data)
+    try:
+        renderer = mujoco.Renderer(model, size, size)
+    except Exception as error:  # the GL back ends raise many kinds
+        pytest.skip(f"no pictures here: {error}")
+    renderer.enable_segmentation_rendering()
+    renderer.update_scene(data, "side")
+    geoms, kinds = np.moveaxis(renderer.render(), 2, 0)
+    renderer.close()
+    body = (kinds == mujoco.mjtObj.mjOBJ_GEOM) & (model.geom_bodyid[geoms] > 0)
+    seen = np.flatnonzero(body.any(axis=1))
+    rows = body_rows(model, data.qpos[None], "side", size)
+    assert rows.start < seen[0]
+    assert seen[-1] < rows.stop
+    assert rows.stop - rows.start < 1.25 * (seen[-1] - seen[0])  # and little else
+    env.close()
