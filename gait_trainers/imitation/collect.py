@@ -48,6 +48,10 @@ def demonstrate(
     kwargs = own | dict(env_kwargs or {})
     if reference is not None and not follows_clips(expert.env_id):
         raise DemonstrationError(f"{expert.name} obeys commands, in {expert.env_id}; it follows no reference")
+    if standing is not None and target_id == expert.env_id:
+        raise DemonstrationError(
+            f"{expert.name} acts in {target_id} itself; standing starts are led by a tracker of clips"
+        )
     if target_id != expert.env_id and not follows_clips(expert.env_id):
         raise DemonstrationError(
             f"{expert.name} acts in {expert.env_id}; only a policy that tracks clips can demonstrate for {target_id}"

@@ -141,6 +141,8 @@ def test_what_does_not_go_together_is_refused() -> None:
     walker, tracker = (load_policy(asset_path(f"policies/wildrobot_{name}")) for name in ("walk", "imitation"))
     with pytest.raises(DemonstrationError, match="wildrobot_walk obeys commands, in GaitNet/WildRobot-v0; it follows"):
         demonstrate(walker, reference="wildrobot_walk")
+    with pytest.raises(DemonstrationError, match="wildrobot_walk acts in GaitNet/WildRobot-v0 itself; standing starts"):
+        demonstrate(walker, episodes=1, standing=Standing())
     with pytest.raises(DemonstrationError, match="only a policy that tracks clips can demonstrate for GaitNet/Human"):
         demonstrate(walker, "GaitNet/Humanoid-v0")
     with pytest.raises(DemonstrationError, match="drives wildrobot, 9 joints; the target environment has humanoid, 50"):
