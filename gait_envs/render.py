@@ -249,7 +249,7 @@ class Window:
 def body_rows(model: mujoco.MjModel, qpos: np.ndarray, camera: str, size: int) -> slice:
     """Rows of square pictures through a camera, from above the body's head to below its feet in all states (k, nq)."""
     data, moving = mujoco.MjData(model), model.geom_bodyid > 0
-    half_width = np.tan(np.radians(model.camera(camera).fovy[0]) / 2)  # of the picture, at a depth of 1
+    half_height = np.tan(np.radians(model.camera(camera).fovy[0]) / 2)  # of the picture, at a depth of 1
     ends = []
     for state in qpos:
         data.qpos[:] = state
@@ -257,6 +257,6 @@ def body_rows(model: mujoco.MjModel, qpos: np.ndarray, camera: str, size: int) -
         view = data.camera(camera)
         place = (data.geom_xpos[moving] - view.xpos) @ view.xmat.reshape(3, 3)  # to the right, up, towards the camera
         reach = model.geom_rbound[moving]
-        ends.append([((place[:, 1] + side * reach) / -place[:, 2] / half_width) for side in (1, -1)])
+        ends.append([((place[:, 1] + side * reach) / -place[:, 2] / half_height) for side in (1, -1)])
     above, below = np.max([top for top, _ in ends]) + 0.04, np.min([bottom for _, bottom in ends]) - 0.04
     return slice(max(0, int(size / 2 * (1 - above))), min(size, int(size / 2 * (1 - below)) + 1))

@@ -88,8 +88,8 @@ def bc(
     found, config = _prepare(given, demonstrations)
     if rounds > 1 and expert is None:
         raise ConfigError("--rounds is of DAgger, which asks the expert again; give --expert too")
-    for option, given_value in (("--standing", standing), ("--noise", noise)):
-        if given_value and rounds == 1:
+    for option, value in (("--standing", standing), ("--noise", noise)):
+        if value and rounds == 1:
             raise ConfigError(f"{option} is of DAgger, in whose rounds the policy acts; give --rounds too")
     with _Needed():
         from gait_trainers.imitation.cloning import Cloning, clone, dagger

@@ -67,6 +67,8 @@ def dagger(
     begin standing (a tracker of walks that loop). `noise`: standard deviation of what is added to the policy's actions
     in the rounds, so that the expert also shows how to recover from it.
     """
+    if not 0.0 <= noise < math.inf:
+        raise DemonstrationError(f"noise is {noise}; a standard deviation is finite and not below 0")
     training = prepare(config, demonstrations)
     episodes: list[Episode] = list(demonstrations.episodes)
     licenses, queried = set(demonstrations.licenses), 0

@@ -6,6 +6,7 @@ then each faster one until the commanded one; the student sees the last one's co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,10 @@ class Standing:
     phase: float = 0.25  # of the slowest clip, at first; of the embedded human walk, in the middle of a swing
     climb: float = 0.7  # s for which each clip is followed, until the next faster one
 
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.share <= 1.0 and 0.0 <= self.phase < 1.0 and 0.0 < self.climb < math.inf):
+            raise DemonstrationError(f"{self}: share is 0 to 1, phase 0 to below 1, climb above 0 s")
+
 
 class StandingStarts(Shared):
     """Some episodes begin as the target environment begins; the clips of these must loop."""
@@ -40,6 +45,7 @@ class StandingStarts(Shared):
         ends = zip(clips.starts, clips.lengths, strict=True)
         self.means = np.stack([self.player.commands[start : start + length].mean(axis=0) for start, length in ends])
         self.order = np.argsort(self.means[:, 0])  # from the slowest to the fastest
+        self.rank = np.argsort(self.order)  # of each clip
         self.stands = np.zeros(core.n, dtype=bool)
         self.goals = np.zeros(core.n, dtype=int)
 
@@ -61,10 +67,9 @@ class StandingStarts(Shared):
         memory, lengths = self.tracker.memory, self.library.lengths
         if taken % max(1, round(self.standing.climb / self.core.robot.dt)):
             return
-        rank = np.argsort(self.order)  # of each clip
-        rows = np.flatnonzero(self.stands & (rank[memory.clip] < rank[self.goals]))
+        rows = np.flatnonzero(self.stands & (self.rank[memory.clip] < self.rank[self.goals]))
         clip = memory.clip[rows]
-        faster = self.order[rank[clip] + 1]
+        faster = self.order[self.rank[clip] + 1]
         phase = memory.frame[rows] / (lengths[clip] - 1) % 1.0
         memory.clip[rows] = faster
         memory.frame[rows] = np.round(phase * (lengths[faster] - 1)).astype(int)

@@ -27,7 +27,7 @@ from gait_trainers.imitation.demonstrations import (
     load_demonstrations,
     save_demonstrations,
 )
-from gait_trainers.imitation.shared import Shared, action_of
+from gait_trainers.imitation.shared import SHIFT_EVERY, Shared, action_of
 from gait_trainers.imitation.starts import Standing, StandingStarts
 from gait_trainers.policies.environment import make_env
 
@@ -101,9 +101,8 @@ def test_a_tracker_leads_from_standing_through_the_clips_to_the_commanded_one() 
     core = Core(make_env(env_id, num_envs=1, threads=1).core.task, 6, threads=1, max_episode_steps=45, masks=False)
     shared = StandingStarts(tracker, "human_walk", core, Standing(share=1.0, climb=0.2))
     episodes = shared.run(list(range(6)), np.arange(6), lambda obs, label: label)
-    home = core.robot.home
     for episode, speed in zip(episodes, (0.6, 0.8, 1.0, 1.2, 1.4, 1.6), strict=True):
-        np.testing.assert_allclose(episode.obs[0, :50] * core.robot.action_scale, 0.0 * home, atol=0.2)  # stands
+        np.testing.assert_allclose(episode.obs[0, :50] * core.robot.action_scale, 0.0, atol=0.2)  # stands
         np.testing.assert_allclose(episode.obs[:, 109], speed, atol=0.01)  # commanded from the first step
     # Six steps on each clip, in the order of their speeds: after 45 each walker has come to its own.
     lasted = np.array([len(episode.actions) for episode in episodes])
@@ -114,6 +113,26 @@ def test_a_tracker_leads_from_standing_through_the_clips_to_the_commanded_one() 
             load_policy(asset_path("policies/wildrobot_imitation")), WALK, reference=str(asset_path(CLIP)), episodes=1,
             standing=Standing(), choose=lambda obs, label: label,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [{"share": 1.5}, {"phase": 1.0}, {"climb": 0.0}, {"climb": float("nan")}])
+def test_standing_starts_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(DemonstrationError, match="share is 0 to 1, phase 0 to below 1, climb above 0 s"):
+        Standing(**wrong)
+
+
+def test_the_clip_is_put_where_the_body_is_and_to_the_frame_that_it_is_nearest_to() -> None:
+    core = Core(make_env(WALK, num_envs=1, threads=1).core.task, 3, threads=1, max_episode_steps=300, masks=False)
+    shared = Shared(load_policy(asset_path("policies/wildrobot_imitation")), str(asset_path(CLIP)), core)
+    shared.tracker.seed([0, 1, 2])
+    shared.tracker.reset(options={"frame": np.full(3, 40)})  # the bodies are in the pose of frame 40
+    memory = shared.tracker.memory
+    for taken, expected in ((1, [39, 40, 41]), (SHIFT_EVERY, [40, 40, 40])):
+        memory.frame[:], memory.origin[:] = [39, 40, 41], 7.0
+        shared._bring_clip_along(taken)
+        assert memory.frame.tolist() == expected
+        qpos, _ = shared.player.reference(memory)
+        np.testing.assert_allclose(qpos[:, :2], core.state.qpos[:, :2], atol=1e-12)
 
 
 def test_the_clip_stays_with_a_student_that_lags_behind() -> None:

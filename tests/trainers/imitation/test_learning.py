@@ -20,7 +20,7 @@ from gait_trainers.cli import app
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.collect import demonstrate
-from gait_trainers.imitation.demonstrations import Demonstrations
+from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import load_checkpoint
 
@@ -143,7 +143,7 @@ def test_dagger_asks_the_expert_where_the_policy_went(demonstrations: Demonstrat
     assert f"the expert was queried {pairs[1] - 1500:,} times" in told[1]
 
 
-def test_dagger_adds_noise_to_what_the_policy_does_and_not_to_what_it_learns(
+def test_dagger_adds_noise_to_what_the_policy_does(
     demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[dict[str, Any]] = []
@@ -166,6 +166,9 @@ def test_dagger_adds_noise_to_what_the_policy_does_and_not_to_what_it_learns(
     assert done.std(axis=0) == pytest.approx(np.full(9, 0.2), rel=0.1)
     assert np.abs(done - options["choose"](obs, np.zeros((2000, 9)))).max() > 0.2  # drawn for every step
     assert (options["standing"].share, options["keep_failed"]) == (0.3, True)
+    for wrong in (-0.1, np.inf, np.nan):
+        with pytest.raises(DemonstrationError, match="a standard deviation is finite and not below 0"):
+            dagger(config(tmp_path), load_policy(asset_path(EXPERT)), demonstrations, settings, rounds=2, noise=wrong)
 
 
 @pytest.mark.parametrize("option", ["--noise", "--standing"])
