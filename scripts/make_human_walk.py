@@ -1,8 +1,9 @@
-"""Make the humanoid's embedded reference walk from published figures: a looping clip a speed, and a picture.
+"""Make the humanoid's embedded references: its walk from published figures, a looping clip a speed, and its starts.
 
     python scripts/make_human_walk.py
 
-Needs no download and no simulation; a second run writes the same clips. `make_docs.py` then writes their table.
+Needs no download and no simulation; a second run writes the same clips and pictures. `make_docs.py` then writes their
+tables.
 """
 
 from __future__ import annotations
@@ -22,17 +23,19 @@ from gait_envs.files import replacing
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.render import Offscreen
+from gait_envs.synthesis import gait_start as starts
 from gait_envs.synthesis.fitted_walk import SPEEDS, human_walk
 
 SHOWN = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
 DRAWN = (0.6, 1.2, 1.6)  # m/s, rows of the picture
-FRAMES, WIDTH, HEIGHT = 9, 200, 400  # of the strip
+FRAMES, WIDTH, HEIGHT = 9, 200, 400  # of the strips
+STRIP = 2.4  # s of a start
 
 
-def strip(clip: Clip, body: Body) -> np.ndarray:
-    """(HEIGHT, FRAMES · WIDTH, 3) uint8: one cycle seen from the right."""
+def strip(clip: Clip, body: Body, seconds: float) -> np.ndarray:
+    """(HEIGHT, FRAMES · WIDTH, 3) uint8: so many seconds from the first frame on, seen from the right."""
     view = Offscreen(body.model, WIDTH, HEIGHT, "side")
-    pictures = [view.frame(clip.qpos[round(t)]) for t in np.linspace(0, clip.frames - 1, FRAMES)]
+    pictures = [view.frame(clip.qpos[round(t)]) for t in np.linspace(0, seconds * clip.fps, FRAMES)]
     view.close()
     return np.concatenate(pictures, axis=1)
 
@@ -42,7 +45,7 @@ def picture(clips: dict[float, Clip], body: Body, path: Path) -> None:
     figure = plt.figure(figsize=(13, 12), layout="constrained")
     grid = figure.add_gridspec(1 + len(DRAWN), 1 + len(SHOWN), height_ratios=[1.7] + [1.0] * len(DRAWN))
     top = figure.add_subplot(grid[0, :])
-    top.imshow(strip(clips[1.2], body))
+    top.imshow(strip(clips[1.2], body, clips[1.2].duration))
     top.axis("off")
     for row, speed in enumerate(DRAWN, start=1):
         clip = clips[speed]
@@ -74,10 +77,21 @@ def picture(clips: dict[float, Clip], body: Body, path: Path) -> None:
     plt.close(figure)
 
 
+def start_picture(clip: Clip, body: Body, path: Path) -> None:
+    """A start as a film strip, until its second foot has landed."""
+    figure = plt.figure(figsize=(13, 3.0), layout="constrained")
+    figure.add_subplot().imshow(strip(clip, body, STRIP))
+    figure.axes[0].axis("off")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=75, format="png")
+    plt.close(figure)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("assets/motions/human_walk"), help="the clips")
-    parser.add_argument("--picture", type=Path, default=Path("docs/images/human_walk.png"))
+    parser.add_argument("--starts", type=Path, default=Path("assets/motions/human_start"), help="the starts")
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images"), help="folder of the pictures")
     args = parser.parse_args()
     body = load_body("humanoid")
     clips = {}
@@ -85,7 +99,13 @@ def main() -> None:
         clips[speed] = human_walk(body, speed)
         save_clip(args.out / f"{clips[speed].name}.npz", clips[speed])
         print(clips[speed].name, f"{clips[speed].frames} frames", *clips[speed].meta["faults"])
-    picture(clips, body, args.picture)
+    picture(clips, body, args.pictures / "human_walk.png")
+    for speed in starts.SPEEDS:
+        start = starts.gait_start(body, clips[speed])
+        save_clip(args.starts / f"{start.name}.npz", start)
+        print(start.name, f"{start.frames} frames", *start.meta["faults"])
+        if speed == DRAWN[1]:
+            start_picture(start, body, args.pictures / "human_start.png")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""A humanoid that walks to commands, in one command: the bundled tracker, and a clone of it that sees no clip.
+"""A humanoid that walks to commands, in one command: a tracker that learns to start, and a clone of it without a clip.
 
     python scripts/make_humanoid_walk.py --work runs/humanoid_walk --seed 0
 
-1. **Demonstrations**: `humanoid_imitation` follows the embedded human walk in `GaitNet/Humanoid-v0`, observed as a
-   walker is: it sees its command and no clip (`gait-train demonstrate`).
-2. **Clone**: DAgger. The clone walks, with noise on its actions, and the tracker is asked what it would have done; a
-   quarter of the episodes begin standing (`gait_trainers/imitation/starts.py`).
+1. **Start**: `humanoid_imitation`, which tracks the embedded walk, is trained on with PPO to track also the embedded
+   starts, `human_start`: somebody who stands starts to walk.
+2. **Demonstrations**: it follows both in `GaitNet/Humanoid-v0`, observed as a walker is, who sees a command and no
+   clip (`gait-train demonstrate`).
+3. **Clone**: DAgger. The clone walks, with noise on its actions, and the tracker is asked what it would have done.
 
-The clone walks as commanded where an episode begins in the gait; where it begins standing, it hardly ever starts
-(docs/benchmarks.md). A stage that is complete in the work folder is not repeated.
+A stage that is complete in the work folder is not repeated; the first is resumed where it was interrupted.
 """
 
 from __future__ import annotations
@@ -21,15 +21,25 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.imitation.cloning import Cloning, dagger
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import load_demonstrations, save_demonstrations
-from gait_trainers.imitation.starts import Standing
 from gait_trainers.policies.loading import load_policy
+from gait_trainers.rl.train import resume, train
 
-ENV_ID, REFERENCE = "GaitNet/Humanoid-v0", "human_walk"
-SETTINGS = {
+ENV_ID = "GaitNet/Humanoid-v0"
+REFERENCE = ["human_start", "human_walk"]
+TRACKER = {
+    "env.id": "GaitNet/HumanoidImitation-v0",
+    "env.kwargs.reference": REFERENCE,
+    "env.kwargs.rsi_probability": 0.5,  # half of the episodes begin with a clip, and so the starts standing
+    "env.kwargs.start_noise": 0.05,  # as the walking task begins
+    "learners": ["resampling"],
+    "resampling.every": 25,
+    "resampling.max_distance": 0.25,
+}
+WALKER = {
     "algorithm": "ppo",
     "env.id": ENV_ID,
     "env.num_envs": 128,
-    "env.kwargs.reference": REFERENCE,
+    "env.kwargs.reference": "human_walk",
     "env.kwargs.rsi_probability": 0.5,
     "env.kwargs.command_low": [0.6, 0.0, 0.0],
     "env.kwargs.command_high": [1.6, 0.0, 0.0],
@@ -43,31 +53,44 @@ SETTINGS = {
 }
 
 
-def cloned(work: Path, seed: int, rounds: int) -> Path:
-    """The run folder of the clone of the bundled tracker."""
-    run = work / f"clone_{seed}"
+def tracked(work: Path, seed: int, iterations: int, threads: int) -> Path:
+    """The run of the tracker that starts."""
+    run = work / f"start_{seed}"
+    if run.is_dir():
+        return resume(run).run.path
+    own = {"run.init": str(asset_path("policies/humanoid_imitation")), "run.iterations": iterations}
+    own |= {"env.threads": threads, "run.out": str(work), "run.name": run.name, "run.seed": seed}
+    return train(load_config(preset="imitate_humanoid", overrides=TRACKER | own)).run.path
+
+
+def cloned(work: Path, tracker: Path, seed: int, rounds: int, threads: int) -> Path:
+    """The run of the clone of that tracker."""
+    run = work / f"walk_{seed}"
     if (run / "checkpoints").is_dir():
         return run
-    expert, file = load_policy(asset_path("policies/humanoid_imitation")), work / "demonstrations.npz"
+    expert, file = load_policy(tracker), work / f"demonstrations_{seed}.npz"
     if not file.is_file():
-        save_demonstrations(file, demonstrate(expert, ENV_ID, episodes=64, reference=REFERENCE))
-    own = {"run.out": str(work), "run.name": run.name, "run.seed": seed}
-    dagger(
-        load_config(overrides=SETTINGS | own), expert, load_demonstrations(file), Cloning(epochs=8), rounds=rounds,
-        reference=REFERENCE, seed=seed, standing=Standing(share=0.25), noise=0.025,
-    )  # fmt: skip
-    return run
+        found = demonstrate(expert, ENV_ID, episodes=66, reference=REFERENCE, seed=seed, threads=threads)
+        save_demonstrations(file, found)
+    own = {"env.threads": threads, "run.out": str(work), "run.name": run.name, "run.seed": seed}
+    return dagger(
+        load_config(overrides=WALKER | own), expert, load_demonstrations(file), Cloning(epochs=8), rounds=rounds,
+        reference=REFERENCE, seed=seed, noise=0.025,
+    ).path  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/humanoid_walk"), help="folder of all stages")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--iterations", type=int, default=400, help="of the tracker's PPO; each is 4,096 steps")
     parser.add_argument("--rounds", type=int, default=14, help="of DAgger; the first clones the demonstrations")
+    parser.add_argument("--threads", type=int, default=0, help="of physics; 0: one for each core")
     args = parser.parse_args()
 
     args.work.mkdir(parents=True, exist_ok=True)
-    print(cloned(args.work, args.seed, args.rounds))
+    tracker = tracked(args.work, args.seed, args.iterations, args.threads)
+    print(cloned(args.work, tracker, args.seed, args.rounds, args.threads))
 
 
 if __name__ == "__main__":

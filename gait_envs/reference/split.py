@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,22 @@ def split(groups: Mapping[str, str], parts: Mapping[str, float], seed: int = 0) 
         part_of[group] = chosen
         lacking[chosen] -= sizes[group]
     return {part: sorted(clip for clip, group in groups.items() if part_of[group] == part) for part in parts}
+
+
+def hold_out(groups: Mapping[str, str], by: str, held_out: Collection[str]) -> dict[str, list[str]]:
+    """Clips (name to group, its subject where `by` is "subject") as two parts: `test`, all those of the groups held
+    out, and `train`, the others.
+
+    ClipError where a group has no clip, or no clip is left to train on.
+    """
+    known = sorted(set(groups.values()))
+    if missing := [group for group in held_out if group not in known]:
+        raise ClipError(f"held out: no clip of {by} {missing[0]!r}; there are {one_line(', '.join(known))}")
+    test = [name for name, group in groups.items() if group in held_out]
+    train = [name for name, group in groups.items() if group not in held_out]
+    if not train:
+        raise ClipError("held out: no clip is left to train on")
+    return {"train": sorted(train), "test": sorted(test)}
 
 
 def _drawn(seed: int, group: str) -> bytes:

@@ -126,6 +126,7 @@ class TrackConfig(TaskConfig):
     reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(TRACK_REWARD))
     reference: str | tuple[str, ...] | None = EMBEDDED  # clips to follow: a set's name, a file, a folder, or refnn:NAME
     rsi_probability: float = 1.0  # share that start on a random frame; others on the first, or standing
+    start_noise: float = 0.0  # rad (and ten times it in rad/s); noise where a clip that does not loop begins
     reference_observation: str = "future"  # "future" frames, the "phase" of the clip, or "none"
     future_frames: tuple[int, ...] = (1,)  # which future frames are observed, counted from the current one
     # Near a clip's end the observed future frames would repeat its last frame. Such states are followed by nothing, so
@@ -158,6 +159,8 @@ class TrackConfig(TaskConfig):
             raise ValueError(f"future_frames is {frames}, expected ascending whole numbers of at least 1")
         if frames[-1] > FARTHEST:
             raise ValueError(f"future_frames has a number above {FARTHEST}")
+        if self.start_noise < 0:
+            raise ValueError(f"start_noise is {self.start_noise}, allowed is 0 or more")
         for key in ("pose_sharpness", "rate_sharpness", "action_gain", "max_distance"):
             if not getattr(self, key) > 0:
                 raise ValueError(f"{key} is {getattr(self, key)}, it must be greater than 0")

@@ -24,7 +24,7 @@ from gait_envs.tasks.player import Player
 from gait_envs.tasks.rewards import TRACKING
 from gait_envs.tasks.success import success_part
 from gait_envs.tasks.view import Settings, View, derived, in_heading_frame
-from gait_envs.tasks.walk import load_library, numbers_option, standing
+from gait_envs.tasks.walk import load_library, numbers_option, shake, standing
 
 OPTIONS = {"clip": 0, "frame": 0, "command": 1}  # a clip by its name or number, its frame; or the clip nearest a speed
 
@@ -131,6 +131,8 @@ class Following:
         else:
             (qpos,), (qvel,) = player.played(np.array([clip]), np.array([frame]), np.zeros(1), walker[None])
             qpos[:2] = 0.0
+            if frame == 0 and self.config.start_noise and not clips.loops[clip]:
+                qpos, qvel = shake(self.robot, qpos, qvel, self.config.start_noise, rng)
         qpos[7:] = np.clip(qpos[7:], self.robot.lower, self.robot.upper)
         (command,) = player.paced(player.commands[[clips.starts[clip] + frame]], walker[None])
         return Start(qpos, qvel, command, on_floor=stands, clip=clip, frame=frame, walker=walker)

@@ -116,10 +116,17 @@ def load_library(robot: Robot, config: TaskConfig) -> MotionLibrary:
 
 def standing(robot: Robot, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The home pose (nq,) and its velocities (nv,), with noise on the joints: rad, and ten times that in rad/s."""
-    qpos, qvel = robot.home_qpos.copy(), np.zeros(robot.model.nv)
+    return shake(robot, robot.home_qpos, np.zeros(robot.model.nv), noise, rng)
+
+
+def shake(
+    robot: Robot, qpos: np.ndarray, qvel: np.ndarray, noise: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A state with noise on the joints, within their limits: rad, and ten times that in rad/s."""
+    qpos, qvel = qpos.copy(), qvel.copy()
     joints = qpos[7:] + noise * rng.uniform(-1, 1, len(robot.home))
     qpos[7:] = np.clip(joints, robot.lower, robot.upper)
-    qvel[6:] = 10 * noise * rng.uniform(-1, 1, len(robot.home))
+    qvel[6:] += 10 * noise * rng.uniform(-1, 1, len(robot.home))
     return qpos, qvel
 
 

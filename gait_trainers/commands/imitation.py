@@ -26,7 +26,6 @@ from gait_trainers.imitation.demonstrations import (
     load_demonstrations,
     save_demonstrations,
 )
-from gait_trainers.imitation.starts import Standing
 from gait_trainers.policies.loading import load_policy
 
 INSTALL = "pip install 'gaitnet[train,imitation]' && pip install --no-deps imitation==1.0.1"
@@ -76,10 +75,6 @@ def bc(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="DAgger: number of rounds, with --expert.")] = 1,
     reference: ReferenceOption = None,
-    standing: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="DAgger: share of the episodes that begin standing, if all clips loop."),
-    ] = 0.0,
     noise: Annotated[
         float, typer.Option(min=0.0, help="DAgger: standard deviation of noise on the policy's actions in the rounds.")
     ] = 0.0,
@@ -88,9 +83,8 @@ def bc(
     found, config = _prepare(given, demonstrations)
     if rounds > 1 and expert is None:
         raise ConfigError("--rounds is of DAgger, which asks the expert again; give --expert too")
-    for option, value in (("--standing", standing), ("--noise", noise)):
-        if value and rounds == 1:
-            raise ConfigError(f"{option} is of DAgger, in whose rounds the policy acts; give --rounds too")
+    if noise and rounds == 1:
+        raise ConfigError("--noise is of DAgger, in whose rounds the policy acts; give --rounds too")
     with _Needed():
         from gait_trainers.imitation.cloning import Cloning, clone, dagger
     settings = Cloning(epochs=epochs, critic_iterations=critic_iterations)
@@ -101,7 +95,7 @@ def bc(
     else:
         run = dagger(
             config, load_policy(expert), found, settings, rounds=rounds, reference=reference, seed=config.run.seed,
-            standing=Standing(share=standing) if standing else None, noise=noise, say=typer.echo,
+            noise=noise, say=typer.echo,
         )  # fmt: skip
     typer.echo(f"{run.path}: begin from it with gait-train ppo --init {run.path}")
 

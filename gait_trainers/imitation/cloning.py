@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ from stable_baselines3.common.logger import Logger
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode, pairs_of
-from gait_trainers.imitation.starts import Standing
 from gait_trainers.imitation.student import Say, leave_run, normalized, prepare, warm_up_critic
 from gait_trainers.models.actor_critic import set_std
 from gait_trainers.policies.base import Policy
@@ -55,7 +53,6 @@ def dagger(
     rounds: int,
     reference: str | Sequence[str] | None = None,
     seed: int = 0,
-    standing: Standing | None = None,
     noise: float = 0.0,
     say: Say = print,
 ) -> Run:
@@ -63,9 +60,8 @@ def dagger(
 
     The first round is behaviour cloning of the demonstrations. Each other one adds as many episodes as there are
     demonstrations; an episode ends where the expert's own task says that it is lost. Each step of these episodes is a
-    query of the expert, which the run's provenance counts beside the demonstrated steps. `standing`: how some of them
-    begin standing (a tracker of walks that loop). `noise`: standard deviation of what is added to the policy's actions
-    in the rounds, so that the expert also shows how to recover from it.
+    query of the expert, which the run's provenance counts beside the demonstrated steps. `noise`: standard deviation
+    of what is added to the policy's actions in the rounds, so that the expert also shows how to recover from it.
     """
     if not 0.0 <= noise < math.inf:
         raise DemonstrationError(f"noise is {noise}; a standard deviation is finite and not below 0")
@@ -83,7 +79,7 @@ def dagger(
         found = demonstrate(
             expert, demonstrations.env_id, episodes=len(demonstrations.episodes), reference=reference,
             env_kwargs=demonstrations.env_kwargs, seed=seed + 1000 * number, keep_failed=True,
-            choose=noisy, standing=standing,
+            choose=noisy,
         )  # fmt: skip
         lengths = [len(episode.actions) for episode in found.episodes]
         licenses.update(found.licenses)
@@ -95,7 +91,6 @@ def dagger(
         episodes += found.episodes
         fit(training, episodes, settings, say)
     origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes), "noise": noise}
-    origin["standing"] = None if standing is None else dataclasses.asdict(standing)
     known = demonstrations.provenance(queried) | {"licenses": sorted(licenses)}
     return _finish(training, settings, say, {**origin, **known})
 

@@ -14,7 +14,6 @@ from gait_envs.core import Core
 from gait_envs.reference.licenses import origins
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
 from gait_trainers.imitation.shared import Choose, Collected, Shared
-from gait_trainers.imitation.starts import Standing, StandingStarts
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, follows_clips, make_env
 from gait_trainers.runs.provenance import licenses_of
@@ -33,7 +32,6 @@ def demonstrate(
     threads: int = 0,
     choose: Choose | None = None,
     keep_failed: bool = False,
-    standing: Standing | None = None,
 ) -> Demonstrations:
     """Episodes of an expert in `env_id` (None: its own environment), the first of them seeded `seed`.
 
@@ -48,10 +46,6 @@ def demonstrate(
     kwargs = own | dict(env_kwargs or {})
     if reference is not None and not follows_clips(expert.env_id):
         raise DemonstrationError(f"{expert.name} obeys commands, in {expert.env_id}; it follows no reference")
-    if standing is not None and target_id == expert.env_id:
-        raise DemonstrationError(
-            f"{expert.name} acts in {target_id} itself; standing starts are led by a tracker of clips"
-        )
     if target_id != expert.env_id and not follows_clips(expert.env_id):
         raise DemonstrationError(
             f"{expert.name} acts in {expert.env_id}; only a policy that tracks clips can demonstrate for {target_id}"
@@ -67,11 +61,7 @@ def demonstrate(
         if target_id == expert.env_id:
             made = _in_its_own(expert, core, seeds, choose)
         else:
-            shared = (
-                Shared(expert, reference, core)
-                if standing is None
-                else StandingStarts(expert, reference, core, standing)
-            )
+            shared = Shared(expert, reference, core)
             made = shared.run(seeds, np.array(rows), choose)
             library = shared.library
             followed = min(episodes, len(library.clips))  # in turn

@@ -5,21 +5,26 @@ pose. Their observations and actions mean different things, their bodies and ser
 one simulation: the tracker asks for servo targets, the target task takes the action that gives these targets, and
 every observation, reward and end is the target task's own. The command and the heading that the walker is to keep are
 the clip's, averaged over two seconds and then held for as long: if they varied within a step, they would tell the phase
-of the gait, and a clone would learn to step by them and fall where commands are constant.
+of the gait, and a clone would learn to step by them and fall where commands are constant. A clip that obeys another
+command than its own velocity, as somebody does who starts to walk, says so: `meta["command"]`, m/s, m/s, rad/s.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gait_envs.core import Core, StepResult
+from gait_envs.reference.clip import Clip
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.rotations import quat_yaw
+from gait_envs.simulation.checks import is_finite
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.player import Player
+from gait_envs.tasks.walk import shake
 from gait_trainers.evaluation.tracking import open_reference
 from gait_trainers.imitation.demonstrations import DemonstrationError, Episode
 from gait_trainers.policies.base import Policy
@@ -79,6 +84,7 @@ class Shared:
         assert tracking.player is not None
         self.library: MotionLibrary = tracking.library
         self.player: Player = tracking.player
+        self.obeyed = np.array([_obeyed(clip) for clip in self.library.clips])  # (clips, 3), NaN: its own velocity
         self.label = np.zeros((0, 0))  # (n, nu), the expert's actions in the latest step
         self.result: StepResult | None = None
 
@@ -110,9 +116,23 @@ class Shared:
         ]
 
     def _begin(self, seeds: Sequence[int], clips: np.ndarray) -> np.ndarray:
-        """Reset both to these clips (n,); returns the tracker's observation."""
-        obs, _ = self.tracker.reset(options={"clip": clips, "frame": _first_frames(self.library, clips, seeds)})
-        return obs
+        """Reset both to these clips (n,); returns the tracker's observation.
+
+        Where a clip shows a start, the body stands as unevenly as those of the target environment do.
+        """
+        self.tracker.reset(options={"clip": clips, "frame": _first_frames(self.library, clips, seeds)})
+        rows = np.flatnonzero(~np.isnan(self.obeyed[clips, 0]))
+        if len(rows):
+            state, noise = self.core.state, self.core.task.config.reset_noise
+            rngs = [np.random.default_rng([seeds[int(row)], 1]) for row in rows]
+            begun = [
+                shake(self.core.robot, state.qpos[row], state.qvel[row], noise, rng)
+                for row, rng in zip(rows, rngs, strict=True)
+            ]
+            qpos, qvel = map(np.stack, zip(*begun, strict=True))
+            self.core.reset(rows, {"qpos": qpos, "qvel": qvel})
+            self.tracker.state = self.core.state
+        return self.tracker.observe()
 
     def _step(self, target: np.ndarray) -> None:
         """A control step towards the tracker's servo targets (n, nu) rad."""
@@ -148,13 +168,14 @@ class Shared:
         return self.core.observe()
 
     def _ahead(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """The clips' mean velocity (n, 3) m/s, m/s, rad/s over the next steps, and their heading (n,) rad now, without
-        the pelvis's rotation within a stride."""
+        """The commands (n, 3) m/s, m/s, rad/s that the clips obey, by default their mean velocity over the next steps,
+        and their heading (n,) rad now, without the pelvis's rotation within a stride."""
         clips, memory, n = self.library, self.tracker.memory, self.core.n
         clip, frame = np.repeat(memory.clip, steps), (memory.frame[:, None] + np.arange(steps)).ravel()
         command = self.player.commands[clips.index_at(clip, frame)].reshape(n, steps, 3).mean(axis=1)
         headings = np.unwrap(quat_yaw(clips.at(clip, frame)[0][:, 3:7]).reshape(n, steps), axis=1)
-        return command, headings.mean(axis=1) - command[:, 2] * steps * self.core.robot.dt / 2
+        heading = headings.mean(axis=1) - command[:, 2] * steps * self.core.robot.dt / 2
+        return np.where(np.isnan(self.obeyed[memory.clip]), command, self.obeyed[memory.clip]), heading
 
 
 class _TargetSimulation:
@@ -179,6 +200,16 @@ def action_of(core: Core, target: np.ndarray) -> np.ndarray:
     robot, share = core.robot, core.task.config.action_filter
     filtered = (target - robot.home) / robot.action_scale
     return np.clip((filtered - (1.0 - share) * core.memory.filtered) / share, -1.0, 1.0)
+
+
+def _obeyed(clip: Clip) -> list[float]:
+    """The command that a clip says it obeys; NaN where it says none."""
+    command = clip.meta.get("command")
+    if command is None:
+        return [math.nan] * 3
+    if not (isinstance(command, list) and len(command) == 3 and all(map(is_finite, command))):
+        raise DemonstrationError(f"{clip.name}: meta.command is {command!r}, expected [m/s ahead, m/s left, rad/s]")
+    return [float(x) for x in command]
 
 
 def _first_frames(library: MotionLibrary, clips: np.ndarray, seeds: Sequence[int]) -> np.ndarray:

@@ -19,8 +19,8 @@ from gait_trainers.policies.base import GaussianPolicy, Policy, PolicyError
 # How to train is no property of the trained policy; these environment options stay out of bundles and
 # evaluations start from their defaults, unless asked otherwise.
 TRAINING_KWARGS = (
-    "reference", "rsi_probability", "curriculum", "command_interval", "standing_probability", "randomize",
-    "distance_rule",
+    "reference", "rsi_probability", "start_noise", "curriculum", "command_interval", "standing_probability",
+    "randomize", "distance_rule",
 )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Resampling(Learner):
     def __init__(self, config: TrainConfig, base: SB3VecEnv) -> None:
         self.config, self.base = config, base
         self.settings: ResamplingConfig = config.section("resampling")
+        self.rules = {"max_distance": self.settings.max_distance, "distance_rule": self.settings.distance_rule}
         library = getattr(base.env.unwrapped.core.task, "library", None)  # type: ignore[attr-defined]
         if library is None:
             raise ConfigError(f"resampling needs an environment that follows clips; {config.env.id!r} follows none")
@@ -53,15 +54,16 @@ class Resampling(Learner):
 
     # -- between two rollouts -------------------------------------------------------------------------------
 
+    def open(self, model: Any) -> None:
+        """Read the clips to evaluate when training reads its own: files may change while it runs."""
+        self._reference = open_reference(live_policy(model, self.config), None, self.rules)
+
     def evaluate(self, model: Any, iteration: int) -> np.ndarray:
         """Success of every clip, (clips,), deterministic and from its first frame; logged, and kept for a file."""
-        policy, settings = live_policy(model, self.config), self.settings
-        rules = {"max_distance": settings.max_distance, "distance_rule": settings.distance_rule}
-        if self._reference is None:
-            self._reference = open_reference(policy, None, rules)
         found = evaluate_tracking(
-            policy, seed=SEED, env_kwargs=rules, threads=self.config.env.threads, opened=self._reference
-        )
+            live_policy(model, self.config), seed=SEED, env_kwargs=self.rules, threads=self.config.env.threads,
+            opened=self._reference,
+        )  # fmt: skip
         rows = [
             {"clip": row["clip"], **{key: row[key] for key in FIGURES}, "weight": float(weight)}
             for row, weight in zip(found["per_clip"], self.library.weights, strict=True)
@@ -130,6 +132,9 @@ class ResamplingCallback(BaseCallback):
     def __init__(self, learner: Resampling) -> None:
         super().__init__()
         self.learner = learner
+
+    def _on_training_start(self) -> None:
+        self.learner.open(self.model)
 
     def _on_step(self) -> bool:
         learner = self.learner

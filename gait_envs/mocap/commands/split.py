@@ -13,22 +13,30 @@ from gait_envs.mocap.commands.printing import err_console, out_console, plain, s
 from gait_envs.reference.clip import ClipError
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.reference.sources import open_clips
-from gait_envs.reference.split import BY, group_of, save_split, split
+from gait_envs.reference.split import BY, group_of, hold_out, save_split, split
+
+PARTS = "train=0.8,validation=0.1,test=0.1"
 
 
 def split_command(
     folder: Annotated[Path, typer.Argument(help="Folder of clips, or a packed set.")],
     by: Annotated[str, typer.Option(help=f"Grouping that is never shared between parts: {', '.join(BY)}.")] = "subject",
     parts: Annotated[
-        str, typer.Option(help="Parts as name=fraction, separated by commas.")
-    ] = "train=0.8,validation=0.1,test=0.1",
+        str | None, typer.Option(help="Parts as name=fraction, separated by commas.", show_default=PARTS)
+    ] = None,
+    held: Annotated[
+        list[str] | None,
+        typer.Option("--hold-out", help="Group for the part test; the others are the part train; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
     out: Annotated[Path, typer.Option(help="Split file to write.")] = Path("split.json"),
 ) -> None:
     """Split clips into parts, each of which is a source of clips, such as split.json#train."""
     if not folder.exists():
         raise ClipError(f"{folder}: no such folder")
-    fractions = _fractions(parts)
+    if parts is not None and held:
+        raise ClipError("--hold-out makes the parts train and test itself; leave --parts out")
+    fractions = _fractions(parts or PARTS)
     clips = open_clips(folder)
     groups = {
         name: group_of(name, clips.meta(i), by)
@@ -41,7 +49,7 @@ def split_command(
         raise ClipError(f"{folder}: no clip says its {by}; split by clip, or write {by} into the clips' meta")
     if untold:
         warn(f"{len(untold)} of {len(groups)} clips do not say their {by}; they stay together as one group")
-    found = split(groups, fractions, seed)
+    found = hold_out(groups, by, held) if held else split(groups, fractions, seed)
     table = Table("part", "clips", "of all", "groups")
     for part, names in found.items():
         share = f"{len(names) / len(groups):.0%}"

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gait_envs.reference.clip import ClipError
 from gait_envs.reference.packed import PackedClips
 from gait_envs.reference.sources import LazyClips, open_clips
-from gait_envs.reference.split import group_of, save_split, split
+from gait_envs.reference.split import group_of, hold_out, save_split, split
 from gait_trainers.data.activities import activity_kind
 from gait_trainers.pretrain.motionnn.config import DataConfig
 
@@ -27,18 +26,12 @@ class Parts:
 def divide(groups: Mapping[str, str], config: DataConfig, seed: int) -> Parts:
     """Training and test part of clips (name to group); ClipError where a held-out group has no clip."""
     if config.held_out:
-        known = sorted(set(groups.values()))
-        if missing := [group for group in config.held_out if group not in known]:
-            raise ClipError(f"data.held_out: no clip of {config.by} {missing[0]!r}; there are {', '.join(known)}")
-        test = [name for name, group in groups.items() if group in config.held_out]
+        parts = hold_out(groups, config.by, config.held_out)
     elif config.test_share:
-        test = split(groups, {TRAIN: 1 - config.test_share, TEST: config.test_share}, seed)[TEST]
+        parts = split(groups, {TRAIN: 1 - config.test_share, TEST: config.test_share}, seed)
     else:
-        test = []
-    train = [name for name in groups if name not in set(test)]
-    if not train:
-        raise ClipError("data.held_out: no clip is left to train on")
-    return Parts(sorted(train), sorted(test))
+        parts = {TRAIN: list(groups), TEST: []}
+    return Parts(sorted(parts[TRAIN]), sorted(parts[TEST]))
 
 
 @dataclass(frozen=True)

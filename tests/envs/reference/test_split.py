@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gait_envs.reference.clip import ClipError, save_clip
 from gait_envs.reference.library import load_clips
 from gait_envs.reference.packed import PackedClips, load_packed
-from gait_envs.reference.split import group_of, read_part, save_split, split
+from gait_envs.reference.split import group_of, hold_out, read_part, save_split, split
 
 THREE = {"train": 0.8, "validation": 0.1, "test": 0.1}
 BY_SUBJECT = {f"clip_{i:02d}": f"subject_{i % 10}" for i in range(40)}
@@ -25,6 +25,16 @@ def test_a_split_is_what_it_always_was() -> None:
     assert {part: len(names) for part, names in parts.items()} == {"train": 32, "validation": 4, "test": 4}
     assert {BY_SUBJECT[name] for name in parts["validation"]} == {"subject_5"}
     assert {BY_SUBJECT[name] for name in parts["test"]} == {"subject_7"}
+
+
+def test_groups_held_out_are_the_test_and_the_others_the_training() -> None:
+    parts = hold_out(BY_SUBJECT, "subject", ["subject_2", "subject_7"])
+    assert parts["test"] == [f"clip_{i:02d}" for i in range(40) if i % 10 in (2, 7)]
+    assert parts["train"] == [f"clip_{i:02d}" for i in range(40) if i % 10 not in (2, 7)]
+    with pytest.raises(ClipError, match="no clip of subject 'subject_99'; there are subject_0, subject_1"):
+        hold_out(BY_SUBJECT, "subject", ["subject_99"])
+    with pytest.raises(ClipError, match="no clip is left to train on"):
+        hold_out(BY_SUBJECT, "subject", set(BY_SUBJECT.values()))
 
 
 def test_a_split_does_not_depend_on_the_order_of_clips() -> None:
@@ -148,6 +158,16 @@ def test_the_split_command(run, folder: Path, tmp_path: Path) -> None:
     run("split", tmp_path / "packed", *words[:-1], tmp_path / "other.json")
     assert read_part(tmp_path / "other.json", "train")[1] == train
     assert isinstance(load_clips(f"{tmp_path / 'other.json'}#train"), PackedClips)
+
+
+def test_the_split_command_holds_groups_out(run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "split.json"
+    assert run("split", folder, "--hold-out", "03", "--out", out)[0] == 0
+    assert read_part(out, "test")[1] == ["c03", "c07", "c11"]
+    assert len(read_part(out, "train")[1]) == 9
+    code, _, errors = run("split", folder, "--hold-out", "03", "--parts", "train=1", "--out", out)
+    assert code != 0
+    assert "--hold-out makes the parts train and test itself; leave --parts out" in errors
 
 
 def test_clips_that_say_nothing_stay_together(run, folder: Path, tmp_path: Path) -> None:

@@ -138,6 +138,27 @@ def test_rare_random_frames_leave_the_first(straight: str) -> None:
     np.testing.assert_array_equal(env.core.state.qvel, np.tile(walking(61).qvel[0], (8, 1)))
 
 
+def test_noise_where_a_clip_begins_and_nowhere_else(clips: Callable) -> None:
+    folder = clips(straight=walking(61), round=walking(61, loop=True))
+    env = tracking(folder, 64, start_noise=0.02)
+    chosen = np.arange(64) // 32  # round, then straight
+    frames = np.where(np.arange(64) % 2 == 0, 0, 7)
+    env.reset(seed=0, options={"clip": chosen, "frame": frames})
+    library = task_of(env).library
+    assert isinstance(library, MotionLibrary)
+    assert tuple(library.names) == ("round", "straight")
+    qpos, qvel = library.at(chosen, frames)
+    off, rate = env.core.state.qpos[:, 7:] - qpos[:, 7:], env.core.state.qvel - qvel
+    begins = (chosen == 1) & (frames == 0)
+    assert not rate[~begins].any()
+    assert not off[~begins].any()
+    assert not rate[begins, :6].any()  # the root's
+    # Uniform: deviations of 0.02 / √3 rad and of 0.2 / √3 rad/s; joints at a limit cannot pass it.
+    assert np.abs(off[begins]).max() <= 0.02
+    assert rate[begins, 6:].std() == pytest.approx(0.2 / np.sqrt(3), rel=0.15)
+    assert off[begins].std() == pytest.approx(0.02 / np.sqrt(3), rel=0.25)
+
+
 def test_loops_go_on_where_they_got_to(reference: str) -> None:
     env = tracking(reference)
     env.reset(seed=0, options={"clip": "procedural_060", "frame": 3})
@@ -588,6 +609,7 @@ def test_reset_options_that_cannot_be(reference: str, options: dict[str, Any], m
         ({"future_frames": (1, 1)}, r"future_frames is \(1, 1\)"),
         ({"future_frames": (1.5,)}, r"future_frames is \(1.5,\)"),
         ({"max_distance": 0.0}, "max_distance is 0.0, it must be greater than 0"),
+        ({"start_noise": -0.1}, "start_noise is -0.1, allowed is 0 or more"),
         ({"action_gain": -1.0}, "action_gain is -1.0, it must be greater than 0"),
         ({"reference": None}, "needs a reference"),
         ({"reference": None, "rsi_probability": 0.0}, "tracking needs a reference: a clip, a folder of clips"),

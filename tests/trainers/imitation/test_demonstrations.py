@@ -14,6 +14,7 @@ import pytest
 from gait_envs.assets import asset_path
 from gait_envs.core import Core
 from gait_envs.reference.clip import load_clip, save_clip
+from gait_envs.reference.library import load_clips
 from gait_envs.registry import make_task
 from gait_envs.rotations import quat_yaw
 from gait_trainers import load_policy
@@ -28,7 +29,6 @@ from gait_trainers.imitation.demonstrations import (
     save_demonstrations,
 )
 from gait_trainers.imitation.shared import SHIFT_EVERY, Shared, action_of
-from gait_trainers.imitation.starts import Standing, StandingStarts
 from gait_trainers.policies.environment import make_env
 
 WALK = "GaitNet/WildRobot-v0"
@@ -95,30 +95,24 @@ def test_command_and_heading_are_held_so_that_they_do_not_tell_the_phase(tracked
     np.testing.assert_allclose(commanded, 0.0, atol=0.03)  # straight ahead
 
 
-def test_a_tracker_leads_from_standing_through_the_clips_to_the_commanded_one() -> None:
+def test_a_start_is_commanded_from_its_first_step_as_its_clip_says(tmp_path: Path) -> None:
     env_id = "GaitNet/Humanoid-v0"
     tracker = load_policy(asset_path("policies/humanoid_imitation"))
-    core = Core(make_env(env_id, num_envs=1, threads=1).core.task, 6, threads=1, max_episode_steps=45, masks=False)
-    shared = StandingStarts(tracker, "human_walk", core, Standing(share=1.0, climb=0.2))
-    episodes = shared.run(list(range(6)), np.arange(6), lambda obs, label: label)
-    for episode, speed in zip(episodes, (0.6, 0.8, 1.0, 1.2, 1.4, 1.6), strict=True):
-        np.testing.assert_allclose(episode.obs[0, :50] * core.robot.action_scale, 0.0, atol=0.2)  # stands
-        np.testing.assert_allclose(episode.obs[:, 109], speed, atol=0.01)  # commanded from the first step
-    # Six steps on each clip, in the order of their speeds: after 45 each walker has come to its own.
-    lasted = np.array([len(episode.actions) for episode in episodes])
-    assert np.array_equal(shared.tracker.memory.clip[lasted > 30], np.arange(6)[lasted > 30])
-    assert (lasted > 30).sum() >= 2
-    with pytest.raises(DemonstrationError, match="led through walks that loop"):
-        demonstrate(
-            load_policy(asset_path("policies/wildrobot_imitation")), WALK, reference=str(asset_path(CLIP)), episodes=1,
-            standing=Standing(), choose=lambda obs, label: label,
-        )  # fmt: skip
-
-
-@pytest.mark.parametrize("wrong", [{"share": 1.5}, {"phase": 1.0}, {"climb": 0.0}, {"climb": float("nan")}])
-def test_standing_starts_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(DemonstrationError, match="share is 0 to 1, phase 0 to below 1, climb above 0 s"):
-        Standing(**wrong)
+    core = Core(make_env(env_id, num_envs=1, threads=1).core.task, 2, threads=1, max_episode_steps=10, masks=False)
+    shared = Shared(tracker, str(asset_path("motions/human_start")), core)
+    names = [clip.name for clip in shared.library.clips]
+    chosen = np.array([names.index("start_080"), names.index("start_140")])
+    episodes = shared.run([0, 1], chosen, lambda obs, label: label)
+    for episode, speed in zip(episodes, (0.8, 1.4), strict=True):
+        leaning = np.abs(episode.obs[0, :50] * core.robot.action_scale).max()  # from the home pose, rad
+        assert 0.03 < leaning < 0.07  # stands, as unevenly as the task's own bodies do
+        np.testing.assert_allclose(episode.obs[:, 109], speed, atol=1e-6)  # though it hardly moves yet
+        assert abs(episode.info["x_velocity"][:9].mean()) < 0.3
+    clip = load_clips("human_start")[0]
+    for wrong in ([1.0, 0.0], "fast", [1.0, 0.0, float("nan")], [True, 0, 0]):
+        file = save_clip(tmp_path / "start.npz", dataclasses.replace(clip, meta={"command": wrong}))
+        with pytest.raises(DemonstrationError, match=r"start.*: meta\.command is .*expected \[m/s ahead"):
+            Shared(tracker, str(file), core)
 
 
 def test_the_clip_is_put_where_the_body_is_and_to_the_frame_that_it_is_nearest_to() -> None:
@@ -160,8 +154,6 @@ def test_what_does_not_go_together_is_refused() -> None:
     walker, tracker = (load_policy(asset_path(f"policies/wildrobot_{name}")) for name in ("walk", "imitation"))
     with pytest.raises(DemonstrationError, match="wildrobot_walk obeys commands, in GaitNet/WildRobot-v0; it follows"):
         demonstrate(walker, reference="wildrobot_walk")
-    with pytest.raises(DemonstrationError, match="wildrobot_walk acts in GaitNet/WildRobot-v0 itself; standing starts"):
-        demonstrate(walker, episodes=1, standing=Standing())
     with pytest.raises(DemonstrationError, match="only a policy that tracks clips can demonstrate for GaitNet/Human"):
         demonstrate(walker, "GaitNet/Humanoid-v0")
     with pytest.raises(DemonstrationError, match="drives wildrobot, 9 joints; the target environment has humanoid, 50"):

@@ -28,7 +28,6 @@ pytest.importorskip("imitation")
 from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
 from gait_trainers.imitation.cloning import Cloning, act, clone, dagger
 from gait_trainers.imitation.horizon import FixedHorizon
-from gait_trainers.imitation.starts import Standing
 from gait_trainers.imitation.student import LEAST_STD, leave_run, prepare, warm_up_critic
 
 # What this project needs of the package, and what its pins of 2023 have broken since.
@@ -156,27 +155,26 @@ def test_dagger_adds_noise_to_what_the_policy_does(
     settings = Cloning(epochs=1, critic_iterations=0)
     run = dagger(
         config(tmp_path), load_policy(asset_path(EXPERT)), demonstrations, settings, rounds=2, noise=0.2,
-        standing=Standing(share=0.3), say=lambda _: None,
+        say=lambda _: None,
     )  # fmt: skip
     origin = run.origin()["init"]
-    assert (origin["noise"], origin["standing"]["share"]) == (0.2, 0.3)
+    assert origin["noise"] == 0.2
     (options,) = given
     obs = np.repeat(demonstrations.episodes[0].obs[:1], 2000, axis=0)
     done = options["choose"](obs, np.zeros((2000, 9)))
     assert done.std(axis=0) == pytest.approx(np.full(9, 0.2), rel=0.1)
     assert np.abs(done - options["choose"](obs, np.zeros((2000, 9)))).max() > 0.2  # drawn for every step
-    assert (options["standing"].share, options["keep_failed"]) == (0.3, True)
+    assert options["keep_failed"] is True
     for wrong in (-0.1, np.inf, np.nan):
         with pytest.raises(DemonstrationError, match="a standard deviation is finite and not below 0"):
             dagger(config(tmp_path), load_policy(asset_path(EXPERT)), demonstrations, settings, rounds=2, noise=wrong)
 
 
-@pytest.mark.parametrize("option", ["--noise", "--standing"])
-def test_options_of_dagger_need_rounds(option: str, tmp_path: Path) -> None:
-    found = CliRunner().invoke(app, ["bc", "wildrobot_walk", option, "0.1", "--out", str(tmp_path)])
+def test_noise_needs_rounds(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["bc", "wildrobot_walk", "--noise", "0.1", "--out", str(tmp_path)])
     assert found.exit_code != 0
     assert isinstance(found.exception, ConfigError)
-    assert str(found.exception).startswith(f"{option} is of DAgger")
+    assert str(found.exception).startswith("--noise is of DAgger")
     assert not list(tmp_path.iterdir())
 
 
