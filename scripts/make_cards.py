@@ -26,8 +26,12 @@ from gait_trainers.policies.manifest import contract_hash, readable_json
 
 EVALUATION = "evaluation.json"
 PER_COMMAND = 4  # episodes of each commanded velocity
-SPEEDS = [round(0.1 * step, 1) for step in range(1, 10)]  # m/s, the range that the walkers were trained for
-REPLAYED_SPEED, REPLAYED_EPISODES = 0.4, 2
+# m/s, the range that the walkers were trained for, and the speed that is replayed.
+SPEEDS = {
+    "wildrobot": ([round(0.1 * step, 1) for step in range(1, 10)], 0.4),
+    "humanoid": ([0.6, 0.8, 1.0, 1.2, 1.4], 1.0),
+}
+REPLAYED_EPISODES = 2
 REPLAYED_STEPS = 60  # of a clip
 # The clips that a tracker is judged by and the one that is replayed; captures it was trained on are not ours to ship.
 REFERENCES = {
@@ -46,9 +50,10 @@ def measure(policy: Policy, threads: int) -> tuple[str, dict[str, Any]]:
         reference, _ = REFERENCES[policy.name]
         found = evaluate_tracking(policy, reference=[reference], threads=threads)
         return f"gait-train evaluate {policy.name} --reference {reference} --json", pruned(found, TRACKING, "clip")
-    commands = [(speed, 0.0, 0.0) for speed in SPEEDS]
+    speeds, _ = SPEEDS[policy.details["environment"]["robot"]]
+    commands = [(speed, 0.0, 0.0) for speed in speeds]
     found = evaluate(policy, PER_COMMAND * len(commands), commands, threads=threads)
-    shown = " ".join(f"--command {speed}" for speed in SPEEDS)
+    shown = " ".join(f"--command {speed}" for speed in speeds)
     command = f"gait-train evaluate {policy.name} --episodes {PER_COMMAND * len(commands)} {shown} --json"
     return command, pruned(found, WALKING, "command")
 
@@ -72,8 +77,9 @@ def replay(policy: Policy, threads: int = 1) -> dict[str, Any]:
         short = {"max_episode_steps": REPLAYED_STEPS}
         found = evaluate_tracking(policy, clips=[clip], reference=[reference], env_kwargs=short, threads=threads)
         return {"clip": clip} | rounded(found, ("success_rate", "mpjpe_root"))
-    found = evaluate(policy, REPLAYED_EPISODES, [(REPLAYED_SPEED, 0.0, 0.0)], threads=threads)
-    return {"command": [REPLAYED_SPEED, 0.0, 0.0]} | rounded(found, ("success_rate", "forward_velocity"))
+    _, speed = SPEEDS[policy.details["environment"]["robot"]]
+    found = evaluate(policy, REPLAYED_EPISODES, [(speed, 0.0, 0.0)], threads=threads)
+    return {"command": [speed, 0.0, 0.0]} | rounded(found, ("success_rate", "forward_velocity"))
 
 
 def claim(policy: Policy, folder: Path, threads: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ PACE = 0.6  # of the walk, at first
 PHASE = 0.78  # of the walk, at first: the middle of the right leg's swing, whose pose is the nearest to standing
 TOUCHING, STILL = 0.01, 0.2  # m and m/s; a sole that is nearer to the floor and slower than these stands
 
-LIFT = 0.6  # rad by which the knee of the first step is bent more: half a swing's pose hardly lifts the foot
+LIFT = 0.6  # rad by which a swinging knee is bent more at first: half a swing's pose leaves the toes on the floor
 EDGE = 0.02  # m from the sides of the soles within which the ground does not push
 ROUNDS = 3  # of moving the hips; the third moves them by less than 4 mm
 
@@ -35,11 +35,14 @@ ROUNDS = 3  # of moving the hips; the third moves them by less than 4 mm
 def gait_start(body: Body, walk: Clip) -> Clip:
     """`SECONDS` s that begin with `body` at rest in its home pose and go over into `walk`, the right foot first.
 
-    `walk` loops and begins with the right heel's landing, as `human_walk` makes it. The clip says the command that it
-    obeys from its first frame on (`meta["command"]`, m/s, m/s, rad/s): the speed of the walk.
+    `walk` is one of `human_walk`: it loops, begins with the right heel's landing, and says its speed. The clip says the
+    command that it obeys from its first frame on (`meta["command"]`, m/s, m/s, rad/s): that speed. Another clip is a
+    ClipError.
     """
-    if not walk.loop or walk.contacts is None:
-        raise ClipError(f"{walk.name}: a start is drawn from a walk that loops and knows its contacts")
+    if not walk.loop or walk.contacts is None or not {"speed", "foot_off"} <= walk.meta.keys():
+        raise ClipError(
+            f"{walk.name}: a start is drawn from a walk that loops and knows its contacts, speed and foot_off"
+        )
     time = np.arange(round(SECONDS * walk.fps) + 1) / walk.fps
     pace = np.where(time < WAIT, 0.0, PACE + (1.0 - PACE) * _ease((time - WAIT) / RAMP))
     seconds = PHASE * walk.duration + np.concatenate([[0.0], np.cumsum(pace[:-1])]) / walk.fps
