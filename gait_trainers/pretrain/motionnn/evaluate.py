@@ -13,6 +13,7 @@ from gait_envs.reference.clip import ClipError
 from gait_envs.reference.sources import ClipSource, open_clips
 from gait_trainers.data.activities import activity_kind
 from gait_trainers.data.motion_frames import MotionFrames, joined, read_frames, robot_of
+from gait_trainers.data.motion_state import ROOT
 from gait_trainers.data.windows import Windows, cut_windows
 from gait_trainers.models.motion import MotionModel
 from gait_trainers.models.motion.encodings import Encoding
@@ -131,6 +132,7 @@ def summary(model: MotionModel, judged: Judged) -> dict[str, Any]:
     columns = np.flatnonzero(moving)
     own = errors(judged.predicted, target, moving)
     grown = growth(own["position_mse"])
+    alike = explained(judged.predicted, target, columns, uniform=True)
     return {
         "windows": len(target),
         "clips": len(set(judged.clips)),
@@ -138,16 +140,25 @@ def summary(model: MotionModel, judged: Judged) -> dict[str, Any]:
         "privileged": "phase" in model.spec.conditions or "path" in model.spec.conditions,
         **own,
         "velocity_mse_normalized": normalized_mse(judged.predicted, target, size + columns),
-        "r2": r_squared(judged.predicted, target, columns),
-        "joints_r2": r_squared(judged.predicted, target, columns[columns >= 6]),
+        **explained(judged.predicted, target, columns),
+        **{f"{key}_uniform": found for key, found in alike.items()},
         **grown,
         **stability(judged.predicted, target, moving, model.spec.fps),
         "baselines": {
             name: errors(predicted, target, moving)
-            | {"r2": r_squared(predicted, target, columns), **growth(errors(predicted, target, moving)["position_mse"])}
+            | explained(predicted, target, columns)
+            | growth(errors(predicted, target, moving)["position_mse"])
             for name, predicted in judged.baselines.items()
         },
     }
+
+
+def explained(
+    predicted: np.ndarray, target: np.ndarray, columns: np.ndarray, uniform: bool = False
+) -> dict[str, dict[str, float]]:
+    """R² of the moving coordinates (their columns), and of the joints among them."""
+    of = {"r2": columns, "joints_r2": columns[columns >= len(ROOT)]}
+    return {key: r_squared(predicted, target, chosen, uniform=uniform) for key, chosen in of.items()}
 
 
 def long_rollout(model: MotionModel, judged: Judged, frames: int = LONG) -> tuple[dict[str, Any], np.ndarray]:

@@ -44,16 +44,24 @@ def errors(
 
 
 def r_squared(
-    predicted: np.ndarray, target: np.ndarray, columns: np.ndarray, horizons: Sequence[int] = HORIZONS
+    predicted: np.ndarray,
+    target: np.ndarray,
+    columns: np.ndarray,
+    horizons: Sequence[int] = HORIZONS,
+    *,
+    uniform: bool = False,
 ) -> dict[str, float]:
-    """1 - squared error / variance of each of the columns (indices) at each horizon over the windows, meant over the
-    columns. 0 is the mean of what was captured; less is worse than that."""
+    """1 - squared error / variance of the columns (indices) at each horizon over the windows: of all together, the mean
+    over the columns weighted by their variances; `uniform`: each column alike, those too that hardly vary. 0 is the
+    mean of what was captured; less is worse than that."""
     out = {}
     for h in horizons:
         if h <= target.shape[1]:
             true = np.asarray(target[:, h - 1, columns], np.float64)
             error = np.asarray(predicted[:, h - 1, columns], np.float64) - true
-            out[str(h)] = float(np.mean(1 - np.mean(error**2, 0) / np.maximum(true.var(0), 1e-12)))
+            variance = np.maximum(true.var(0), 1e-12)
+            explained = 1 - np.mean(error**2, 0) / variance
+            out[str(h)] = float(np.average(explained, weights=None if uniform else variance))
     return out
 
 

@@ -16,6 +16,7 @@ from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError
 from gait_trainers.learners.resampling import remembered, start_weights, stretches, worst_third
+from gait_trainers.rl.resampling import Resampling
 from gait_trainers.rl.train import resume, train
 
 
@@ -110,6 +111,20 @@ def test_resumed_equals_uninterrupted(run: Path, tmp_path: Path) -> None:
     resume(again)
     assert differences(final_state(run), final_state(again)) == []
     assert metrics(run) == metrics(again)
+
+
+def test_clips_that_come_while_it_trains_are_not_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "clips", still("glide", 60, speed=1.0), still("stand", 30))
+    opened = Resampling.open
+
+    def then_another(learner: Resampling, model: object) -> None:
+        opened(learner, model)
+        write(Path(folder), still("other", 30))
+
+    monkeypatch.setattr(Resampling, "open", then_another)
+    run = train(load_config(overrides=settings(tmp_path / "runs", folder, **{"run.iterations": 2}))).run.path
+    (file,) = (run / "clips").iterdir()
+    assert {line.split(",")[0] for line in file.read_text().splitlines()[1:]} == {"glide", "stand"}
 
 
 def test_it_needs_clips_to_follow(clips: str, tmp_path: Path) -> None:

@@ -135,6 +135,10 @@ def test_r_squared_of_the_mean_is_zero() -> None:
     assert r_squared(np.full((2, 1, 1), 2.0), target, np.array([0]), [1])["1"] == pytest.approx(0.0)
     assert r_squared(target, target, np.array([0]), [1])["1"] == pytest.approx(1.0)
     assert r_squared(target + 1.0, target, np.array([0]), [1])["1"] == pytest.approx(0.0)
+    # Variances 1 and 100, each with a squared error of 1: 0 and 0.99; by their variances, 0.99 · 100 / 101.
+    both = np.array([[[1.0, 10.0]], [[3.0, 30.0]]])
+    assert r_squared(both + 1.0, both, np.arange(2), [1])["1"] == pytest.approx(99 / 101)
+    assert r_squared(both + 1.0, both, np.arange(2), [1], uniform=True)["1"] == pytest.approx(0.495)
 
 
 def test_growth_of_a_straight_line() -> None:
