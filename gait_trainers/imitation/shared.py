@@ -123,13 +123,11 @@ class Shared:
         self.tracker.reset(options={"clip": clips, "frame": _first_frames(self.library, clips, seeds)})
         rows = np.flatnonzero(~np.isnan(self.obeyed[clips, 0]))
         if len(rows):
-            state, noise = self.core.state, self.core.task.config.reset_noise
-            rngs = [np.random.default_rng([seeds[int(row)], 1]) for row in rows]
-            begun = [
-                shake(self.core.robot, state.qpos[row], state.qvel[row], noise, rng)
-                for row, rng in zip(rows, rngs, strict=True)
-            ]
-            qpos, qvel = map(np.stack, zip(*begun, strict=True))
+            qpos, qvel = self.core.state.qpos.copy(), self.core.state.qvel.copy()
+            for row in rows:
+                rng = np.random.default_rng([seeds[int(row)], 1])
+                noise = self.core.task.config.reset_noise
+                qpos[row], qvel[row] = shake(self.core.robot, qpos[row], qvel[row], noise, rng)
             self.core.reset(rows, {"qpos": qpos, "qvel": qvel})
             self.tracker.state = self.core.state
         return self.tracker.observe()

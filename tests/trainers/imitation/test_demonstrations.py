@@ -98,12 +98,13 @@ def test_command_and_heading_are_held_so_that_they_do_not_tell_the_phase(tracked
 def test_a_start_is_commanded_from_its_first_step_as_its_clip_says(tmp_path: Path) -> None:
     env_id = "GaitNet/Humanoid-v0"
     tracker = load_policy(asset_path("policies/humanoid_imitation"))
-    core = Core(make_env(env_id, num_envs=1, threads=1).core.task, 2, threads=1, max_episode_steps=10, masks=False)
-    shared = Shared(tracker, str(asset_path("motions/human_start")), core)
+    core = Core(make_env(env_id, num_envs=1, threads=1).core.task, 3, threads=1, max_episode_steps=10, masks=False)
+    shared = Shared(tracker, ["human_walk", "human_start"], core)
     names = [clip.name for clip in shared.library.clips]
-    chosen = np.array([names.index("start_080"), names.index("start_140")])
-    episodes = shared.run([0, 1], chosen, lambda obs, label: label)
-    for episode, speed in zip(episodes, (0.8, 1.4), strict=True):
+    chosen = np.array([names.index(name) for name in ("start_080", "walk_120", "start_140")])
+    first, walks, last = shared.run([0, 1, 2], chosen, lambda obs, label: label)
+    assert walks.info["x_velocity"][0] > 0.8  # as its clip, without noise
+    for episode, speed in ((first, 0.8), (last, 1.4)):
         leaning = np.abs(episode.obs[0, :50] * core.robot.action_scale).max()  # from the home pose, rad
         assert 0.03 < leaning < 0.07  # stands, as unevenly as the task's own bodies do
         np.testing.assert_allclose(episode.obs[:, 109], speed, atol=1e-6)  # though it hardly moves yet
