@@ -37,6 +37,7 @@ REPLAYED_STEPS = 60  # of a clip
 REFERENCES = {
     "wildrobot_imitation": ("wildrobot_walk", "walk_040_calm_0"),
     "humanoid_imitation": ("human_walk", "walk_120"),
+    "humanoid_tracker": ("human_walk", "walk_120"),
     "muscle_humanoid_imitation": ("human_walk", "walk_120"),
 }
 WALKING = ("success_rate", "is_success_rate", "speed_error", "heading_drift_deg", "step_symmetry", "cadence",

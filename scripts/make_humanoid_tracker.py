@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/humanoid_tracker"), help="folder of all stages")
     parser.add_argument("--hold-out", action="append", default=[], help="subject kept for the test; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--iterations", type=int, default=2000, help="of PPO; each is 4,096 steps")
+    parser.add_argument("--iterations", type=int, default=1400, help="of PPO; each is 4,096 steps")
     parser.add_argument("--threads", type=int, default=0, help="of physics; 0: one for each core")
     args = parser.parse_args()
 

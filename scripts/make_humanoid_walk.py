@@ -3,12 +3,12 @@
     python scripts/make_humanoid_walk.py --work runs/humanoid_walk --seed 0
 
 1. **Start**: `humanoid_imitation`, which tracks the embedded walk, is trained on with PPO to track also the embedded
-   starts, `human_start`: somebody who stands starts to walk.
+   starts, `human_start`: somebody who stands, unevenly, starts to walk. Then once more, its rate of learning anew.
 2. **Demonstrations**: it follows both in `GaitNet/Humanoid-v0`, observed as a walker is, who sees a command and no
    clip (`gait-train demonstrate`).
 3. **Clone**: DAgger. The clone walks, with noise on its actions, and the tracker is asked what it would have done.
 
-A stage that is complete in the work folder is not repeated; the first is resumed where it was interrupted.
+A stage that is complete in the work folder is not repeated; a training that was interrupted is resumed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gait_envs.assets import asset_path
 from gait_trainers.config.layers import load_config
 from gait_trainers.imitation.cloning import Cloning, dagger
 from gait_trainers.imitation.collect import demonstrate
@@ -26,15 +25,17 @@ from gait_trainers.rl.train import resume, train
 
 ENV_ID = "GaitNet/Humanoid-v0"
 REFERENCE = ["human_start", "human_walk"]
+EPISODES = 264  # of each round, along the eleven clips in turn
 TRACKER = {
     "env.id": "GaitNet/HumanoidImitation-v0",
     "env.kwargs.reference": REFERENCE,
-    "env.kwargs.rsi_probability": 0.5,  # half of the episodes begin with a clip, and so the starts standing
     "env.kwargs.start_noise": 0.05,  # as the walking task begins
     "learners": ["resampling"],
-    "resampling.every": 25,
-    "resampling.max_distance": 0.25,
 }
+STAGES = (  # of the tracker, each from the one before
+    {"run.iterations": 400, "env.kwargs.rsi_probability": 0.5, "resampling.every": 25, "resampling.max_distance": 0.25},
+    {"run.iterations": 280, "env.kwargs.rsi_probability": 0.4, "resampling.every": 40, "resampling.max_distance": 0.35},
+)
 WALKER = {
     "algorithm": "ppo",
     "env.id": ENV_ID,
@@ -46,21 +47,25 @@ WALKER = {
     "ppo.n_steps": 32,
     "ppo.gamma": 0.97,
     "ppo.normalize_reward": True,
-    "networks.policy": [256, 256],
-    "networks.value": [256, 256],
+    "networks.policy": [512, 256],
+    "networks.value": [512, 256],
     "networks.log_std_init": -3.0,  # std 0.05; a hip moves by 1.3 rad at an action of 1
     # Not symmetric: who stands evenly on both feet must choose one, and a policy of no preferred side cannot.
 }
 
 
-def tracked(work: Path, seed: int, iterations: int, threads: int) -> Path:
+def tracked(work: Path, seed: int, threads: int) -> Path:
     """The run of the tracker that starts."""
-    run = work / f"start_{seed}"
-    if run.is_dir():
-        return resume(run).run.path
-    own = {"run.init": str(asset_path("policies/humanoid_imitation")), "run.iterations": iterations}
-    own |= {"env.threads": threads, "run.out": str(work), "run.name": run.name, "run.seed": seed}
-    return train(load_config(preset="imitate_humanoid", overrides=TRACKER | own)).run.path
+    init: str | Path = "humanoid_imitation"
+    for number, stage in enumerate(STAGES):
+        run = work / f"start_{number}_{seed}"
+        own = {"env.threads": threads, "run.init": str(init)}
+        own |= {"run.out": str(work), "run.name": run.name, "run.seed": seed}
+        if run.is_dir():
+            init = resume(run).run.path
+        else:
+            init = train(load_config(preset="imitate_humanoid", overrides=TRACKER | stage | own)).run.path
+    return Path(init)
 
 
 def cloned(work: Path, tracker: Path, seed: int, rounds: int, threads: int) -> Path:
@@ -70,7 +75,7 @@ def cloned(work: Path, tracker: Path, seed: int, rounds: int, threads: int) -> P
         return run
     expert, file = load_policy(tracker), work / f"demonstrations_{seed}.npz"
     if not file.is_file():
-        found = demonstrate(expert, ENV_ID, episodes=66, reference=REFERENCE, seed=seed, threads=threads)
+        found = demonstrate(expert, ENV_ID, episodes=EPISODES, reference=REFERENCE, seed=seed, threads=threads)
         save_demonstrations(file, found)
     own = {"env.threads": threads, "run.out": str(work), "run.name": run.name, "run.seed": seed}
     return dagger(
@@ -83,13 +88,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/humanoid_walk"), help="folder of all stages")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--iterations", type=int, default=400, help="of the tracker's PPO; each is 4,096 steps")
-    parser.add_argument("--rounds", type=int, default=14, help="of DAgger; the first clones the demonstrations")
+    parser.add_argument("--rounds", type=int, default=20, help="of DAgger; the first clones the demonstrations")
     parser.add_argument("--threads", type=int, default=0, help="of physics; 0: one for each core")
     args = parser.parse_args()
 
     args.work.mkdir(parents=True, exist_ok=True)
-    tracker = tracked(args.work, args.seed, args.iterations, args.threads)
+    tracker = tracked(args.work, args.seed, args.threads)
     print(cloned(args.work, tracker, args.seed, args.rounds, args.threads))
 
 

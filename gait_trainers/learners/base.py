@@ -8,7 +8,7 @@ display and export know these two and no learner in particular.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -98,6 +98,7 @@ class Learner:
     """
 
     callback: BaseCallback | None = None  # called before the trainer's own; learns in `_on_rollout_end`
+    licenses: Collection[str] = ()  # of the clips that it learns from
 
     def wrap(self, env: VecEnv) -> VecEnv:
         """The environment that PPO sees, before observations and rewards are normalised; called once, first."""

@@ -50,7 +50,15 @@ def train(config: TrainConfig) -> Result:
     init = _begin(training)
     run = new_run(config)
     with locked(run.path):
-        return _run(training, create_run(config, init, run))
+        return _run(training, create_run(config, init, run, clip_licenses(training)))
+
+
+def clip_licenses(training: Training) -> list[str]:
+    """Licences of the clips that the environment follows or begins in, and that learners learn from; sorted."""
+    core = getattr(training.base.env.unwrapped, "core", None)  # an id from elsewhere may have none
+    library = None if core is None else core.task.library
+    found = set() if library is None else {clip.license for clip in library.clips}
+    return sorted(found.union(*(learner.licenses for learner in training.learners.values())))
 
 
 def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,14 +132,22 @@ def new_folder(path: Path, option: str) -> Run:
     return run
 
 
-def create_run(config: TrainConfig, init: Mapping[str, Any] | None = None, run: Run | None = None) -> Run:
-    """Write the configuration and where it came from; `init` says what its networks began from.
+def create_run(
+    config: TrainConfig,
+    init: Mapping[str, Any] | None = None,
+    run: Run | None = None,
+    licenses: Sequence[str] = (),
+) -> Run:
+    """Write the configuration and where it came from; `init` says what its networks began from, `licenses` those of
+    the clips that it learns from.
 
     `run`: what `new_run` gave, where its lock has been taken meanwhile. The configuration comes last: with it the
     folder is a run, which can be resumed.
     """
     run = run or new_run(config)
-    begin_folder(run, config.run.seed, {} if init is None else {"init": dict(init)}, dump_yaml(config), "--name")
+    origin: dict[str, Any] = {"licenses": list(licenses)} if licenses else {}
+    origin |= {} if init is None else {"init": dict(init)}
+    begin_folder(run, config.run.seed, origin, dump_yaml(config), "--name")
     return run
 
 

@@ -50,6 +50,7 @@ class AMPLearner(Learner):
         clips = reference_clips(config, base)
         self.reference = reference_windows(clips, task.robot.traits.contact_scale, self.config)
         self.clips, self.seconds = len(clips), seconds_of(clips)
+        self.licenses = {clip.license for clip in clips}
         if self.config.spare_standing and task.player:
             raise ConfigError("amp.spare_standing needs a task with commands; this one follows clips")
         # Whoever follows clips is commanded by them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import torch
 from helpers.scripted_env import ScriptedEnv
 from stable_baselines3 import PPO
 
+from gait_envs.assets import asset_path
 from gait_envs.layout import Layout, Row
 from gait_envs.models.mirror import SignedPermutation
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.reference.amp_features import amp_layout, clip_features
+from gait_envs.reference.clip import load_clip, save_clip
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schedule import Settings
@@ -30,6 +33,7 @@ from gait_trainers.learners.replay import ReplayBuffer, mix
 from gait_trainers.models.discriminator import Discriminator, accuracy, discriminator_losses, feature_statistics
 from gait_trainers.rl.build import build
 from gait_trainers.rl.sb3_vec import SB3VecEnv
+from gait_trainers.rl.train import clip_licenses
 
 # -- windows ----------------------------------------------------------------------------------------------
 
@@ -611,3 +615,15 @@ def test_bounds_of_options(key: str, allowed: tuple, refused: tuple) -> None:
 )
 def test_what_counts_as_trouble(row: dict[str, float], named: list[str]) -> None:
     assert [check.name for check in SPEC.checks if check.holds(row)] == named
+
+
+def test_the_licences_of_the_style_are_those_of_its_clips(tmp_path: Path) -> None:
+    clip = load_clip(asset_path("motions/wildrobot_walk/walk_040_calm_0.npz"))
+    file = save_clip(tmp_path / "walk.npz", dataclasses.replace(clip, license="ODbL"))
+    overrides = {
+        "algorithm": "ppo-amp", "env.num_envs": 2, "env.threads": 1, "ppo.n_steps": 8, "ppo.minibatches": 1,
+        "networks.policy": [8], "networks.value": [8], "amp.hidden": [8], "amp.data": str(file),
+    }  # fmt: skip
+    assert clip_licenses(build(load_config(overrides=overrides))) == ["ODbL"]
+    begins = {"env.kwargs.reference": "wildrobot_walk", "env.kwargs.rsi_probability": 0.5}
+    assert clip_licenses(build(load_config(overrides=overrides | begins))) == sorted({"ODbL", clip.license})

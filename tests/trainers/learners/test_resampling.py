@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -93,6 +94,10 @@ def test_clips_that_are_failed_are_drawn_more_often(run: Path) -> None:
     assert float(best["mpjpe_root"]) < 10 < float(worst["mpjpe_global"])
     rows = metrics(run)
     assert [row["clip_success_rate"] for row in rows] == ["", "0.5", "", "0.5", "0.5"]
+
+
+def test_the_run_states_the_licences_of_its_clips(run: Path) -> None:
+    assert json.loads((run / "provenance.json").read_text())["licenses"] == ["CC0-1.0"]
 
 
 def test_all_episodes_begin_again_after_it(run: Path, tmp_path: Path) -> None:
