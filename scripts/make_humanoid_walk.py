@@ -8,8 +8,9 @@
    clip (`gait-train demonstrate`).
 3. **Clone**: DAgger. The clone walks, with noise on its actions, and the tracker is asked what it would have done.
 
-The clone walks as commanded where an episode begins in the gait; where it begins standing, it starts in about half of the
-attempts (docs/benchmarks.md). A stage that is complete in the work folder is not repeated; a training that was interrupted is resumed.
+The clone walks as commanded where an episode begins in the gait; where it begins standing, about half of the episodes
+are survived (docs/benchmarks.md). A stage that is complete in the work folder is not repeated; a training that was
+interrupted is resumed.
 """
 
 from __future__ import annotations
