@@ -96,18 +96,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of physics; 0: one for each core")
     args = parser.parse_args()
 
-    args.work.mkdir(parents=True, exist_ok=True)
     clips = open_clips(args.clips)
     groups = {name: group_of(name, clips.meta(i), "subject") for i, name in enumerate(clips.names)}
-    file = save_split(
-        args.work / "split.json", args.clips, "subject", args.seed, hold_out(groups, "subject", args.hold_out)
-    )
+    parts = hold_out(groups, "subject", args.hold_out)
+    args.work.mkdir(parents=True, exist_ok=True)
+    file = save_split(args.work / "split.json", args.clips, "subject", args.seed, parts)
     reference = [f"{file}#train", WALK]
     begun = cloned(args.work, args.seed, args.threads)
     run = tracked(args.work, args.seed, args.threads, reference, args.iterations, begun)
-    policy, parts = load_policy(run), {"train": reference[:1], WALK: [WALK]}
-    parts |= {"test": [f"{file}#test"]} if args.hold_out else {}
-    figures = {part: judged(policy, of) for part, of in parts.items()}
+    policy, sets = load_policy(run), {"train": reference[:1], WALK: [WALK]}
+    sets |= {"test": [f"{file}#test"]} if args.hold_out else {}
+    figures = {name: judged(policy, of) for name, of in sets.items()}
     (run / "tracking.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures))
 
