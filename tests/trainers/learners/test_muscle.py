@@ -276,7 +276,9 @@ def test_begins_with_the_networks_of_a_run_that_servos_move(
         state.pop("returns")  # of running episodes
     assert differences(source["vec_normalize"], normalizers) == []
     taken = ["policy", "value", "normalizer"]
-    assert note == {"path": str(torque_run), "steps": 64, "environment": TORQUE, "taken": taken}
+    assert note == {
+        "path": str(torque_run), "steps": 64, "environment": TORQUE, "taken": taken, "licenses": ["MIT"],
+    }  # fmt: skip
 
 
 def test_wider_networks_begin_with_the_same_outputs(torque_run: Path, human_reference: str, tmp_path: Path) -> None:
@@ -332,7 +334,9 @@ def test_a_run_notes_what_it_began_from(run: Path, human_reference: str, tmp_pat
     again = train(settings(tmp_path, "again", human_reference, run__init=str(run), run__iterations=1)).run
     note = json.loads(again.provenance_file.read_text())["init"]
     taken = ["policy", "value", "normalizer", "muscle network"]
-    assert note == {"path": str(run), "steps": 160, "environment": MUSCLE, "taken": taken}
+    assert note == {
+        "path": str(run), "steps": 160, "environment": MUSCLE, "taken": taken, "licenses": ["MIT"],
+    }  # fmt: skip
     first = load_checkpoint(again.checkpoints()[0])
     assert differences(load_checkpoint(Run(run).checkpoints()[-1])["policy"], first["policy"]) == []
 
