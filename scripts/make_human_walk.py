@@ -23,7 +23,7 @@ from gait_envs.files import replacing
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.render import Offscreen
-from gait_envs.synthesis import gait_start as starts
+from gait_envs.synthesis import gait_initiation as starts
 from gait_envs.synthesis.fitted_walk import SPEEDS, human_walk
 
 SHOWN = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
@@ -101,7 +101,7 @@ def main() -> None:
         print(clips[speed].name, f"{clips[speed].frames} frames", *clips[speed].meta["faults"])
     picture(clips, body, args.pictures / "human_walk.png")
     for speed in starts.SPEEDS:
-        start = starts.gait_start(body, clips[speed])
+        start = starts.gait_initiation(body, clips[speed])
         save_clip(args.starts / f"{start.name}.npz", start)
         print(start.name, f"{start.frames} frames", *start.meta["faults"])
         if speed == DRAWN[1]:

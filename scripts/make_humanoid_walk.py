@@ -3,7 +3,7 @@
     python scripts/make_humanoid_walk.py --work runs/humanoid_walk --seed 0
 
 1. **Start**: `humanoid_imitation`, which tracks the embedded walk, is trained on with PPO to track also the embedded
-   starts, `human_start`: somebody who stands, unevenly, starts to walk. Then once more, its rate of learning anew.
+   starts, `human_start`: from a perturbed stance to walking. Then once more, the learning rate restarted.
 2. **Demonstrations**: it follows both in `GaitNet/Humanoid-v0`, observed as a walker is, who sees a command and no
    clip (`gait-train demonstrate`).
 3. **Clone**: DAgger. The clone walks, with noise on its actions, and the tracker is asked what it would have done.

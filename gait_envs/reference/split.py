@@ -53,19 +53,21 @@ def split(groups: Mapping[str, str], parts: Mapping[str, float], seed: int = 0) 
     return {part: sorted(clip for clip, group in groups.items() if part_of[group] == part) for part in parts}
 
 
-def hold_out(groups: Mapping[str, str], by: str, held_out: Collection[str]) -> dict[str, list[str]]:
+def hold_out(
+    groups: Mapping[str, str], by: str, held_out: Collection[str], key: str = "--hold-out"
+) -> dict[str, list[str]]:
     """Clips (name to group, its subject where `by` is "subject") as two parts: `test`, all those of the groups held
-    out, and `train`, the others.
+    out, and `train`, the others. `key` is the setting that an error names.
 
     ClipError where a group has no clip, or no clip is left to train on.
     """
     known = sorted(set(groups.values()))
     if missing := [group for group in held_out if group not in known]:
-        raise ClipError(f"held out: no clip of {by} {missing[0]!r}; there are {one_line(', '.join(known))}")
+        raise ClipError(f"{key}: no clip of {by} {missing[0]!r}; there are {one_line(', '.join(known))}")
     test = [name for name, group in groups.items() if group in held_out]
     train = [name for name, group in groups.items() if group not in held_out]
     if not train:
-        raise ClipError("held out: no clip is left to train on")
+        raise ClipError(f"{key}: no clip is left to train on")
     return {"train": sorted(train), "test": sorted(test)}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from gait_envs.constants import GRAVITY
 from gait_envs.reference.clip import Clip, velocities
 from gait_envs.rotations import quat_from_rotvec
+from gait_envs.synthesis.easing import ease
 
 # WildRobot's leg, m (assets/wildrobot/wildrobot.xml).
 THIGH, SHANK, ANKLE_HEIGHT, HIP_DROP, HIP_WIDTH = 0.193, 0.180, 0.064, 0.04, 0.09
@@ -88,7 +89,7 @@ def foot_travel(phase: np.ndarray, speed: float, gait: GaitParameters) -> np.nda
     travel = speed * gait.duty * gait.cycle
     drift = -speed * (1 - gait.duty) * gait.cycle  # m a unit of `swing`, at both ends
     swing = _swing(phase, gait)
-    forward = -0.5 * travel + drift * swing + (travel - drift) * _quintic(swing)
+    forward = -0.5 * travel + drift * swing + (travel - drift) * ease(swing)
     return np.where(phase < gait.duty, 0.5 * travel - travel * phase / gait.duty, forward)
 
 
@@ -97,18 +98,13 @@ def _swing(phase: np.ndarray, gait: GaitParameters) -> np.ndarray:
     return np.clip((phase - gait.duty) / (1 - gait.duty), 0, 1)
 
 
-def _quintic(s: np.ndarray) -> np.ndarray:
-    """From 0 to 1 without velocity or acceleration at either end."""
-    return s**3 * (10 - 15 * s + 6 * s**2)
-
-
 def foot_path(phase: np.ndarray, gait: GaitParameters) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ankle x and height (m) relative to the point of the floor under the hip, and sole pitch (rad).
 
     phase (T,) in [0, 1): [0, duty) the foot stands and drifts back at walking speed; then it swings.
     """
     stance, swing = phase / gait.duty, _swing(phase, gait)
-    standing, blend = phase < gait.duty, _quintic(swing)
+    standing, blend = phase < gait.duty, ease(swing)
     x = gait.ahead + foot_travel(phase, gait.speed, gait)
     # Toes come down in the first 15 % of stance, the heel rises in the last 25 %.
     land = gait.strike_pitch * np.clip(1 - stance / 0.15, 0, 1) ** 2

@@ -118,15 +118,16 @@ class Shared:
     def _begin(self, seeds: Sequence[int], clips: np.ndarray) -> np.ndarray:
         """Reset both to these clips (n,); returns the tracker's observation.
 
-        Where a clip shows a start, the body stands as unevenly as those of the target environment do.
+        Where a clip says its command, as those that begin standing do, the body is as perturbed as the target
+        environment's bodies are at reset.
         """
         self.tracker.reset(options={"clip": clips, "frame": _first_frames(self.library, clips, seeds)})
         rows = np.flatnonzero(~np.isnan(self.obeyed[clips, 0]))
         if len(rows):
             qpos, qvel = self.core.state.qpos.copy(), self.core.state.qvel.copy()
+            noise = self.core.task.config.reset_noise
             for row in rows:
                 rng = np.random.default_rng([seeds[int(row)], 1])
-                noise = self.core.task.config.reset_noise
                 qpos[row], qvel[row] = shake(self.core.robot, qpos[row], qvel[row], noise, rng)
             self.core.reset(rows, {"qpos": qpos, "qvel": qvel})
             self.tracker.state = self.core.state

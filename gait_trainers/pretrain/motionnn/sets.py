@@ -26,7 +26,7 @@ class Parts:
 def divide(groups: Mapping[str, str], config: DataConfig, seed: int) -> Parts:
     """Training and test part of clips (name to group); ClipError where a held-out group has no clip."""
     if config.held_out:
-        parts = hold_out(groups, config.by, config.held_out)
+        parts = hold_out(groups, config.by, config.held_out, "data.held_out")
     elif config.test_share:
         parts = split(groups, {TRAIN: 1 - config.test_share, TEST: config.test_share}, seed)
     else:

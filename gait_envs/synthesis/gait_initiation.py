@@ -1,4 +1,4 @@
-"""Somebody who stands starts to walk: drawn from a walk that loops, whose pose and pace set in together.
+"""Gait initiation, from standing to walking: drawn from a walk that loops, whose pose and cadence set in together.
 
 The supporting foot stays where it is, and so the root gains speed as the pose sets in. A body that stands cannot do
 that at once: it first leans ahead and over one foot. How far, the linear inverted pendulum says (Kajita et al. 2001):
@@ -18,12 +18,13 @@ from gait_envs.mocap.retarget.target_body import Body
 from gait_envs.reference.clip import Clip, ClipError, velocities
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.rotations import quat_slerp
+from gait_envs.synthesis.easing import ease
 
 SPEEDS = (0.6, 0.8, 1.0, 1.2, 1.4)  # m/s, of the embedded clips
 SECONDS = 4.0  # of a clip: the start, and two to three strides
-WAIT = 0.5  # s from the command to the first movement of the feet; people shift their weight meanwhile
-RAMP = 1.8  # s until pose and pace are those of the walk: people need two steps
-PACE = 0.6  # of the walk, at first
+WAIT = 0.5  # s from the command to the first movement of the feet, for the anticipatory shift of weight
+RAMP = 1.8  # s until pose and cadence are those of the walk
+CADENCE = 0.6  # of the walk, at first
 PHASE = 0.78  # of the walk, at first: the middle of the right leg's swing, whose pose is the nearest to standing
 TOUCHING, STILL = 0.01, 0.2  # m and m/s; a sole that is nearer to the floor and slower than these stands
 
@@ -32,7 +33,7 @@ EDGE = 0.02  # m from the sides of the soles within which the ground does not pu
 ROUNDS = 3  # of moving the hips; the third moves them by less than 4 mm
 
 
-def gait_start(body: Body, walk: Clip) -> Clip:
+def gait_initiation(body: Body, walk: Clip) -> Clip:
     """`SECONDS` s that begin with `body` at rest in its home pose and go over into `walk`, the right foot first.
 
     `walk` is one of `human_walk`: it loops, begins with the right heel's landing, and says its speed. The clip says the
@@ -44,9 +45,9 @@ def gait_start(body: Body, walk: Clip) -> Clip:
             f"{walk.name}: a start is drawn from a walk that loops and knows its contacts, speed and foot_off"
         )
     time = np.arange(round(SECONDS * walk.fps) + 1) / walk.fps
-    pace = np.where(time < WAIT, 0.0, PACE + (1.0 - PACE) * _ease((time - WAIT) / RAMP))
-    seconds = PHASE * walk.duration + np.concatenate([[0.0], np.cumsum(pace[:-1])]) / walk.fps
-    share = _ease((time - 0.5 * WAIT) / RAMP)
+    cadence = np.where(time < WAIT, 0.0, CADENCE + (1.0 - CADENCE) * ease((time - WAIT) / RAMP))
+    seconds = PHASE * walk.duration + np.concatenate([[0.0], np.cumsum(cadence[:-1])]) / walk.fps
+    share = ease((time - 0.5 * WAIT) / RAMP)
     qpos = _set_in(body.home, walk, seconds, share)
     cycles = seconds / walk.duration
     for side, landing in (("right", 1.0), ("left", 0.5)):  # of the first step, and of the second
@@ -164,9 +165,3 @@ def _contacts(poses: Poses, fps: float) -> np.ndarray:
     """Which contact boxes stand, (T, contacts)."""
     speed = np.linalg.norm(np.gradient(poses.patches[..., :2], 1.0 / fps, axis=0), axis=-1)
     return np.asarray((poses.corners[..., 2].min(axis=2) < TOUCHING) & (speed < STILL))
-
-
-def _ease(share: np.ndarray) -> np.ndarray:
-    """From 0 to 1 without velocity or acceleration at either end."""
-    share = np.clip(share, 0.0, 1.0)
-    return share**3 * (10 - 15 * share + 6 * share**2)

@@ -13,8 +13,8 @@ from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, ClipError, load_clip
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.reference.sources import load_clips
-from gait_envs.synthesis import gait_start as module
-from gait_envs.synthesis.gait_start import RAMP, SPEEDS, WAIT, gait_start
+from gait_envs.synthesis import gait_initiation as module
+from gait_envs.synthesis.gait_initiation import RAMP, SPEEDS, WAIT, gait_initiation
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def walk(speed: float) -> Clip:
 
 @pytest.fixture(scope="module", params=SPEEDS)
 def start(request: pytest.FixtureRequest, body: Body) -> Clip:
-    return gait_start(body, walk(request.param))
+    return gait_initiation(body, walk(request.param))
 
 
 def test_it_begins_at_rest_in_the_home_pose(start: Clip, body: Body) -> None:
@@ -42,6 +42,8 @@ def test_the_right_foot_goes_first_and_clears_the_floor(start: Clip, body: Body)
     first = int(np.argmax(lowest.max(axis=1) > 0.02))
     assert WAIT < first / start.fps < WAIT + 0.5
     assert lowest[first, 1] > 0.02 > lowest[first, 0]
+    second = slice(first, first + round(1.2 * start.fps))  # the left foot follows, its toes too
+    assert lowest[second, 0].max() > 0.02
 
 
 def test_it_ends_as_the_walk(start: Clip) -> None:
@@ -66,7 +68,7 @@ def test_the_feet_stand_and_the_ground_can_push_so(start: Clip, body: Body, monk
     assert quality["balance_mm"] < 12.0
     assert quality["feasible_percent"] > 80.0
     monkeypatch.setattr(module, "ROUNDS", 0)
-    upright = gait_start(body, walk(start.meta["command"][0])).meta["quality"]
+    upright = gait_initiation(body, walk(start.meta["command"][0])).meta["quality"]
     assert upright["balance_mm"] > quality["balance_mm"] + 1.0  # what the leaning is for
 
 
@@ -91,4 +93,4 @@ def test_a_push_outside_the_soles_goes_to_their_nearest_edge() -> None:
 def test_other_clips_are_refused(body: Body) -> None:
     for wrong in ({"loop": False}, {"contacts": None}, {"meta": {"speed": 1.0}}):
         with pytest.raises(ClipError, match="loops and knows its contacts, speed and foot_off"):
-            gait_start(body, replace(walk(1.0), **wrong))
+            gait_initiation(body, replace(walk(1.0), **wrong))
