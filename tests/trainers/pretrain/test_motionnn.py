@@ -205,7 +205,7 @@ def test_parts_share_no_group() -> None:
     assert (parts.train, parts.test) == (["b1", "c1"], ["a1", "a2"])
     drawn = divide(groups, DataConfig(test_share=0.3), 0)
     assert not {groups[name] for name in drawn.train} & {groups[name] for name in drawn.test}
-    with pytest.raises(ClipError, match="data.held_out: no clip of subject 'Z'; there are A, B, C"):
+    with pytest.raises(ClipError, match=r"data\.held_out: no clip of subject 'Z'; there are A, B, C"):
         divide(groups, DataConfig(held_out=["Z"]), 0)
 
 
