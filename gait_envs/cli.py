@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -74,6 +75,12 @@ def run(app: Callable[[], object], program: str, extra: str, complain: Callable[
     except OSError as error:
         complain(printable(system_fault(error)))
         sys.exit(2)
+
+
+def run_script(main: Callable[[], object]) -> None:
+    """The same for a script of the repository, under its file's name."""
+    name = Path(sys.argv[0]).name
+    run(main, name, "dev", lambda text: print(f"{name}: {text}", file=sys.stderr))
 
 
 def system_fault(error: OSError) -> str:

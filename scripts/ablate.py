@@ -21,6 +21,7 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
 from gait_trainers.evaluation.rollout import record
 from gait_trainers.evaluation.walking import evaluate
@@ -154,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gait_envs.cli import run_script
 from gait_trainers.models.motion import read_motion_model
 from gait_trainers.models.motion.storage import FILE
 from gait_trainers.pretrain.motionnn.config import load_motion_config
@@ -107,4 +108,4 @@ def _markdown(table: dict[str, dict[str, list[float]]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -30,6 +30,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv
 from mujoco.batch import Batch
 
+from gait_envs.cli import run_script
 from gait_envs.vector_env import GaitVectorEnv
 
 ENV_ID = "GaitNet/WildRobot-v0"
@@ -307,4 +308,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

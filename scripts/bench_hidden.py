@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
 from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.loading import load_policy
@@ -68,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -32,6 +32,7 @@ import numpy as np
 from mujoco.batch import Batch
 
 from gait_envs import IDS
+from gait_envs.cli import run_script
 from gait_envs.control.muscle_network import HIDDEN, save_muscle_network
 from gait_envs.models.robot import muscle_humanoid
 
@@ -284,4 +285,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

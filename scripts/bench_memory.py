@@ -15,6 +15,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
+from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
 from gait_trainers.rl.build import build
 
@@ -86,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

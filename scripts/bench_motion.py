@@ -30,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from gait_envs.cli import run_script
 from gait_envs.mocap.capture import MotionError
 from gait_envs.mocap.formats import read_capture
 from gait_envs.mocap.jobs import Job, find_captures
@@ -387,4 +388,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from gait_envs.cli import run_script
 from gait_envs.reference.sources import open_clips
 from gait_trainers.data.windows import MotionStream
 from gait_trainers.pretrain.motionnn.config import load_motion_config
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.cli import run_script
 from gait_envs.control.muscle import TorqueMap
 from gait_envs.control.muscle_control import make_muscle_controller
 from gait_envs.core import Core
@@ -106,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -37,6 +37,7 @@ import httpx
 import psutil
 from sqlalchemy import insert, select, text
 
+from gait_envs.cli import run_script
 from gait_trainers.service.client import Client, ClientError
 from gait_trainers.service.db.engine import transaction
 from gait_trainers.service.db.tables import Job, Series, TrainingSession, User, new_id
@@ -339,4 +340,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

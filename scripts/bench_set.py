@@ -19,6 +19,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
+from gait_envs.cli import run_script
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_envs.reference.packing import pack
 
@@ -69,4 +70,4 @@ def follow(packed: Path, robot: str, seconds: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

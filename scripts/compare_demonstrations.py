@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 
 from ablate import figures, table
 
+from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
@@ -87,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

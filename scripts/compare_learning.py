@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gait_envs.assets import asset_path
+from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
+from gait_trainers.models.motion.storage import load_motion_model
 from gait_trainers.rl.train import resume, train
 from gait_trainers.runs.loggers import read_metrics
 
@@ -126,12 +128,14 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     args = parser.parse_args()
-    if args.what == "encoders" and args.model is None:
-        parser.error("encoders needs --model")
+    if args.what == "encoders":
+        if args.model is None:
+            parser.error("encoders needs --model")
+        load_motion_model(args.model)  # wrong? said before the variants without it are trained
     curves = run_all(args)
     print_table(curves)
     draw(curves, args.out / "curves.png")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

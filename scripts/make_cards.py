@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.assets import asset_root
+from gait_envs.cli import run_script
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.base import Policy
@@ -111,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -27,6 +27,7 @@ import numpy as np
 import yaml
 
 from gait_envs.assets import asset_path
+from gait_envs.cli import run_script
 from gait_envs.core import Core
 from gait_envs.layout import Layout
 from gait_envs.mocap.retarget.target_body import load_body
@@ -466,4 +467,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -19,6 +19,7 @@ import numpy as np
 
 from gait_envs.biomechanics.clinical_angles import spreads, wanted_angles
 from gait_envs.biomechanics.published_gait import figures_at
+from gait_envs.cli import run_script
 from gait_envs.files import replacing
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, save_clip
@@ -109,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

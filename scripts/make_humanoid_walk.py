@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
 from gait_trainers.imitation.cloning import Cloning, dagger
 from gait_trainers.imitation.collect import demonstrate
@@ -100,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from gait_envs.assets import asset_root
+from gait_envs.cli import run_script
 from gait_trainers.models.motion import read_motion_model
 from gait_trainers.models.motion.storage import FILE, FOLDER
 from gait_trainers.pretrain.motionnn.config import load_motion_config
@@ -82,4 +83,4 @@ def bundle(run: Path, out: Path, figures: list[dict[str, Any]], command: str) ->
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -22,6 +22,7 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from gait_envs.cli import run_script
 from gait_envs.models.robot import Robot, wildrobot
 from gait_envs.reference.clip import Clip, save_clip
 from gait_envs.reference.library import load_clips
@@ -162,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -24,6 +24,7 @@ from typing import Any
 
 from make_motions import draw, tracker
 
+from gait_envs.cli import run_script
 from gait_envs.models.robot import wildrobot
 from gait_trainers.config.layers import load_config
 from gait_trainers.imitation.cloning import Cloning, clone
@@ -81,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -20,6 +20,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from gait_envs.cli import run_script
 from gait_envs.control.stable_pd import StablePD, pd_force, stable_pd
 
 KP, KD = 300.0, 600**0.5  # N·m/rad and N·m·s/rad
@@ -134,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -13,6 +13,7 @@ import torch
 from imitation.algorithms import bc
 from imitation.util.logger import HierarchicalLogger
 from stable_baselines3.common.logger import Logger
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.collect import demonstrate
@@ -32,7 +33,7 @@ class Cloning:
 
     epochs: int = 30  # passes over the demonstrations (DAgger: in each round)
     batch_size: int = 256  # pairs of observation and action
-    learning_rate: float = 1e-3  # of Adam
+    learning_rate: float = 1e-3  # of Adam, at the beginning of a fit; it ends at 0, along half a cosine
     entropy: float = 1e-3  # weight of the entropy bonus, which keeps the deviation of the actions above 0
     critic_iterations: int = 5  # rollouts to which the value network is fitted afterwards
 
@@ -116,9 +117,11 @@ def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say:
         device=model.device,
         custom_logger=silent(),
     )
+    batches = settings.epochs * (len(obs) // size)
+    annealed = CosineAnnealingLR(learner.optimizer, batches)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # for its log
-        learner.train(n_epochs=settings.epochs, progress_bar=False)
+        learner.train(n_epochs=settings.epochs, on_batch_end=annealed.step, progress_bar=False)
     set_std(model.policy, math.exp(training.config.networks.log_std_init))
     told = [f"on {len(obs):,} pairs {error(training, fitted):.3f}"]
     told += [f"held out {error(training, held_out):.3f}"] if held_out else []

@@ -25,8 +25,10 @@ from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import load_checkpoint
 
 pytest.importorskip("imitation")
+from imitation.algorithms import bc
+
 from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
-from gait_trainers.imitation.cloning import Cloning, act, clone, dagger
+from gait_trainers.imitation.cloning import Cloning, act, clone, dagger, fit
 from gait_trainers.imitation.horizon import FixedHorizon
 from gait_trainers.imitation.student import LEAST_STD, leave_run, prepare, warm_up_critic
 
@@ -107,6 +109,27 @@ def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(
     assert kept["licenses"] == ["CC-BY-4.0", "CC0"]  # those of what it began from too
     assert kept["begun"]["path"] == str(run.path)
     assert origin["licenses"] == taken["licenses"] == demonstrations.licenses != []  # those of the clips stay known
+
+
+def test_a_fit_ends_at_a_learning_rate_of_zero(
+    demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    train = bc.BC.train
+
+    def recorded(self: bc.BC, *, on_batch_end: Any, **options: Any) -> None:
+        def ended() -> None:
+            rates.append(self.optimizer.param_groups[0]["lr"])
+            on_batch_end()
+
+        train(self, on_batch_end=ended, **options)
+        rates.append(self.optimizer.param_groups[0]["lr"])
+
+    monkeypatch.setattr(bc.BC, "train", recorded)
+    fit(prepare(config(tmp_path), demonstrations), demonstrations.episodes, Cloning(2, 500, 0.01), lambda text: None)
+    # 1,500 pairs are three batches of 500, six in two epochs: 0.01 (1 + cos(π k / 6)) / 2
+    expected = [0.01, 0.009330, 0.0075, 0.005, 0.0025, 0.000670, 0.0]
+    assert rates == pytest.approx(expected, abs=1e-6)
 
 
 def test_demonstrations_normalise_and_what_hardly_varies_is_not_blown_up(
