@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,7 +29,8 @@ from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume, train
 
 EXPERT, EPISODES = "wildrobot_walk", 50
-METHODS = ("bc", "bc + ppo", "bc + amp", "bc + gail", "bc + airl", "ppo")
+FIXED = ", fixed statistics"  # those of the observations, which the policy was fitted to, stay as they are
+METHODS = ("bc", "bc + ppo", f"bc + ppo{FIXED}", "bc + amp", "bc + gail", "bc + airl", "ppo")
 
 
 def demonstrations(file: Path) -> Demonstrations:
@@ -40,11 +42,11 @@ def demonstrations(file: Path) -> Demonstrations:
 
 def run_of(out: Path, method: str, shown: Demonstrations, seed: int, iterations: int) -> Path:
     """The complete run folder of a method and a seed: trained now, continued or found."""
-    run = out / f"{method.replace(' + ', '_')}_{seed}"
+    run = out / f"{method.replace(' + ', '_').replace(FIXED, '_fixed')}_{seed}"
     begun = (run / "checkpoints").is_dir()
     if method == "bc":
         return run if begun else clone(_config(out, run, "ppo", seed, iterations), shown, Cloning()).path
-    learner = method.removeprefix("bc + ")
+    learner = method.removeprefix("bc + ").removesuffix(FIXED)
     if learner in ("gail", "airl"):
         if begun:
             return run
@@ -54,14 +56,24 @@ def run_of(out: Path, method: str, shown: Demonstrations, seed: int, iterations:
         resume(run)
     else:
         algorithm = "ppo-amp" if learner == "amp" else "ppo"
-        train(_config(out, run, algorithm, seed, iterations, out / f"bc_{seed}" if learner != method else None))
+        init = out / f"bc_{seed}" if method.startswith("bc") else None
+        frozen = {"ppo.freeze_obs_after": 0} if method.endswith(FIXED) else {}
+        train(_config(out, run, algorithm, seed, iterations, init, frozen))
     return run
 
 
-def _config(out: Path, run: Path, algorithm: str, seed: int, iterations: int, init: Path | None = None) -> TrainConfig:
+def _config(
+    out: Path,
+    run: Path,
+    algorithm: str,
+    seed: int,
+    iterations: int,
+    init: Path | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> TrainConfig:
     settings = {"algorithm": algorithm, "run.out": str(out), "run.name": run.name, "run.seed": seed,
                 "run.iterations": iterations, "run.init": None if init is None else str(init)}  # fmt: skip
-    return load_config(preset="laptop", overrides=settings)
+    return load_config(preset="laptop", overrides=settings | dict(more or {}))
 
 
 def main() -> None:

@@ -2,9 +2,13 @@
 
     python scripts/compare_learning.py encoders --model MODEL --seeds 5 --iterations 300 --out runs/encoders
     python scripts/compare_learning.py dynamics --seeds 3 --iterations 200 --out runs/dynamics
+    python scripts/compare_learning.py resampling --clips clips --seeds 3 --iterations 150 --out runs/resampling
 
 `encoders`: walking to commands with a frozen, an unfrozen, a random frozen and no encoder; MODEL is a motion model of
 the robot, of the encoding `observable`. `dynamics`: following six walks with and without a learned dynamics model.
+`resampling`: following a folder of WildRobot's clips, drawn uniformly, by their failures, and begun where in them it
+fails too; success is the share of clips followed to their end, evaluated every 25 iterations, and at last that of the
+worst third of the clips in five episodes each with actions sampled.
 Every run is a run folder of gait-train, and a run that is there is continued or kept, so that an interrupted comparison
 can be run again. At the end: a table and `curves.png`, the share of successful episodes over environment steps, with
 the range of the seeds.
@@ -13,6 +17,7 @@ the range of the seeds.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +25,12 @@ import numpy as np
 
 from gait_envs.assets import asset_path
 from gait_envs.cli import run_script
+from gait_envs.reference.sources import open_clips
 from gait_trainers.config.layers import load_config
+from gait_trainers.evaluation.tracking import evaluate_tracking
+from gait_trainers.learners.resampling import worst_third
 from gait_trainers.models.motion.storage import load_motion_model
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume, train
 from gait_trainers.runs.loggers import read_metrics
 
@@ -31,6 +40,9 @@ REACHED = 0.8  # share of successful episodes
 SPEEDS = (30, 40, 50, 60, 70, 80)  # cm/s, of the six walks
 
 
+Curve = tuple[np.ndarray, np.ndarray]  # steps, success
+
+
 class Comparison(NamedTuple):
     """What is trained, and in which variants."""
 
@@ -38,6 +50,7 @@ class Comparison(NamedTuple):
     shared: dict[str, Any]  # settings of all of them
     variants: dict[str, dict[str, Any]]  # settings by name
     success: str  # the column of success
+    window: int = 5  # of its values in a mean
 
 
 def comparison(args: argparse.Namespace) -> Comparison:
@@ -51,37 +64,61 @@ def comparison(args: argparse.Namespace) -> Comparison:
             "random": encoder | {"encoder.random": True},
         }
         return Comparison("laptop", {"env.num_envs": 64, "ppo.n_steps": 64}, variants, "is_success_rate")
+    if args.what == "resampling":
+        shared = {"env.kwargs.reference": str(args.clips), "learners": ["resampling"], "resampling.every": 25}
+        shared["resampling.max_distance"] = 0.25
+        variants = {
+            "uniform": {"resampling.clips": "uniform"},
+            "failures": {},
+            "in clip": {"resampling.starts": "failures"},
+        }
+        return Comparison("imitate", shared, variants, "clip_success_rate", 1)
     clips = [str(asset_path(f"motions/wildrobot_walk/walk_{speed:03d}_calm_0.npz")) for speed in SPEEDS]
     variants = {"none": {}, "dynamics": {"learners": ["dynamics"]}}
     return Comparison("imitate", {"env.kwargs.reference": clips}, variants, "success_rate")
 
 
-def run_all(args: argparse.Namespace) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """(steps, success) of every run, by variant."""
-    curves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-    asked = comparison(args)
+def run_of(args: argparse.Namespace, name: str, seed: int) -> Path:
+    """The folder of one training."""
+    return Path(args.out) / f"{name}_{seed}".replace(" ", "_")
+
+
+def run_all(args: argparse.Namespace, asked: Comparison) -> dict[str, list[Curve]]:
+    """Curves of every seed by variant, of runs that are complete."""
+    curves: dict[str, list[Curve]] = {}
     for seed in range(args.seeds):  # seed by seed, so that an early end leaves a fair comparison
         for name, settings in asked.variants.items():
-            run = args.out / f"{name}_{seed}"
+            run = run_of(args, name, seed)
             own = {"algorithm": "ppo", "run.iterations": args.iterations, "run.seed": seed, "run.tensorboard": False}
-            own |= asked.shared | settings
+            own |= asked.shared | settings | {"run.out": str(args.out), "run.name": run.name}
             if (run / "config.yaml").is_file():
                 resume(run, {"run.iterations": args.iterations})
             else:
-                train(
-                    load_config(None, asked.preset, own | settings | {"run.out": str(args.out), "run.name": run.name})
-                )
+                train(load_config(None, asked.preset, own))
             curves.setdefault(name, []).append(curve(run / "metrics.csv", asked.success))
     return curves
 
 
-def curve(file: Path, success: str) -> tuple[np.ndarray, np.ndarray]:
+def print_worst(args: argparse.Namespace, names: Iterable[str]) -> None:
+    """Success of the worst third of the clips, sampled: median and range over the seeds."""
+    print(f"\n{'variant':<10}{'seeds':>6}   worst third of the clips (least, most)")
+    count = len(open_clips(args.clips))
+    for name in names:
+        found = []
+        for seed in range(args.seeds):
+            policy = load_policy(run_of(args, name, seed))
+            rows = evaluate_tracking(policy, reference=args.clips, episodes=5 * count, stochastic=True)["per_clip"]
+            found.append(worst_third(np.array([row["success_rate"] for row in rows])))
+        print(f"{name:<10}{len(found):>6}   {np.median(found):.2f} ({min(found):.2f}, {max(found):.2f})")
+
+
+def curve(file: Path, success: str) -> Curve:
     """Steps, and the share of episodes that were successful, of the iterations in which some ended."""
     rows = [row for row in read_metrics(file) if row.get(success)]
     return np.array([float(row["steps"]) for row in rows]), np.array([float(row[success]) for row in rows])
 
 
-def steps_to(steps: np.ndarray, success: np.ndarray, share: float = REACHED, window: int = 5) -> float:
+def steps_to(steps: np.ndarray, success: np.ndarray, *, share: float = REACHED, window: int) -> float:
     """Steps after which the mean success of `window` iterations reaches `share`; infinite where it never does."""
     if len(success) < window:
         return float("inf")
@@ -90,18 +127,18 @@ def steps_to(steps: np.ndarray, success: np.ndarray, share: float = REACHED, win
     return float(steps[window - 1 + reached[0]]) if len(reached) else float("inf")
 
 
-def print_table(curves: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
+def print_table(curves: dict[str, list[Curve]], window: int) -> None:
     """Steps to `REACHED` and success at the end: median and range over the seeds."""
     print(f"{'variant':<10}{'seeds':>6}   steps to {REACHED:.0%} (least, most)        success at the end (least, most)")
     for name, runs in curves.items():
-        to = np.array([steps_to(*run) for run in runs])
-        end = np.array([success[-10:].mean() if len(success) else 0.0 for _, success in runs])
+        to = np.array([steps_to(*run, window=window) for run in runs])
+        end = np.array([success[-2 * window :].mean() if len(success) else 0.0 for _, success in runs])
         at = " ".join(f"{value:>12,.0f}" if np.isfinite(value) else "never".rjust(12)
                       for value in (np.median(to), to.min(), to.max()))  # fmt: skip
         print(f"{name:<10}{len(runs):>6} {at}   {np.median(end):.2f} ({end.min():.2f}, {end.max():.2f})")
 
 
-def draw(curves: dict[str, list[tuple[np.ndarray, np.ndarray]]], path: Path) -> None:
+def draw(curves: dict[str, list[Curve]], path: Path) -> None:
     """Medians with the range of the seeds."""
     from matplotlib.figure import Figure
 
@@ -115,15 +152,16 @@ def draw(curves: dict[str, list[tuple[np.ndarray, np.ndarray]]], path: Path) -> 
         values = np.stack([np.interp(at, *run) for run in runs])
         (line,) = axes.plot(at, np.median(values, axis=0), label=name)
         axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, lw=0)
-    axes.set(xlabel="environment steps", ylabel="successful episodes", ylim=(0, 1))
+    axes.set(xlabel="environment steps", ylabel="success", ylim=(0, 1))
     axes.legend()
     figure.savefig(path, dpi=110)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["encoders", "dynamics"])
+    parser.add_argument("what", choices=["encoders", "dynamics", "resampling"])
     parser.add_argument("--model", help="of encoders, a motion model: file, folder or bundled name")
+    parser.add_argument("--clips", type=Path, help="of resampling, a folder of WildRobot's clips")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
@@ -132,8 +170,15 @@ def main() -> None:
         if args.model is None:
             parser.error("encoders needs --model")
         load_motion_model(args.model)  # wrong? said before the variants without it are trained
-    curves = run_all(args)
-    print_table(curves)
+    if args.what == "resampling":
+        if args.clips is None:
+            parser.error("resampling needs --clips")
+        open_clips(args.clips)
+    asked = comparison(args)
+    curves = run_all(args, asked)
+    print_table(curves, asked.window)
+    if args.what == "resampling":
+        print_worst(args, asked.variants)
     draw(curves, args.out / "curves.png")
 
 

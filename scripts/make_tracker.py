@@ -122,7 +122,9 @@ def tracked(body: Body, work: Path, seed: int, threads: int, reference: list[str
         if run.is_dir():
             init = resume(run).run.path
         else:
-            init = train(load_config(preset=body.preset, overrides=settings(body) | shared | stage | own)).run.path
+            init = train(
+                load_config(preset=body.preset, overrides={**settings(body), **shared, **stage, **own})
+            ).run.path
     assert init is not None  # every body has a stage
     return init
 
