@@ -147,7 +147,8 @@ def mean_cycle(qpos: np.ndarray, foot_force: np.ndarray, dt: float, mass: float)
     times, frames = np.arange(len(qpos)), np.concatenate([a + grid * (b - a) for a, b in itertools.pairwise(left)])
     joints = np.stack([np.interp(frames, times, angle) for angle in qpos[:, 7:].T], axis=1)
     cycle = joints.reshape(len(left) - 1, CYCLE_POINTS, -1).mean(axis=0)
-    return Cycle(cycle, float(trunk_lean(qpos[:, 3:7]).mean()), 60.0 * landed.sum() / (len(qpos) * dt))
+    steps = landed[left[0] + 1 : left[-1] + 1].sum()  # of whole cycles, or a short clip loses one at its ends
+    return Cycle(cycle, float(trunk_lean(qpos[:, 3:7]).mean()), 60.0 * steps / ((left[-1] - left[0]) * dt))
 
 
 def clip_cycle(clip: Clip, mass: float) -> Cycle | None:

@@ -13,6 +13,7 @@ from gait_trainers.evaluation.style import (
     Cycle,
     StyleJudge,
     Windows,
+    clip_cycle,
     compare_cycles,
     linear_gap,
     logistic_regression,
@@ -95,6 +96,23 @@ def test_the_mean_cycle_of_a_drawn_walk() -> None:
     assert cycle.cadence == pytest.approx(60 * 12 / 4.8)
     assert cycle.lean == 0.0
     assert mean_cycle(qpos[:60], force[:60], dt=0.02, mass=3.4) is None  # no two whole cycles
+
+
+def test_cadence_does_not_depend_on_where_a_recording_is_cut() -> None:
+    """Whole cycles of 40 frames of 0.02 s, two steps each: 150 steps/min, whatever is left at the ends."""
+    qpos, force = drawn_walk()
+    for start, stop in ((0, 240), (0, 165), (3, 170), (36, 200), (20, 239)):
+        cycle = mean_cycle(qpos[start:stop], force[start:stop], dt=0.02, mass=3.4)
+        assert cycle is not None
+        assert cycle.cadence == pytest.approx(150.0)
+
+
+@pytest.mark.parametrize("name, frames", [("walk_060", 50), ("walk_140", 30), ("walk_160", 28)])
+def test_the_cadence_of_a_clip_that_is_a_single_cycle(name: str, frames: int) -> None:
+    (clip,) = [clip for clip in load_clips("human_walk") if clip.name == name]
+    cycle = clip_cycle(clip, humanoid().mass)
+    assert cycle is not None
+    assert cycle.cadence == pytest.approx(2 * 60 * 30 / frames)  # two steps in so many frames at 30 a second
 
 
 def test_cycles_are_compared_by_hand() -> None:
