@@ -69,7 +69,7 @@ BODIES = {
         preset="imitate",
         networks=(256, 128),
         rule={"max_distance": 0.25, "distance_rule": "mean"},  # half of PHC's for half the height
-        stages={"tracker": {"run.iterations": 1400, "resampling.starts": "failures"}},
+        stages={"tracker": {"run.iterations": 700, "resampling.starts": "failures"}},
     ),
 }
 
