@@ -91,7 +91,7 @@ def cloned(work: Path, tracker: Path, seed: int, rounds: int, threads: int) -> P
     own = {"env.threads": threads, "run.out": str(work), "run.name": run.name, "run.seed": seed}
     return dagger(
         load_config(overrides=WALKER | own), expert, load_demonstrations(file), Cloning(epochs=8), rounds=rounds,
-        reference=REFERENCE, seed=seed, noise=0.05,
+        reference=REFERENCE, seed=seed, noise=0.025,
     ).path  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/humanoid_walk"), help="folder of all stages")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=12, help="of DAgger; the first clones the demonstrations")
+    parser.add_argument("--rounds", type=int, default=10, help="of DAgger; the first clones the demonstrations")
     parser.add_argument("--threads", type=int, default=0, help="of physics; 0: one for each core")
     args = parser.parse_args()
 

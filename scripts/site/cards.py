@@ -25,6 +25,8 @@ WHAT = {  # what the files beside a model do not say
     "humanoid_imitation": "A human body with servos that tracks the embedded walks.",
     "humanoid_tracker": "A human body with servos that tracks captured walks, runs and turns. These are not part "
     "of the project; it is measured here on the embedded walks.",
+    "humanoid_walk": "A human body with servos that walks to a commanded speed, half of these episodes begun in the "
+    "gait and half standing. It learned by DAgger from a policy that tracks the embedded walks and starts.",
     "muscle_humanoid_imitation": "The human body driven by 92 muscles, which a network (MuscleNN) commands.",
     "motionnn": "Predicts the next state of a captured body from its present one.",
     "motionnn_conditioned": "Predicts the next state of a captured body, given path, speed and phase.",

@@ -23,6 +23,7 @@ from gait_trainers.rl.build import make_vec_env
 BUNDLED = [
     "humanoid_imitation",
     "humanoid_tracker",
+    "humanoid_walk",
     "muscle_humanoid_imitation",
     "wildrobot_clone",
     "wildrobot_imitation",
