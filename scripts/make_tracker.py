@@ -4,8 +4,8 @@
 
 1. **Clone**, of the humanoid: a symmetric policy learns by DAgger what the bundled tracker of one walk does, in three
    minutes. WildRobot begins from random networks.
-2. **PPO** along the clips and their mirror images, those that it fails drawn more often (`resampling`), in two stages,
-   the second with smaller steps.
+2. **PPO** along the clips and their mirror images, those that it fails drawn more often (`resampling`); of the humanoid
+   in two stages, the second with smaller steps.
 3. **Evaluation** of the clips that were trained on and of those held out.
 
 A stage that is complete in the work folder is not repeated, and a training that was interrupted is resumed. `clips` is
@@ -69,10 +69,7 @@ BODIES = {
         preset="imitate",
         networks=(256, 128),
         rule={"max_distance": 0.25, "distance_rule": "mean"},  # half of PHC's for half the height
-        stages={
-            "tracker": {"run.iterations": 700, "resampling.starts": "failures"},
-            "refined": {"run.iterations": 250, "ppo.learning_rate": 1e-4, "resampling.starts": "failures"},
-        },
+        stages={"tracker": {"run.iterations": 700, "resampling.starts": "failures"}},
     ),
 }
 

@@ -21,7 +21,7 @@ WHAT = {  # what the files beside a model do not say
     "wildrobot_clone": "A starting point for trainings: it has the gait of the policy that it imitates, but falls "
     "within seconds. Not for use by itself.",
     "wildrobot_imitation": "Tracks reference clips. It was trained on captured walks, which are not part of the "
-    "project, and on an earlier recording of the embedded ones, on which it is measured here.",
+    "project, and on the embedded ones, on which it is measured here.",
     "humanoid_imitation": "A human body with servos that tracks the embedded walks.",
     "humanoid_tracker": "A human body with servos that tracks captured walks, runs and turns. These are not part "
     "of the project; it is measured here on the embedded walks.",
