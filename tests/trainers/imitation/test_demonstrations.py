@@ -182,7 +182,8 @@ def test_a_file_holds_everything(tracked: Demonstrations, tmp_path: Path) -> Non
     assert dict(found.source)["expert"] == "wildrobot_imitation"
     with pytest.raises(DemonstrationError, match="the limit is 1000 for all arrays together"):
         load_demonstrations(tmp_path / "walk.npz", limit=1000)
-    assert found.licenses == tracked.licenses == [load_clip(asset_path(CLIP)).license]
+    assert load_clip(asset_path(CLIP)).license == "MIT"
+    assert found.licenses == tracked.licenses == ["CMU", "MIT"]  # the tracker has learnt from captures
     with pytest.raises(DemonstrationError, match=r"ends in \.npz"):
         save_demonstrations(tmp_path / "walk.zip", tracked)
 
@@ -237,7 +238,7 @@ def test_demonstrations_state_source_and_licence_of_the_clips_that_they_follow(t
         {"source": "lab b", "license": "ODbL", "clips": 1},
     ]
     assert found.source["expert_license"] == "MIT"
-    assert found.licenses == found.provenance()["licenses"] == ["CC-BY-4.0", "ODbL"]
+    assert found.licenses == found.provenance()["licenses"] == ["CC-BY-4.0", "CMU", "MIT", "ODbL"]  # the tracker's too
 
 
 def test_a_minari_dataset_states_the_clips(tracked: Demonstrations, monkeypatch: pytest.MonkeyPatch) -> None:
