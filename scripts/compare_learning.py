@@ -153,7 +153,8 @@ def draw(curves: dict[str, list[Curve]], path: Path) -> None:
         (line,) = axes.plot(at, np.median(values, axis=0), label=name)
         axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, lw=0)
     axes.set(xlabel="environment steps", ylabel="success", ylim=(0, 1))
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     figure.savefig(path, dpi=110)
 
 

@@ -16,12 +16,13 @@ OWN = {
     "damage.py", "fetch_vendored.py", "fuzz.py", "golden.py", "make_humanoid.py", "mutate.py", "smoke_wheel.py",
     "sync_form.py", "third_party.py",
 }  # fmt: skip
-WRONG = {
-    "ablate_motion.py": ["nowhere", "--out", "out"],
-    "make_tracker.py": ["nowhere"],
-    "bench_motionnn.py": ["nowhere"],
-    "compare_learning.py": ["encoders", "--model", "nowhere", "--out", "out"],
-}
+WRONG = (
+    ("ablate_motion.py", ["nowhere", "--out", "out"]),
+    ("make_tracker.py", ["nowhere"]),
+    ("bench_motionnn.py", ["nowhere"]),
+    ("compare_learning.py", ["encoders", "--model", "nowhere", "--out", "out"]),
+    ("compare_learning.py", ["resampling", "--clips", "nowhere", "--out", "out"]),
+)
 
 
 def test_every_script_is_run_so() -> None:
@@ -33,12 +34,12 @@ def test_every_script_is_run_so() -> None:
     assert found == OWN
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name, words", WRONG)
 def test_wrong_input_is_one_line(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), *WRONG[name]])
+    monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), *words])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(SCRIPTS / name), run_name="__main__")
     told = capsys.readouterr().err.strip().splitlines()
