@@ -44,7 +44,7 @@ STAGES = (  # of the tracker, each from the one before
         "env.kwargs.rsi_probability": 0.4,
         "resampling.every": 50,
         "resampling.max_distance": 0.35,
-        "ppo.learning_rate": 2e-5,  # at the preset's 1e-4 the KL limit ends updates within their first pass
+        "ppo.learning_rate": 2e-5,  # at the preset's 1e-4 the KL limit cuts updates short
     },
 )
 WALKER = {

@@ -31,6 +31,7 @@ from gait_trainers.imitation.cloning import Cloning, dagger
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import load_demonstrations, save_demonstrations
 from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume, train
 
@@ -58,7 +59,7 @@ BODIES = {
         rule={"max_distance": 0.5, "distance_rule": "mean"},  # PHC's (Luo et al. 2023)
         stages={
             "tracker": {"run.iterations": 1400, "ppo.learning_rate": 1e-4},
-            # At 1e-4 the KL limit ends most updates within one of their five passes; at 3e-5 it seldom does.
+            # At 1e-4 the KL limit cuts most updates short, at 3e-5 hardly any.
             "refined": {"run.iterations": 1700, "ppo.learning_rate": 3e-5, "resampling.starts": "failures"},
         },
     ),
@@ -155,6 +156,7 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     file = save_split(args.work / "split.json", args.clips, "subject", args.seed, parts)
     reference = [f"{file}#train", body.walk]
+    make_env(body.env, num_envs=1, reference=reference)  # clips of another body? said before minutes of cloning
     begun = cloned(body, args.work, args.seed, args.threads)
     run = tracked(body, args.work, args.seed, args.threads, reference, begun)
     policy, sets = load_policy(run), {"train": reference[:1], body.walk: [body.walk]}

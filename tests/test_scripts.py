@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gait_envs.assets import asset_path
+
 pytest.importorskip("stable_baselines3")
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 # These need neither package's input: they call programs, or say themselves what is wrong.
@@ -46,3 +48,15 @@ def test_wrong_input_is_one_line(
     assert ended.value.code == 2
     assert told[-1].startswith(f"{name}: nowhere")
     assert "Traceback" not in "".join(told)
+
+
+def test_clips_of_another_body_are_said_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clips = str(asset_path("motions/wildrobot_walk"))
+    monkeypatch.setattr(sys, "argv", [str(SCRIPTS / "make_tracker.py"), clips, "--robot", "humanoid", "--work", "runs"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(SCRIPTS / "make_tracker.py"), run_name="__main__")
+    assert "of the model 'wildrobot': joints differ" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*/checkpoints"))
