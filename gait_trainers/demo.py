@@ -1,12 +1,13 @@
 """`make demo`: train a walking policy, then compare it with the bundled one.
 
-It begins with the clone of the policy that tracks the embedded walk (`wildrobot_clone`), which has the gait and falls
-within seconds; with `--scratch`, with random networks.
+It begins with the clone of a policy that tracks the embedded walk (`wildrobot_clone`), which has the gait and falls
+within seconds; with `--scratch`, tracker and clone are trained first, from random networks.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -21,20 +22,20 @@ from gait_trainers.reports.training import write_report
 from gait_trainers.reports.video import make_video
 from gait_trainers.rl.train import train
 
-BUNDLED, CLONE = "policies/wildrobot_walk", "policies/wildrobot_clone"
+BUNDLED, CLONE, REFERENCE = "policies/wildrobot_walk", "policies/wildrobot_clone", "wildrobot_walk"
 COMMAND = (0.4, 0.0, 0.0)  # m/s, m/s, rad/s
 EPISODES = 50
 
 
-def demo_config(out: Path, seed: int, minutes: float, scratch: bool = False) -> TrainConfig:
-    """The laptop preset until the robot walks, or until the time is up."""
+def demo_config(out: Path, seed: int, minutes: float, begin: Path) -> TrainConfig:
+    """The laptop preset, begun from this run or bundle, until the robot walks or the time is up."""
     return load_config(
         preset="laptop",
         overrides={
             "run.out": str(out),
             "run.seed": seed,
             "run.minutes": minutes,
-            "run.init": None if scratch else str(asset_path(CLONE)),
+            "run.init": str(begin),
             "run.stop_when.command": COMMAND[0],
         },
     )
@@ -45,20 +46,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scratch", action="store_true", help="begin with random networks, not with the clone")
+    parser.add_argument("--scratch", action="store_true", help="begin with random networks, and train the clone too")
     parser.add_argument("--minutes", type=float, default=8.0, help="the longest to train (default: %(default)s)")
     args = parser.parse_args()
 
     console = Console()
-    begin = "random networks" if args.scratch else "a clone that has the gait and falls"
-    console.print(f"[bold]Learning to walk[/bold], from {begin}: PPO and AMP, until it walks at 0.4 m/s.")
-    bundled = load_policy(asset_path(BUNDLED))
-    result = train(demo_config(args.out, args.seed, args.minutes, args.scratch))
+    bundled, begun = load_policy(asset_path(BUNDLED)), time.monotonic()
+    if args.scratch:
+        from gait_trainers.imitation.from_clips import clone_tracker, track  # needs the package `imitation`
+
+        console.print("[bold]Learning the gait[/bold], from random networks: PPO along clips, then a clone of it.")
+        begin = clone_tracker(track(args.out, REFERENCE, seed=args.seed), args.out, REFERENCE, seed=args.seed)
+    else:
+        begin = asset_path(CLONE)
+    console.print(
+        "[bold]Learning to walk[/bold], from a clone that has the gait and falls: PPO and AMP, until it walks."
+    )
+    result = train(demo_config(args.out, args.seed, args.minutes - (time.monotonic() - begun) / 60, begin))
+    minutes = (time.monotonic() - begun) / 60
     run = result.run.path
     color = "green" if result.walks else "yellow"
     ended = result.stopped or "every iteration is done"
     verdict = "" if result.walks else "; it does not walk straight yet"
-    console.print(f"[{color}]{ended}{verdict}[/{color}], after {result.steps:,} steps")
+    console.print(f"[{color}]{ended}{verdict}[/{color}], after {result.steps:,} steps of it, {minutes:.1f} min in all")
 
     policies = {"trained just now": load_policy(run), "bundled": bundled}
     evaluations, videos = [], []

@@ -28,7 +28,7 @@ from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.reports.training import strip
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume_or_train
 
 PRESET = "laptop"
 COMMANDS = [(round(float(speed), 1), 0.0, 0.0) for speed in np.arange(0.3, 0.81, 0.1)]  # m/s ahead
@@ -69,12 +69,9 @@ COLUMNS = {
 def run_of(out: Path, variant: str, changes: Mapping[str, Any], seed: int, iterations: int, init: str | None) -> Path:
     """The complete run folder of one variant and seed: trained now, continued or found."""
     name = f"{''.join(c if c.isalnum() else '_' for c in variant)}_{seed}"
-    if (out / name / "checkpoints").is_dir():
-        resume(out / name)
-        return out / name
     settings = {"run.out": str(out), "run.name": name, "run.seed": seed, "run.iterations": iterations, "run.init": init}
-    train(load_config(preset=PRESET, overrides={**changes, **settings, "run.stop_when": None}))
-    return out / name
+    config = load_config(preset=PRESET, overrides={**changes, **settings, "run.stop_when": None})
+    return resume_or_train(config).run.path
 
 
 def figures(policy: Policy) -> dict[str, dict[str, Any]]:

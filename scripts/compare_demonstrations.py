@@ -26,7 +26,7 @@ from gait_trainers.imitation.cloning import Cloning, clone
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from gait_trainers.policies.loading import load_policy
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume_or_train
 
 EXPERT, EPISODES = "wildrobot_walk", 50
 FIXED = ", fixed statistics"  # those of the observations, which the policy was fitted to, stay as they are
@@ -52,14 +52,10 @@ def run_of(out: Path, method: str, shown: Demonstrations, seed: int, iterations:
             return run
         config = _config(out, run, "ppo", seed, iterations, out / f"bc_{seed}")
         return train_adversarial(cast(Literal["gail", "airl"], learner), config, shown, Adversarial()).path
-    if begun:
-        resume(run)
-    else:
-        algorithm = "ppo-amp" if learner == "amp" else "ppo"
-        init = out / f"bc_{seed}" if method.startswith("bc") else None
-        frozen = {"ppo.freeze_obs_after": 0} if method.endswith(FIXED) else {}
-        train(_config(out, run, algorithm, seed, iterations, init, frozen))
-    return run
+    algorithm = "ppo-amp" if learner == "amp" else "ppo"
+    init = out / f"bc_{seed}" if method.startswith("bc") else None
+    frozen = {"ppo.freeze_obs_after": 0} if method.endswith(FIXED) else {}
+    return resume_or_train(_config(out, run, algorithm, seed, iterations, init, frozen)).run.path
 
 
 def _config(

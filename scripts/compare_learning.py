@@ -31,7 +31,7 @@ from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.learners.resampling import worst_third
 from gait_trainers.models.motion.storage import load_motion_model
 from gait_trainers.policies.loading import load_policy
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume_or_train
 from gait_trainers.runs.loggers import read_metrics
 
 REACHED = 0.8  # share of successful episodes
@@ -91,10 +91,7 @@ def run_all(args: argparse.Namespace, asked: Comparison) -> dict[str, list[Curve
             run = run_of(args, name, seed)
             own = {"algorithm": "ppo", "run.iterations": args.iterations, "run.seed": seed, "run.tensorboard": False}
             own |= asked.shared | settings | {"run.out": str(args.out), "run.name": run.name}
-            if (run / "config.yaml").is_file():
-                resume(run, {"run.iterations": args.iterations})
-            else:
-                train(load_config(None, asked.preset, own))
+            resume_or_train(load_config(None, asked.preset, own), {"run.iterations": args.iterations})
             curves.setdefault(name, []).append(curve(run / "metrics.csv", asked.success))
     return curves
 

@@ -33,7 +33,7 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.evaluation.record import Recorded, record_clips, write_recordings
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.loading import load_policy
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume_or_train
 
 SPEEDS = np.round(np.arange(0.1, 0.91, 0.1), 2)  # m/s ahead
 SIDEWAYS = ((0.0, 0.1), (0.0, 0.2), (0.3, 0.1), (0.3, 0.2), (0.5, 0.1), (0.5, 0.2))  # m/s ahead and to the left
@@ -78,19 +78,15 @@ def tracker(work: Path, drawn: Path, seed: int) -> Policy:
     """
     settings = {"env.kwargs.reference": str(drawn), "run.out": str(work), "run.seed": seed}
     settings |= {"networks.symmetric": True}  # the drawings are: no side may be learnt better than the other
-    first = trained(work / "tracker", settings | {"run.iterations": 500})
+    first = trained("tracker", settings | {"run.iterations": 500})
     feet = {"env.kwargs.reward_weights": {**TRACK_REWARD, "slip": -0.5, "scuff": -1.5}}
     refined = {"run.init": str(first), "run.iterations": 120, "ppo.learning_rate": 1e-4}
-    return load_policy(trained(work / "refined", settings | feet | refined))
+    return load_policy(trained("refined", settings | feet | refined))
 
 
-def trained(run: Path, settings: dict[str, Any]) -> Path:
+def trained(name: str, settings: dict[str, Any]) -> Path:
     """The complete run folder: found, continued or trained from its start."""
-    if (run / "checkpoints").is_dir():
-        resume(run)  # at once where it had finished
-    else:
-        train(load_config(preset="imitate", overrides=settings | {"run.name": run.name}))
-    return run
+    return resume_or_train(load_config(preset="imitate", overrides=settings | {"run.name": name})).run.path
 
 
 def clean(recorded: Recorded, drawn: Mapping[str, Clip], kind: str) -> Recorded:

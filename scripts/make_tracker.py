@@ -33,7 +33,7 @@ from gait_trainers.imitation.demonstrations import load_demonstrations, save_dem
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.loading import load_policy
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume_or_train
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Body:
 
     env: str
     teacher: str | None  # bundled policy, of which a clone is made
+    begin: str | None  # bundled policy, from which PPO begins where there is no clone
     walk: str  # embedded set, that the teacher was trained on and that is trained on here too
     preset: str
     networks: tuple[int, int]  # units of both, policy and value
@@ -53,6 +54,7 @@ BODIES = {
     "humanoid": Body(
         env="GaitNet/HumanoidImitation-v0",
         teacher="policies/humanoid_imitation",
+        begin=None,
         walk="human_walk",
         preset="imitate_humanoid",
         networks=(512, 256),
@@ -63,9 +65,23 @@ BODIES = {
             "refined": {"run.iterations": 1700, "ppo.learning_rate": 3e-5, "resampling.starts": "failures"},
         },
     ),
+    "muscle_humanoid": Body(
+        env="GaitNet/MuscleHumanoidImitation-v0",
+        teacher=None,
+        begin="humanoid_tracker",
+        walk="human_walk",
+        preset="muscle",
+        networks=(512, 256),
+        rule={"max_distance": 0.5, "distance_rule": "mean"},
+        stages={
+            # Static optimisation moves the body until the network misses little; then it takes over.
+            "muscles": {"run.iterations": 220},
+        },
+    ),
     "wildrobot": Body(
         env="GaitNet/WildRobotImitation-v0",
         teacher=None,
+        begin=None,
         walk="wildrobot_walk",
         preset="imitate",
         networks=(256, 128),
@@ -86,9 +102,9 @@ def settings(body: Body) -> dict[str, Any]:
 
 
 def cloned(body: Body, work: Path, seed: int, threads: int) -> Path | None:
-    """The run of the clone of the bundled tracker, where there is one."""
+    """What PPO begins from: the clone of a bundled tracker, a bundled policy, or nothing."""
     if body.teacher is None:
-        return None
+        return None if body.begin is None else Path(body.begin)
     run = work / f"clone_{seed}"
     if (run / "checkpoints").is_dir():
         return run
@@ -109,23 +125,17 @@ def tracked(body: Body, work: Path, seed: int, threads: int, reference: list[str
     shared = {
         "env.threads": threads,
         "env.kwargs.reference": reference,
-        "learners": ["resampling"],
-        "resampling.every": 100,
-        "resampling.max_distance": body.rule["max_distance"],
-        "resampling.distance_rule": body.rule["distance_rule"],
         "run.checkpoint_every": 100,
         "run.out": str(work),
         "run.seed": seed,
     }
+    if body.preset != "muscle":  # whose clips cannot be resampled: the network that moves the body is in training
+        shared |= {"learners": ["resampling"], "resampling.every": 100}
+        shared |= {f"resampling.{key}": value for key, value in body.rule.items()}
     for name, stage in body.stages.items():
-        run = work / f"{name}_{seed}"
-        own = {"run.name": run.name} | ({"run.init": str(init)} if init else {})
-        if run.is_dir():
-            init = resume(run).run.path
-        else:
-            init = train(
-                load_config(preset=body.preset, overrides={**settings(body), **shared, **stage, **own})
-            ).run.path
+        own = {"run.name": f"{name}_{seed}"} | ({"run.init": str(init)} if init else {})
+        config = load_config(preset=body.preset, overrides={**settings(body), **shared, **stage, **own})
+        init = resume_or_train(config).run.path
     assert init is not None  # every body has a stage
     return init
 

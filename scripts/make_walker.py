@@ -27,16 +27,12 @@ from make_motions import draw, tracker
 from gait_envs.cli import run_script
 from gait_envs.models.robot import wildrobot
 from gait_trainers.config.layers import load_config
-from gait_trainers.imitation.cloning import Cloning, clone
-from gait_trainers.imitation.collect import demonstrate
-from gait_trainers.imitation.demonstrations import load_demonstrations, save_demonstrations
+from gait_trainers.imitation.from_clips import clone_tracker
 from gait_trainers.policies.export import export
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume_or_train
 
-ENV_ID = "GaitNet/WildRobot-v0"
 STARTS = {"env.kwargs.rsi_probability": 0.5, "env.kwargs.reward_weights.progress": 2.0,
           "ppo.learning_rate": 2e-4, "run.iterations": 100}  # fmt: skip
-EPISODES = 96  # six along each drawing; those that end early are left out
 
 
 def cloned(work: Path) -> Path:
@@ -44,23 +40,14 @@ def cloned(work: Path) -> Path:
     run = work / "clone"
     if (run / "checkpoints").is_dir():
         return run
-    drawn, file = draw(work / "drawn", wildrobot()), work / "demonstrations.npz"
-    expert = tracker(work, drawn, seed=0)
-    save_demonstrations(file, demonstrate(expert, ENV_ID, episodes=EPISODES, reference=str(drawn)))
-    settings = {"algorithm": "ppo", "run.out": str(work), "run.name": run.name}
-    clone(load_config(preset="laptop", overrides=settings), load_demonstrations(file), Cloning())
-    return run
+    drawn = draw(work / "drawn", wildrobot())
+    return clone_tracker(tracker(work, drawn, seed=0), work, str(drawn), name=run.name)
 
 
 def walker(work: Path, begin: Path, name: str, seed: int, settings: Mapping[str, Any]) -> Path:
     """The complete run folder `name` of a walker with this seed, begun from the networks of the run `begin`."""
-    run = work / name
-    if (run / "checkpoints").is_dir():
-        resume(run)
-    else:
-        own = {"run.init": str(begin), "run.out": str(work), "run.name": name, "run.seed": seed}
-        train(load_config(preset="laptop", overrides=own | dict(settings)))
-    return run
+    own = {"run.init": str(begin), "run.out": str(work), "run.name": name, "run.seed": seed}
+    return resume_or_train(load_config(preset="laptop", overrides=own | dict(settings))).run.path
 
 
 def main() -> None:

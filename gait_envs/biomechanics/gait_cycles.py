@@ -1,8 +1,8 @@
 """Gait analysis as in a clinic: cycles from heel strike to heel strike, and angles, moments, powers over them.
 
 Angles are counted as in `published_gait`. Moments are the body's own (internal), per kg, positive where they extend hip
-and knee, abduct the hip and plantarflex the ankle; powers are positive where muscles give. The ground pushes in
-weights, positive up and forward.
+and knee, abduct the hip and plantarflex the ankle; powers are positive where muscles generate. Ground reaction
+forces are in body weights, positive up and forward.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Published curves of how people walk, to compare a walker with: bands of mean and standard deviation at its speed.
 
-Angles and the upward push are embedded (`published_gait`). Moments, powers and the push forward are read from a folder
-of the user's, as are the on-times of muscles: their licences do not allow them here.
+Angles and the vertical ground reaction force are embedded (`published_gait`). Moments, powers and the fore–aft force
+are read from a folder of the user's, as are the on-times of muscles: their licences do not allow them here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Published figures of how people walk: joint angles and the ground's push over the cycle, cadence, by speed.
+"""Published figures of how people walk: joint angles and the ground reaction force over the cycle, cadence, by speed.
 
 Children's, by Schwartz, Rozumalski & Trost (2008); in dimensionless form they serve a body of any size.
 """

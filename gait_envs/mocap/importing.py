@@ -1,6 +1,6 @@
 """Captures of any format to files of one: each by itself, resumable, nothing half-written.
 
-OUT/NAME.npz    our own capture file (`importers.capture_file`), which carries its provenance and history
+OUT/NAME.npz    our own capture file (`formats.capture_file`), which carries its provenance and history
 OUT/NAME.bvh    or a BVH, which cannot, and so has them beside it in NAME.json
 """
 

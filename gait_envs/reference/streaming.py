@@ -1,6 +1,7 @@
 """Libraries over sets of any size: only some of the clips are in memory at a time.
 
-Tracking environments will draw from one where their reference is larger than memory; until then nothing here uses it.
+For trainings of your own. Environments map a packed set instead (`gait_envs.reference.packed`), which takes no memory
+either.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A parameter is a factor on the model's or the reference's own value. What a stranger can measure of a walker is `known`;
 the muscles are not. Those of the body go into fields of each simulation's own model, which muscle controllers read as
-well; those of the step change the reference that is followed (`TrackTask`).
+well; those of the step change the reference that is followed (`gait_envs.tasks.track`).
 
 stride, cadence  how far the reference's root goes in a cycle, and how fast it is played; where a clip is followed
 mass             of every segment, with its inertia

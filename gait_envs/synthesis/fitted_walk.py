@@ -1,6 +1,6 @@
 """A person's walk on the humanoid as a looping clip: published joint angles, changed as little as lets the feet stand.
 
-Averages of many people's angles, put on one body of other proportions, make its feet slide and sink. `human_fit` seeks
+Averages of many people's angles, put on one body of other proportions, make its feet slide and sink. `WalkFit` seeks
 the nearest walk that does neither and whose weight the soles carry. Left and right are one series, half a cycle apart;
 the seam of the loop is like any frame.
 """

@@ -35,7 +35,7 @@ _PUSH_PLACE, _PUSH_FORCE = 0.03, 0.15  # m on the floor, weights
 _ROOT = ("x", "y", "z", "roll", "pitch", "yaw")
 _EVEN = ("x", "z", "pitch")  # the same at both steps; the root's others change sign
 _TRACKS = (*_ROOT, *LEG)
-_BALL, _BALL_AHEAD, _HEEL = slice(0, 4), slice(0, 2), slice(4, 8)  # of the right foot's points
+_BALL_AHEAD, _HEEL = slice(0, 2), slice(4, 8)  # of the right foot's points
 
 Residual = tuple[np.ndarray, np.ndarray]  # residual (n,), its Jacobian (n, unknowns)
 

@@ -37,9 +37,8 @@ def demonstrate(
 
     `reference`: the clips that a tracker follows, None for its own; `choose`: who acts, None for the expert. Where
     another acts (DAgger), the expert's actions are still what is kept, and the clip that a tracker follows is moved
-    along with the body; `standing`: how some of these episodes begin standing, though the tracker knows steady walks
-    alone. Episodes that fail are left out, unless `keep_failed`. DemonstrationError where the two environments do not
-    go together, or every episode failed.
+    along with the body. Episodes that fail are left out, unless `keep_failed`. DemonstrationError where the two
+    environments do not go together, or every episode failed.
     """
     target_id = env_id or expert.env_id
     own = deployment_kwargs(expert.env_kwargs) if target_id == expert.env_id else {}

@@ -85,8 +85,3 @@ def seen(network: RefNN, params: Tensor, phase: Tensor, frames: Tensor) -> Tenso
     poses = network(rows).view(n, k, -1)
     steps = poses[..., STEP] * rate[:, None, None]  # of CYCLE = FPS steps a cycle
     return torch.cat([poses[..., : STEP.start], steps, poses[..., STEP.stop :]], dim=-1)
-
-
-def parameter_index(network: RefNN, *names: str) -> list[int]:
-    """Columns of these parameters."""
-    return [network.facts.names.index(name) for name in names]

@@ -81,6 +81,18 @@ def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
         return _run(training, run, state, checkpoint)
 
 
+def resume_or_train(config: TrainConfig, overrides: dict[str, Any] | None = None) -> Result:
+    """Continue the run folder that a configuration names, with these overrides, or begin it where it is not there yet.
+
+    One that is complete is left as it is, so that a script of several trainings can be run again after it was
+    interrupted.
+    """
+    if config.run.name is None:
+        raise RunError("run.name is not given; a run without a name cannot be found again")
+    path = Path(config.run.out) / config.run.name
+    return resume(path, overrides) if (path / "config.yaml").is_file() else train(config)
+
+
 def verify(config: TrainConfig) -> Result:
     """A smoke run, meant for a configuration of `smoke_settings`; its checkpoint is read back."""
     result = train(config)

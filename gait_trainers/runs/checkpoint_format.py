@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from gait_envs.errors import one_line
+
 FORMAT_VERSION = 3
 MAX_CHECKPOINT = 1 << 30  # bytes of a file
 UNSIGNED = (1, 2)  # versions without the first line
@@ -87,11 +89,6 @@ def _check_records(content: bytes, *, crc: bool) -> None:
         raise Damaged(f"its record {packed[0]!r:.80} is compressed, as no record of a checkpoint is")
     if bad is not None:
         raise Damaged(f"its record {bad!r:.80} does not match its CRC-32")
-
-
-def one_line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def from_version_1(state: dict[str, Any]) -> dict[str, Any]:

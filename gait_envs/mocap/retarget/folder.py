@@ -2,7 +2,7 @@
 
 OUT/NAME.npz            clips that are fit
 OUT/unfit/NAME.npz      clips that are not, each with its `faults` in its metadata
-OUT/set.json, set.png   what the set holds, and what was refused and why (see `set_report`)
+OUT/set.json, set.png   what the set holds, and what was refused and why (see `pages.set_page`)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A robot's retarget YAML, read and checked: correspondences, weights and habits. Its model is read in `body`."""
+"""A robot's retarget YAML, read and checked: correspondences, weights and habits. `target_body` reads its model."""
 
 from __future__ import annotations
 

@@ -37,12 +37,6 @@ def differences(engine: Engine) -> list[object]:
         return list(compare_metadata(context, Base.metadata))
 
 
-def write_revision(engine: Engine, message: str) -> None:
-    """For developers: a new revision from the differences."""
-    with engine.begin() as connection:
-        command.revision(_config(connection), message, autogenerate=True)
-
-
 def _config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", PLACE)

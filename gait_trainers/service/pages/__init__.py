@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from gait_envs.errors import one_line
+from gait_trainers.service.api.problems import is_interface
 from gait_trainers.service.db.heartbeat import Heartbeat
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.pages import (
@@ -56,7 +57,7 @@ def _page_or(interface: Callable[..., Any] | None) -> Callable[[Request, Any], R
     """A handler that answers a browser by a page, and leaves the rest to that of the interface."""
 
     def answer(request: Request, error: Any) -> Response:
-        if interface is not None and request.url.path.startswith(("/api/", "/training/")):
+        if interface is not None and is_interface(request):
             found: Response = interface(request, error)
             return found
         if isinstance(error, OperationalError):

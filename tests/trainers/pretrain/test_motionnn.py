@@ -110,10 +110,6 @@ def test_the_horizon_grows_geometrically() -> None:
 # -- figures ----------------------------------------------------------------------------------------------
 
 
-def states_of(q: np.ndarray, rate: np.ndarray) -> np.ndarray:
-    return np.concatenate([q, rate], axis=-1)
-
-
 def test_errors_by_hand() -> None:
     """Seven coordinates, the root's six and a joint; the root is 3 m and 4 m off, the joint 0.5 rad."""
     target = np.zeros((2, 60, 14))
