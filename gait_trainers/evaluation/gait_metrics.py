@@ -24,6 +24,7 @@ Mask = NDArray[np.bool_]
 STANCE_LOAD = 0.05  # body weights on a foot from which it counts as standing
 MIN_DRIFT_TIME = 2.0  # s; least duration of an episode to measure drift
 COLLAPSE_TILT = np.radians(30.0)  # a fall with less tilt than this is a collapse, not a topple
+SWAY_TIME = 2.0  # s, about three strides, over which the swaying of the heading averages out
 MIN_STEP = 0.01  # m, step lengths below this on average have no meaningful symmetry
 FALL_CAUSES = ("forward", "backward", "left", "right", "low", "diverged")
 
@@ -82,11 +83,26 @@ def speed_rms(velocity: Array, command: Array, valid: Mask) -> Array:
 
 
 def heading_drift(yaw: Array, yaw_rate_command: Array, valid: Mask, dt: float) -> Array:
-    """(n,) degrees per 10 s between the heading reached and the one commanded: (T, n), (n,), (T, n)."""
-    frames = np.arange(len(yaw))[:, None]
-    error = np.unwrap(yaw, axis=0) - yaw[0] - yaw_rate_command * dt * frames
-    last = error[_last_frame(valid), np.arange(yaw.shape[1])]
+    """(n,) degrees per 10 s between the heading reached and the one commanded: (T, n), (n,), (T, n).
+
+    Of the last frame, so that the swaying within a stride is part of it.
+    """
+    last = _heading_error(yaw, yaw_rate_command, dt)[_last_frame(valid), np.arange(yaw.shape[1])]
     return np.degrees(np.abs(last)) * DRIFT_TIME / _drift_duration(valid, dt)
+
+
+def mean_heading_drift(yaw: Array, yaw_rate_command: Array, valid: Mask, dt: float) -> Array:
+    """(n,) degrees per 10 s: as `heading_drift`, of the mean heading of an episode's last `SWAY_TIME`."""
+    frames = np.arange(len(yaw))[:, None]
+    late = valid & (frames > _last_frame(valid) - round(SWAY_TIME / dt))
+    error = masked_mean(_heading_error(yaw, yaw_rate_command, dt), late)
+    return np.degrees(np.abs(error)) * DRIFT_TIME / _drift_duration(valid, dt)
+
+
+def _heading_error(yaw: Array, yaw_rate_command: Array, dt: float) -> Array:
+    """(T, n) rad, unwrapped: the heading less the commanded one, from the first frame's on."""
+    frames = np.arange(len(yaw))[:, None]
+    return np.unwrap(yaw, axis=0) - yaw[0] - yaw_rate_command * dt * frames
 
 
 def lateral_drift(position: Array, yaw: Array, command: Array, valid: Mask, dt: float) -> Array:
@@ -224,6 +240,7 @@ def episode_metrics(rollout: Rollout) -> dict[str, Array]:
         "yaw_rate_error": np.abs(mean_velocity[:, 2] - r.command[:, 2]),
         "lateral_drift": lateral_drift(r.qpos[..., :2], yaw, r.command, r.valid, r.dt),
         "heading_drift_deg": heading_drift(yaw, r.command[:, 2], r.valid, r.dt),
+        "mean_heading_drift_deg": mean_heading_drift(yaw, r.command[:, 2], r.valid, r.dt),
         "foot_slip": foot_slip(contact, r.foot_vel, measured),
         "step_symmetry": np.maximum.reduce(list(symmetry.values())),
         **symmetry,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from gait_trainers.config.layers import load_config
-from gait_trainers.imitation.cloning import Cloning, clone
+from gait_trainers.imitation.cloning import Cloning, clone, dagger
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.loading import load_policy
-from gait_trainers.rl.train import train
+from gait_trainers.rl.train import resume_or_train, train
 
 ITERATIONS = (
     100  # of PPO; the tracker then follows six of seven embedded clips to their end, which is enough to learn from
@@ -22,16 +22,26 @@ EPISODES = 96  # two along each embedded clip, six along each drawing of it; tho
 
 
 def track(out: Path, reference: str, *, seed: int = 0, iterations: int = ITERATIONS, name: str | None = None) -> Policy:
-    """A symmetric WildRobot tracker of these clips, from random networks (preset `imitate`); its run is in `out`."""
+    """A symmetric WildRobot tracker of these clips, from random networks (preset `imitate`); its run is in `out`.
+
+    One of that name that is there already is continued."""
     settings = {"env.kwargs.reference": reference, "networks.symmetric": True, "ppo.lr_schedule": "cosine"}
     settings |= {"run.iterations": iterations, "run.out": str(out), "run.name": name, "run.seed": seed}
-    return load_policy(train(load_config(preset="imitate", overrides=settings)).run.path)
+    config = load_config(preset="imitate", overrides=settings)
+    return load_policy((train(config) if name is None else resume_or_train(config)).run.path)
 
 
-def clone_tracker(tracker: Policy, out: Path, reference: str, *, seed: int = 0, name: str | None = None) -> Path:
+def clone_tracker(
+    tracker: Policy, out: Path, reference: str, *, seed: int = 0, rounds: int = 1, name: str | None = None
+) -> Path:
     """The run folder, in `out`, of a clone of that tracker in `GaitNet/WildRobot-v0`, with the networks of the preset
-    `laptop`: it has the gait, and falls within seconds. DemonstrationError where the tracker follows no clips."""
+    `laptop`. By behaviour cloning alone it has the gait, and falls within seconds; after ten rounds of DAgger it walks.
+    DemonstrationError where the tracker follows no clips."""
     settings = {"algorithm": "ppo", "run.out": str(out), "run.name": name, "run.seed": seed}
     config = load_config(preset="laptop", overrides=settings)
     shown = demonstrate(tracker, config.env.id, episodes=EPISODES, reference=reference, seed=seed)
-    return clone(config, shown, Cloning()).path
+    if rounds == 1:
+        return clone(config, shown, Cloning()).path
+    return dagger(
+        config, tracker, shown, Cloning(epochs=8), rounds=rounds, reference=reference, seed=seed, noise=0.03
+    ).path

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gait_envs.control.muscle_network import HIDDEN, LEAK, SCALE, Layers, MuscleNetwork
 from gait_envs.models.muscles import Muscles
+from gait_trainers.models.layers import linear_layers, load_arrays, to_arrays
 
 MISSED = 100.0  # N·m; an error of this size costs 1
 START = 0.2  # first bias of the outputs: every muscle is somewhat active to begin with
@@ -29,11 +28,8 @@ class MuscleNN(nn.Module):
         super().__init__()
         self.muscles = muscles
         sizes = [len(muscles.entry_dof) + len(muscles.dofs), *hidden, len(muscles.names)]
-        self.linear = [nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)]
+        self.linear = linear_layers(sizes, generator)
         self.layers = nn.ModuleList(self.linear)
-        for layer in self.linear:
-            nn.init.xavier_uniform_(layer.weight, generator=generator)
-            nn.init.zeros_(layer.bias)
         nn.init.constant_(self.linear[-1].bias, START)
         for name in ("entry_muscle", "entry_dof"):
             self.register_buffer(name, torch.from_numpy(getattr(muscles, name)), persistent=False)
@@ -52,7 +48,7 @@ class MuscleNN(nn.Module):
 
     def get_layers(self) -> Layers:
         """The weights in the form of `MuscleNetwork` and its file."""
-        return [(_numpy(layer.weight.T), _numpy(layer.bias)) for layer in self.linear]
+        return to_arrays(self.linear)
 
     def set_layers(self, layers: Layers) -> None:
         """Load weights; ValueError if their shapes differ."""
@@ -60,10 +56,7 @@ class MuscleNN(nn.Module):
         expected = [(layer.in_features, layer.out_features) for layer in self.linear]
         if found != expected:
             raise ValueError(f"its layers map {_sizes(found)}, expected {_sizes(expected)}: see muscle.hidden")
-        with torch.no_grad():
-            for layer, (weight, bias) in zip(self.linear, layers, strict=True):
-                layer.weight.copy_(torch.from_numpy(weight.T))
-                layer.bias.copy_(torch.from_numpy(bias))
+        load_arrays(self.linear, layers)
 
     def numpy(self) -> MuscleNetwork:
         """A copy of the current network in NumPy, for a controller."""
@@ -101,10 +94,6 @@ def muscle_losses(network: MuscleNN, entries: Tensor, torque: Tensor) -> Losses:
     activations = network(entries, torque)
     missed = (network.torque(entries, activations) - torque) / MISSED
     return Losses(missed.square().sum(dim=1).mean(), activations.square().sum(dim=1).mean())
-
-
-def _numpy(x: Tensor) -> np.ndarray:
-    return x.detach().cpu().numpy().copy()
 
 
 def _sizes(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from gait_envs.reference.pose_features import POSE_LAYOUT
 from gait_envs.reference.refnn.network import MAX_BYTES, Facts, Layers, ReferenceNetwork, load_network
+from gait_trainers.models.layers import linear_layers, load_arrays, to_arrays
 
 HIDDEN = (512, 512, 512)
 PHASE_NAMES = ("phase_sin", "phase_cos")
@@ -32,11 +32,8 @@ class RefNN(nn.Module):
         super().__init__()
         self.facts = facts
         sizes = [len(facts.names) + 2, *hidden, POSE_LAYOUT.size]
-        self.linear = [nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)]
+        self.linear = linear_layers(sizes, generator)
         self.layers = nn.ModuleList(self.linear)
-        for layer in self.linear:
-            nn.init.xavier_uniform_(layer.weight, generator=generator)
-            nn.init.zeros_(layer.bias)
         phase = np.array([0.0, 0.0]), np.array([1.0, 1.0])  # sine and cosine stay as they are
         buffers = {
             "low": np.concatenate([facts.low, phase[0]]),
@@ -73,7 +70,7 @@ class RefNN(nn.Module):
 
     def get_layers(self) -> Layers:
         """The weights in the form of `ReferenceNetwork` and its file."""
-        return [(_numpy(layer.weight.T), _numpy(layer.bias)) for layer in self.linear]
+        return to_arrays(self.linear)
 
     def numpy(self) -> ReferenceNetwork:
         """A copy of the current network in NumPy."""
@@ -85,10 +82,7 @@ def load_refnn(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> RefNN:
     RefNNError where there is none."""
     read = load_network(path, limit)
     model = RefNN(read.facts, [bias.size for _, bias in read.layers[:-1]])
-    with torch.no_grad():
-        for layer, (weight, bias) in zip(model.linear, read.layers, strict=True):
-            layer.weight.copy_(torch.from_numpy(weight.T.copy()))
-            layer.bias.copy_(torch.from_numpy(bias))
+    load_arrays(model.linear, read.layers)
     return model
 
 
@@ -96,7 +90,3 @@ def with_phase(params: Tensor, phase: Tensor) -> Tensor:
     """Inputs (n, P + 2) from parameters (n, P) and phases (n,) in cycles."""
     angle = 2 * torch.pi * phase[:, None]
     return torch.cat([params, torch.sin(angle), torch.cos(angle)], dim=1)
-
-
-def _numpy(x: Tensor) -> np.ndarray:
-    return x.detach().cpu().numpy().copy()

@@ -108,7 +108,8 @@ def test_run_folders_and_bundles_keep_their_names(reference_clip: Path, tmp_path
 
 ANY = "policy environment env_kwargs mode seed episodes success_rate is_success_rate falls style_score"
 WALK = """speed_error speed_rms forward_velocity lateral_velocity yaw_rate yaw_rate_error lateral_drift
-    heading_drift_deg foot_slip step_symmetry step_time_symmetry step_length_symmetry stance_time_symmetry flight
+    heading_drift_deg mean_heading_drift_deg
+    foot_slip step_symmetry step_time_symmetry step_length_symmetry stance_time_symmetry flight
     single_support double_support alternation cadence step_length stance_time cost_of_transport episode_length"""
 TRACK = "mpjpe_global mpjpe_root mpjpe_aligned velocity_error acceleration_error progress"
 CAUSES = "forward backward left right low diverged"

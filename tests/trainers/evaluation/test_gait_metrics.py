@@ -109,6 +109,17 @@ def test_heading_drift_counts_whole_turns_and_stops_at_the_last_valid_frame():
     np.testing.assert_allclose(drift, np.degrees([0.5, 0.2]))
 
 
+def test_swaying_within_strides_is_no_mean_drift():
+    """Four strides of half a second sway by 0.1 rad about 0.02 rad; the last frame is at the peak."""
+    time = np.arange(501) * DT
+    yaw = (0.02 + 0.1 * np.cos(2 * np.pi * (time - time[-1]) / 0.5))[:, None]
+    yaw[0] = 0.0
+    valid = np.ones((501, 1), bool)
+    command = np.zeros(1)
+    assert gm.heading_drift(yaw, command, valid, DT)[0] == pytest.approx(np.degrees(0.12))
+    assert gm.mean_heading_drift(yaw, command, valid, DT)[0] == pytest.approx(np.degrees(0.02))
+
+
 def test_followed_asks_for_all_three_and_what_is_unknown_is_not_followed():
     success = np.array([True, True, True, True, False])
     speed = np.array([0.15, 0.151, 0.0, 0.0, 0.0])
