@@ -40,6 +40,7 @@ REFERENCES = {
     "humanoid_imitation": ("human_walk", "walk_120"),
     "humanoid_tracker": ("human_walk", "walk_120"),
     "muscle_humanoid_imitation": ("human_walk", "walk_120"),
+    "muscle_humanoid_tracker": ("human_walk", "walk_120"),
 }
 WALKING = ("success_rate", "is_success_rate", "speed_error", "heading_drift_deg", "step_symmetry", "cadence",
            "cost_of_transport")  # fmt: skip

@@ -3,9 +3,9 @@
     python scripts/make_tracker.py clips --robot humanoid --work runs/tracker --hold-out "CMU 02" --hold-out "CMU 49"
 
 1. **Clone**, of the humanoid: a symmetric policy learns by DAgger what the bundled tracker of one walk does, in three
-   minutes. WildRobot begins from random networks.
+   minutes. WildRobot begins from random networks, the body with muscles from `humanoid_tracker`.
 2. **PPO** along the clips and their mirror images, those that it fails drawn more often (`resampling`); of the humanoid
-   in two stages, the second with smaller steps.
+   in two stages, the second with smaller steps. With muscles all clips are drawn alike, and their network learns too.
 3. **Evaluation** of the clips that were trained on and of those held out.
 
 A stage that is complete in the work folder is not repeated, and a training that was interrupted is resumed. `clips` is

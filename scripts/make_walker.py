@@ -1,16 +1,15 @@
-"""The bundled walker in one command: a tracker of the embedded walk, its clone, and the clone trained to commands.
+"""The bundled walker in one command: a clone of the bundled tracker, trained to commands.
 
-    python scripts/make_walker.py --work runs/walker --seed 0 --export assets/policies
+    python scripts/make_walker.py --work runs/walker --seed 1 --export assets/policies
 
-1. **Tracker**, 3.3 M steps, from random networks: it follows the embedded clips and sees their next frames.
-2. **Clone**: ten rounds of DAgger in `GaitNet/WildRobot-v0`, where a walker sees a command and no clip. It walks, and
-   does not start at every command.
-3. **Walker**, 1.6 M steps of PPO with the prior (preset `laptop`), with the statistics of observations that the clone
+1. **Clone** of `wildrobot_imitation`, which follows the embedded clips and sees their next frames: ten rounds of DAgger
+   in `GaitNet/WildRobot-v0`, where a walker sees a command and no clip. It walks, and does not start at every command.
+2. **Walker**, 1.6 M steps of PPO with the prior (preset `laptop`), with the statistics of observations that the clone
    was fitted to, and smaller steps and less noise than from elsewhere: it is near the reference already.
-4. **Refined**, 2.0 M steps: half of the episodes begin standing; speed, heading and feet that stand still count more.
+3. **Refined**, 2.0 M steps: half of the episodes begin standing; speed, heading and feet that stand still count more.
 
 With `--export`, the walker is written there as the bundle `wildrobot_walk`. Stages that are complete in the work
-folder are not repeated, so that another seed of the walker takes stages 3 and 4 alone.
+folder are not repeated, so that another seed of the walker takes stages 2 and 3 alone.
 """
 
 from __future__ import annotations
@@ -21,13 +20,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gait_envs.assets import asset_path
 from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
-from gait_trainers.imitation.from_clips import clone_tracker, track
+from gait_trainers.imitation.from_clips import clone_tracker
 from gait_trainers.policies.export import export
+from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
 
-REFERENCE = "wildrobot_walk"
+TRACKER, REFERENCE = "policies/wildrobot_imitation", "wildrobot_walk"
 SHARED = {"ppo.freeze_obs_after": 0}
 STAGES = (  # of PPO, each from the one before
     {
@@ -49,12 +50,11 @@ STAGES = (  # of PPO, each from the one before
 
 
 def cloned(work: Path) -> Path:
-    """The run folder of the clone of the tracker in `work`."""
+    """The run folder, in `work`, of the clone of the bundled tracker."""
     run = work / "clone"
     if (run / "checkpoints").is_dir():
         return run
-    tracker = track(work, REFERENCE, iterations=400, name="tracker")
-    return clone_tracker(tracker, work, REFERENCE, rounds=10, name="clone")
+    return clone_tracker(load_policy(asset_path(TRACKER)), work, REFERENCE, rounds=10, episodes=192, name="clone")
 
 
 def walker(work: Path, begin: Path, name: str, seed: int, settings: Mapping[str, Any]) -> Path:

@@ -18,7 +18,7 @@ from gait_trainers.rl.train import resume_or_train, train
 ITERATIONS = (
     100  # of PPO; the tracker then follows six of seven embedded clips to their end, which is enough to learn from
 )
-EPISODES = 96  # two along each embedded clip, six along each drawing of it; those that fail are left out
+EPISODES = 96  # two along each embedded clip; those that fail are left out
 
 
 def track(out: Path, reference: str, *, seed: int = 0, iterations: int = ITERATIONS, name: str | None = None) -> Policy:
@@ -32,14 +32,21 @@ def track(out: Path, reference: str, *, seed: int = 0, iterations: int = ITERATI
 
 
 def clone_tracker(
-    tracker: Policy, out: Path, reference: str, *, seed: int = 0, rounds: int = 1, name: str | None = None
+    tracker: Policy,
+    out: Path,
+    reference: str,
+    *,
+    seed: int = 0,
+    rounds: int = 1,
+    episodes: int = EPISODES,
+    name: str | None = None,
 ) -> Path:
     """The run folder, in `out`, of a clone of that tracker in `GaitNet/WildRobot-v0`, with the networks of the preset
     `laptop`. By behaviour cloning alone it has the gait, and falls within seconds; after ten rounds of DAgger it walks.
     DemonstrationError where the tracker follows no clips."""
     settings = {"algorithm": "ppo", "run.out": str(out), "run.name": name, "run.seed": seed}
     config = load_config(preset="laptop", overrides=settings)
-    shown = demonstrate(tracker, config.env.id, episodes=EPISODES, reference=reference, seed=seed)
+    shown = demonstrate(tracker, config.env.id, episodes=episodes, reference=reference, seed=seed)
     if rounds == 1:
         return clone(config, shown, Cloning()).path
     return dagger(

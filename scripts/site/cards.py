@@ -15,7 +15,8 @@ from gait_trainers.policies.manifest import contract_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 WHAT = {  # what the files beside a model do not say
-    "wildrobot_walk": "Walks to a commanded velocity. Trained by PPO with adversarial motion priors from a clone.",
+    "wildrobot_walk": "Walks to a commanded velocity. Trained by PPO with adversarial motion priors from a clone of "
+    "wildrobot_imitation, made by DAgger.",
     "wildrobot_robust": "Walks to a commanded velocity on other masses, friction, servos and latencies than the "
     "model's, and when pushed: the walker, trained further with all of them drawn for each episode.",
     "wildrobot_clone": "A starting point for trainings: it has the gait of the policy that it imitates, but falls "
@@ -28,6 +29,9 @@ WHAT = {  # what the files beside a model do not say
     "humanoid_walk": "A human body with servos that walks to a commanded speed, half of these episodes begun in the "
     "gait and half standing. It learned by DAgger from a policy that tracks the embedded walks and starts.",
     "muscle_humanoid_imitation": "The human body driven by 92 muscles, which a network (MuscleNN) commands.",
+    "muscle_humanoid_tracker": "The human body driven by 92 muscles, which a network (MuscleNN) commands. It tracks "
+    "captured walks, which are not part of the project; on the embedded ones, on which it is measured here, it falls "
+    "behind within ten seconds.",
     "motionnn": "Predicts the next state of a captured body from its present one.",
     "motionnn_conditioned": "Predicts the next state of a captured body, given path, speed and phase.",
     "refnn": "Makes the humanoid's walk from stride, cadence, body parameters and phase.",

@@ -25,6 +25,7 @@ BUNDLED = [
     "humanoid_tracker",
     "humanoid_walk",
     "muscle_humanoid_imitation",
+    "muscle_humanoid_tracker",
     "wildrobot_clone",
     "wildrobot_imitation",
     "wildrobot_robust",

@@ -14,7 +14,7 @@ import torch
 from helpers.runs import differences, final_state, metrics
 
 from gait_trainers.config.layers import load_config
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume, resume_or_train, train
 from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.checkpoint_format import to_tensors
 from gait_trainers.runs.loggers import read_metrics
@@ -87,6 +87,19 @@ def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Path, reference_
     assert differences(expected, found) == []
     assert metrics(run.path) == metrics(uninterrupted)
     assert [row["iteration"] for row in metrics(run.path)] == [str(i) for i in range(1, ITERATIONS + 1)]
+
+
+def test_resume_or_train_begins_a_run_then_continues_it_then_leaves_it(reference_clip: Path, tmp_path: Path) -> None:
+    own = settings(tmp_path, "again", reference_clip)
+    first = resume_or_train(load_config(overrides=own | {"run.iterations": 2}))
+    assert first.run.path == tmp_path / "again"
+    longer = resume_or_train(load_config(overrides=own), {"run.iterations": 3})
+    assert [row["iteration"] for row in read_metrics(longer.run.metrics_file)] == ["1", "2", "3"]
+    before = longer.run.metrics_file.read_bytes()
+    assert resume_or_train(load_config(overrides=own), {"run.iterations": 3}).steps == longer.steps
+    assert longer.run.metrics_file.read_bytes() == before
+    with pytest.raises(RunError, match=r"run\.name is not given"):
+        resume_or_train(load_config(overrides=own | {"run.name": None}))
 
 
 def test_a_checkpoint_of_version_1_is_continued_as_it_would_have_been(uninterrupted: Path, tmp_path: Path) -> None:
