@@ -1,6 +1,6 @@
 """The bundled walker in one command: a clone of the bundled tracker, trained to commands.
 
-    python scripts/make_walker.py --work runs/walker --seed 1 --export assets/policies
+    python scripts/make_walker.py --work runs/walker --seed 0 --export assets/policies
 
 1. **Clone** of `wildrobot_imitation`, which follows the embedded clips and sees their next frames: ten rounds of DAgger
    in `GaitNet/WildRobot-v0`, where a walker sees a command and no clip. It walks, and does not start at every command.

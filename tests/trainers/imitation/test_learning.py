@@ -106,7 +106,7 @@ def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(
     assert "value" in taken["taken"]  # the critic that was warmed up
     again = prepare(config(tmp_path, **{"run.name": "again", "run.init": str(run.path)}), demonstrations)
     kept = leave_run(again, {"method": "none", "licenses": ["CC0"]}).origin()["init"]
-    assert kept["licenses"] == ["CC-BY-4.0", "CC0"]  # those of what it began from too
+    assert kept["licenses"] == ["CC-BY-4.0", "CC0", "CMU", "MIT"]  # those of what it began from too
     assert kept["begun"]["path"] == str(run.path)
     assert origin["licenses"] == taken["licenses"] == demonstrations.licenses != []  # those of the clips stay known
 
