@@ -15,9 +15,7 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train, train
 
-ITERATIONS = (
-    100  # of PPO; the tracker then follows six of seven embedded clips to their end, which is enough to learn from
-)
+ITERATIONS = 100  # of PPO; the tracker then follows six of seven embedded clips to their end: enough to learn from
 EPISODES = 96  # two along each embedded clip; those that fail are left out
 
 
