@@ -59,7 +59,7 @@ def main() -> None:
         begin = clone_tracker(track(args.out, REFERENCE, seed=args.seed), args.out, REFERENCE, seed=args.seed)
     else:
         begin = asset_path(CLONE)
-    console.print("[bold]Learning to walk[/bold], from a clone that has the gait and falls: PPO and AMP, until it does.")
+    console.print("[bold]Learning to walk[/bold], from a clone that has the gait and falls: AMP, until it does.")
     left = max(1.0, args.minutes - (time.monotonic() - begun) / 60)  # a minute at least, on a slow machine too
     result = train(demo_config(args.out, args.seed, left, begin))
     minutes = (time.monotonic() - begun) / 60
