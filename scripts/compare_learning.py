@@ -10,8 +10,8 @@ the robot, of the encoding `observable`. `dynamics`: following six walks with an
 fails too; success is the share of clips followed to their end, evaluated every 25 iterations, and at last that of the
 worst third of the clips in five episodes each with actions sampled.
 Every run is a run folder of gait-train, and a run that is there is continued or kept, so that an interrupted comparison
-can be run again. At the end: a table and `curves.png`, the share of successful episodes over environment steps, with
-the range of the seeds.
+can be run again. At the end: a table of medians with the range of the seeds, and `curves.png`, the share of
+successful episodes over environment steps.
 """
 
 from __future__ import annotations
@@ -35,12 +35,15 @@ from gait_trainers.rl.train import resume_or_train
 from gait_trainers.runs.loggers import read_metrics
 
 REACHED = 0.8  # share of successful episodes
-
-
 SPEEDS = (30, 40, 50, 60, 70, 80)  # cm/s, of the six walks
 
 
-Curve = tuple[np.ndarray, np.ndarray]  # steps, success
+class Curve(NamedTuple):
+    """Success over a training, in the iterations in which some episodes ended."""
+
+    steps: np.ndarray
+    minutes: np.ndarray
+    success: np.ndarray
 
 
 class Comparison(NamedTuple):
@@ -110,29 +113,34 @@ def print_worst(args: argparse.Namespace, names: Iterable[str]) -> None:
 
 
 def curve(file: Path, success: str) -> Curve:
-    """Steps, and the share of episodes that were successful, of the iterations in which some ended."""
+    """Of a run, whose share of successful episodes is in the column `success`."""
     rows = [row for row in read_metrics(file) if row.get(success)]
-    return np.array([float(row["steps"]) for row in rows]), np.array([float(row[success]) for row in rows])
+    steps, seconds, shares = (np.array([float(row[key]) for row in rows]) for key in ("steps", "elapsed", success))
+    return Curve(steps, seconds / 60.0, shares)
 
 
-def steps_to(steps: np.ndarray, success: np.ndarray, *, share: float = REACHED, window: int) -> float:
-    """Steps after which the mean success of `window` iterations reaches `share`; infinite where it never does."""
+def when_reached(at: np.ndarray, success: np.ndarray, *, share: float = REACHED, window: int) -> float:
+    """The first of `at` where the mean success of `window` iterations reaches `share`; infinite where it never does."""
     if len(success) < window:
         return float("inf")
     means = np.convolve(success, np.ones(window) / window, mode="valid")
     reached = np.flatnonzero(means >= share)
-    return float(steps[window - 1 + reached[0]]) if len(reached) else float("inf")
+    return float(at[window - 1 + reached[0]]) if len(reached) else float("inf")
 
 
 def print_table(curves: dict[str, list[Curve]], window: int) -> None:
-    """Steps to `REACHED` and success at the end: median and range over the seeds."""
-    print(f"{'variant':<10}{'seeds':>6}   steps to {REACHED:.0%} (least, most)        success at the end (least, most)")
+    """Steps and minutes to `REACHED`, and success at the end: median and range over the seeds."""
+
+    def spread(values: list[float], form: str) -> str:
+        shown = [f"{v:{form}}" if np.isfinite(v) else "never" for v in (np.median(values), min(values), max(values))]
+        return "{} ({}, {})".format(*shown)
+
+    print(f"{'variant':<10}{'seeds':>6}   {'steps to ' + format(REACHED, '.0%'):<34}{'minutes':<22}success at the end")
     for name, runs in curves.items():
-        to = np.array([steps_to(*run, window=window) for run in runs])
-        end = np.array([success[-2 * window :].mean() if len(success) else 0.0 for _, success in runs])
-        at = " ".join(f"{value:>12,.0f}" if np.isfinite(value) else "never".rjust(12)
-                      for value in (np.median(to), to.min(), to.max()))  # fmt: skip
-        print(f"{name:<10}{len(runs):>6} {at}   {np.median(end):.2f} ({end.min():.2f}, {end.max():.2f})")
+        steps = spread([when_reached(run.steps, run.success, window=window) for run in runs], ",.0f")
+        minutes = spread([when_reached(run.minutes, run.success, window=window) for run in runs], ".1f")
+        end = spread([run.success[-2 * window :].mean() if len(run.success) else 0.0 for run in runs], ".2f")
+        print(f"{name:<10}{len(runs):>6}   {steps:<34}{minutes:<22}{end}")
 
 
 def draw(curves: dict[str, list[Curve]], path: Path) -> None:
@@ -142,11 +150,11 @@ def draw(curves: dict[str, list[Curve]], path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for name, runs in curves.items():
-        runs = [run for run in runs if len(run[0]) > 1]
+        runs = [run for run in runs if len(run.steps) > 1]
         if not runs:
             continue
-        at = np.linspace(max(steps[0] for steps, _ in runs), min(steps[-1] for steps, _ in runs), 200)
-        values = np.stack([np.interp(at, *run) for run in runs])
+        at = np.linspace(max(run.steps[0] for run in runs), min(run.steps[-1] for run in runs), 200)
+        values = np.stack([np.interp(at, run.steps, run.success) for run in runs])
         (line,) = axes.plot(at, np.median(values, axis=0), label=name)
         axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2, lw=0)
     axes.set(xlabel="environment steps", ylabel="success", ylim=(0, 1))

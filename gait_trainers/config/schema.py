@@ -59,6 +59,9 @@ class PPOConfig(Section):
         ge=0,
         description="Weight of the value loss, the mean squared error; a loss of half that error has twice the weight.",
     )
+    value_rate: float = Field(
+        default=1.0, gt=0, description="Step size of the value network, as a multiple of learning_rate."
+    )
     max_grad_norm: float = Field(default=0.5, gt=0, description="Norm to which gradients are clipped.")
     target_kl: float | None = Field(
         default=None, gt=0, description="An update stops early once the KL divergence exceeds 1.5 times this."

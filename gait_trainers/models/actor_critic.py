@@ -78,6 +78,18 @@ def build_policy(
     )
 
 
+def set_value_rate(policy: ActorCriticPolicy, rate: float) -> None:
+    """Let the value network, layers of its own memory included, learn with `rate` times the step size of the policy.
+
+    The policy's optimiser is replaced by a new one.
+    """
+    for name, parameter in policy.named_parameters():
+        if any(part in ("value_net", "lstm_critic") for part in name.split(".")):
+            parameter.rate = rate  # type: ignore[attr-defined] # read by GroupedAdam
+    settings = {key: policy.optimizer.defaults[key] for key in ("lr", "eps")}
+    policy.optimizer = GroupedAdam(policy.parameters(), **settings)
+
+
 def keep_std_above(policy: ActorCriticPolicy, log_std: float) -> None:
     """Raise deviations of the actions that are smaller than exp(log_std) to it."""
     with torch.no_grad():

@@ -16,7 +16,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_trainers.config.schema import TrainConfig
-from gait_trainers.models.actor_critic import Mirrors, policy_kwargs, policy_type
+from gait_trainers.models.actor_critic import Mirrors, policy_kwargs, policy_type, set_value_rate
 from gait_trainers.models.anchor import Anchor
 
 Algorithm = PPO | RecurrentPPO
@@ -176,6 +176,8 @@ def build_model(
         seed=config.run.seed,
         device=config.run.device,
     )
+    if ppo.value_rate != 1.0:
+        set_value_rate(model.policy, ppo.value_rate)
     if isinstance(model, KeepsKL):
         model.desired_kl = ppo.desired_kl
     model.anchor = Anchor(model.policy, ppo.l2_initial) if ppo.l2_initial else None  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from torch import nn
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schedule import KeyFrame, Settings, at, complete
 from gait_trainers.config.schema import NetworkConfig
-from gait_trainers.models.actor_critic import build_policy, set_std
+from gait_trainers.models.actor_critic import build_policy, set_std, set_value_rate
 from gait_trainers.models.anchor import Anchor
 from gait_trainers.rl.ppo import adapted_rate, cosine
 from gait_trainers.rl.train import resume, train
@@ -74,6 +74,22 @@ def test_a_deviation_that_is_set_holds_for_every_action() -> None:
     np.testing.assert_allclose(policy.log_std.exp().detach(), 0.25, rtol=1e-6)
 
 
+@pytest.mark.parametrize("memory", ["none", "lstm", "gru"])
+def test_the_value_network_has_its_own_step_size(memory: str) -> None:
+    """Adam's first step is the step size itself, whatever the gradient."""
+    policy = build_policy(NetworkConfig(policy=[4], value=[4], memory=memory, memory_size=3), 3, 2)
+    set_value_rate(policy, 50.0)
+    before = {name: parameter.detach().clone() for name, parameter in policy.named_parameters()}
+    for group in policy.optimizer.param_groups:  # as SB3 does before each update
+        group["lr"] = 1e-3
+    for parameter in policy.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    policy.optimizer.step()
+    for name, parameter in policy.named_parameters():
+        step = 0.05 if "value_net" in name or "critic" in name else 0.001
+        torch.testing.assert_close(parameter.detach(), before[name] - step, rtol=0, atol=1e-5)
+
+
 def test_usage_counts_processors_and_memory() -> None:
     usage = Usage()
     sum(range(200_000))
@@ -88,6 +104,7 @@ def test_all_of_it_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(VecNormalize, "step_wait", lambda env: (plain(env), means.append(env.obs_rms.mean.copy()))[0])
     settings = {
         "algorithm": "ppo", "env.num_envs": 4, "env.threads": 1, "ppo.n_steps": 8, "ppo.minibatches": 2,
+        "ppo.value_rate": 3.0,
         "ppo.epochs": 1, "networks.policy": [8], "networks.value": [8], "ppo.lr_schedule": "kl",
         "ppo.l2_initial": 0.01, "ppo.freeze_obs_after": 1, "run.iterations": 4, "run.checkpoint_every": 2,
         "run.tensorboard": False, "run.out": str(tmp_path), "run.name": "whole",
