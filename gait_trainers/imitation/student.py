@@ -33,7 +33,7 @@ def prepare(config: TrainConfig, demonstrations: Demonstrations) -> Training:
 
     ConfigError and PolicyError where the configuration, `run.init` or the demonstrations do not fit the environment.
     """
-    training = build(config)
+    training = begin(config)
     task = training.base.env.unwrapped.core.task  # type: ignore[attr-defined]
     where = f"demonstrations in {demonstrations.env_id}"
     check_layout(demonstrations.layout, task.layout.table(), where)
@@ -44,12 +44,17 @@ def prepare(config: TrainConfig, demonstrations: Demonstrations) -> Training:
             f"{where}: {obs.shape[1]} observations and {actions.shape[1]} actions, {config.env.id} has "
             f"{sizes[0]} and {sizes[1]}"
         )
-    if config.run.init is not None:
-        begun = begin_from(config.run.init, config, training.model, training.learners)
-        training = dataclasses.replace(training, begun=begun)
-    else:
+    if config.run.init is None:
         set_normalizer(training, obs)
     return training
+
+
+def begin(config: TrainConfig) -> Training:
+    """The training of a configuration, with the networks and statistics of its `run.init` where it names one."""
+    training = build(config)
+    if config.run.init is None:
+        return training
+    return dataclasses.replace(training, begun=begin_from(config.run.init, config, training.model, training.learners))
 
 
 def set_normalizer(training: Training, obs: np.ndarray) -> None:
