@@ -22,6 +22,7 @@ LEARNING = tuple(
         "imitation.adversarial",
         "imitation.cloning",
         "imitation.convert",
+        "imitation.calibration",
         "imitation.from_clips",
         "imitation.horizon",
         "imitation.student",

@@ -26,8 +26,8 @@ WHAT = {  # what the files beside a model do not say
     "humanoid_imitation": "A human body with servos that tracks the embedded walks.",
     "humanoid_tracker": "A human body with servos that tracks captured walks, runs and turns. These are not part "
     "of the project; it is measured here on the embedded walks.",
-    "humanoid_walk": "A human body with servos that walks to a commanded speed, half of these episodes begun in the "
-    "gait and half standing. It learned by DAgger from a policy that tracks the embedded walks and starts.",
+    "humanoid_walk": "A human body with servos that starts from standing and walks at a commanded speed. It learned "
+    "by DAgger from a policy that tracks the embedded walks and starts; its speed was calibrated.",
     "muscle_humanoid_imitation": "The human body driven by 92 muscles, which a network (MuscleNN) commands.",
     "muscle_humanoid_tracker": "The human body driven by 92 muscles, which a network (MuscleNN) commands. It tracks "
     "captured walks, which are not part of the project; on the embedded ones, on which it is measured here, it falls "
