@@ -66,7 +66,9 @@ def comparison(args: argparse.Namespace) -> Comparison:
             "unfrozen": encoder | {"encoder.unfreeze_at": args.iterations // 10},
             "random": encoder | {"encoder.random": True},
         }
-        return Comparison("laptop", {"env.num_envs": 64, "ppo.n_steps": 64}, variants, "is_success_rate")
+        # Not symmetric: no policy with an encoder is.
+        shared = {"env.num_envs": 64, "ppo.n_steps": 64, "networks.symmetric": False}
+        return Comparison("laptop", shared, variants, "is_success_rate")
     if args.what == "resampling":
         shared = {"env.kwargs.reference": str(args.clips), "learners": ["resampling"], "resampling.every": 25}
         shared["resampling.max_distance"] = 0.25
@@ -88,14 +90,17 @@ def run_of(args: argparse.Namespace, name: str, seed: int) -> Path:
 
 def run_all(args: argparse.Namespace, asked: Comparison) -> dict[str, list[Curve]]:
     """Curves of every seed by variant, of runs that are complete."""
-    curves: dict[str, list[Curve]] = {}
+    configs = {}
     for seed in range(args.seeds):  # seed by seed, so that an early end leaves a fair comparison
-        for name, settings in asked.variants.items():
-            run = run_of(args, name, seed)
+        for name in args.only or asked.variants:
             own = {"algorithm": "ppo", "run.iterations": args.iterations, "run.seed": seed, "run.tensorboard": False}
-            own |= asked.shared | settings | {"run.out": str(args.out), "run.name": run.name}
-            resume_or_train(load_config(None, asked.preset, own), {"run.iterations": args.iterations})
-            curves.setdefault(name, []).append(curve(run / "metrics.csv", asked.success))
+            own |= asked.shared | asked.variants[name]
+            own |= {"run.out": str(args.out), "run.name": run_of(args, name, seed).name}
+            configs[name, seed] = load_config(None, asked.preset, own)  # wrong? said before anything is trained
+    curves: dict[str, list[Curve]] = {}
+    for (name, seed), config in configs.items():
+        resume_or_train(config, {"run.iterations": args.iterations})
+        curves.setdefault(name, []).append(curve(run_of(args, name, seed) / "metrics.csv", asked.success))
     return curves
 
 
@@ -168,6 +173,7 @@ def main() -> None:
     parser.add_argument("what", choices=["encoders", "dynamics", "resampling"])
     parser.add_argument("--model", help="of encoders, a motion model: file, folder or bundled name")
     parser.add_argument("--clips", type=Path, help="of resampling, a folder of WildRobot's clips")
+    parser.add_argument("--only", nargs="+", help="variants to make, such as one half on one machine")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
@@ -181,10 +187,12 @@ def main() -> None:
             parser.error("resampling needs --clips")
         open_clips(args.clips)
     asked = comparison(args)
+    if odd := set(args.only or ()) - set(asked.variants):
+        parser.error(f"no variant {', '.join(sorted(odd))}; there are {', '.join(asked.variants)}")
     curves = run_all(args, asked)
     print_table(curves, asked.window)
     if args.what == "resampling":
-        print_worst(args, asked.variants)
+        print_worst(args, args.only or asked.variants)
     draw(curves, args.out / "curves.png")
 
 

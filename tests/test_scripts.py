@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -60,3 +61,40 @@ def test_clips_of_another_body_are_said_before_anything_is_trained(
         runpy.run_path(str(SCRIPTS / "make_tracker.py"), run_name="__main__")
     assert "of the model 'wildrobot': joints differ" in capsys.readouterr().err
     assert not list(tmp_path.glob("runs/*/checkpoints"))
+
+
+@pytest.mark.parametrize("what, variants", [
+    ("encoders", ["none", "frozen", "unfrozen", "random"]),
+    ("dynamics", ["none", "dynamics"]),
+    ("resampling", ["uniform", "failures", "in clip"]),
+])  # fmt: skip
+def test_every_variant_of_a_comparison_can_be_configured(
+    what: str, variants: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With trainings that succeed at once: 80 % in the fifth of five iterations, of a minute and 100 steps each."""
+    trained = []
+
+    def train(config, given):
+        run = Path(config.run.out) / config.run.name
+        run.mkdir(parents=True)
+        column = {"encoders": "is_success_rate", "dynamics": "success_rate", "resampling": "clip_success_rate"}[what]
+        rows = [f"{100 * i},{60 * i},0.8" for i in range(1, 6)]
+        (run / "metrics.csv").write_text("\n".join([f"steps,elapsed,{column}", *rows]) + "\n")
+        trained.append(config)
+
+    monkeypatch.setattr("gait_trainers.rl.train.resume_or_train", train)
+    monkeypatch.setattr("gait_trainers.policies.loading.load_policy", lambda run: run)
+    rates = {"per_clip": [{"success_rate": rate} for rate in (0.2, 0.6, 1.0)]}
+    monkeypatch.setattr("gait_trainers.evaluation.tracking.evaluate_tracking", lambda *_, **__: rates)
+    words = [what, "--out", str(tmp_path / "out"), "--seeds", "2", "--model", "motionnn"]
+    words += ["--clips", str(asset_path("motions/wildrobot_walk"))]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPTS / "compare_learning.py"), *words])
+    runpy.run_path(str(SCRIPTS / "compare_learning.py"), run_name="__main__")
+    told = capsys.readouterr().out
+    for variant in variants:
+        expected = "100 (100, 100)" if what == "resampling" else "500 (500, 500)"
+        assert re.search(rf"{variant} +2   {re.escape(expected)} .*0\.80 \(0\.80, 0\.80\)", told)
+        if what == "resampling":
+            assert re.search(rf"{variant} +2   0\.20 \(0\.20, 0\.20\)", told)
+    assert len(trained) == 2 * len(variants)
+    assert (tmp_path / "out" / "curves.png").is_file()
