@@ -161,12 +161,12 @@ def main() -> None:
     args = parser.parse_args()
 
     body, clips = BODIES[args.robot], open_clips(args.clips)
+    make_env(body.env, num_envs=1, reference=str(args.clips))  # clips of another body? said before anything is made
     groups = {name: group_of(name, clips.meta(i), "subject") for i, name in enumerate(clips.names)}
     parts = hold_out(groups, "subject", args.hold_out)
     args.work.mkdir(parents=True, exist_ok=True)
     file = save_split(args.work / "split.json", args.clips, "subject", args.seed, parts)
     reference = [f"{file}#train", body.walk]
-    make_env(body.env, num_envs=1, reference=reference)  # clips of another body? said before minutes of cloning
     begun = cloned(body, args.work, args.seed, args.threads)
     run = tracked(body, args.work, args.seed, args.threads, reference, begun)
     policy, sets = load_policy(run), {"train": reference[:1], body.walk: [body.walk]}

@@ -60,7 +60,7 @@ def test_clips_of_another_body_are_said_before_anything_is_trained(
     with pytest.raises(SystemExit):
         runpy.run_path(str(SCRIPTS / "make_tracker.py"), run_name="__main__")
     assert "of the model 'wildrobot': joints differ" in capsys.readouterr().err
-    assert not list(tmp_path.glob("runs/*/checkpoints"))
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("what, variants", [
