@@ -1,7 +1,7 @@
 """Does it help PPO? The same training with and without, several seeds.
 
     python scripts/compare_learning.py encoders --model MODEL --seeds 5 --iterations 300 --out runs/encoders
-    python scripts/compare_learning.py dynamics --seeds 3 --iterations 200 --out runs/dynamics
+    python scripts/compare_learning.py dynamics --seeds 3 --iterations 120 --out runs/dynamics
     python scripts/compare_learning.py resampling --clips clips --seeds 3 --iterations 150 --out runs/resampling
 
 `encoders`: walking to commands with a frozen, an unfrozen, a random frozen and no encoder; MODEL is a motion model of
@@ -66,7 +66,7 @@ def comparison(args: argparse.Namespace) -> Comparison:
             "unfrozen": encoder | {"encoder.unfreeze_at": args.iterations // 10},
             "random": encoder | {"encoder.random": True},
         }
-        # Not symmetric: no policy with an encoder is.
+        # Not symmetric: a policy with an encoder cannot be.
         shared = {"env.num_envs": 64, "ppo.n_steps": 64, "networks.symmetric": False}
         return Comparison("laptop", shared, variants, "is_success_rate")
     if args.what == "resampling":
@@ -140,7 +140,8 @@ def print_table(curves: dict[str, list[Curve]], window: int) -> None:
         shown = [f"{v:{form}}" if np.isfinite(v) else "never" for v in (np.median(values), min(values), max(values))]
         return "{} ({}, {})".format(*shown)
 
-    print(f"{'variant':<10}{'seeds':>6}   {'steps to ' + format(REACHED, '.0%'):<34}{'minutes':<22}success at the end")
+    heads = f"steps to {REACHED:.0%} (least, most)", f"minutes to {REACHED:.0%}"
+    print(f"{'variant':<10}{'seeds':>6}   {heads[0]:<34}{heads[1]:<22}success at the end")
     for name, runs in curves.items():
         steps = spread([when_reached(run.steps, run.success, window=window) for run in runs], ",.0f")
         minutes = spread([when_reached(run.minutes, run.success, window=window) for run in runs], ".1f")

@@ -22,12 +22,14 @@ from pathlib import Path
 
 from gait_envs.cli import run_script
 from gait_trainers.config.layers import load_config
+from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.calibration import calibrate
 from gait_trainers.imitation.cloning import Cloning, dagger
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import load_demonstrations, save_demonstrations
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
+from gait_trainers.runs.run_folder import Run
 
 ENV_ID = "GaitNet/Humanoid-v0"
 REFERENCE = ["human_start", "human_walk"]
@@ -62,11 +64,12 @@ WALKER = {
     "ppo.normalize_reward": True,
     "networks.policy": [512, 256],
     "networks.value": [512, 256],
-    "networks.log_std_init": -3.7,  # std 0.025, the noise of DAgger; a hip moves by 1.3 rad at an action of 1
+    "networks.log_std_init": -3.0,  # std 0.05; a hip moves by 1.3 rad at an action of 1
     # Not symmetric: who stands evenly on both feet must choose one, and a policy of no preferred side cannot.
 }
 CALIBRATED = {
-    "env.kwargs.command_high": [1.4, 0.0, 0.0],  # m/s; at what it saw at 1.6 it is slower
+    "env.kwargs.command_high": [1.4, 0.0, 0.0],  # m/s; at 1.6 the clone falls
+    "networks.log_std_init": -3.7,  # std 0.025, that of the noise in DAgger
     "ppo.freeze_obs_after": 0,  # the correction is in these statistics
 }
 MEASURED = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)  # m/s
@@ -98,13 +101,20 @@ def cloned(work: Path, tracker: Path, seed: int, rounds: int, threads: int) -> P
     ).path  # fmt: skip
 
 
-def calibrated(work: Path, clone: str | Path, seed: int, threads: int) -> Path:
-    """The run of that clone with its command corrected."""
-    run = work / f"calibrated_{seed}"
-    if (run / "checkpoints").is_dir():
-        return run
-    own = {"env.threads": threads, "run.init": str(clone), "run.out": str(work), "run.name": run.name, "run.seed": seed}
-    return calibrate(load_config(overrides=WALKER | CALIBRATED | own), MEASURED).path
+def last_stage(work: Path, clone: str | Path, seed: int, threads: int) -> TrainConfig:
+    """The configuration of the calibrated clone."""
+    own = {"env.threads": threads, "run.init": str(clone), "run.out": str(work), "run.seed": seed}
+    return load_config(overrides=WALKER | CALIBRATED | own | {"run.name": f"calibrated_{seed}"})
+
+
+def calibrated(config: TrainConfig) -> Path:
+    """The run of that clone with its command corrected; ConfigError where it is there already, of another clone."""
+    run = Path(config.run.out) / str(config.run.name)
+    if not (run / "checkpoints").is_dir():
+        return calibrate(config, MEASURED).path
+    if (other := Run(run).config().run.init) != config.run.init:
+        raise ConfigError(f"{run} was made from {other}; give another --work or --seed")
+    return run
 
 
 def main() -> None:
@@ -113,15 +123,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=10, help="of DAgger; the first clones the demonstrations")
     parser.add_argument("--threads", type=int, default=0, help="of physics; 0: one for each core")
-    parser.add_argument("--clone", help="run or bundle of a clone that there is; it is calibrated, and nothing trained")
+    parser.add_argument("--clone", help="an existing clone, run or bundle: it is calibrated, and nothing is trained")
     args = parser.parse_args()
 
-    args.work.mkdir(parents=True, exist_ok=True)
-    clone = args.clone
-    if clone is None:
+    clone = args.clone or args.work / f"walk_{args.seed}"
+    last = last_stage(args.work, clone, args.seed, args.threads)  # wrong? said before anything is trained
+    if args.clone is None:
+        args.work.mkdir(parents=True, exist_ok=True)
         tracker = tracked(args.work, args.seed, args.threads)
-        clone = cloned(args.work, tracker, args.seed, args.rounds, args.threads)
-    print(calibrated(args.work, clone, args.seed, args.threads))
+        cloned(args.work, tracker, args.seed, args.rounds, args.threads)
+    print(calibrated(last))
 
 
 if __name__ == "__main__":

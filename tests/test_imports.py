@@ -20,9 +20,9 @@ LEARNING = tuple(
     f"gait_trainers.{package}"
     for package in (
         "imitation.adversarial",
+        "imitation.calibration",
         "imitation.cloning",
         "imitation.convert",
-        "imitation.calibration",
         "imitation.from_clips",
         "imitation.horizon",
         "imitation.student",

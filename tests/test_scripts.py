@@ -13,6 +13,8 @@ import pytest
 from gait_envs.assets import asset_path
 
 pytest.importorskip("stable_baselines3")
+from gait_trainers.runs.run_folder import create_run, new_run
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 # These need neither package's input: they call programs, or say themselves what is wrong.
 OWN = {
@@ -21,6 +23,7 @@ OWN = {
 }  # fmt: skip
 WRONG = (
     ("ablate_motion.py", ["nowhere", "--out", "out"]),
+    ("make_humanoid_walk.py", ["--clone", "nowhere"]),
     ("make_tracker.py", ["nowhere"]),
     ("bench_motionnn.py", ["nowhere"]),
     ("compare_learning.py", ["encoders", "--model", "nowhere", "--out", "out"]),
@@ -98,3 +101,30 @@ def test_every_variant_of_a_comparison_can_be_configured(
             assert re.search(rf"{variant} +2   0\.20 \(0\.20, 0\.20\)", told)
     assert len(trained) == 2 * len(variants)
     assert (tmp_path / "out" / "curves.png").is_file()
+
+
+def test_a_calibration_of_another_clone_is_not_taken_for_this_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+
+    def calibrate(config, speeds):
+        run = new_run(config)
+        create_run(config, {}, run)
+        (run.path / "checkpoints").mkdir(exist_ok=True)
+        made.append(config)
+        return run
+
+    monkeypatch.setattr("gait_trainers.imitation.calibration.calibrate", calibrate)
+    script = str(SCRIPTS / "make_humanoid_walk.py")
+    for clone in ("one", "one", "other"):
+        monkeypatch.setattr(sys, "argv", [script, "--work", str(tmp_path / "work"), "--clone", clone])
+        if clone == "other":
+            with pytest.raises(SystemExit):
+                runpy.run_path(script, run_name="__main__")
+        else:
+            runpy.run_path(script, run_name="__main__")
+    (config,) = made
+    assert (config.run.init, config.env.kwargs["command_high"]) == ("one", [1.4, 0.0, 0.0])
+    assert config.networks.log_std_init == -3.7
+    assert "calibrated_0 was made from one; give another --work or --seed" in capsys.readouterr().err

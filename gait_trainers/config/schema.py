@@ -35,7 +35,7 @@ class PPOConfig(Section):
     n_steps: int = Field(default=128, ge=1, description="Steps per environment in one rollout.")
     minibatches: int = Field(default=8, ge=1, description="Number of minibatches per epoch.")
     epochs: int = Field(default=4, ge=1, description="Passes over each rollout.")
-    learning_rate: float = Field(default=3e-4, gt=0, description="Adam step size of the policy and the value network.")
+    learning_rate: float = Field(default=3e-4, gt=0, description="Adam step size of the policy.")
     lr_schedule: Literal["constant", "linear", "cosine", "kl"] = Field(
         default="constant",
         description="Schedule of the step size: linear and cosine end at 0; kl keeps the divergence near desired_kl.",
@@ -60,7 +60,9 @@ class PPOConfig(Section):
         description="Weight of the value loss, the mean squared error; a loss of half that error has twice the weight.",
     )
     value_rate: float = Field(
-        default=1.0, gt=0, description="Step size of the value network, as a multiple of learning_rate."
+        default=1.0,
+        gt=0,
+        description="Step size of the value network, its own memory included, as a multiple of the policy's.",
     )
     max_grad_norm: float = Field(default=0.5, gt=0, description="Norm to which gradients are clipped.")
     target_kl: float | None = Field(

@@ -1,8 +1,9 @@
 """Calibration: the speed at which a walker walks at each command is measured, and its command corrected by that.
 
-A clone of clips has their gait and not quite their speeds: the error that it was fitted by hardly depends on them. Its
-observations are normalised by a mean and a standard deviation, so that a linear correction of the command is a change
-of these two numbers: exact, and part of every checkpoint and bundle.
+A clone may have the gait of its clips and not quite their speeds, on which the error that it is fitted to hardly
+depends. Its observations are normalised by a mean and a standard deviation, so that a linear correction of the command
+is a change of these two numbers: exact, and part of every checkpoint and bundle. The line is fitted to some speeds and
+is meant for these: all other commands are shifted too, 0 among them.
 """
 
 from __future__ import annotations
@@ -41,8 +42,13 @@ class Response(NamedTuple):
 def speed_response(policy: Policy, speeds: Sequence[float], episodes: int, seed: int = 0, threads: int = 0) -> Response:
     """How fast a walker walks ahead, begun standing, at these commanded speeds (m/s), with `episodes` of each.
 
-    EvaluationError where it falls too often for that, does not follow its command, or follows clips.
+    EvaluationError for fewer than two speeds, and where it falls too often, does not follow its command, or follows
+    clips.
     """
+    if len({*speeds}) < 2 or episodes < 1:
+        raise EvaluationError(
+            f"speeds {[*speeds]} with {episodes} episodes each; needed are two different speeds (m/s) and one episode"
+        )
     env = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs))
     follows = env.core.task.follows
     env.close()
@@ -55,8 +61,8 @@ def speed_response(policy: Policy, speeds: Sequence[float], episodes: int, seed:
     survived = ends["success"]
     if survived.mean() < LEAST_SURVIVED or len({*commands[survived, 0]}) < 2:
         raise EvaluationError(
-            f"{policy.name} survives {survived.sum()} of {len(commands)} episodes; its speed can be calibrated from "
-            f"{LEAST_SURVIVED:.0%} of them, at two speeds and more"
+            f"{policy.name} survives {survived.sum()} of {len(commands)} episodes; to calibrate its speed, needed are "
+            f"{LEAST_SURVIVED:.0%} of them, at two speeds or more"
         )
     slope, offset = np.polyfit(commands[survived, 0], found[survived], 1)
     if slope < LEAST_SLOPE:
@@ -86,7 +92,9 @@ def correct_command(training: Training, response: Response) -> None:
 def calibrate(config: TrainConfig, speeds: Sequence[float], *, episodes: int = 20, say: Say = print) -> Run:
     """The policy that `config.run.init` names, with its forward command corrected; returns the run.
 
-    Measured with the seed and the threads of the configuration, whose deviation of the actions it has afterwards.
+    Measured with the seed and the threads of the configuration. Afterwards its actions have the standard deviation
+    that this says (`networks.log_std_init`). A training that changes the statistics of observations would undo the
+    correction: `ppo.freeze_obs_after` should be 0.
     """
     if config.run.init is None:
         raise ConfigError("run.init is null; it names the policy to calibrate")
@@ -94,6 +102,10 @@ def calibrate(config: TrainConfig, speeds: Sequence[float], *, episodes: int = 2
     response = speed_response(policy, speeds, episodes, config.run.seed, config.env.threads)
     say(f"speed = {response.offset:.3f} m/s + {response.slope:.3f} x command, with {response.survived:.0%} survived")
     training = begin(config)
+    if config.ppo.freeze_obs_after != 0:
+        say("warning: ppo.freeze_obs_after is not 0; a training that continues this run undoes the correction")
     correct_command(training, response)
     set_std(training.model.policy, math.exp(config.networks.log_std_init))
-    return leave_run(training, {"method": "calibration", **response._asdict(), "speeds": list(speeds)})
+    return leave_run(
+        training, {"method": "calibration", **response._asdict(), "speeds": [*speeds], "episodes": episodes}
+    )

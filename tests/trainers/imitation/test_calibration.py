@@ -11,6 +11,7 @@ from gait_trainers import load_policy
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.evaluation.rollout import EvaluationError
+from gait_trainers.imitation import calibration
 from gait_trainers.imitation.calibration import Response, calibrate, correct_command, speed_response
 from gait_trainers.imitation.student import begin, leave_run, normalized
 from gait_trainers.runs.provenance import licenses_of
@@ -67,16 +68,26 @@ def test_a_walker_that_is_too_slow_is_put_right(tmp_path: Path) -> None:
     assert licenses_of(origin) == licenses_of(run.origin())
 
 
-def test_what_cannot_be_calibrated_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_calibrated_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EvaluationError, match="wildrobot_imitation follows clips"):
         speed_response(load_policy("wildrobot_imitation"), SPEEDS, episodes=1)
-    falls = leave_run(
-        begin(config(tmp_path, **{"run.name": "new", "networks.log_std_init": 0.0})), {"method": "a test"}
-    )
-    with pytest.raises(
-        EvaluationError, match=r"survives \d of 6 episodes; .* from 50% of them|does not follow its command"
-    ):
-        speed_response(load_policy(falls.path), SPEEDS, episodes=2)
+    walker = load_policy(WALKER)
+    for speeds, episodes in (((), 4), ((0.5, 0.5), 4), (SPEEDS, 0)):
+        with pytest.raises(EvaluationError, match="needed are two different speeds"):
+            speed_response(walker, speeds, episodes)
+    deaf = begin(config(tmp_path, **{"run.init": WALKER, "run.name": "deaf"}))
+    correct_command(deaf, Response(offset=-4e5, slope=1e6, survived=1.0))  # whatever it is told, it sees 0.4
+    with pytest.raises(EvaluationError, match=r"does not follow its command: from 0.3 to 0.7 m/s"):
+        speed_response(load_policy(leave_run(deaf, {"method": "a test"}).path), SPEEDS, episodes=2)
+    plain = calibration.record
+
+    def falls(*args, **kwargs):  # in four episodes of six
+        walked, ends = plain(*args, **kwargs, seconds=4.0)
+        return walked, ends | {"success": np.arange(6) < 2}
+
+    monkeypatch.setattr(calibration, "record", falls)
+    with pytest.raises(EvaluationError, match=r"survives 2 of 6 episodes; to calibrate its speed, needed are 50%"):
+        speed_response(walker, SPEEDS, episodes=2)
     with pytest.raises(ConfigError, match=r"run\.init is null"):
         calibrate(config(tmp_path), SPEEDS)
     with pytest.raises(ConfigError, match=r"ppo\.normalize_obs is false"):

@@ -12,6 +12,7 @@ from helpers.runs import differences, final_state, metrics
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
+from gait_envs.models.mirror import SignedPermutation
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schedule import KeyFrame, Settings, at, complete
 from gait_trainers.config.schema import NetworkConfig
@@ -19,6 +20,8 @@ from gait_trainers.models.actor_critic import build_policy, set_std, set_value_r
 from gait_trainers.models.anchor import Anchor
 from gait_trainers.rl.ppo import adapted_rate, cosine
 from gait_trainers.rl.train import resume, train
+from gait_trainers.runs.checkpoint_files import load_checkpoint
+from gait_trainers.runs.run_folder import Run
 from gait_trainers.runs.usage import Usage
 
 NO_TERMS = Settings({}, None, None)
@@ -74,10 +77,12 @@ def test_a_deviation_that_is_set_holds_for_every_action() -> None:
     np.testing.assert_allclose(policy.log_std.exp().detach(), 0.25, rtol=1e-6)
 
 
-@pytest.mark.parametrize("memory", ["none", "lstm", "gru"])
-def test_the_value_network_has_its_own_step_size(memory: str) -> None:
+@pytest.mark.parametrize("kind", [{}, {"memory": "lstm"}, {"memory": "gru"}, {"symmetric": True}])
+def test_the_value_network_has_its_own_step_size(kind: dict) -> None:
     """Adam's first step is the step size itself, whatever the gradient."""
-    policy = build_policy(NetworkConfig(policy=[4], value=[4], memory=memory, memory_size=3), 3, 2)
+    mirror = SignedPermutation(np.arange(3), np.array([1.0, -1.0, 1.0]))
+    mirrors = {"observation": mirror, "action": SignedPermutation(np.arange(2), np.ones(2))}
+    policy = build_policy(NetworkConfig(policy=[4], value=[4], memory_size=3, **kind), 3, 2, mirrors)
     set_value_rate(policy, 50.0)
     before = {name: parameter.detach().clone() for name, parameter in policy.named_parameters()}
     for group in policy.optimizer.param_groups:  # as SB3 does before each update
@@ -113,6 +118,8 @@ def test_all_of_it_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monke
     run = train(load_config(overrides=settings)).run.path
     assert not np.array_equal(means[0], means[7])
     np.testing.assert_array_equal(means[7], means[-1])  # frozen after the first iteration of eight steps
+    groups = load_checkpoint(Run(run).checkpoints()[-1])["optimizer"]["param_groups"]
+    assert [group["rate"] for group in groups] == [1.0, 3.0]
     rows = metrics(run)
     assert [float(row["ent_coef"]) for row in rows] == pytest.approx([0.02, 0.02, 0.01, 0.0])
     rates = [float(row["learning_rate"]) for row in rows]
