@@ -1,9 +1,9 @@
 """Calibration: the speed at which a walker walks at each command is measured, and its command corrected by that.
 
-A clone may have the gait of its clips and not quite their speeds, on which the error that it is fitted to hardly
-depends. Its observations are normalised by a mean and a standard deviation, so that a linear correction of the command
-is a change of these two numbers: exact, and part of every checkpoint and bundle. The line is fitted to some speeds and
-is meant for these: all other commands are shifted too, 0 among them.
+A clone may have the gait of its clips and not quite their speeds. Its observations are normalised by a mean and a
+standard deviation, so that a linear correction of the command is a change of these two numbers: exact, and part of
+every checkpoint and bundle. The line is fitted to some speeds and is meant for these: all other commands are shifted
+too, 0 among them.
 """
 
 from __future__ import annotations
