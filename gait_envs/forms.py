@@ -17,7 +17,7 @@ from gait_envs.render import Offscreen
 from gait_envs.simulation.base import State
 from gait_envs.simulation.checks import check_count, is_whole, plain
 
-MOST_ENVS, MOST_THREADS, MOST_STEPS = 2**20, 1024, 2**40
+MOST_ENVS, MOST_STEPS = 2**20, 2**40
 
 
 def autoreset_mode(given: AutoresetMode | str) -> AutoresetMode:

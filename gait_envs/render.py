@@ -35,6 +35,10 @@ if HEADLESS and "MUJOCO_GL" not in os.environ:
         pass
 
 
+class CameraError(GaitNetError, ValueError):
+    """A camera that the model does not have."""
+
+
 class RenderError(GaitNetError, RuntimeError):
     """Rendering is impossible here; the message says what is missing."""
 
@@ -119,7 +123,7 @@ class Offscreen:
         """
         cameras = [model.camera(i).name for i in range(model.ncam)]
         if isinstance(camera, str) and camera not in cameras:
-            raise ValueError(f"no camera {camera!r}; the model has {', '.join(cameras) or 'none'}")
+            raise CameraError(f"no camera {camera!r}; the model has {', '.join(cameras) or 'none'}")
         most = model.vis.global_
         if not (0 < width <= most.offwidth and 0 < height <= most.offheight):
             raise RenderError(

@@ -10,12 +10,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from gait_envs.constants import MOST_THREADS
 from gait_envs.core import Core
 from gait_envs.env import RENDER_MODES, make_spaces
 from gait_envs.forms import (
     HEIGHT,
     MOST_ENVS,
-    MOST_THREADS,
     WIDTH,
     Pictures,
     get_changes,

@@ -2,7 +2,7 @@
 
     python scripts/compare_learning.py encoders --model MODEL --seeds 5 --iterations 300 --out runs/encoders
     python scripts/compare_learning.py dynamics --seeds 3 --iterations 120 --out runs/dynamics
-    python scripts/compare_learning.py resampling --clips clips --seeds 3 --iterations 150 --out runs/resampling
+    python scripts/compare_learning.py resampling --clips clips --seeds 3 --iterations 250 --out runs/resampling
 
 `encoders`: walking to commands with a frozen, an unfrozen, a random frozen and no encoder; MODEL is a motion model of
 the robot, of the encoding `observable`. `dynamics`: following six walks with and without a learned dynamics model.
@@ -71,7 +71,7 @@ def comparison(args: argparse.Namespace) -> Comparison:
         return Comparison("laptop", shared, variants, "is_success_rate")
     if args.what == "resampling":
         shared = {"env.kwargs.reference": str(args.clips), "learners": ["resampling"], "resampling.every": 25}
-        shared["resampling.max_distance"] = 0.25
+        shared |= {"resampling.max_distance": 0.25, "networks.symmetric": True}  # as in make_tracker.py
         variants = {
             "uniform": {"resampling.clips": "uniform"},
             "failures": {},
@@ -99,7 +99,7 @@ def run_all(args: argparse.Namespace, asked: Comparison) -> dict[str, list[Curve
             configs[name, seed] = load_config(None, asked.preset, own)  # wrong? said before anything is trained
     curves: dict[str, list[Curve]] = {}
     for (name, seed), config in configs.items():
-        resume_or_train(config, {"run.iterations": args.iterations})
+        resume_or_train(config)
         curves.setdefault(name, []).append(curve(run_of(args, name, seed) / "metrics.csv", asked.success))
     return curves
 

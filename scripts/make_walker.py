@@ -1,6 +1,7 @@
-"""The bundled walker in one command: a clone of the bundled tracker, trained to commands.
+"""A walker in one command, the bundled one or one of your own clips: a clone of a tracker, trained to commands.
 
     python scripts/make_walker.py --work runs/walker --seed 0 --export assets/policies
+    python scripts/make_walker.py --work runs/captured --clips clips/walks    # WildRobot's, walking straight ahead
 
 1. **Clone** of `wildrobot_imitation`, which follows the embedded clips and sees their next frames: ten rounds of DAgger
    in `GaitNet/WildRobot-v0`, where a walker sees a command and no clip. It walks, and does not start at every command.
@@ -8,8 +9,12 @@
    was fitted to, and smaller steps and less noise than from elsewhere: it is near the reference already.
 3. **Refined**, 2.0 M steps: half of the episodes begin standing; speed, heading and feet that stand still count more.
 
-With `--export`, the walker is written there as the bundle `wildrobot_walk`. Stages that are complete in the work
-folder are not repeated, so that another seed of the walker takes stages 2 and 3 alone.
+With `--export`, the walker of the embedded walk is written there as the bundle `wildrobot_walk`. Stages that are
+complete in the work folder are not repeated, so that another seed of the walker takes stages 2 and 3 alone.
+
+With `--clips`, the tracker follows these first, deterministic and with noise, and what it recorded is the reference of
+all stages instead of the embedded walk: a clip that it does not follow is left out. Commands are straight ahead, at the
+speeds that the clips hold, and to stand. A tracker of your own clips is made by `make_tracker.py`.
 """
 
 from __future__ import annotations
@@ -20,15 +25,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gait_envs.assets import asset_path
 from gait_envs.cli import run_script
+from gait_envs.reference.sources import load_clips, open_clips
 from gait_trainers.config.layers import load_config
+from gait_trainers.evaluation.record import RecordError, record_clips, write_recordings
 from gait_trainers.imitation.from_clips import clone_tracker
+from gait_trainers.policies.base import Policy
 from gait_trainers.policies.export import export
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
 
-TRACKER, REFERENCE = "policies/wildrobot_imitation", "wildrobot_walk"
+TRACKER, REFERENCE = "wildrobot_imitation", "wildrobot_walk"
 SHARED = {"ppo.freeze_obs_after": 0}
 STAGES = (  # of PPO, each from the one before
     {
@@ -49,12 +56,35 @@ STAGES = (  # of PPO, each from the one before
 )
 
 
-def cloned(work: Path) -> Path:
-    """The run folder, in `work`, of the clone of the bundled tracker."""
+def recorded(tracker: Policy, work: Path, clips: Path) -> dict[str, list[str]]:
+    """Folders, in `work`, of what the tracker makes of these clips: `calm`, and all of them with the noisy ones."""
+    ways: dict[str, dict[str, Any]] = {"calm": {}, "noisy": {"stochastic": True, "tries": 16, "keep": 2}}
+    for kind, how in ways.items():
+        if not (work / kind).is_dir():
+            found = record_clips(tracker, str(clips), **how)
+            if not found.clips:
+                raise RecordError(f"{tracker.name} follows none of {clips} to its end; train it on them first")
+            write_recordings(work / kind, found.clips, found.figures)
+    return {"calm": [str(work / "calm")], "all": [str(work / kind) for kind in ways]}
+
+
+def along(recordings: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Settings of a walker whose reference these recordings are."""
+    speeds = [clip.mean_speed for clip in load_clips(recordings["calm"])]
+    return {
+        "env.kwargs.reference": recordings["all"],
+        "amp.data": recordings["all"],
+        "env.kwargs.command_low": [round(min(speeds), 2), 0.0, 0.0],
+        "env.kwargs.command_high": [round(max(speeds), 2), 0.0, 0.0],
+    }
+
+
+def cloned(tracker: Policy, work: Path, reference: str) -> Path:
+    """The run folder, in `work`, of the tracker's clone."""
     run = work / "clone"
     if (run / "checkpoints").is_dir():
         return run
-    return clone_tracker(load_policy(asset_path(TRACKER)), work, REFERENCE, rounds=10, episodes=192, name="clone")
+    return clone_tracker(tracker, work, reference, rounds=10, episodes=192, name="clone")
 
 
 def walker(work: Path, begin: Path, name: str, seed: int, settings: Mapping[str, Any]) -> Path:
@@ -67,16 +97,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("runs/walker"), help="folder of all stages")
     parser.add_argument("--seed", type=int, default=0, help="seed of the walker")
+    parser.add_argument("--clips", type=Path, help="folder of clips to walk like (default: the embedded walk)")
+    parser.add_argument("--tracker", default=TRACKER, help="policy that follows them (default: %(default)s)")
     parser.add_argument("--export", type=Path, help="folder to which the bundle is written")
     args = parser.parse_args()
+    if args.clips is not None:
+        open_clips(args.clips)  # wrong? said before the tracker is
+        if args.export is not None:
+            parser.error("--export writes the bundled walker; gait-train export RUN --out FOLDER writes one of --clips")
 
-    run = cloned(args.work)
+    tracker = load_policy(args.tracker)
+    recordings = None if args.clips is None else recorded(tracker, args.work / "recorded", args.clips)
+    shared = SHARED if recordings is None else SHARED | along(recordings)
+    run = cloned(tracker, args.work, REFERENCE if recordings is None else recordings["calm"][0])
     for number, stage in enumerate(STAGES):
-        run = walker(args.work, run, f"walker_{number}_{args.seed}", args.seed, SHARED | stage)
+        run = walker(args.work, run, f"walker_{number}_{args.seed}", args.seed, shared | stage)
     if args.export is not None:
         bundle = export(run, args.export / "wildrobot_walk", force=True)
         for file in ("config.yaml", "metrics.csv"):  # beside the bundle; nothing reads them
             shutil.copy(run / file, bundle / file)
+    print(f"the walker is {run}; see it with gait-train play {run}")
 
 
 if __name__ == "__main__":

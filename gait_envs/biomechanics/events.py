@@ -56,12 +56,13 @@ def stance_by_load(load: np.ndarray, lands: float, leaves: float, shortest: floa
     return debounce(decided[last] == 1, shortest)
 
 
-def stance(foot_force: np.ndarray, threshold: float, valid: np.ndarray) -> np.ndarray:
-    """(T, n, 2) a foot stands when its toe and heel, of (T, n, 4) N, together carry more than `threshold` newtons.
+def stance(foot_force: np.ndarray, threshold: float | np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(T, n, 2) a foot stands when its toe and heel, of (T, n, 4) N, together carry more than `threshold` newtons, of
+    all bodies or of each (n,).
 
     The majority of three frames decides, so that one bouncing frame is not a step.
     """
-    loaded = foot_force.reshape(*foot_force.shape[:-1], 2, 2).sum(-1) > threshold
+    loaded = foot_force.reshape(*foot_force.shape[:-1], 2, 2).sum(-1) > np.asarray(threshold)[..., None]
     before, after = loaded.copy(), loaded.copy()  # the first and last frame of an episode repeat themselves
     before[1:] = loaded[:-1]
     after[:-1] = np.where(valid[1:, :, None], loaded[1:], loaded[:-1])

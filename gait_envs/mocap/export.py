@@ -15,8 +15,8 @@ import numpy as np
 from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UPRIGHT, upright
 from gait_envs.mocap.capture import Skeleton, SkeletonMotion
-from gait_envs.mocap.cleaning.clean import resample_motion, resampled_frames
-from gait_envs.mocap.cleaning.signal import continuous_signs
+from gait_envs.mocap.cleaning.clean import resample_motion
+from gait_envs.mocap.cleaning.signal import continuous_signs, resampled_frames
 from gait_envs.mocap.formats import read_capture
 from gait_envs.mocap.formats.bvh_writer import one_word
 from gait_envs.mocap.retarget.target_body import Body

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gait_envs.biomechanics.events import touchdown_frames
+from gait_envs.errors import MotionError
 from gait_envs.models.mirror import Mirror, swapped_sides
 from gait_envs.reference.clip import Clip
 from gait_envs.reference.pose_features import pose_to_six_dof
@@ -202,5 +203,10 @@ def phase_of(load: np.ndarray, fps: float) -> tuple[slice, np.ndarray] | None:
 
 
 def of_activity(clips: Sequence[Clip], pattern: str) -> list[Clip]:
-    """The clips whose metadata name this activity (a regular expression, anywhere in the text)."""
+    """The clips whose metadata name this activity (a regular expression, anywhere in the text); MotionError if that is
+    none."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise MotionError(f"activity {pattern!r}: not a regular expression: {error}") from None
     return [clip for clip in clips if re.search(pattern, str(clip.meta.get("activity", "")))]

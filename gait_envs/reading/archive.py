@@ -9,6 +9,7 @@ import io
 import math
 import os
 import zipfile
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -45,7 +46,9 @@ class Archive:
             names = [info.filename for info in self._zip.infolist()]
         except Exception as fault:  # a damaged archive raises a dozen kinds
             self._raw.close()
-            raise error(f"{where}: no whole .npz archive: {one_line(fault)}") from None
+            from gait_envs.reading.foreign import pickled  # which opens archives itself
+
+            raise error(f"{where}: no whole .npz archive: {pickled(Path(path)) or one_line(fault)}") from None
         self.keys = tuple(name.removesuffix(".npy") for name in names)
         if len(set(self.keys)) < len(self.keys):
             self._raw.close()

@@ -60,7 +60,7 @@ def body_part(robot: Robot, config: TaskConfig) -> Part:
     shown = as_slice(held)
     who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
     in_world = config.velocity_frame == "world"
-    upright = np.cos(config.max_tilt)
+    upright = np.cos(config.max_tilt) if config.max_tilt < np.pi else -np.inf  # there is no larger tilt
 
     def fallen(view: View) -> Array:
         """Too low, too high or tilted over."""

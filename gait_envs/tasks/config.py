@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
+
 from gait_envs.reference.library import EMBEDDED, EMBEDDED_SETS
 from gait_envs.simulation.checks import check_options, is_finite, is_real
 from gait_envs.simulation.make import Drive
 from gait_envs.simulation.randomize import RandomizeConfig
 from gait_envs.tasks.rewards import default_weights
+from gait_envs.tasks.success import SPEED_ERROR, above_standing_still
 
 T = TypeVar("T")
 
@@ -39,7 +42,7 @@ class TaskConfig:
     target_height: float = 0.45  # m
     min_height: float = 0.2  # m; the root below this is a fall
     max_height: float = 0.7  # m; the root above this is a failure too
-    max_tilt: float = 1.0  # rad between the root's axis and the vertical; more is a fall
+    max_tilt: float = 1.0  # rad between the root's axis and the vertical; more is a fall, pi and more none
     reset_noise: float = 0.05  # rad (and ten times it in rad/s); noise added to the home pose at reset
     reference: str | tuple[str, ...] | None = None  # clips to start from: the name of a set, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
@@ -80,6 +83,8 @@ class TaskConfig:
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
+        if not self.max_tilt > 0.0:
+            raise ValueError(f"max_tilt is {self.max_tilt} rad, allowed is more than 0")
         if not 0.0 < self.action_filter <= 1.0:
             raise ValueError(f"action_filter is {self.action_filter}, allowed is (0, 1]")
         if not 0.0 <= self.rsi_probability <= 1.0:
@@ -117,6 +122,23 @@ class WalkConfig(TaskConfig):
         for low, high, name in zip(self.command_low, self.command_high, ("vx", "vy", "yaw rate"), strict=True):
             if low > high:
                 raise ValueError(f"command_low exceeds command_high for {name}: {low} > {high}")
+        if self.curriculum and not above_standing_still(np.array([self.farthest_command(0.0)])).any():
+            raise ValueError(
+                f"curriculum: its first commands are at most {self.farthest_command(0.0)[0]:g} m/s ahead, which who "
+                f"stands still follows to {SPEED_ERROR:g} m/s, and the range would never open; raise command_low or "
+                "command_high"
+            )
+
+    def range_of(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest commands (3,) m/s, m/s, rad/s; a curriculum opens the forward range with its level."""
+        low, high = np.array(self.command_low), np.array(self.command_high)
+        if self.curriculum:
+            high[0] = low[0] + (high[0] - low[0]) * (0.3 + 0.7 * level)
+        return low, high
+
+    def farthest_command(self, level: float) -> np.ndarray:
+        """The quickest command (3,) of that range, m/s, m/s, rad/s without their signs."""
+        return np.abs(self.range_of(level)).max(axis=0)
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,7 @@ class Commands:
         """A command within the range, or to stand; with a curriculum, the forward range opens with the level."""
         if self.config.standing_probability > 0 and rng.random() < self.config.standing_probability:
             return np.zeros(3)
-        low, high = np.array(self.config.command_low), np.array(self.config.command_high)
-        if self.config.curriculum:
-            high[0] = low[0] + (high[0] - low[0]) * (0.3 + 0.7 * level)
-        return rng.uniform(low, high)
+        return rng.uniform(*self.config.range_of(level))
 
     def learn(self, memory: Memory, ids: np.ndarray, success: np.ndarray) -> None:
         """Curriculum: the level of `ids` rises by 0.1 after a success, else falls by 0.05.

@@ -13,6 +13,7 @@ from gait_envs.biomechanics.normative import read_normative
 from gait_envs.errors import one_line
 from gait_envs.files import check_writable, replacing
 from gait_envs.reading.loaders import loader
+from gait_envs.reading.outputs import check_output
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.commands.checks import parse_env_set, refuse_others
 from gait_trainers.commands.options import (
@@ -92,9 +93,10 @@ def command(
     if compare_params is not None:
         conditions.append(("--compare-params", parse_params(compare_params, "--compare-params")))
     tables = read_normative(normative) if normative else None
-    for path in (out, as_json):
-        if path is not None:
-            check_writable(path)
+    if out is not None:
+        check_writable(out)
+    if as_json is not None:
+        check_output(as_json, ".json")
     loaded = load_policy(policy, env)
     refuse_others(loaded, command=command, reference=reference, clip=clip)
     made = [

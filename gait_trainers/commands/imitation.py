@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from gait_envs.reading.outputs import check_output
 from gait_trainers.commands.checks import parse_env_set
 from gait_trainers.commands.options import (
     EnvSetOption,
@@ -54,6 +55,7 @@ def demonstrate_command(
     threads: PhysicsThreads = 0,
 ) -> None:
     """Record what an expert observes and does, for behaviour cloning and its relatives."""
+    check_output(out, ".npz", "obs", "actions")
     found = demonstrate(
         load_policy(expert), env, episodes=episodes, reference=reference, env_kwargs=parse_env_set(env_set or ()),
         seed=seed, threads=threads,
@@ -83,6 +85,9 @@ def bc(
     found, config = _prepare(given, demonstrations)
     if rounds > 1 and expert is None:
         raise ConfigError("--rounds is of DAgger, which asks the expert again; give --expert too")
+    if rounds == 1 and (expert is not None or reference is not None):
+        given_too = "--expert" if expert is not None else "--reference"
+        raise ConfigError(f"{given_too} is of DAgger, whose rounds ask the expert again; give --rounds 2 or more too")
     if noise and rounds == 1:
         raise ConfigError("--noise is of DAgger, in whose rounds the policy acts; give --rounds too")
     with _Needed():
@@ -90,7 +95,7 @@ def bc(
     settings = Cloning(epochs=epochs, critic_iterations=critic_iterations)
     if given.overrides.get("ppo.learning_rate") is not None:
         settings = Cloning(epochs, learning_rate=config.ppo.learning_rate, critic_iterations=critic_iterations)
-    if expert is None or rounds == 1:
+    if expert is None:
         run = clone(config, found, settings, typer.echo)
     else:
         run = dagger(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gait_envs.constants import MOST_SEED
+
 PolicyArgument = Annotated[
     Path,
     typer.Argument(
@@ -38,7 +40,10 @@ CommandsOption = Annotated[
     typer.Option("--command", help="Command to walk to, VX or VX,VY,YAW_RATE in m/s and rad/s; may be repeated."),
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="Seed of the first episode; the following ones count up from it.")
+    int,
+    typer.Option(
+        "--seed", min=0, max=MOST_SEED, help="Seed of the first episode; the following ones count up from it."
+    ),
 ]
 EnvSetOption = Annotated[
     list[str] | None,

@@ -36,6 +36,7 @@ def command(
         float | None,
         typer.Option(
             min=0.1,
+            max=86_400,
             help="Length of the walk, in seconds.",
             show_default="10, or the whole clip; without end in a browser",
         ),

@@ -200,8 +200,10 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
     from gait_trainers.rl import train as trainer
 
     if given.resume is not None:
+        run_config = trainer.open_run(given.resume)[0].config()
+        if run_config.algorithm != implied.get("algorithm", run_config.algorithm):
+            typer.echo(f"{given.resume} is a run of gait-train {run_config.algorithm}, and goes on as one", err=True)
         if given.total_steps is not None:
-            run_config = trainer.open_run(given.resume)[0].config()
             overrides["run.iterations"] = trainer.iterations_for(given.total_steps, run_config)
         result = trainer.resume(given.resume, overrides)
     else:

@@ -55,7 +55,8 @@ class Settings:
     def metrics(self) -> dict[str, float]:
         """Name to value, for the log; an infinite distance, which no plot can show, is left out."""
         values = {f"weight_{term}": weight for term, weight in self.reward_weights.items()}
-        others = {key: getattr(self, key) for key in ("style_weight", "max_distance", "ent_coef", "std")}
+        others = {key: getattr(self, key) for key in ("style_weight", "max_distance", "ent_coef")}
+        others["scheduled_std"] = self.std  # `std` is what the policy has after its update
         return values | {key: value for key, value in others.items() if value is not None and math.isfinite(value)}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
+from gait_envs.constants import MOST_SEED, MOST_THREADS
 from gait_trainers.config.registry import ALGORITHMS, learner_specs, learners_of
 from gait_trainers.config.schedule import KeyFrame, Schedule, Settings, complete
 from gait_trainers.config.section import ConfigError as ConfigError
@@ -149,11 +150,11 @@ class WandbConfig(Section):
 class RunConfig(Section):
     """Everything about a run that is not the learning problem."""
 
-    seed: int = Field(default=0, ge=0, description="Seed of every random number generator.")
+    seed: int = Field(default=0, ge=0, le=MOST_SEED, description="Seed of every random number generator.")
     iterations: int = Field(default=3000, ge=1, description="Number of rollouts, each followed by its updates.")
     device: str = Field(default="cpu", description="Torch device of the networks, such as cpu or cuda.")
     torch_threads: int = Field(
-        default=1, ge=1, description="Threads of torch; more than one slows the physics threads down."
+        default=1, ge=1, le=MOST_THREADS, description="Threads of torch; more than one slows the physics threads down."
     )
     init: str | None = Field(
         default=None, description="Warm start: run folder, checkpoint or bundle; null initialises at random."

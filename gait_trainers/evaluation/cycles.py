@@ -73,7 +73,7 @@ def joint_cycles(policy: Policy, *, seconds: float = SECONDS, threads: int = 0) 
     measured = after_warmup(rollout.valid, rollout.dt)
     rows, fall = measured[:, 0], str(ends["cause"][0])
     lasted = float(ends["steps"][0]) * rollout.dt
-    ours = mean_cycle(rollout.qpos[rows, 0], rollout.foot_force[rows, 0], rollout.dt, rollout.mass)
+    ours = mean_cycle(rollout.qpos[rows, 0], rollout.foot_force[rows, 0], rollout.dt, float(rollout.mass[0]))
     if ours is None:
         raise EvaluationError(f"{policy.name} at {name} {ending(fall, lasted)}: fewer than two whole gait cycles")
     speed = masked_mean(heading_velocity(rollout.qpos, rollout.qvel), measured)[0, 0]

@@ -42,7 +42,7 @@ class Rollout:
     command: Array  # (n, 3) forward m/s, leftward m/s, yaw rate rad/s
     valid: Mask  # (T, n) true up to each episode's last frame
     dt: float  # s between frames
-    mass: float  # kg
+    mass: Array  # (n,) kg, of each body
     activation: Array | None = None  # (T, n, m) in [0, 1], of a body that muscles move
 
 
@@ -182,7 +182,7 @@ def foot_slip(contact: Mask, foot_vel: Array, valid: Mask) -> Array:
 
 
 def cost_of_transport(
-    torque: Array, joint_vel: Array, velocity: Array, valid: Mask, mass: float, min_speed: float = 0.02
+    torque: Array, joint_vel: Array, velocity: Array, valid: Mask, mass: float | Array, min_speed: float = 0.02
 ) -> Array:
     """(n,) mechanical work per weight and distance, Σ|τ·q̇|·dt / (m·g·d); torque, joint_vel (T, n, 9).
 

@@ -160,7 +160,7 @@ def effort(rollout: Rollout, i: int, frames: slice, robot: Robot) -> dict[str, f
     torque = rollout.torque[frames, i]
     return {
         "penetration": -rollout.foot_pos[frames, i, :, 2].min(),  # m
-        "load_carried": rollout.foot_force[frames, i].sum(1).mean() / (rollout.mass * GRAVITY),
+        "load_carried": rollout.foot_force[frames, i].sum(1).mean() / (rollout.mass[i] * GRAVITY),
         "torque_rms": np.sqrt((torque**2).mean()),  # N·m
         "torque_saturated": (np.abs(torque) >= 0.999 * limit).mean(),
     }

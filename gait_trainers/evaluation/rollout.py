@@ -52,6 +52,10 @@ def record(
     """
     n = len(commands)
     kwargs = deployment_kwargs(policy.env_kwargs) | dict(env_kwargs or {})
+    if kwargs.get("command_interval"):
+        raise EvaluationError(
+            f"command_interval is {kwargs['command_interval']}: an evaluation gives one command for a whole episode"
+        )
     env = make_env(policy.env_id, num_envs=n, threads=threads, **kwargs)
     core = env.core
     if seconds is not None:
@@ -77,6 +81,8 @@ def record_episodes(
     An episode ends by itself, or with success after `limits` (n,) steps; what its sub-environment does then is
     not part of it. `columns` are the keys of `info` to keep, `remembered` the fields of the task's memory.
     """
+    if limits is None:
+        check_limit(core.max_episode_steps)
     n, rng = core.n, np.random.default_rng(seeds[0])
     _check_fit(policy, core.task)
     style = _StyleMeter(policy, n)
@@ -106,12 +112,18 @@ def record_episodes(
         command=command,
         valid=np.stack(valid),
         dt=core.robot.dt,
-        mass=core.robot.mass,
+        mass=core.physics.masses().copy(),
         activation=_activations(states),
     )
     ends = {"success": success, "cause": cause, "steps": rollout.valid.sum(0) - 1, "style_score": style.mean()}
     table = {key: np.stack([row[key] for row in kept]) for key in kept[0]}
     return Recording(rollout, ends, table, core.physics.own_model(0))
+
+
+def check_limit(most: int | None) -> None:
+    """EvaluationError where episodes may last for ever."""
+    if most is None:
+        raise EvaluationError("max_episode_steps is -1, no limit; an evaluation needs one")
 
 
 def _why(core: Core) -> np.ndarray:

@@ -245,7 +245,7 @@ class StyleJudge:
         """The mean cycle of each of the rollout's episodes, its first second left out."""
         measured = after_warmup(rollout.valid, rollout.dt)
         return [
-            mean_cycle(rollout.qpos[m, i], rollout.foot_force[m, i], rollout.dt, rollout.mass)
+            mean_cycle(rollout.qpos[m, i], rollout.foot_force[m, i], rollout.dt, float(rollout.mass[i]))
             for i, m in enumerate(measured.T)
         ]
 

@@ -17,6 +17,7 @@ from gait_trainers.evaluation.rollout import (
     CAUSES,
     EvaluationError,
     Recording,
+    check_limit,
     json_options,
     record_episodes,
     summary,
@@ -59,6 +60,7 @@ def open_reference(
         raise
     task, limit = env.core.task, env.core.max_episode_steps
     env.close()
+    check_limit(limit)
     return Reference(task, limit, limit if "max_episode_steps" in given else np.iinfo(np.int64).max)
 
 

@@ -49,7 +49,9 @@ def demonstrate(
         raise DemonstrationError(
             f"{expert.name} acts in {expert.env_id}; only a policy that tracks clips can demonstrate for {target_id}"
         )
-    env = make_env(target_id, num_envs=1, threads=1, **kwargs)
+    shown = reference or expert.reference
+    along = {"reference": shown} if shown is not None and follows_clips(target_id) else {}
+    env = make_env(target_id, num_envs=1, threads=1, **(kwargs | along))
     task, limit = env.core.task, env.core.max_episode_steps
     kept: list[Episode] = []
     library, followed = task.library, len(task.library.clips) if task.library is not None else 0
@@ -72,7 +74,7 @@ def demonstrate(
         "expert_env_id": expert.env_id,
         "expert_license": str(expert.details.get("license", "")),
         "expert_licenses": licenses_of(expert.details.get("training")),
-        "reference": reference or expert.reference,
+        "reference": shown,
         "clips": [] if library is None else origins(library.clips[i] for i in range(followed)),
         "seed": seed,
         "episodes": episodes,

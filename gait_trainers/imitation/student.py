@@ -13,8 +13,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch.nn import functional
 
-from gait_trainers.config.schema import TrainConfig
+from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations
+from gait_trainers.models.encoders import EncoderMeanStd
 from gait_trainers.policies.environment import check_layout
 from gait_trainers.rl.build import Training, build
 from gait_trainers.rl.callbacks import RunCallback
@@ -33,6 +34,10 @@ def prepare(config: TrainConfig, demonstrations: Demonstrations) -> Training:
 
     ConfigError and PolicyError where the configuration, `run.init` or the demonstrations do not fit the environment.
     """
+    if config.networks.memory != "none":
+        raise ConfigError(f"networks.memory is {config.networks.memory!r}; a clone sees single observations: none")
+    if config.ppo.l2_initial:
+        raise ConfigError("ppo.l2_initial: a clone has no networks to stay near; give it to the training from there on")
     training = begin(config)
     task = training.base.env.unwrapped.core.task  # type: ignore[attr-defined]
     where = f"demonstrations in {demonstrations.env_id}"
@@ -58,14 +63,22 @@ def begin(config: TrainConfig) -> Training:
 
 
 def set_normalizer(training: Training, obs: np.ndarray) -> None:
-    """The statistics of observations (m, d), from which PPO's continue where the training does."""
+    """The statistics of observations (m, d), from which PPO's continue where the training does.
+
+    Those of a symmetric policy count each observation's mirror image too, or it would not be symmetric; those of an
+    encoder's inputs stay the encoder's.
+    """
     norm = training.model.get_vec_normalize_env()
     if norm is None or not norm.norm_obs:
         return
     statistics: Any = norm.obs_rms
-    statistics.mean = obs.mean(axis=0, dtype=np.float64)
-    statistics.var = np.maximum(obs.var(axis=0, dtype=np.float64), LEAST_STD**2)
+    statistics.mean, statistics.var, statistics.count = np.zeros(obs.shape[1]), np.ones(obs.shape[1]), 0.0
+    # By their class, as an instance that is frozen would not: with mirror images where the policy is symmetric.
+    type(statistics).update(statistics, obs.astype(np.float64))
+    statistics.var = np.maximum(statistics.var, LEAST_STD**2)
     statistics.count = float(len(obs))
+    if isinstance(statistics, EncoderMeanStd):
+        statistics.pin()  # an encoder's inputs keep its own units
 
 
 def normalized(training: Training, obs: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ class Learner:
     alone, and a resumed training equals an uninterrupted one bit for bit.
     """
 
-    callback: BaseCallback | None = None  # called before the trainer's own; learns in `_on_rollout_end`
+    callback: BaseCallback | None = None  # before the trainer's own; learns once a rollout has ended
     licenses: Collection[str] = ()  # of the clips that it learns from
 
     def wrap(self, env: VecEnv) -> VecEnv:

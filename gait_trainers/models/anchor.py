@@ -19,7 +19,9 @@ class Anchor:
         self.module, self.weight = module, weight
         self.initial = {name: p.detach().clone() for name, p in module.named_parameters()}
         for name, parameter in module.named_parameters():
-            parameter.register_hook(self._pull(name, parameter))
+            learns = parameter.requires_grad  # an encoder's may begin later
+            parameter.requires_grad_(True).register_hook(self._pull(name, parameter))
+            parameter.requires_grad_(learns)
 
     def reset(self) -> None:
         """Let the parameters as they are now be those to keep to."""

@@ -216,15 +216,16 @@ class EncoderMeanStd(RunningMeanStd):
             np.tile(extractor.mean.cpu().numpy().astype(float), frames),
             np.tile(extractor.std.cpu().numpy().astype(float) ** 2 - epsilon, frames),
         )
-        self._pin()
+        self.pin()
 
-    def _pin(self) -> None:
+    def pin(self) -> None:
+        """Give the encoder's inputs their own mean and variance again."""
         self.mean[self.pinned], self.var[self.pinned] = self.own
 
     def update(self, arr: np.ndarray) -> None:
         """Update the statistics of the other numbers with rows (n, size)."""
         super().update(arr)
-        self._pin()
+        self.pin()
 
 
 class GroupedAdam(torch.optim.Adam):

@@ -71,8 +71,6 @@ def build(config: TrainConfig) -> Training:
         )
         if mirrors is not None and config.ppo.normalize_obs:
             env.obs_rms = SymmetricMeanStd(mirrors["observation"])  # type: ignore[assignment]
-        if config.ppo.freeze_obs_after == 0:
-            freeze_observations(env)
     try:
         model = build_model(config, env, mirrors, encoder)
     except EncoderError as error:
@@ -81,6 +79,8 @@ def build(config: TrainConfig) -> Training:
         raise ConfigError(f"networks: {error}") from None
     if encoder is not None and config.ppo.normalize_obs:
         keep_units_of_encoder(model)
+    if config.ppo.freeze_obs_after == 0:
+        freeze_observations(model.get_vec_normalize_env())
     return Training(config, base, learners, model)
 
 

@@ -12,7 +12,7 @@ from gait_trainers.config.schema import TrainConfig
 from gait_trainers.evaluation.gait_metrics import WARMUP
 from gait_trainers.learners.base import Learner
 from gait_trainers.policies.base import Policy
-from gait_trainers.policies.environment import deployment_kwargs
+from gait_trainers.policies.environment import deployment_kwargs, follows_clips
 from gait_trainers.policies.torch_policy import live_policy
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 
@@ -72,6 +72,8 @@ class WalkGoal:
             # As a trained policy is evaluated: from the usual start, without what only training needs.
             plain = config.model_copy(deep=True)
             plain.env.kwargs = deployment_kwargs(config.env.kwargs)
+            if follows_clips(config.env.id) and "reference" in config.env.kwargs:
+                plain.env.kwargs["reference"] = config.env.kwargs["reference"]  # the clips that it is trained on
             self.env = make_env(plain, self.goal.episodes)
 
     def __call__(self, iteration: int) -> str | None:

@@ -88,7 +88,8 @@ class Resampling(Learner):
 
     def count(self, clip: np.ndarray, frame: np.ndarray) -> None:
         """Failures in training, at these frames (k,) of these clips (k,)."""
-        inside = frame % np.maximum(self.library.lengths[clip] - 1, 1)  # a clip that loops goes on for ever
+        last = np.maximum(self.library.lengths[clip] - 1, 1)
+        inside = np.where(self.library.loops[clip], frame % last, np.minimum(frame, last - 1))  # a loop goes on
         np.add.at(self.fell, self.offsets[clip] + inside // self.frames, 1.0)
 
     def _set_starts(self) -> None:

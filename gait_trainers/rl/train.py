@@ -27,7 +27,7 @@ from gait_trainers.rl.warm_start import begin_from
 from gait_trainers.runs.checkpoint import load_checkpoint, read_networks, restore
 from gait_trainers.runs.lock import locked
 from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay
-from gait_trainers.runs.resumption import check_same_run
+from gait_trainers.runs.resumption import RESUMABLE, check_same_run, check_unchanged, flat
 from gait_trainers.runs.run_folder import Run, RunError, create_run, new_run, open_run
 from gait_trainers.runs.sinks import make_sinks
 
@@ -81,16 +81,21 @@ def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
         return _run(training, run, state, checkpoint)
 
 
-def resume_or_train(config: TrainConfig, overrides: dict[str, Any] | None = None) -> Result:
-    """Continue the run folder that a configuration names, with these overrides, or begin it where it is not there yet.
+def resume_or_train(config: TrainConfig) -> Result:
+    """Continue the run folder that a configuration names, or begin it where it is not there yet.
 
     One that is complete is left as it is, so that a script of several trainings can be run again after it was
-    interrupted.
+    interrupted. ConfigError where the folder holds a run of another configuration (but for `RESUMABLE`).
     """
     if config.run.name is None:
         raise RunError("run.name is not given; a run without a name cannot be found again")
     path = Path(config.run.out) / config.run.name
-    return resume(path, overrides) if (path / "config.yaml").is_file() else train(config)
+    if not (path / "config.yaml").is_file():
+        return train(config)
+    asked, stored = flat(config.model_dump()), open_run(path)[0].config()
+    moved = RESUMABLE | {"run.out", "run.name"}
+    check_unchanged(config, stored, moved, "what is asked for now", path, "give the run another name")
+    return resume(path, {key: asked[key] for key in RESUMABLE if asked[key] is not None})
 
 
 def verify(config: TrainConfig) -> Result:
@@ -166,6 +171,13 @@ def _run(
                 log_interval=None,  # type: ignore[arg-type] # RunCallback logs, once the update is done
                 reset_num_timesteps=state is None,
             )
+    except ValueError as error:
+        if "satisfy the constraint" not in str(error):  # torch's words of a distribution whose mean is no number
+            raise
+        raise RunError(
+            f"{run.path}: diverged in iteration {keeper.iteration + 1}: the policy's actions are no longer numbers. "
+            "Lower ppo.learning_rate or set ppo.target_kl; earlier checkpoints are intact"
+        ) from error
     except KeyboardInterrupt:
         display.say(f"interrupted; continue with --resume {run.path}")
         raise

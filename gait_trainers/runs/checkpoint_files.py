@@ -39,7 +39,7 @@ def load_checkpoint(file: Path, limit: int = MAX_CHECKPOINT) -> dict[str, Any]:
         return decode(read_bytes(file, RunError, limit))
     except Damaged as error:
         older = _whole_before(file, limit)
-        advice = f"the last whole one before it is used by --resume {older}" if older else "no earlier one is whole"
+        advice = f"the latest intact one before it is {older}" if older else "no earlier one is intact"
         raise RunError(f"{file} cannot be read as a checkpoint: {error}; {advice}") from error
 
 

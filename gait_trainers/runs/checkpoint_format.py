@@ -73,7 +73,7 @@ def _signed(data: bytes) -> bytes:
         version = line.split()[2:3]
         if version and version[0].isdigit() and int(version[0][:9]) > FORMAT_VERSION:
             raise Damaged(f"format version {version[0].decode()}, this version reads up to {FORMAT_VERSION}")
-        raise Damaged("its checksum does not match: a bit of it has changed since it was written")
+        raise Damaged("its checksum does not match: it was changed or cut short after it was written")
     return content
 
 

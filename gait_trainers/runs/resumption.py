@@ -29,7 +29,7 @@ def check_same_run(config: TrainConfig, trained_with: str, run: Path, checkpoint
 
 
 def check_unchanged(
-    config: Section, recorded: Section, resumable: Collection[str], file: Path, checkpoint: Path, afresh: str
+    config: Section, recorded: Section, resumable: Collection[str], file: Path | str, checkpoint: Path, afresh: str
 ) -> None:
     """ConfigError, which names the keys, where a configuration (of `file`, and the command line over it) differs in
     more than `resumable` from the one recorded in a checkpoint; `afresh` is the way to train with it."""

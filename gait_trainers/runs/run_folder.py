@@ -174,6 +174,8 @@ def open_run(path: str | Path) -> tuple[Run, Path | None]:
     if path.is_file():
         return open_run(path.parent.parent)[0], path
     run = Run(path)
+    if (path / "policy.json").is_file():
+        raise RunError(f"{path} is a bundle, not a run folder; a new training begins from it with --init {path}")
     if not run.config_file.is_file():
         if run.path.is_dir() and any(run.path.iterdir()) and is_stillborn(run):
             raise RunError(f"{path} was killed before its config.yaml was written; start it again as it was started")

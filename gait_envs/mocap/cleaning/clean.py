@@ -80,11 +80,6 @@ def butterworth_margin(cutoff: float, fps: float) -> int:
 # -- constant rate ----------------------------------------------------------------------------------------
 
 
-def resampled_frames(frames: int, fps: float, new_fps: float) -> int:
-    """How many frames at `new_fps` fit into the duration of `frames` at `fps`, (frames - 1) / fps."""
-    return int(np.floor((frames - 1) / fps * new_fps + 1e-9)) + 1
-
-
 def resample_motion(
     rotations: np.ndarray, translations: np.ndarray, fps: float, new_fps: float, wanted: np.ndarray, first: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:

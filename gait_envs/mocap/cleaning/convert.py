@@ -22,11 +22,10 @@ from gait_envs.mocap.cleaning.clean import (
     butterworth_name,
     check_cutoff,
     resample_motion,
-    resampled_frames,
 )
 from gait_envs.mocap.cleaning.foot_strikes import Strikes
 from gait_envs.mocap.cleaning.repair import LONGEST, Faults, repair, repair_margin
-from gait_envs.mocap.cleaning.signal import continuous_signs
+from gait_envs.mocap.cleaning.signal import continuous_signs, resampled_frames
 from gait_envs.mocap.cleaning.treadmill import FASTEST, facing, moved_on
 from gait_envs.mocap.formats.npz import check_finite
 from gait_envs.mocap.retarget.joint_names import SIDES, LegsNotFoundError, match_joints

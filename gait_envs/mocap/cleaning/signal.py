@@ -7,6 +7,23 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import savgol_filter
 
+from gait_envs.errors import MotionError
+
+MOST_FRAMES = 10_000_000  # of a motion that is written: two days at 60 Hz
+MOST_RETARGETED = 200_000  # an hour at 50 Hz: about what a clip holds of the humanoid
+
+
+def resampled_frames(frames: int, fps: float, new_fps: float, most: int = MOST_FRAMES) -> int:
+    """How many frames at `new_fps` fit into the duration of `frames` at `fps`, (frames - 1) / fps; MotionError if they
+    are more than `most`."""
+    count = np.floor((frames - 1) / fps * new_fps + 1e-9) + 1
+    if not count <= most:
+        raise MotionError(
+            f"{(frames - 1) / fps:g} s at {new_fps:g} Hz are {count:g} frames; at most {most:,} can be made: "
+            "ask for a lower rate or a quicker pace, or cut the motion"
+        )
+    return int(count)
+
 
 def resample(values: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
     """Values (T, ...) at `fps`, read at `new_fps` over the same span: frame i is at time i / new_fps.
@@ -16,8 +33,9 @@ def resample(values: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
     """
     if len(values) < 2:
         raise ValueError(f"resampling needs at least 2 frames, got {len(values)}")
-    span = (len(values) - 1) / fps
-    times = np.arange(int(np.floor(span * new_fps + 1e-9)) + 1) / new_fps
+    if resampled_frames(len(values), fps, new_fps) < 3:
+        raise MotionError(f"{(len(values) - 1) / fps:g} s at {new_fps:g} Hz are less than three frames")
+    times = np.arange(resampled_frames(len(values), fps, new_fps, MOST_RETARGETED)) / new_fps
     return CubicSpline(np.arange(len(values)) / fps, values, bc_type="natural")(times)
 
 

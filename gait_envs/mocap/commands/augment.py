@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.files import check_writable
 from gait_envs.mocap.commands.printing import say, warn
 from gait_envs.mocap.gait_sequences import as_walks, augment, captured, of_activity, recorded
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import humanoid
+from gait_envs.reading.outputs import check_output
 from gait_envs.reference.clip import check_fits
 from gait_envs.reference.refnn.walks import WalkError, is_walks, load_walks, save_sequences, save_walks
 from gait_envs.reference.sources import load_clips
@@ -39,9 +39,9 @@ def augment_command(
     mirror: Annotated[bool, typer.Option(help="Add the mirror image of every sequence.")] = True,
 ) -> None:
     """Cut walks into sequences of two gait cycles, resampled by phase, and label them with stride and cadence."""
-    for path in (out, walks_out):
-        if path is not None:
-            check_writable(path)
+    check_output(out, ".npz", "motions", "params")
+    if walks_out is not None:
+        check_output(walks_out, ".npz", "motions", "lengths")
     robot = humanoid()
     tables = mirror_of(robot) if mirror else None
     files = sorted(Path(source).glob("*.npz")) if Path(source).is_dir() else [Path(source)]

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gait_envs.constants import MOST_THREADS
 from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
@@ -20,6 +21,7 @@ from gait_envs.mocap.pages.clip_page import write_page
 from gait_envs.mocap.pages.set_page import write_set
 from gait_envs.mocap.retarget.folder import Outcome, Recipe, check_folder, retarget_file, retarget_folder
 from gait_envs.mocap.retarget.target_body import load_body
+from gait_envs.reading.outputs import CLIP, check_output
 from gait_envs.reference.catalogue import VERDICTS, Entry, read_entries
 from gait_envs.reference.clip import save_clip
 
@@ -52,7 +54,7 @@ def retarget_command(
     low_pass: options.LowPass = None,
     repair: options.Repair = True,
     longest_gap: options.LongestGap = LONGEST,
-    jobs: Annotated[int, typer.Option(help="Number of processes that work on a set.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Number of processes that work on a set.")] = 1,
     picture: Annotated[
         bool | None, typer.Option(help="Draw a page for each clip; by default only for a single capture.")
     ] = None,
@@ -60,7 +62,8 @@ def retarget_command(
     """Retarget captured motion to a robot: scaled, within its joint limits, without foot sliding.
 
     An interrupted set can be run again: clips already made are kept. Unfit clips are set aside in OUT/unfit;
-    OUT/set.json and OUT/set.png summarise the set. The exit status is 1 if no clip is fit.
+    OUT/set.json and OUT/set.png summarise the set. The exit status is 1 if no clip is fit. The clip of a single
+    capture is written in any case, with a warning that says why it is unfit.
     """
     cleaning = Cleaning(
         None, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map), options.read_speed(treadmill_speed)
@@ -79,8 +82,7 @@ def retarget_command(
 
 def _retarget_one(job: Job, recipe: Recipe, robot: str, out: Path, picture: bool) -> None:
     """A single capture: its clip is written even if it is unfit, and said to be so."""
-    if out.suffix != ".npz":
-        raise MotionError(f"--out {out}: a clip's name ends in .npz")
+    check_output(out, ".npz", *CLIP)
     check_targets((job.capture, target) for target in (out, out.with_suffix(".png")))
     body = load_body(robot)
     result = retarget_file(job, recipe, body)

@@ -10,6 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from gait_envs.mocap.commands.printing import err_console, out_console, plain, say, warn
+from gait_envs.reading.outputs import check_output
 from gait_envs.reference.clip import ClipError
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.reference.sources import open_clips
@@ -28,10 +29,11 @@ def split_command(
         list[str] | None,
         typer.Option("--hold-out", help="Group for the part test; the others are the part train; may be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random split.")] = 0,
     out: Annotated[Path, typer.Option(help="Split file to write.")] = Path("split.json"),
 ) -> None:
     """Split clips into parts, each of which is a source of clips, such as split.json#train."""
+    check_output(out, ".json")
     if not folder.exists():
         raise ClipError(f"{folder}: no such folder")
     if parts is not None and held:

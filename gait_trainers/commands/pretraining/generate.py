@@ -18,10 +18,12 @@ def command(
     out: Annotated[Path, typer.Option(help="Clip to write.")] = Path("generated.npz"),
 ) -> None:
     """Generate a walk along x with a model of motion; the clip plays with gait-data view and serves as a reference."""
+    from gait_envs.reading.outputs import CLIP, check_output
     from gait_envs.reference.clip import save_clip
     from gait_trainers.models.motion import read_motion_model
     from gait_trainers.pretrain.motionnn.generate import generate
 
+    check_output(out, ".npz", *CLIP)
     loaded, extras = read_motion_model(model)
     clip = generate(loaded, extras, speed, seconds, cadence, out.stem)
     typer.echo(f"clip     {save_clip(out, clip)}: {clip.duration:.1f} s at {clip.mean_speed:.2f} m/s")

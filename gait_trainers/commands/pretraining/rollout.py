@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.files import check_writable
+from gait_envs.reading.outputs import check_output
 from gait_envs.reference.refnn.walks import save_walks
 from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, SeedOption
 from gait_trainers.evaluation.rollout import EvaluationError
@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Record a policy that follows looping clips under sampled stride, cadence and body parameters."""
     file = out / f"walks_{seed:03d}.npz"
-    check_writable(file)
+    check_output(file, ".npz", "motions", "lengths")
     ranges = RANGES if range_ is None else dict(parse_range(text) for text in range_)
     loaded = load_policy(policy)
     found = record_walks(

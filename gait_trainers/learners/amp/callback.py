@@ -1,8 +1,9 @@
-"""Trains the discriminator between a rollout and the policy update that uses its rewards."""
+"""Trains the discriminator after a rollout, beside the policy update that uses its rewards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from gait_trainers.learners.amp.diagnostics import Reservoir, ranking
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
 from gait_trainers.learners.amp.spec import AMPConfig
 from gait_trainers.learners.amp.windows import ReferenceWindows
+from gait_trainers.learners.background import BackgroundUpdate
 from gait_trainers.learners.replay import ReplayBuffer, mix
 from gait_trainers.models.discriminator import accuracy, discriminator_losses
 
@@ -22,7 +24,7 @@ from gait_trainers.models.discriminator import accuracy, discriminator_losses
 class AMPCallback(BaseCallback):
     """At the end of each rollout: measure the discriminator, train it, remember the rollout's windows.
 
-    The order is: style rewards from the discriminator before its update, its update, then PPO's update. All random
+    Style rewards come from the discriminator before its update, which runs in the background of PPO's. All random
     choices come from generators of this callback, so that the policy's own are left alone.
     """
 
@@ -51,18 +53,27 @@ class AMPCallback(BaseCallback):
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.iteration = 0
+        self.background = BackgroundUpdate()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        fresh = self.wrapper.take_rollout()
-        if self.mirror is not None:
-            fresh = self._half_mirrored(fresh, self.mirror)
+        self.background.begin(partial(self._learn, self.wrapper.take_rollout()))
+
+    def _on_rollout_start(self) -> None:
+        for name, value in self.background.wait().items():
+            self.logger.record(f"amp/{name}", value)
+
+    _on_training_end = _on_rollout_start
+
+    def _learn(self, fresh: np.ndarray) -> dict[str, float]:
+        """The update after a rollout whose windows (m, frames * d) these are; there may be none."""
+        metrics = {}
         if len(fresh) > 0:
-            for name, value in self.update(fresh).items():
-                self.logger.record(f"amp/{name}", value)
+            metrics = self.update(fresh if self.mirror is None else self._half_mirrored(fresh, self.mirror))
         self.iteration += 1
+        return metrics
 
     def update(self, fresh: np.ndarray) -> dict[str, float]:
         """One iteration on a rollout's policy windows, (m, frames * d). Returns its metrics."""

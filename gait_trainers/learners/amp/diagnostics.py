@@ -47,7 +47,7 @@ def probe_windows(env: VectorEnv, frames: int, dilation: int, seed: int = 0) -> 
             if not running.any():
                 break
         out[name] = np.concatenate(found)
-    return out
+    return {name: windows for name, windows in out.items() if len(windows)}  # none as long as the motion itself
 
 
 class Reservoir:

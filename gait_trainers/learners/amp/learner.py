@@ -37,7 +37,7 @@ from gait_trainers.rl.sb3_vec import SB3VecEnv
 
 
 class AMPLearner(Learner):
-    """Rewards the style of motion by a discriminator that is trained between rollout and update."""
+    """Rewards the style of motion by a discriminator that is trained after each rollout."""
 
     callback: AMPCallback
     wrapper: AMPRewardWrapper
@@ -110,7 +110,9 @@ def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
     """The clips that count as real, with their mirror images where the configuration says so."""
     amp: AMPConfig = config.section("amp")
     robot = base.env.unwrapped.core.robot  # type: ignore[attr-defined]
-    source = amp.data or config.env.kwargs.get("reference") or EMBEDDED_SETS[robot.name]
+    source = amp.data or config.env.kwargs.get("reference") or EMBEDDED_SETS.get(robot.name)
+    if source is None:
+        raise ConfigError(f"amp.data is null, and there are no embedded clips of the robot {robot.name!r}; name clips")
     clips = list(load_clips(source))
     for clip in clips:
         check_fits(clip, robot.joint_names, robot.control_rate)

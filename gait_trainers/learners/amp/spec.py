@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from gait_trainers.config.section import Section, Sizes
 from gait_trainers.learners.base import Check, Column, LearnerSpec
+
+if TYPE_CHECKING:
+    from gait_trainers.config.schema import TrainConfig
 
 
 class AMPConfig(Section):
@@ -76,6 +79,13 @@ class AMPConfig(Section):
     )
 
 
+def check(config: TrainConfig, options: Any) -> None:
+    """ValueError for an input noise that has a last value and no time to reach it in."""
+    section: AMPConfig = config.section("amp")
+    if section.input_noise_final is not None and section.input_noise_decay == 0:
+        raise ValueError("amp.input_noise_final needs amp.input_noise_decay, the iterations that it is reached in")
+
+
 # An accuracy near 1 is no fault by itself, as long as windows of the policy still score above 0 and get a reward.
 SATURATED, UNREWARDED = 0.98, 0.02
 RANKS = 0.2  # rank correlation of scores with nearness to the reference, below which the reward does not guide
@@ -125,6 +135,7 @@ SPEC = LearnerSpec(
         ),
     ),
     smoke={"batch_size": 64},
+    check=check,
     style_weight=lambda section: section.weight,
     artefacts="gait_trainers.learners.amp.learner:artefacts",
 )

@@ -115,6 +115,8 @@ class DynamicsCallback(BaseCallback):
     def improve(self) -> dict[str, float]:
         """Update the policy through the model, from states of the newest rollout."""
         assert self.steps is not None
+        for group in self.steps.param_groups:
+            group["lr"] = self.config.policy_learning_rate * self._rate_left()
         policy, gains, shifts = self.model.policy, [], []
         drawn = [self._draw(newest=True) for _ in range(self.config.policy_updates)]
         if any(segments is None for segments in drawn):
@@ -137,6 +139,11 @@ class DynamicsCallback(BaseCallback):
         for parameter in self.actor:
             parameter.grad = None
         return {"predicted_return": float(np.mean(gains)), "policy_shift": shifts[-1]}
+
+    def _rate_left(self) -> float:
+        """PPO's learning rate now, by its schedule, as a share of its first: these updates fade with PPO's own."""
+        schedule = self.model.lr_schedule
+        return float(schedule(self.model._current_progress_remaining) / schedule(1.0))
 
     def _predicted_return(self, obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return of `horizon` predicted steps and the value of the last state, (m,); means and deviations of the first

@@ -24,7 +24,9 @@ class DynamicsConfig(Section):
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam step size of the model.")
     updates: int = Field(default=32, ge=0, description="Updates of the model per iteration.")
     batch_size: int = Field(default=512, ge=1, description="Starting states per update, of the model and the policy.")
-    policy_learning_rate: float = Field(default=1e-4, gt=0, description="Adam step size of the policy's updates.")
+    policy_learning_rate: float = Field(
+        default=1e-4, gt=0, description="Adam step size of the policy's updates, at first; it follows PPO's schedule."
+    )
     policy_updates: int = Field(
         default=8, ge=0, description="Updates of the policy through the model per iteration; 0 trains the model alone."
     )
@@ -37,10 +39,14 @@ class DynamicsConfig(Section):
 
 
 def check(config: TrainConfig, options: Any) -> None:
-    """ValueError unless the policy acts on single observations, and the horizon is within a rollout."""
+    """ValueError unless the policy learns, acts on single observations, and the horizon is within a rollout."""
     section: DynamicsConfig = config.section("dynamics")
     if config.networks.recurrent or config.networks.frames > 1:
         raise ValueError(f"learner dynamics needs a policy without a memory, not --policy {config.networks.memory}")
+    if "encoder" in [spec.name for spec in config.specs]:
+        raise ValueError("learner dynamics cannot improve a policy with an encoder; leave encoder.path out")
+    if config.policy_frozen:
+        raise ValueError("learner dynamics improves the policy, which muscle.policy_frozen keeps as it is")
     if section.horizon >= config.ppo.n_steps:
         raise ValueError(
             f"dynamics.horizon is {section.horizon}, allowed is 1 to ppo.n_steps - 1 = {config.ppo.n_steps - 1}"
@@ -60,6 +66,6 @@ SPEC = LearnerSpec(
             "dynamics.hidden, or normalise observations (ppo.normalize_obs)",
         ),
     ),
-    smoke={"updates": 2, "policy_updates": 1, "start_at": 0, "batch_size": 64},
+    smoke={"updates": 2, "policy_updates": 1, "start_at": 0, "batch_size": 64, "horizon": 2},
     check=check,
 )

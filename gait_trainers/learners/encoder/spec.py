@@ -40,6 +40,11 @@ def check(config: TrainConfig, options: Any) -> None:
     """ValueError for networks that an encoder cannot be part of, and for a learner without a model."""
     if config.section("encoder").path is None:
         raise ValueError("encoder.path is null; the learner encoder needs a motion model")
+    if config.section("encoder").critic_warmup and config.ppo.lr_schedule == "kl":
+        raise ValueError(
+            "encoder.critic_warmup: not with ppo.lr_schedule kl, which would raise the step size as long as the policy "
+            "does not change"
+        )
     if config.networks.symmetric:
         raise ValueError("networks.symmetric: a policy with an encoder cannot be kept mirror-symmetric")
 

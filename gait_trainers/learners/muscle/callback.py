@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gait_envs.control.muscle_network import save_muscle_network
 from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
+from gait_trainers.learners.background import BackgroundUpdate
 from gait_trainers.learners.muscle.spec import MuscleConfig
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, row_size, split_rows
 from gait_trainers.learners.replay import ReplayBuffer
@@ -23,7 +24,7 @@ MEASURED = 512  # held-out tuples from which an iteration's figures are computed
 
 
 class MuscleCallback(BaseCallback):
-    """Each step: keep a tuple of each simulation. At the end of each rollout: train, measure, hand over.
+    """Each step: keep a tuple of each simulation. After each rollout, beside PPO's update: train, measure, hand over.
 
     A tuple is one refresh of the control step, any with equal chance: the torque that is desired falls as the step
     goes on. Those of the held-out simulations are never learnt from. All random choices come from a generator of this
@@ -49,6 +50,7 @@ class MuscleCallback(BaseCallback):
         self.rng = np.random.default_rng(seed)
         self.handed = 0  # iterations that the handover has lasted
         self.order = np.random.default_rng(seed).permutation(base.num_envs)  # in which it takes them over
+        self.background = BackgroundUpdate()
         self._start_rollout()
 
     def _start_rollout(self) -> None:
@@ -75,7 +77,15 @@ class MuscleCallback(BaseCallback):
             left = self.model._current_progress_remaining if self.config.lr_schedule == "linear" else 1.0
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.learning_rate * left
-            metrics |= self.update()
+            self.background.begin(self.update)
+        self._record(metrics)
+
+    def _on_rollout_start(self) -> None:
+        self._record(self.background.wait())
+
+    _on_training_end = _on_rollout_start
+
+    def _record(self, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
             self.logger.record(f"muscle/{name}", value)
 

@@ -44,7 +44,7 @@ class Transformer(Network):
 
     def forward(self, x: Tensor, memory: Memory = ()) -> tuple[Tensor, Memory]:
         seen = int(memory[-1]) if memory else 0
-        frames = torch.arange(seen, seen + x.shape[1])
+        frames = torch.arange(seen, seen + x.shape[1], device=x.device)
         x = self.inputs(x)
         if self.place is not None:
             x = x + self.place[frames % self.context]
@@ -75,7 +75,7 @@ class _Block(nn.Module):
     def _add(self, x: Tensor, branch: Tensor) -> Tensor:
         branch = self.dropout(branch)
         if self.training and self.drop_branch > 0:  # a whole branch of a sequence at a time: stochastic depth
-            keep = torch.rand(len(x), 1, 1) >= self.drop_branch
+            keep = torch.rand(len(x), 1, 1, device=x.device) >= self.drop_branch
             branch = branch * keep / (1 - self.drop_branch)
         return x + branch
 
@@ -86,7 +86,8 @@ class _Block(nn.Module):
             query, key = _rotated(query, frames), _rotated(key, frames)
         if past:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        behind = frames[:, None] - torch.arange(int(frames[-1]) + 1 - key.shape[2], int(frames[-1]) + 1)
+        last = int(frames[-1]) + 1
+        behind = frames[:, None] - torch.arange(last - key.shape[2], last, device=x.device)
         mask = (behind >= 0) & (behind < self.context)
         answer = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         keep = self.context - 1
@@ -97,7 +98,7 @@ def _rotated(x: Tensor, frames: Tensor) -> Tensor:
     """Rotary positions (Su et al. 2021): pairs of numbers (n, h, L, d) turned by angles in proportion to the frame, so
     that products depend on how far frames are apart."""
     half = x.shape[-1] // 2
-    angle = frames[:, None] * 1000.0 ** (-torch.arange(half) / half)  # (L, half)
+    angle = frames[:, None] * 1000.0 ** (-torch.arange(half, device=x.device) / half)  # (L, half)
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, model_validator
 
+from gait_envs.constants import MOST_SEED, MOST_THREADS
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.config.checking import Layer, check_preset, layered, overriding, sections
@@ -133,8 +134,8 @@ class OptimConfig(Section):
 class RunConfig(Section):
     """Everything that is not the learning problem."""
 
-    seed: int = Field(default=0, ge=0, description="Seed of every random number generator.")
-    torch_threads: int = Field(default=1, ge=1, description="Threads of torch.")
+    seed: int = Field(default=0, ge=0, le=MOST_SEED, description="Seed of every random number generator.")
+    torch_threads: int = Field(default=1, ge=1, le=MOST_THREADS, description="Threads of torch.")
     log_every: int = Field(default=25, ge=1, description="Updates between rows of metrics.")
     checkpoint_every: int = Field(default=50, ge=1, description="Updates between checkpoints.")
     tensorboard: bool = Field(default=True, description="Write TensorBoard logs to tb/.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from gait_envs.reference.packed import PackedClips
 from gait_envs.reference.sources import LazyClips, open_clips
 from gait_envs.reference.split import group_of, hold_out, save_split, split
+from gait_trainers.config.section import ConfigError
 from gait_trainers.data.activities import activity_kind
 from gait_trainers.pretrain.motionnn.config import DataConfig
 
@@ -64,5 +65,9 @@ def open_training_set(source: str, config: DataConfig, seed: int) -> TrainingSet
         parts = divide({name: group_of(name, meta, config.by) for name, meta in metas.items()}, config, seed)
         clips, divided = clips.select(parts.train), (source, config.by, seed)
     else:
+        if config.held_out:
+            raise ConfigError(
+                f"data.held_out: {source} is trained on as a whole; only a folder of clips or a packed set is divided"
+            )
         parts = Parts(list(clips.names), [])
     return TrainingSet(clips, [activity_kind(metas[name]) for name in clips.names], parts, divided)

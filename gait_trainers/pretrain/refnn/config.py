@@ -10,6 +10,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, model_validator
 
+from gait_envs.constants import MOST_SEED, MOST_THREADS
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import read_yaml
 from gait_envs.reference.pose_features import POSE_LAYOUT
@@ -46,8 +47,10 @@ class RefNNConfig(Section):
     iterations: int = Field(default=10_000, ge=1, description="Number of iterations.")
     checkpoint_every: int = Field(default=50, ge=1, description="Iterations between two checkpoints.")
     holdout: float = Field(default=0.1, ge=0, lt=1, description="Share of the walkers that are kept from training.")
-    seed: int = Field(default=0, ge=0, description="Seed of the weights, of the shuffling and of the held-out walkers.")
-    torch_threads: int = Field(default=1, ge=1, description="Threads of torch.")
+    seed: int = Field(
+        default=0, ge=0, le=MOST_SEED, description="Seed of the weights, of the shuffling and of the held-out walkers."
+    )
+    torch_threads: int = Field(default=1, ge=1, le=MOST_THREADS, description="Threads of torch.")
 
     @model_validator(mode="after")
     def _readable(self) -> Self:

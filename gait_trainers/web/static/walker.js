@@ -96,7 +96,8 @@ export class Walker {
   get fallen() {
     const { qpos } = this.state;
     const { min_height, max_height, max_tilt } = this.body;
-    return !(qpos[2] >= min_height && qpos[2] <= max_height && gravity(qpos)[2] <= -Math.cos(max_tilt));
+    const lowest = max_tilt < Math.PI ? -Math.cos(max_tilt) : Infinity;
+    return !(qpos[2] >= min_height && qpos[2] <= max_height && gravity(qpos)[2] <= lowest);
   }
 
   /** Measured as the command is: forward m/s, leftward m/s, turn rad/s. */

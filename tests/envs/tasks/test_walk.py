@@ -197,7 +197,7 @@ def test_the_curriculum_opens_with_success() -> None:
 
 def episodes(mode: str, count: int, speed: float, low: float) -> np.ndarray:
     """The levels of two bodies that glide at 0.4 m/s (or slower), after some episodes of 20 steps."""
-    config = {"curriculum": True, "command_low": (low, 0, 0), "command_high": (0.5, 0, 0)}
+    config = {"curriculum": True, "command_low": (low, 0, 0), "command_high": (0.6, 0, 0)}
     backend = Glider(ROBOT, 2)
     backend.speed[:] = speed
     core = Core(
@@ -225,7 +225,7 @@ def test_the_curriculum_counts_each_episode_once() -> None:
 
 
 def test_standing_still_opens_no_curriculum() -> None:
-    """Zero speed, commands from 0 to 0.5 m/s: survived to the end each time, and the level stays where it was."""
+    """Zero speed, commands from 0 to 0.6 m/s: survived to the end each time, and the level stays where it was."""
     np.testing.assert_array_equal(episodes("SameStep", 20, 0.0, 0.0), 0.0)
 
 
@@ -391,6 +391,13 @@ def test_falls(height: float, rotvec: tuple[float, float, float], fallen: bool) 
     assert the_task.failed(the_task.view(state, remembering(the_task))).tolist() == [fallen]
 
 
+@pytest.mark.parametrize("most, fallen", [(3.0, True), (np.pi, False), (9.0, False)])
+def test_no_tilt_is_beyond_half_a_turn(most: float, fallen: bool) -> None:
+    the_task, state = task(max_tilt=most), standing(rotvec=(0, np.pi, 0))
+    state.qpos[0, 2] = 0.45
+    assert the_task.failed(the_task.view(state, remembering(the_task))).tolist() == [fallen]
+
+
 def test_info_by_hand() -> None:
     the_task = task()
     state = standing(rotvec=(0, 0, np.pi / 2), qvel=moving(-0.1, 0.5, 0, 0, 0, 0.3))
@@ -482,6 +489,9 @@ def test_a_given_pose_stands_still_unless_told_otherwise() -> None:
         ({"randomize": {"push_speed": -1.0}}, "randomize.push_speed is -1.0"),
         ({"min_height": 0.8}, "min_height 0.8 and max_height 0.7"),
         ({"reset_noise": -0.1}, "reset_noise is -0.1"),
+        ({"max_tilt": 0.0}, r"max_tilt is 0\.0 rad, allowed is more than 0"),
+        # 30 % of the way to 0.5 m/s is no more than standing still is allowed to be off.
+        ({"curriculum": True, "command_low": (0, 0, 0), "command_high": (0.5, 0, 0)}, r"at most 0\.15 m/s ahead"),
     ],
 )
 def test_wrong_settings_say_what_is_allowed(config: dict[str, Any], message: str) -> None:

@@ -292,7 +292,7 @@ def walk_rollout(shorter_right: int = 0, frames: int = 551) -> gm.Rollout:
     foot_pos[phase >= 20, 0, 0, 0], foot_pos[phase >= 20, 0, 1, 0] = 0.0, 0.2
     return gm.Rollout(
         qpos, qvel, force, foot_pos, np.zeros((frames, 1, 2, 3)), np.full((frames, 1, 9), 0.5),
-        np.array([[0.4, 0.0, 0.0]]), np.ones((frames, 1), bool), DT, 3.38,
+        np.array([[0.4, 0.0, 0.0]]), np.ones((frames, 1), bool), DT, np.array([3.38]),
     )  # fmt: skip
 
 

@@ -141,7 +141,7 @@ def test_the_reference_is_like_itself(robot) -> None:
     rollout = Rollout(
         qpos=clip.qpos[rows, None], qvel=clip.qvel[rows, None], foot_force=clip.contacts[rows, None], foot_pos=empty,
         foot_vel=empty, torque=np.zeros((len(rows), 1, n)), command=np.array([[mean_velocity(clip)[0], 0.0, 0.0]]),
-        valid=np.ones((len(rows), 1), bool), dt=1.0 / clip.fps, mass=robot.mass,
+        valid=np.ones((len(rows), 1), bool), dt=1.0 / clip.fps, mass=np.array([robot.mass]),
     )  # fmt: skip
     (cycle,) = judge.cycles(rollout)
     assert cycle is not None

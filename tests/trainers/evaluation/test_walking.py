@@ -119,6 +119,23 @@ def test_reference_starts_and_randomisation_of_training_stay_out():
     np.testing.assert_array_equal(rollout.qpos[0, 0], rollout.qpos[0, 1])  # reset_noise is kept, and is zero
 
 
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [({"command_interval": 2.0}, "one command for a whole episode"), ({"max_episode_steps": -1}, "needs one")],
+)
+def test_what_an_evaluation_cannot_judge_is_refused(kwargs, message):
+    with pytest.raises(EvaluationError, match=message):
+        record(stub(), np.zeros((1, 3)), env_kwargs=kwargs, threads=1)
+
+
+def test_each_body_is_weighed():
+    heavy = {"randomize": {"mass": (1.2, 1.2)}}
+    rollout, _ = record(stub(), np.zeros((2, 3)), seconds=0.1, threads=1, env_kwargs=heavy)
+    plain, _ = record(stub(), np.zeros((2, 3)), seconds=0.1, threads=1)
+    assert plain.mass == pytest.approx([3.38, 3.38], abs=0.01)
+    assert rollout.mass == pytest.approx(1.2 * plain.mass)
+
+
 def test_style_score_is_the_mean_over_whole_windows_of_living_episodes():
     # This critic scores a two-frame window by the root's height in its older frame (feature 24).
     critic = Style(frames=2, score=lambda windows: windows[:, 24])

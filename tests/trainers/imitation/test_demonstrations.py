@@ -29,7 +29,7 @@ from gait_trainers.imitation.demonstrations import (
     save_demonstrations,
 )
 from gait_trainers.imitation.shared import SHIFT_EVERY, Shared, action_of
-from gait_trainers.policies.environment import make_env
+from gait_trainers.policies.environment import EnvironmentOptionError, make_env
 
 WALK = "GaitNet/WildRobot-v0"
 CLIP = "motions/wildrobot_walk/walk_040_calm_0.npz"
@@ -149,6 +149,18 @@ def test_an_expert_demonstrates_in_its_own_environment() -> None:
     assert episode.rewards[7] == pytest.approx(
         sum(column[7] for name, column in episode.info.items() if name.startswith("reward_"))
     )
+
+
+def test_a_tracker_follows_what_it_is_told_in_its_own_environment_too(tmp_path: Path) -> None:
+    tracker = load_policy(asset_path("policies/wildrobot_imitation"))
+    clip = load_clip(asset_path(CLIP))
+    save_clip(tmp_path / "mine.npz", dataclasses.replace(clip, license="MY-LICENSE"))
+    found = demonstrate(tracker, reference=str(tmp_path), episodes=1)
+    assert found.source["reference"] == str(tmp_path)
+    assert [row["license"] for row in found.source["clips"]] == ["MY-LICENSE"]
+    assert "reference" not in found.env_kwargs  # a folder of this machine is no property of the environment
+    with pytest.raises(EnvironmentOptionError, match="nowhere: neither a clip"):
+        demonstrate(tracker, reference=str(tmp_path / "nowhere"), episodes=1)
 
 
 def test_what_does_not_go_together_is_refused() -> None:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
+from helpers.encoders import small_model_file
 from helpers.scripted_env import ScriptedEnv
 from typer.testing import CliRunner
 
 from gait_envs.assets import asset_path
+from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers import load_policy
 from gait_trainers.cli import app
 from gait_trainers.config.layers import load_config
@@ -135,7 +137,7 @@ def test_a_fit_ends_at_a_learning_rate_of_zero(
 def test_demonstrations_normalise_and_what_hardly_varies_is_not_blown_up(
     demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
-    training = prepare(config(tmp_path), demonstrations)
+    training = prepare(config(tmp_path, **{"networks.symmetric": False}), demonstrations)
     obs, _ = demonstrations.pairs()
     norm = training.model.get_vec_normalize_env()
     np.testing.assert_allclose(norm.obs_rms.mean, obs.mean(0, dtype=float))  # type: ignore[union-attr]
@@ -193,11 +195,12 @@ def test_dagger_adds_noise_to_what_the_policy_does(
             dagger(config(tmp_path), load_policy(asset_path(EXPERT)), demonstrations, settings, rounds=2, noise=wrong)
 
 
-def test_noise_needs_rounds(tmp_path: Path) -> None:
-    found = CliRunner().invoke(app, ["bc", "wildrobot_walk", "--noise", "0.1", "--out", str(tmp_path)])
+@pytest.mark.parametrize("option, value", [("--noise", "0.1"), ("--expert", "x"), ("--reference", "x")])
+def test_options_of_dagger_need_rounds(option: str, value: str, tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["bc", "wildrobot_walk", option, value, "--out", str(tmp_path)])
     assert found.exit_code != 0
     assert isinstance(found.exception, ConfigError)
-    assert str(found.exception).startswith("--noise is of DAgger")
+    assert str(found.exception).startswith(f"{option} is of DAgger")
     assert not list(tmp_path.iterdir())
 
 
@@ -217,3 +220,41 @@ def test_adversarial_imitation_trains_and_leaves_a_policy(
     assert load_policy(run.path).act(demonstrations.episodes[0].obs, (), np.ones(501, bool))[0].shape == (501, 9)
     after = load_checkpoint(run.checkpoints()[-1])["policy"]  # the step size is 0 at the very end only
     assert any(not torch.equal(after[name], values) for name, values in before.items())
+
+
+def test_a_clone_of_a_symmetric_policy_is_symmetric(demonstrations: Demonstrations, tmp_path: Path) -> None:
+    """Its statistics too, though the demonstrations favour a side, and even where they are frozen from the start."""
+    training = prepare(config(tmp_path, **{"networks.symmetric": True, "ppo.freeze_obs_after": 0}), demonstrations)
+    mirrors = task_mirror(training.base.env.unwrapped.core.task)  # type: ignore[attr-defined]
+    statistics: Any = training.model.get_vec_normalize_env().obs_rms  # type: ignore[union-attr]
+    obs, _ = demonstrations.pairs()
+    both = np.concatenate([obs, mirrors.observation(obs)]).astype(np.float64)
+    np.testing.assert_allclose(statistics.mean, both.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(statistics.var, np.maximum(both.var(axis=0), LEAST_STD**2), rtol=1e-5)
+    assert statistics.count == len(obs)
+    assert np.abs(obs.mean(axis=0) - mirrors.observation(obs.mean(axis=0)[None])[0]).max() > 1e-3  # they do
+    here, there = act(training, obs[:64]), act(training, mirrors.observation(obs[:64]))
+    np.testing.assert_allclose(there, mirrors.action(here), atol=1e-5)
+
+
+@pytest.mark.parametrize("more, message", [
+    ({"networks.memory": "lstm"}, r"networks\.memory is 'lstm'"),
+    ({"networks.memory": "frames"}, r"networks\.memory is 'frames'"),
+    ({"ppo.l2_initial": 0.1}, r"ppo\.l2_initial"),
+])  # fmt: skip
+def test_what_a_clone_cannot_have_is_refused(
+    demonstrations: Demonstrations, tmp_path: Path, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepare(config(tmp_path, **more), demonstrations)
+
+
+def test_a_clone_keeps_its_encoders_own_normaliser(demonstrations: Demonstrations, tmp_path: Path) -> None:
+    model = small_model_file(tmp_path)
+    training = prepare(config(tmp_path, **{"encoder.path": str(model), "networks.symmetric": False}), demonstrations)
+    statistics: Any = training.model.get_vec_normalize_env().obs_rms  # type: ignore[union-attr]
+    pinned, (mean, var) = statistics.pinned, statistics.own
+    np.testing.assert_array_equal(statistics.mean[pinned], mean)
+    np.testing.assert_array_equal(statistics.var[pinned], var)
+    rest = np.setdiff1d(np.arange(len(statistics.mean)), pinned)
+    np.testing.assert_allclose(statistics.mean[rest], demonstrations.pairs()[0].mean(axis=0)[rest], atol=1e-5)

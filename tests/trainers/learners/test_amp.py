@@ -22,7 +22,9 @@ from gait_envs.reference.clip import load_clip, save_clip
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schedule import Settings
+from gait_trainers.config.section import ConfigError
 from gait_trainers.learners.amp import callback as callback_module
+from gait_trainers.learners.amp import learner as learner_module
 from gait_trainers.learners.amp.callback import AMPCallback
 from gait_trainers.learners.amp.learner import AMPLearner, artefacts
 from gait_trainers.learners.amp.reward import AMPRewardWrapper, clip_reward, quadratic_reward
@@ -368,6 +370,18 @@ def flat_row(real: float, fake: float, apart: float) -> dict[str, float]:
 
 
 SMALL = AMPConfig(hidden=[16], batch_size=64, updates=3, replay_size=1000, learning_rate=3e-3)
+
+
+def test_noise_that_ends_elsewhere_needs_time_for_it() -> None:
+    with pytest.raises(ConfigError, match=r"amp\.input_noise_final needs amp\.input_noise_decay"):
+        load_config(overrides={"amp.input_noise_final": 0.0})
+    load_config(overrides={"amp.input_noise_final": 0.0, "amp.input_noise_decay": 5})
+
+
+def test_a_robot_without_embedded_clips_needs_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner_module, "EMBEDDED_SETS", {})
+    with pytest.raises(ConfigError, match=r"no embedded clips of the robot 'wildrobot'; name clips"):
+        build(load_config(overrides={"env.num_envs": 1}))
 
 
 def test_remembered_windows_really_reach_the_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,3 +86,11 @@ def test_probes_stand_and_flail() -> None:
     fallen = found["flailing"].reshape(-1, 3, size)[:, 1, 24]  # the root's height in the frame before the last
     assert len(fallen) < 4 * (75 - 3)
     assert fallen.min() > 0.2  # no window goes on after a fall
+
+
+def test_a_window_longer_than_the_probe_has_no_score() -> None:
+    env = gymnasium.make_vec(
+        "GaitNet/WildRobot-v0", 2, vectorization_mode="vector_entry_point", autoreset_mode=AutoresetMode.DISABLED
+    )
+    assert probe_windows(env, 10, 10) == {}  # 91 control steps, of 75
+    env.close()

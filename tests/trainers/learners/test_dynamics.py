@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
+from helpers.encoders import small_model_file
 from helpers.runs import differences, final_state
 from stable_baselines3.common.policies import ActorCriticPolicy
 
@@ -19,7 +20,7 @@ from gait_trainers.learners.dynamics.learner import DynamicsCallback, actor_para
 from gait_trainers.learners.dynamics.model import DynamicsModel, Memory, Segments, unbroken
 from gait_trainers.learners.dynamics.spec import DynamicsConfig
 from gait_trainers.rl.build import build
-from gait_trainers.rl.train import resume, train
+from gait_trainers.rl.train import resume, smoke_settings, train
 
 # -- memory -----------------------------------------------------------------------------------------------
 
@@ -102,7 +103,9 @@ class Point:
         self.callback = DynamicsCallback(box, config, 0.9, seed=0, device="cpu")  # type: ignore[arg-type]
         torch.manual_seed(0)
         self.policy = ActorCriticPolicy(box.observation_space, box.action_space, lambda _: 1e-3, log_std_init=-1.0)
-        self.callback.model = SimpleNamespace(policy=self.policy)  # type: ignore[assignment]
+        self.callback.model = SimpleNamespace(  # type: ignore[assignment]
+            policy=self.policy, lr_schedule=lambda left: 2e-4 * left, _current_progress_remaining=1.0
+        )
         rng = np.random.default_rng(0)
         obs, actions = [rng.uniform(-2, 2, (64, 2))], rng.uniform(-1, 1, (40, 64, 2))
         for action in actions:
@@ -152,6 +155,20 @@ def test_the_policy_moves_towards_what_is_better_and_nothing_else_changes(known:
     assert all((point.policy.state_dict()[name] == value).all() for name, value in others.items())
     assert all(parameter.grad is None for parameter in point.policy.parameters())
     assert point.policy.optimizer.state == {}
+
+
+def test_the_steps_fade_with_those_of_ppo(known: dict[str, Any]) -> None:
+    """The rate is a quarter of the first after three quarters of PPO's linear schedule, and 0 at its end."""
+    point = Point(policy_learning_rate=4e-3, policy_updates=1)
+    before = point.mean(1.5, 0.0)
+    point.callback.model._current_progress_remaining = 0.0
+    point.callback.improve()
+    assert (point.mean(1.5, 0.0) == before).all()
+    point.callback.model._current_progress_remaining = 0.25
+    point.callback.improve()
+    assert point.callback.steps is not None
+    assert point.callback.steps.param_groups[0]["lr"] == pytest.approx(1e-3)
+    assert (point.mean(1.5, 0.0) != before).any()
 
 
 def test_trust_keeps_it_near(known: dict[str, Any]) -> None:
@@ -218,6 +235,21 @@ def test_without_updates_of_the_policy_ppo_goes_on_as_if_it_were_not_there(tmp_p
 def test_what_does_not_go_together_is_refused(tmp_path: Path, settings: dict, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         config_of(tmp_path, "wrong", 1, **settings)
+
+
+def test_it_is_refused_where_the_policy_does_not_learn_or_its_encoder_learns_by_schedule(tmp_path: Path) -> None:
+    model = small_model_file(tmp_path)
+    with pytest.raises(ConfigError, match=r"dynamics cannot improve a policy with an encoder"):
+        load_config(preset="imitate", overrides={"learners": ["dynamics"], "encoder.path": str(model)})
+    frozen = {"algorithm": "muscle", "muscle.policy_frozen": True, "learners": ["dynamics"]}
+    with pytest.raises(ConfigError, match=r"muscle\.policy_frozen"):
+        load_config(overrides=frozen | {"env.id": "GaitNet/MuscleHumanoidImitation-v0"})
+
+
+def test_verify_takes_any_horizon(tmp_path: Path) -> None:
+    long = {"learners": ["dynamics"], "dynamics.horizon": 20}
+    load_config(preset="imitate", overrides=long)
+    assert load_config(preset="imitate", overrides=long | smoke_settings()).section("dynamics").horizon == 2
 
 
 def test_a_symmetric_policy_stays_symmetric(tmp_path: Path) -> None:

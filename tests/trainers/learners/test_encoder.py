@@ -147,8 +147,27 @@ def test_what_cannot_be_an_encoder_is_an_error_of_the_configuration(tmp_path: Pa
         build(load_config(overrides={"algorithm": "ppo", "encoder.path": str(tmp_path / "nowhere.npz")}))
     with pytest.raises(ConfigError, match=r"networks\.symmetric: a policy with an encoder"):
         load_config(overrides={"algorithm": "ppo", "encoder.path": str(model_file), "networks.symmetric": True})
+    warmed = {"algorithm": "ppo", "encoder.path": str(model_file), "encoder.critic_warmup": 3}
+    with pytest.raises(ConfigError, match=r"encoder\.critic_warmup: not with ppo\.lr_schedule kl"):
+        load_config(overrides=warmed | {"ppo.lr_schedule": "kl"})
     with pytest.raises(ConfigError, match=r"encoder\.path is null; the learner encoder needs a motion model"):
         load_config(overrides={"algorithm": "ppo", "learners": ["encoder"]})
+
+
+@pytest.mark.parametrize("more", [{"ppo.freeze_obs_after": 0}, {"ppo.l2_initial": 0.01}])
+def test_frozen_statistics_and_a_pull_to_the_start_go_with_an_encoder(
+    model_file: Path, more: dict[str, object]
+) -> None:
+    small = SMALL | {"algorithm": "ppo", "encoder.path": str(model_file), "encoder.unfreeze_at": None}
+    model = build(load_config(overrides=small | more)).model
+    statistics = model.get_vec_normalize_env().obs_rms  # type: ignore[union-attr]
+    assert isinstance(statistics, EncoderMeanStd)
+    before = statistics.var.copy()
+    statistics.update(np.random.default_rng(0).normal(3.0, 0.1, (64, len(before))))
+    assert (statistics.var == before).all() == ("ppo.freeze_obs_after" in more)
+    learns = [p.requires_grad for p in model.policy.features_extractor.network.parameters()]
+    assert learns
+    assert not any(learns)
 
 
 def test_without_an_encoder_nothing_of_it_is_built() -> None:

@@ -17,6 +17,7 @@ from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError
 from gait_trainers.learners.resampling import remembered, start_weights, stretches, worst_third
+from gait_trainers.rl.build import build
 from gait_trainers.rl.resampling import Resampling
 from gait_trainers.rl.train import resume, train
 
@@ -108,6 +109,19 @@ def test_all_episodes_begin_again_after_it(run: Path, tmp_path: Path) -> None:
     assert (state["env"]["lengths"] == 0).all()
     assert (state["metrics"]["lengths"] == 0).all()
     assert not state["memory"]["pi"][0].any()
+
+
+def test_a_failure_on_the_last_frame_is_one_of_the_last_stretch(tmp_path: Path) -> None:
+    """Of a clip that ends; one that loops goes on at its beginning."""
+    ends, loops = still("ends", 101), still("loops", 101, loop=True)
+    folder = write(tmp_path / "clips", ends, loops)
+    training = build(load_config(overrides=settings(tmp_path / "runs", folder, **{"resampling.stretch": 1.0})))
+    learner = training.learners["resampling"]
+    assert isinstance(learner, Resampling)
+    assert learner.frames == 50
+    learner.count(np.array([0, 0, 1]), np.array([100, 10, 100]))
+    # The third stretch of each is its last frame alone, from which no step is left to begin at.
+    assert learner.fell.tolist() == [1.0, 1.0, 0.0, 1.0, 0.0, 0.0]
 
 
 def test_resumed_equals_uninterrupted(run: Path, tmp_path: Path) -> None:

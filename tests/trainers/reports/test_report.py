@@ -97,7 +97,7 @@ def rollout(left: np.ndarray, length: int | None = None) -> Rollout:
     zeros = np.zeros
     return Rollout(
         zeros((frames, 1, 16)), zeros((frames, 1, 15)), force, zeros((frames, 1, 2, 3)), zeros((frames, 1, 2, 3)),
-        zeros((frames, 1, 9)), zeros((1, 3)), valid, 0.02, 3.38,
+        zeros((frames, 1, 9)), zeros((1, 3)), valid, 0.02, np.array([3.38]),
     )  # fmt: skip
 
 

@@ -44,6 +44,18 @@ def test_l2_adds_twice_the_weighted_distance_to_the_gradient() -> None:
     assert anchor.distance() == 0.0
 
 
+def test_l2_pulls_what_begins_to_learn_later_too() -> None:
+    layer = nn.Linear(1, 1, bias=False).requires_grad_(False)
+    anchor = Anchor(layer, 0.1)
+    assert not layer.weight.requires_grad
+    layer.requires_grad_(True)
+    with torch.no_grad():
+        layer.weight += 0.5
+    layer(torch.zeros(1, 1)).sum().backward()
+    assert layer.weight.grad.item() == pytest.approx(2 * 0.1 * 0.5)
+    assert anchor.distance() == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     "found, expected", [(0.021, 2e-4), (0.02, 3e-4), (0.005, 3e-4), (0.0049, 4.5e-4), (0.0, 4.5e-4)]
 )
@@ -68,7 +80,7 @@ def test_entropy_and_deviation_are_scheduled() -> None:
     assert [at(schedule, k).ent_coef for k in (0, 10, 15, 20, 99)] == pytest.approx([0.01, 0.01, 0.005, 0.0, 0.0])
     assert [at(schedule, k).std for k in (0, 19)] == [None, None]  # it is learnt until a value is given
     assert [at(schedule, k).std for k in (20, 25, 30)] == pytest.approx([0.4, 0.3, 0.2])
-    assert at(schedule, 25).metrics() == pytest.approx({"ent_coef": 0.0, "std": 0.3})
+    assert at(schedule, 25).metrics() == pytest.approx({"ent_coef": 0.0, "scheduled_std": 0.3})
 
 
 def test_a_deviation_that_is_set_holds_for_every_action() -> None:

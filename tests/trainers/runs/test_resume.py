@@ -14,6 +14,7 @@ import torch
 from helpers.runs import differences, final_state, metrics
 
 from gait_trainers.config.layers import load_config
+from gait_trainers.config.section import ConfigError
 from gait_trainers.rl.train import resume, resume_or_train, train
 from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.checkpoint_format import to_tensors
@@ -93,11 +94,13 @@ def test_resume_or_train_begins_a_run_then_continues_it_then_leaves_it(reference
     own = settings(tmp_path, "again", reference_clip)
     first = resume_or_train(load_config(overrides=own | {"run.iterations": 2}))
     assert first.run.path == tmp_path / "again"
-    longer = resume_or_train(load_config(overrides=own), {"run.iterations": 3})
+    longer = resume_or_train(load_config(overrides=own | {"run.iterations": 3}))
     assert [row["iteration"] for row in read_metrics(longer.run.metrics_file)] == ["1", "2", "3"]
     before = longer.run.metrics_file.read_bytes()
-    assert resume_or_train(load_config(overrides=own), {"run.iterations": 3}).steps == longer.steps
+    assert resume_or_train(load_config(overrides=own | {"run.iterations": 3})).steps == longer.steps
     assert longer.run.metrics_file.read_bytes() == before
+    with pytest.raises(ConfigError, match=r"asked for now is not what again was trained with: ppo\.gamma is 0\.5, was"):
+        resume_or_train(load_config(overrides=own | {"ppo.gamma": 0.5}))
     with pytest.raises(RunError, match=r"run\.name is not given"):
         resume_or_train(load_config(overrides=own | {"run.name": None}))
 

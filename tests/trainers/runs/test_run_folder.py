@@ -96,7 +96,7 @@ def test_a_damaged_checkpoint_is_named_with_the_one_to_use(tmp_path: Path, keep:
     with pytest.raises(RunError) as caught:
         load_checkpoint(last)
     assert str(last) in str(caught.value)
-    assert f"--resume {first}" in str(caught.value)
+    assert f"the latest intact one before it is {first}" in str(caught.value)
 
 
 def test_only_a_whole_checkpoint_is_offered_in_place_of_a_damaged_one(tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ def test_only_a_whole_checkpoint_is_offered_in_place_of_a_damaged_one(tmp_path: 
         damaged = bytearray(file.read_bytes())
         damaged[len(damaged) // 2] ^= 4
         file.write_bytes(damaged)
-    assert offered() == f"the last whole one before it is used by --resume {files[0]}"
+    assert offered() == f"the latest intact one before it is {files[0]}"
     files[0].write_bytes(b"")
-    assert offered() == "no earlier one is whole"
+    assert offered() == "no earlier one is intact"
 
 
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.special import jv
 
 from gait_envs.mocap.capture import MotionError, Skeleton
-from gait_envs.mocap.cleaning.clean import butterworth, butterworth_margin, resample_motion, resampled_frames
+from gait_envs.mocap.cleaning.clean import butterworth, butterworth_margin, resample_motion
 from gait_envs.mocap.cleaning.foot_strikes import Strikes
 from gait_envs.mocap.cleaning.repair import Fault, Faults, body_length, repair, repair_margin
-from gait_envs.mocap.cleaning.signal import continuous_signs
+from gait_envs.mocap.cleaning.signal import continuous_signs, resample, resampled_frames
 from gait_envs.rotations import quat_from_rotvec, quat_mul, quat_slerp
 
 FPS = 120.0
@@ -136,6 +136,14 @@ def test_the_margin_is_enough() -> None:
 
 
 # -- resampling -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("new", [1e9, np.inf])
+def test_frames_without_end_are_refused(new: float) -> None:
+    with pytest.raises(MotionError, match=r"at most 10,000,000 can be made"):
+        resampled_frames(100, 100.0, new)
+    with pytest.raises(MotionError, match=r"0\.99 s at 1e\+06 Hz are 990001 frames; at most 200,000 can be made"):
+        resample(np.zeros((100, 3)), 100.0, 1e6)
 
 
 def test_resampling_by_hand() -> None:
