@@ -9,8 +9,10 @@
    was fitted to, and smaller steps and less noise than from elsewhere: it is near the reference already.
 3. **Refined**, 2.0 M steps: half of the episodes begin standing; speed, heading and feet that stand still count more.
 
-With `--export`, the walker of the embedded walk is written there as the bundle `wildrobot_walk`. Stages that are
-complete in the work folder are not repeated, so that another seed of the walker takes stages 2 and 3 alone.
+With `--export`, the walker of the embedded walk is written there as the bundle `wildrobot_walk`, and as
+`wildrobot_clone` what `make demo` begins with: the tracker's clone by behaviour cloning alone, which falls within
+seconds. Stages that are complete in the work folder are not repeated, so that another seed of the walker takes stages
+2 and 3 alone.
 
 With `--clips`, the tracker follows these first, deterministic and with noise, and what it recorded is the reference of
 all stages instead of the embedded walk: a clip that it does not follow is left out. Commands are straight ahead, at the
@@ -79,18 +81,24 @@ def along(recordings: Mapping[str, list[str]]) -> dict[str, Any]:
     }
 
 
-def cloned(tracker: Policy, work: Path, reference: str) -> Path:
-    """The run folder, in `work`, of the tracker's clone."""
-    run = work / "clone"
-    if (run / "checkpoints").is_dir():
-        return run
-    return clone_tracker(tracker, work, reference, rounds=10, episodes=192, name="clone")
+def cloned(tracker: Policy, work: Path, reference: str, name: str, **how: int) -> Path:
+    """The run folder `name`, in `work`, of the tracker's clone; `how` many rounds and episodes."""
+    run = work / name
+    return run if (run / "checkpoints").is_dir() else clone_tracker(tracker, work, reference, name=name, **how)
 
 
 def walker(work: Path, begin: Path, name: str, seed: int, settings: Mapping[str, Any]) -> Path:
     """The complete run folder `name` of a walker with this seed, begun from the networks of the run `begin`."""
     own = {"run.init": str(begin), "run.out": str(work), "run.name": name, "run.seed": seed}
     return resume_or_train(load_config(preset="laptop", overrides=own | dict(settings))).run.path
+
+
+def write_bundle(run: Path, out: Path) -> None:
+    """A run as a bundle, its configuration and metrics beside it, which nothing reads."""
+    export(run, out, force=True)
+    for file in ("config.yaml", "metrics.csv"):
+        if (run / file).is_file():
+            shutil.copy(run / file, out / file)
 
 
 def main() -> None:
@@ -109,13 +117,13 @@ def main() -> None:
     tracker = load_policy(args.tracker)
     recordings = None if args.clips is None else recorded(tracker, args.work / "recorded", args.clips)
     shared = SHARED if recordings is None else SHARED | along(recordings)
-    run = cloned(tracker, args.work, REFERENCE if recordings is None else recordings["calm"][0])
+    reference = REFERENCE if recordings is None else recordings["calm"][0]
+    run = cloned(tracker, args.work, reference, "clone", rounds=10, episodes=192)
     for number, stage in enumerate(STAGES):
         run = walker(args.work, run, f"walker_{number}_{args.seed}", args.seed, shared | stage)
     if args.export is not None:
-        bundle = export(run, args.export / "wildrobot_walk", force=True)
-        for file in ("config.yaml", "metrics.csv"):  # beside the bundle; nothing reads them
-            shutil.copy(run / file, bundle / file)
+        write_bundle(run, args.export / "wildrobot_walk")
+        write_bundle(cloned(tracker, args.work, REFERENCE, "behaviour_clone"), args.export / "wildrobot_clone")
     print(f"the walker is {run}; see it with gait-train play {run}")
 
 
