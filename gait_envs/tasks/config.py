@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ ACTUATIONS = ("torque", "muscle", "activation")
 ACTION_BASES = ("reference", "home")
 DISTANCE_RULES = ("mean", "any")
 LONGEST = 1e6  # s between two commands
+FASTEST = 100.0  # m/s or rad/s of a command
 FARTHEST = 10_000  # frames to come
 
 
@@ -93,6 +94,12 @@ class TaskConfig:
             raise ValueError("rsi_probability needs a reference to start from; set reference")
 
 
+def check_command(command: Sequence[float], name: str) -> None:
+    """ValueError for a command (3,) m/s, m/s, rad/s that nobody could mean."""
+    if not np.abs(np.asarray(command)).max() <= FASTEST:
+        raise ValueError(f"{name} is {[float(v) for v in command]}, allowed is up to {FASTEST:g} m/s and rad/s")
+
+
 @dataclass(frozen=True)
 class WalkConfig(TaskConfig):
     """Options of walking to a command."""
@@ -115,6 +122,7 @@ class WalkConfig(TaskConfig):
         super().__post_init__()
         for key in ("command_low", "command_high"):
             object.__setattr__(self, key, tuple(float(v) for v in getattr(self, key)))
+            check_command(getattr(self, key), key)
         if not 0.0 <= self.standing_probability <= 1.0:
             raise ValueError(f"standing_probability is {self.standing_probability}, allowed is [0, 1]")
         if not 0.0 <= self.command_interval <= LONGEST:

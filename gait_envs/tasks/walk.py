@@ -17,7 +17,7 @@ from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.body import body_part, command_part, feet_part, pace_part
-from gait_envs.tasks.config import TaskConfig, WalkConfig
+from gait_envs.tasks.config import TaskConfig, WalkConfig, check_command
 from gait_envs.tasks.memory import Memory
 from gait_envs.tasks.part import Part, Start
 from gait_envs.tasks.success import above_standing_still, success_part
@@ -60,6 +60,7 @@ class Commands:
         """Where one episode begins; `options` of reset override the draw."""
         config, library = self.config, self.library
         command = numbers_option(options, "command", 3) if "command" in options else self.command(rng, level)
+        check_command(command, "options['command']")
         clip = frame = 0
         if library is not None and rng.random() < config.rsi_probability:
             clip = library.nearest_velocity(command)

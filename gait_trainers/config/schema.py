@@ -175,9 +175,17 @@ class RunConfig(Section):
     minutes: float | None = Field(
         default=None, gt=0, description="Time limit of training, in minutes; null sets no limit."
     )
+
     stop_when: StopWhen | None = Field(
         default=None, description="Early stopping at the first evaluation that meets the criteria below."
     )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_of_one_folder(cls, name: str | None) -> str | None:
+        if name is not None and (not name or name in (".", "..") or "/" in name or "\\" in name):
+            raise ValueError("expected the name of a folder, without / in it; run.out says where it lies")
+        return name
 
 
 class TrainConfig(Section):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.tasks.config import WalkConfig
+from gait_envs.tasks.config import FASTEST, WalkConfig
 from gait_trainers.evaluation.gait_metrics import episode_metrics, followed
 from gait_trainers.evaluation.rollout import BATCH, EvaluationError, json_options, record, summary
 from gait_trainers.evaluation.style import StyleJudge
@@ -105,9 +105,10 @@ def parse_command(text: str) -> Command:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) not in (1, 3) or not np.isfinite(numbers).all():
+    if len(numbers) not in (1, 3) or not np.abs(numbers).max() <= FASTEST:
         raise EvaluationError(
-            f"command {text!r}: expected VX or VX,VY,YAW_RATE in m/s and rad/s, such as 0.4 or 0.4,0,0.5"
+            f"command {text!r}: expected VX or VX,VY,YAW_RATE in m/s and rad/s, such as 0.4 or 0.4,0,0.5, "
+            f"up to {FASTEST:g} m/s and rad/s"
         )
     vx, vy, yaw_rate = (*numbers, 0.0, 0.0)[:3]
     return vx, vy, yaw_rate

@@ -23,6 +23,7 @@ from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
 
 # What of a body a clip names beside its digest.
+_LEGS = 0.01, 100.0  # m, shortest and longest of anybody captured or animated
 _KEPT = (
     "lean",
     "crouch",
@@ -74,6 +75,10 @@ def retarget(
     origin = {key: value or motion.origin.get(key) or UNKNOWN for key, value in given.items()}
     captured = crop(extract_landmarks(motion, joint_map, unit, up), start, end)
     captured = face_forward(captured, STRIDE)
+    if not _LEGS[0] <= captured.leg_length <= _LEGS[1]:
+        raise MotionError(
+            f"the legs are {captured.leg_length:g} m long, with a unit of {captured.unit:g} m; give another"
+        )
     scale = body.leg_length / captured.leg_length
     pace = time_scale(time, scale) if speed is None else _pace(captured, scale, speed)
     recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)

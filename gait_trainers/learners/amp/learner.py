@@ -93,7 +93,8 @@ class AMPLearner(Learner):
         return {"amp_reward": self.wrapper.style[self.wrapper.valid]}
 
     def describe(self, model: OnPolicyAlgorithm) -> list[str]:
-        shown = describe_course("the reference of the style", self.clips, self.seconds)
+        images = " with mirror images" if self.config.mirror else ""
+        shown = describe_course(f"the reference of the style{images}", self.clips, self.seconds)
         return [shown, describe_commands(*self.commanded)] if self.commanded else [shown]
 
     def warnings(self) -> list[str]:

@@ -165,7 +165,7 @@ def test_commands_are_parsed(text, command):
     assert parse_command(text) == command
 
 
-@pytest.mark.parametrize("text", ["", "fast", "0.4,0.1", "0.4,0,0,0", "nan"])
+@pytest.mark.parametrize("text", ["", "fast", "0.4,0.1", "0.4,0,0,0", "nan", "1e9", "inf"])
 def test_bad_commands_say_what_is_expected(text):
     with pytest.raises(EvaluationError, match="expected VX or VX,VY,YAW_RATE"):
         parse_command(text)

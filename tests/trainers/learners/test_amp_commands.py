@@ -68,7 +68,7 @@ def test_the_learner_says_both_and_warns(backwards: str) -> None:
     training = build(config)
     try:
         shown, commanded = training.learners["amp"].describe(training.model)
-        assert shown.startswith("the reference of the style, 2 clips, moves at -0.2")  # with its mirror image
+        assert shown.startswith("the reference of the style with mirror images, 2 clips, moves at -0.2")
         assert commanded.startswith("commanded: 0 to 0.9 m/s ahead")
         assert any(
             "of the reference's seconds move as any command asks" in w for w in training.learners["amp"].warnings()
