@@ -275,7 +275,7 @@ def test_pictures_of_a_set(run, captures: Path, tmp_path: Path) -> None:
     [
         ((), "say with --out in which folder"),
         (("--out", "set.npz"), "several captures need a folder"),
-        (("--out", "set", "--jobs", "0"), "0 is not in the range 1<=x<=1024"),
+        (("--out", "set", "--jobs", "0"), "greater than or equal to 1"),
         (("--out", "set", "--table", "nowhere.csv"), "nowhere.csv: No such file or directory"),
     ],
 )
