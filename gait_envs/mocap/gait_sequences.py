@@ -71,7 +71,8 @@ def augment(walks: Iterable[Walk], source: str, license: str, mirror: Mirror | N
                 params.append(image.params | {"stride": stride, "cadence": cadence})
                 walkers.append(walk.walker)  # an image belongs to its walker: both are held out together
     if not motions:
-        raise WalkError(f"no sequence of two gait cycles is left; left out: {dict(dropped)}")
+        why = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no walk has two whole ones"
+        raise WalkError(f"no sequence of two gait cycles is left: {why}")
     names = tuple(dict.fromkeys(["stride", "cadence", *(name for own in params for name in own)]))
     table = np.array([[own.get(name, 0.0 if name == CAPTURED else 1.0) for name in names] for own in params])
     sequences = Sequences(table, names, np.stack(motions).astype(np.float32), tuple(walkers), source, license)

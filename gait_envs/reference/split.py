@@ -41,7 +41,11 @@ def split(groups: Mapping[str, str], parts: Mapping[str, float], seed: int = 0) 
     _check_fractions(parts)
     sizes = Counter(groups.values())
     if len(sizes) < len(parts):
-        raise ClipError(f"{len(sizes)} groups cannot fill {len(parts)} parts: {', '.join(sorted(sizes)) or 'none'}")
+        shown = one_line(", ".join(sorted(sizes)) or "none")
+        raise ClipError(
+            f"too few groups of clips for {len(parts)} parts ({', '.join(parts)}): {shown}; group them by something "
+            "else, such as clip"
+        )
     lacking = {part: fraction * len(groups) for part, fraction in parts.items()}
     part_of: dict[str, str] = {}
     for left, group in zip(range(len(sizes), 0, -1), sorted(sizes, key=lambda g: _drawn(seed, g)), strict=True):

@@ -70,8 +70,12 @@ def test_every_part_gets_something() -> None:
 @pytest.mark.parametrize(
     ("groups", "parts", "message"),
     [
-        ({"x": "a", "y": "b"}, THREE, "2 groups cannot fill 3 parts: a, b"),
-        ({}, {"train": 1.0}, "0 groups cannot fill 1 parts: none"),
+        (
+            {"x": "a", "y": "b"},
+            THREE,
+            r"too few groups of clips for 3 parts \(train, validation, test\): a, b; group them",
+        ),
+        ({}, {"train": 1.0}, r"too few groups of clips for 1 parts \(train\): none"),
         (BY_SUBJECT, {"train": 0.8, "test": 0.1}, "train=0.8, test=0.1: the fractions add up to 0.9, expected 1"),
         (BY_SUBJECT, {"train": 1.5, "test": -0.5}, "train=1.5, test=-0.5: expected names with fractions above 0"),
         (BY_SUBJECT, {"train": float("nan")}, "train=nan: expected"),
@@ -190,7 +194,7 @@ def test_clips_that_say_nothing_stay_together(run, folder: Path, tmp_path: Path)
         (("{folder}", "--parts", "a=0.5,a=0.5"), "part names must be unique"),
         (("{folder}", "--parts", "a=0.5"), "add up to 0.5"),
         (("{folder}", "--by", "speed"), "by 'speed': expected one of subject, activity, clip"),
-        (("{folder}", "--by", "activity"), "2 groups cannot fill 3 parts: run, walk"),
+        (("{folder}", "--by", "activity"), "too few groups of clips for 3 parts (train, validation, test): run, walk"),
     ],
 )
 def test_faults_of_split_are_one_line(run, folder: Path, tmp_path: Path, monkeypatch, words, message: str) -> None:
