@@ -73,7 +73,7 @@ def test_every_part_gets_something() -> None:
         (
             {"x": "a", "y": "b"},
             THREE,
-            r"too few groups of clips for 3 parts \(train, validation, test\): a, b; group them",
+            r"clips for 3 parts \(train, validation, test\): a, b; group them",
         ),
         ({}, {"train": 1.0}, r"too few groups of clips for 1 parts \(train\): none"),
         (BY_SUBJECT, {"train": 0.8, "test": 0.1}, "train=0.8, test=0.1: the fractions add up to 0.9, expected 1"),
