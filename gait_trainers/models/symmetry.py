@@ -136,5 +136,9 @@ class SymmetricMeanStd(RunningMeanStd):
     def update(self, arr: np.ndarray) -> None:
         """Update the statistics with the rows (n, size) of `arr` and their mirror images."""
         super().update(np.concatenate([arr, self.mirror(arr)]))
+        self.symmetrize()
+
+    def symmetrize(self) -> None:
+        """Average mean and variance with their mirror images, as after rounding, and where they are from elsewhere."""
         self.mean = 0.5 * (self.mean + self.mirror(self.mean))
         self.var = 0.5 * (self.var + self.var[self.mirror.index])

@@ -12,7 +12,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.learners.base import Learner, WarmStart
-from gait_trainers.models.symmetry import plain_names
+from gait_trainers.models.symmetry import SymmetricMeanStd, plain_names
 from gait_trainers.policies.base import BundleError, GaussianPolicy, Network, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, NETWORK, at, checked_files
 from gait_trainers.policies.environment import EnvironmentOptionError, check_task
@@ -140,6 +140,8 @@ def _take_policy(source: Source, path: str, config: TrainConfig, model: OnPolicy
         # Those of the returns too, where there are some: they are the value network's scale.
         kept = {**(vec_normalize_state(norm) or {}), **source.normalize}
         set_vec_normalize_state(norm, kept | {"returns": norm.returns})
+        if isinstance(norm.obs_rms, SymmetricMeanStd):
+            norm.obs_rms.symmetrize()  # if that changes what the policy does, it was not symmetric; see _check_same
     if model.anchor is not None:  # type: ignore[attr-defined]
         model.anchor.reset()  # type: ignore[attr-defined]
     _check_same(source.policy, path, config, model)

@@ -96,6 +96,13 @@ def test_bundle_run_and_checkpoint_act_alike_and_sample_alike(run, bundle):
     assert np.abs(sampled[0] - act(load_policy(bundle), obs)).mean() > 0.05  # std e^-1
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (37,), (1, 2, 37)])
+def test_observations_of_another_size_are_named(bundle, shape):
+    policy = load_policy(bundle)
+    with pytest.raises(PolicyError, match=r"the policy takes \(n, 37\)"):
+        policy.act(np.zeros(shape), (), np.ones(shape[0], bool))
+
+
 def test_samples_are_clipped_after_the_noise():
     mean, std = np.full((1000, 9), 2.0, np.float32), np.full((1000, 9), 1.0, np.float32)
     policy = GaussianPolicy("p", Feedforward(lambda obs: (mean, std)), "GaitNet/WildRobot-v0")
