@@ -94,7 +94,7 @@ class TaskConfig:
             raise ValueError("rsi_probability needs a reference to start from; set reference")
 
 
-def check_command(command: Sequence[float], name: str) -> None:
+def check_command(command: Sequence[float] | np.ndarray, name: str) -> None:
     """ValueError for a command (3,) m/s, m/s, rad/s that nobody could mean."""
     if not np.abs(np.asarray(command)).max() <= FASTEST:
         raise ValueError(f"{name} is {[float(v) for v in command]}, allowed is up to {FASTEST:g} m/s and rad/s")
