@@ -366,13 +366,18 @@ def settings_table(section: type[training.Section], prefix: str) -> str:
     return markdown(("key", "default", "`laptop`", "allowed", "meaning"), rows)
 
 
+def in_words(bound: float) -> str:
+    """A bound of a setting; whole numbers in full."""
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+
+
 def allowed(field: Any) -> str:
     """Bounds or choices of a pydantic field, in words."""
     choices = [c for c in getattr(field.annotation, "__args__", ()) if isinstance(c, str)]
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    bounds = [f"{sign} {getattr(item, name):g}" for item in field.metadata for name, sign in signs.items()
+    bounds = [f"{sign} {in_words(getattr(item, name))}" for item in field.metadata for name, sign in signs.items()
               if getattr(item, name, None) is not None]  # fmt: skip
     return ", ".join(bounds)
 

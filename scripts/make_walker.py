@@ -22,6 +22,7 @@ speeds that the clips hold, and to stand. A tracker of your own clips is made by
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from typing import Any
 from gait_envs.cli import run_script
 from gait_envs.reference.sources import load_clips, open_clips
 from gait_trainers.config.layers import load_config
+from gait_trainers.config.section import ConfigError
 from gait_trainers.evaluation.record import RecordError, record_clips, write_recordings
 from gait_trainers.imitation.from_clips import clone_tracker
 from gait_trainers.policies.base import Policy
@@ -56,6 +58,15 @@ STAGES = (  # of PPO, each from the one before
         "schedule": [{"iteration": 0, "std": 0.09}],
     },
 )
+
+
+def remember(work: Path, asked: Mapping[str, str]) -> None:
+    """ConfigError where the stages in `work` were made for something else."""
+    file = work / "asked.json"
+    if file.is_file() and (before := json.loads(file.read_text())) != asked:
+        raise ConfigError(f"{work}: holds the stages of {before}, not of {dict(asked)}; give another --work")
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(asked) + "\n")
 
 
 def recorded(tracker: Policy, work: Path, clips: Path) -> dict[str, list[str]]:
@@ -94,7 +105,7 @@ def walker(work: Path, begin: Path, name: str, seed: int, settings: Mapping[str,
 
 
 def write_bundle(run: Path, out: Path) -> None:
-    """A run as a bundle, its configuration and metrics beside it, which nothing reads."""
+    """A run as a bundle, its configuration and metrics beside it."""
     export(run, out, force=True)
     for file in ("config.yaml", "metrics.csv"):
         if (run / file).is_file():
@@ -110,11 +121,12 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="folder to which the bundle is written")
     args = parser.parse_args()
     if args.clips is not None:
-        open_clips(args.clips)  # wrong? said before the tracker is
+        open_clips(args.clips)  # what is wrong with them is said before anything else
         if args.export is not None:
             parser.error("--export writes the bundled walker; gait-train export RUN --out FOLDER writes one of --clips")
 
     tracker = load_policy(args.tracker)
+    remember(args.work, {"tracker": args.tracker, "clips": str(args.clips or REFERENCE)})
     recordings = None if args.clips is None else recorded(tracker, args.work / "recorded", args.clips)
     shared = SHARED if recordings is None else SHARED | along(recordings)
     reference = REFERENCE if recordings is None else recordings["calm"][0]

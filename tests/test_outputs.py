@@ -13,7 +13,7 @@ from gait_envs.mocap.cli import app as data_app
 from gait_envs.reading.outputs import CLIP, OutputError, check_output
 
 CLIPS = str(asset_path("motions/wildrobot_walk"))
-COMMANDS = {  # every command that writes one file, with an ending that it cannot have
+COMMANDS = {  # commands that write a file of arrays or JSON, with an ending that it cannot have
     "split": (["split", CLIPS, "--by", "clip", "--out"], ".npz", ".json"),
     "retarget": (["retarget", "CAPTURE", "--out"], ".json", ".npz"),
     "augment": (["augment", CLIPS, "--out"], ".json", ".npz"),
@@ -62,10 +62,13 @@ def test_a_name_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
     assert out.read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", [name for name, (_, _, right) in COMMANDS.items() if right == ".npz"])
-def test_an_archive_of_something_else_is_not_replaced(name: str, tmp_path: Path) -> None:
-    out = tmp_path / "victim.npz"
-    np.savez(out, precious=np.arange(3))
+@pytest.mark.parametrize("name", COMMANDS)
+def test_something_else_of_that_name_is_not_replaced(name: str, tmp_path: Path) -> None:
+    out = tmp_path / f"victim{COMMANDS[name][2]}"
+    if out.suffix == ".json":
+        out.write_text('{"precious": 3}')
+    else:
+        np.savez(out, precious=np.arange(3))
     before = out.read_bytes()
     error = run(name, out, tmp_path)
     assert isinstance(error, OutputError)
@@ -73,9 +76,18 @@ def test_an_archive_of_something_else_is_not_replaced(name: str, tmp_path: Path)
     assert out.read_bytes() == before
 
 
+def test_recorded_walks_are_no_sequences(tmp_path: Path) -> None:
+    """Both hold parameters and motions: `augment walks.npz --out walks.npz` would have replaced its source."""
+    walks = tmp_path / "walks.npz"
+    np.savez(walks, format="gaitnet walks", params=np.zeros(1), motions=np.zeros(1), lengths=np.zeros(1))
+    check_output(walks, ".npz", "format", format="gaitnet walks")
+    with pytest.raises(OutputError, match="is something else; remove it"):
+        check_output(walks, ".npz", "format", format="gaitnet sequences")
+
+
 def test_the_same_kind_an_empty_file_and_none_at_all_are_replaced(tmp_path: Path) -> None:
     clip, empty = tmp_path / "clip.npz", tmp_path / "empty.npz"
-    np.savez(clip, qpos=np.zeros(1), qvel=np.zeros(1), more=np.zeros(1))
+    np.savez(clip, **dict.fromkeys([*CLIP, "more"], np.zeros(1)))
     empty.touch()
     for path in (clip, empty, tmp_path / "new" / "none.npz"):
         check_output(path, ".npz", *CLIP)

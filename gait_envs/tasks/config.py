@@ -132,9 +132,9 @@ class WalkConfig(TaskConfig):
                 raise ValueError(f"command_low exceeds command_high for {name}: {low} > {high}")
         if self.curriculum and not above_standing_still(np.array([self.farthest_command(0.0)])).any():
             raise ValueError(
-                f"curriculum: its first commands are at most {self.farthest_command(0.0)[0]:g} m/s ahead, which who "
-                f"stands still follows to {SPEED_ERROR:g} m/s, and the range would never open; raise command_low or "
-                "command_high"
+                f"curriculum: its first commands reach {np.hypot(*self.farthest_command(0.0)[:2]):g} m/s; standing "
+                f"still follows them within the allowed {SPEED_ERROR:g} m/s, and the range would never open; raise "
+                "command_low or command_high"
             )
 
     def range_of(self, level: float) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from gait_envs.reading.outputs import check_output
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.commands.checks import parse_env_set, refuse_others
 from gait_trainers.commands.options import (
+    MOST_SECONDS,
     ClipsOption,
     CommandsOption,
     EnvOption,
@@ -75,7 +76,9 @@ def command(
     compare_params: Annotated[
         str | None, typer.Option(help="Parameters of a second walker, to compare with the first.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Length of each walk, in seconds.")] = SECONDS,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, max=MOST_SECONDS, help="Length of each walk, in seconds.")
+    ] = SECONDS,
     settle: Annotated[
         float, typer.Option(min=0.0, help="Leave out this many seconds at the start of each walk.")
     ] = SETTLE,
@@ -96,7 +99,7 @@ def command(
     if out is not None:
         check_writable(out)
     if as_json is not None:
-        check_output(as_json, ".json")
+        check_output(as_json, ".json", "policy", "walks")
     loaded = load_policy(policy, env)
     refuse_others(loaded, command=command, reference=reference, clip=clip)
     made = [

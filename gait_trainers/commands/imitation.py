@@ -22,6 +22,7 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import (
+    FORMAT,
     Demonstrations,
     find_demonstrations,
     load_demonstrations,
@@ -55,7 +56,7 @@ def demonstrate_command(
     threads: PhysicsThreads = 0,
 ) -> None:
     """Record what an expert observes and does, for behaviour cloning and its relatives."""
-    check_output(out, ".npz", "obs", "actions")
+    check_output(out, ".npz", "format", format=FORMAT)
     found = demonstrate(
         load_policy(expert), env, episodes=episodes, reference=reference, env_kwargs=parse_env_set(env_set or ()),
         seed=seed, threads=threads,

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.constants import MOST_SEED
+from gait_envs.constants import MOST_SEED, MOST_THREADS
+
+MOST_SECONDS = 86_400.0  # of a walk: a day
 
 PolicyArgument = Annotated[
     Path,
@@ -30,7 +32,8 @@ StochasticOption = Annotated[
     bool, typer.Option("--stochastic", help="Sample the actions instead of taking their mean.")
 ]
 PhysicsThreads = Annotated[
-    int, typer.Option("--threads", min=0, help="Number of physics threads; 0 means one for each core.")
+    int,
+    typer.Option("--threads", min=0, max=MOST_THREADS, help="Number of physics threads; 0 means one for each core."),
 ]
 ClipsOption = Annotated[
     list[str] | None, typer.Option("--clip", help="Follow only this clip of the reference; may be repeated.")

@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gait_trainers.commands.checks import refuse_others
-from gait_trainers.commands.options import EnvOption, PolicyArgument, ReferenceOption, SeedOption, StochasticOption
+from gait_trainers.commands.options import (
+    MOST_SECONDS,
+    EnvOption,
+    PolicyArgument,
+    ReferenceOption,
+    SeedOption,
+    StochasticOption,
+)
 from gait_trainers.evaluation.walking import parse_command
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import follows_clips
@@ -36,7 +43,7 @@ def command(
         float | None,
         typer.Option(
             min=0.1,
-            max=86_400,
+            max=MOST_SECONDS,
             help="Length of the walk, in seconds.",
             show_default="10, or the whole clip; without end in a browser",
         ),

@@ -26,7 +26,9 @@ class EnvConfig(Section):
 
     id: str = Field(default="GaitNet/WildRobot-v0", description="Registered Gymnasium id of the environment.")
     num_envs: int = Field(default=1024, ge=1, description="Number of environments stepped together.")
-    threads: int = Field(default=0, ge=0, description="Number of physics threads; 0 uses one per core.")
+    threads: int = Field(
+        default=0, ge=0, le=MOST_THREADS, description="Number of physics threads; 0 uses one per core."
+    )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Options of the environment itself.")
 
 
@@ -175,7 +177,6 @@ class RunConfig(Section):
     minutes: float | None = Field(
         default=None, gt=0, description="Time limit of training, in minutes; null sets no limit."
     )
-
     stop_when: StopWhen | None = Field(
         default=None, description="Early stopping at the first evaluation that meets the criteria below."
     )

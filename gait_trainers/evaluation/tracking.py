@@ -33,7 +33,7 @@ class Reference(NamedTuple):
     """The clips that a policy is to follow, within the task that compares it with them."""
 
     task: Task
-    time_limit: int  # steps of a looping clip
+    time_limit: int | None  # steps of a looping clip; None: no limit
     longest: int  # steps of any episode
 
 
@@ -60,8 +60,8 @@ def open_reference(
         raise
     task, limit = env.core.task, env.core.max_episode_steps
     env.close()
-    check_limit(limit)
-    return Reference(task, limit, limit if "max_episode_steps" in given else np.iinfo(np.int64).max)
+    longest = limit if "max_episode_steps" in given and limit is not None else np.iinfo(np.int64).max
+    return Reference(task, limit, longest)
 
 
 def _check_own(name: str, reference: str | Sequence[str]) -> None:
@@ -101,7 +101,9 @@ def plan_whole(reference: Reference, clips: np.ndarray, seed: int) -> Plan:
     """Each of `clips` (n,) from its first frame to its end; a looping one until the time limit."""
     library = reference.task.library
     assert library is not None
-    steps = np.where(library.loops[clips], reference.time_limit, library.lengths[clips] - 1)
+    if library.loops[clips].any():
+        check_limit(reference.time_limit)
+    steps = np.where(library.loops[clips], reference.time_limit or 0, library.lengths[clips] - 1)
     return Plan(clips, np.zeros_like(clips), np.minimum(steps, reference.longest), seed + np.arange(len(clips)))
 
 

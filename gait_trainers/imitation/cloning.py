@@ -15,7 +15,7 @@ from imitation.util.logger import HierarchicalLogger
 from stable_baselines3.common.logger import Logger
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from gait_trainers.config.schema import TrainConfig
+from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode, pairs_of
 from gait_trainers.imitation.student import Say, leave_run, normalized, prepare, warm_up_critic
@@ -40,7 +40,7 @@ class Cloning:
 
 def clone(config: TrainConfig, demonstrations: Demonstrations, settings: Cloning, say: Say = print) -> Run:
     """Fit a policy to demonstrations, then its critic to the policy's returns; returns the run."""
-    training = prepare(config, demonstrations)
+    training = _prepare(config, demonstrations)
     fit(training, demonstrations.episodes, settings, say)
     return _finish(training, settings, say, {"method": "bc", **demonstrations.provenance()})
 
@@ -66,7 +66,7 @@ def dagger(
     """
     if not 0.0 <= noise < math.inf:
         raise DemonstrationError(f"noise is {noise}; a standard deviation is finite and not below 0")
-    training = prepare(config, demonstrations)
+    training = _prepare(config, demonstrations)
     episodes: list[Episode] = list(demonstrations.episodes)
     licenses, queried = set(demonstrations.licenses), 0
     rng = np.random.default_rng(seed)
@@ -94,6 +94,13 @@ def dagger(
     origin = {"method": "dagger", "rounds": rounds, "pairs": sum(len(e.actions) for e in episodes), "noise": noise}
     known = demonstrations.provenance(queried) | {"licenses": sorted(licenses)}
     return _finish(training, settings, say, {**origin, **known})
+
+
+def _prepare(config: TrainConfig, demonstrations: Demonstrations) -> Training:
+    """As `prepare`; ConfigError for a pull to networks that are random."""
+    if config.ppo.l2_initial and config.run.init is None:
+        raise ConfigError("ppo.l2_initial: a clone has no networks to stay near; give it to the training from there on")
+    return prepare(config, demonstrations)
 
 
 def fit(training: Training, episodes: Sequence[Episode], settings: Cloning, say: Say) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gait_envs.core import Core
 from gait_envs.reference.licenses import origins
+from gait_trainers.evaluation.rollout import check_limit
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
 from gait_trainers.imitation.shared import Choose, Collected, Shared
 from gait_trainers.policies.base import Policy
@@ -49,10 +50,11 @@ def demonstrate(
         raise DemonstrationError(
             f"{expert.name} acts in {expert.env_id}; only a policy that tracks clips can demonstrate for {target_id}"
         )
-    shown = reference or expert.reference
+    shown = reference or kwargs.get("reference") or expert.reference
     along = {"reference": shown} if shown is not None and follows_clips(target_id) else {}
     env = make_env(target_id, num_envs=1, threads=1, **(kwargs | along))
     task, limit = env.core.task, env.core.max_episode_steps
+    check_limit(limit)
     kept: list[Episode] = []
     library, followed = task.library, len(task.library.clips) if task.library is not None else 0
     for start in range(0, episodes, BATCH):

@@ -35,9 +35,7 @@ def prepare(config: TrainConfig, demonstrations: Demonstrations) -> Training:
     ConfigError and PolicyError where the configuration, `run.init` or the demonstrations do not fit the environment.
     """
     if config.networks.memory != "none":
-        raise ConfigError(f"networks.memory is {config.networks.memory!r}; a clone sees single observations: none")
-    if config.ppo.l2_initial:
-        raise ConfigError("ppo.l2_initial: a clone has no networks to stay near; give it to the training from there on")
+        raise ConfigError(f"networks.memory is {config.networks.memory!r}; demonstrations are learnt step by step")
     training = begin(config)
     task = training.base.env.unwrapped.core.task  # type: ignore[attr-defined]
     where = f"demonstrations in {demonstrations.env_id}"

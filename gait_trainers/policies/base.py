@@ -90,6 +90,12 @@ class Policy(Protocol):
         """
 
 
+def check_observations(obs: Array, size: int) -> None:
+    """PolicyError unless these are observations (n, size)."""
+    if obs.ndim != 2 or obs.shape[1] != size:
+        raise PolicyError(f"observations are {obs.shape}, the policy takes (n, {size})")
+
+
 class Network(Protocol):
     """What a `GaussianPolicy` computes with: the distribution of its actions."""
 

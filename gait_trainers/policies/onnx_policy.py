@@ -10,7 +10,7 @@ import numpy as np
 
 from gait_envs.errors import one_line
 from gait_envs.reading.text import read_bytes
-from gait_trainers.policies.base import BundleError, PolicyError, State, Style
+from gait_trainers.policies.base import BundleError, State, Style, check_observations
 from gait_trainers.policies.onnx_check import MAX_MODEL
 
 OUTPUTS = ("action", "action_mean", "action_std")  # of a policy's graph, before those of its state
@@ -58,9 +58,7 @@ class OnnxNetwork:
 
     def run(self, outputs: Sequence[str], obs: np.ndarray, state: State, starts: np.ndarray) -> list[np.ndarray]:
         """The outputs of these names; PolicyError for observations of another size."""
-        size = self.session.get_inputs()[0].shape[-1]
-        if obs.ndim != 2 or obs.shape[1] != size:
-            raise PolicyError(f"observations are {obs.shape}, the policy takes (n, {size})")
+        check_observations(obs, self.session.get_inputs()[0].shape[-1])
         memory = (np.asarray(starts, dtype=bool), *state) if self.names else ()
         feed = dict(zip(graph_inputs(self.names), (obs, *memory), strict=True))
         found: list[np.ndarray] = self.session.run(list(outputs), feed)

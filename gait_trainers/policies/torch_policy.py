@@ -17,7 +17,7 @@ from gait_envs.reading.loaders import FOLDER, loader
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.models.frames import stack
 from gait_trainers.models.recurrent import StateSpec, pair, recurrent_state
-from gait_trainers.policies.base import GaussianPolicy, State, Style
+from gait_trainers.policies.base import GaussianPolicy, State, Style, check_observations
 from gait_trainers.policies.environment import EnvironmentOptionError, deployment_kwargs, make_env
 from gait_trainers.runs.checkpoint import load_artefacts, read_networks
 from gait_trainers.runs.normalizer import ObsNormalizer, obs_normalizer, vec_normalize_state
@@ -93,6 +93,7 @@ class TorchNetwork:
         return tuple(np.zeros((n, *spec.shape), np.float32) for spec in self.network.state)
 
     def __call__(self, obs: np.ndarray, state: State, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, State]:
+        check_observations(obs, len(self.network.mean) // self.network.frames)
         memory = (starts, *state) if self.network.state else ()
         with torch.no_grad():
             device = self.network.mean.device

@@ -17,10 +17,18 @@ from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import capture, save_checkpoint
 from gait_trainers.runs.monitoring import HealthMonitor, RolloutMetrics
 from gait_trainers.runs.normalizer import freeze_observations
-from gait_trainers.runs.run_folder import Run
+from gait_trainers.runs.run_folder import Run, RunError
 from gait_trainers.runs.usage import Usage
 
 Say = Callable[..., None]
+
+
+def diverged(run: Run, iteration: int) -> str:
+    """What to say of a training whose policy has become undefined."""
+    return (
+        f"{run.path}: diverged in iteration {iteration}: the policy's weights or actions are no longer numbers. "
+        "Lower ppo.learning_rate or set ppo.target_kl; earlier checkpoints are intact"
+    )
 
 
 class RunCallback(BaseCallback):
@@ -105,6 +113,8 @@ class RunCallback(BaseCallback):
         save_checkpoint(self.run, state, self._saved_at, self.config.run.keep_checkpoints)
 
     def _end_iteration(self) -> None:
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.policy.parameters()):
+            raise RunError(diverged(self.run, self.iteration + 1))  # before it is saved
         self._keep_std_above_floor()
         self.iteration += 1
         self._record_speed()

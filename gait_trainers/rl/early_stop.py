@@ -10,6 +10,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.evaluation.gait_metrics import WARMUP
+from gait_trainers.evaluation.rollout import check_limit
 from gait_trainers.learners.base import Learner
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, follows_clips
@@ -75,6 +76,7 @@ class WalkGoal:
             if follows_clips(config.env.id) and "reference" in config.env.kwargs:
                 plain.env.kwargs["reference"] = config.env.kwargs["reference"]  # the clips that it is trained on
             self.env = make_env(plain, self.goal.episodes)
+            check_limit(self.env.env.unwrapped.core.max_episode_steps)  # type: ignore[attr-defined]
 
     def __call__(self, iteration: int) -> str | None:
         goal = self.goal

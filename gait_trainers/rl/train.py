@@ -19,7 +19,7 @@ from gait_trainers.config.layers import dump_yaml
 from gait_trainers.config.registry import learner_specs
 from gait_trainers.config.schema import TrainConfig, full_schedule
 from gait_trainers.rl.build import Training, build, make_vec_env
-from gait_trainers.rl.callbacks import RunCallback
+from gait_trainers.rl.callbacks import RunCallback, diverged
 from gait_trainers.rl.early_stop import WalkGoal
 from gait_trainers.rl.reward_schedule import ScheduleCallback
 from gait_trainers.rl.sb3_vec import SB3VecEnv
@@ -93,9 +93,10 @@ def resume_or_train(config: TrainConfig) -> Result:
     if not (path / "config.yaml").is_file():
         return train(config)
     asked, stored = flat(config.model_dump()), open_run(path)[0].config()
-    moved = RESUMABLE | {"run.out", "run.name"}
-    check_unchanged(config, stored, moved, "what is asked for now", path, "give the run another name")
-    return resume(path, {key: asked[key] for key in RESUMABLE if asked[key] is not None})
+    here = stored.run.model_copy(update={"out": config.run.out, "name": config.run.name})  # it may have been moved
+    stored = stored.model_copy(update={"run": here})
+    check_unchanged(config, stored, RESUMABLE, "what is asked for now", path, "give the run another name")
+    return resume(path, {key: asked[key] for key in RESUMABLE})
 
 
 def verify(config: TrainConfig) -> Result:
@@ -174,10 +175,7 @@ def _run(
     except ValueError as error:
         if "satisfy the constraint" not in str(error):  # torch's words of a distribution whose mean is no number
             raise
-        raise RunError(
-            f"{run.path}: diverged in iteration {keeper.iteration + 1}: the policy's actions are no longer numbers. "
-            "Lower ppo.learning_rate or set ppo.target_kl; earlier checkpoints are intact"
-        ) from error
+        raise RunError(diverged(run, keeper.iteration + 1)) from error
     except KeyboardInterrupt:
         display.say(f"interrupted; continue with --resume {run.path}")
         raise

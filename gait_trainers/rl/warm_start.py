@@ -165,7 +165,7 @@ def _check_same(policy: GaussianPolicy, path: str, config: TrainConfig, model: O
         raise ConfigError(
             f"run.init: with the weights of {path} actions differ from its own by {difference:.2g}; "
             f"networks.activation is {config.networks.activation!r} and networks.symmetric "
-            f"{config.networks.symmetric}, which may be different there"
+            f"{config.networks.symmetric}, which may be different there, as may be a normaliser that favours a side"
         )
 
 

@@ -29,13 +29,15 @@ def resample(values: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
     """Values (T, ...) at `fps`, read at `new_fps` over the same span: frame i is at time i / new_fps.
 
     A natural cubic spline: straight segments would give a 30 fps capture, read at 50 Hz, a velocity that
-    jumps at every captured frame. The last new frame is the last that the span still holds.
+    jumps at every captured frame. The last new frame is the last that the span still holds. MotionError where that
+    makes fewer than three frames, of which no acceleration is known, or more than `MOST_RETARGETED`.
     """
     if len(values) < 2:
         raise ValueError(f"resampling needs at least 2 frames, got {len(values)}")
-    if resampled_frames(len(values), fps, new_fps) < 3:
-        raise MotionError(f"{(len(values) - 1) / fps:g} s at {new_fps:g} Hz are less than three frames")
-    times = np.arange(resampled_frames(len(values), fps, new_fps, MOST_RETARGETED)) / new_fps
+    count = resampled_frames(len(values), fps, new_fps, MOST_RETARGETED)
+    if count < 3:
+        raise MotionError(f"{(len(values) - 1) / fps:g} s at {new_fps:g} Hz are fewer than three frames")
+    times = np.arange(count) / new_fps
     return CubicSpline(np.arange(len(values)) / fps, values, bc_type="natural")(times)
 
 

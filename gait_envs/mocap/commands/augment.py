@@ -39,9 +39,9 @@ def augment_command(
     mirror: Annotated[bool, typer.Option(help="Add the mirror image of every sequence.")] = True,
 ) -> None:
     """Cut walks into sequences of two gait cycles, resampled by phase, and label them with stride and cadence."""
-    check_output(out, ".npz", "motions", "params")
+    check_output(out, ".npz", "format", format="gaitnet sequences")
     if walks_out is not None:
-        check_output(walks_out, ".npz", "motions", "lengths")
+        check_output(walks_out, ".npz", "format", format="gaitnet walks")
     robot = humanoid()
     tables = mirror_of(robot) if mirror else None
     files = sorted(Path(source).glob("*.npz")) if Path(source).is_dir() else [Path(source)]

@@ -33,7 +33,7 @@ def split_command(
     out: Annotated[Path, typer.Option(help="Split file to write.")] = Path("split.json"),
 ) -> None:
     """Split clips into parts, each of which is a source of clips, such as split.json#train."""
-    check_output(out, ".json")
+    check_output(out, ".json", "clips", "parts")
     if not folder.exists():
         raise ClipError(f"{folder}: no such folder")
     if parts is not None and held:

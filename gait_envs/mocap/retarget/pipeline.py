@@ -22,8 +22,8 @@ from gait_envs.reference.clip import Clip, velocities
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
 
-# What of a body a clip names beside its digest.
 _LEGS = 0.01, 100.0  # m, shortest and longest of anybody captured or animated
+# What of a body a clip names beside its digest.
 _KEPT = (
     "lean",
     "crouch",

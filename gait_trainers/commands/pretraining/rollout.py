@@ -9,7 +9,7 @@ import typer
 
 from gait_envs.reading.outputs import check_output
 from gait_envs.reference.refnn.walks import save_walks
-from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, SeedOption
+from gait_trainers.commands.options import MOST_SECONDS, PhysicsThreads, PolicyArgument, ReferenceOption, SeedOption
 from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.pretrain.rollouts import RANGES, record_walks
@@ -28,14 +28,14 @@ def command(
             show_default="stride=0.85,1.15 and cadence=0.85,1.15",
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=4.0, help="Length of each walk, in seconds.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=4.0, max=MOST_SECONDS, help="Length of each walk, in seconds.")] = 10.0,
     reference: ReferenceOption = None,
     seed: SeedOption = 0,
     threads: PhysicsThreads = 0,
 ) -> None:
     """Record a policy that follows looping clips under sampled stride, cadence and body parameters."""
     file = out / f"walks_{seed:03d}.npz"
-    check_output(file, ".npz", "motions", "lengths")
+    check_output(file, ".npz", "format", format="gaitnet walks")
     ranges = RANGES if range_ is None else dict(parse_range(text) for text in range_)
     loaded = load_policy(policy)
     found = record_walks(

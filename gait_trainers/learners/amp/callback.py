@@ -120,7 +120,7 @@ class AMPCallback(BaseCallback):
     def input_noise(self) -> float:
         """Standard deviation of the input noise in this iteration."""
         config = self.config
-        if config.input_noise_final is None or config.input_noise_decay == 0:
+        if config.input_noise_final is None:
             return config.input_noise
         progress = min(self.iteration / config.input_noise_decay, 1.0)
         return config.input_noise + progress * (config.input_noise_final - config.input_noise)

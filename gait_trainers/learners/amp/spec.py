@@ -54,7 +54,7 @@ class AMPConfig(Section):
     input_noise_final: float | None = Field(
         default=None,
         ge=0,
-        description="Value of input_noise after input_noise_decay iterations; null keeps it constant.",
+        description="Value of input_noise after input_noise_decay iterations, which it needs; null keeps it constant.",
     )
     input_noise_decay: int = Field(
         default=0, ge=0, description="Iterations over which the noise changes linearly to input_noise_final."

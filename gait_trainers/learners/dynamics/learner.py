@@ -141,9 +141,8 @@ class DynamicsCallback(BaseCallback):
         return {"predicted_return": float(np.mean(gains)), "policy_shift": shifts[-1]}
 
     def _rate_left(self) -> float:
-        """PPO's learning rate now, by its schedule, as a share of its first: these updates fade with PPO's own."""
-        schedule = self.model.lr_schedule
-        return float(schedule(self.model._current_progress_remaining) / schedule(1.0))
+        """PPO's learning rate in its latest update, as a share of its first: these updates fade with PPO's own."""
+        return float(self.model.policy.optimizer.param_groups[0]["lr"] / self.model.lr_schedule(1.0))
 
     def _predicted_return(self, obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return of `horizon` predicted steps and the value of the last state, (m,); means and deviations of the first

@@ -32,7 +32,9 @@ class EncoderConfig(Section):
     )
     rate: float = Field(default=0.1, gt=0, description="Step size of the encoder, as a multiple of ppo.learning_rate.")
     critic_warmup: int = Field(
-        default=0, ge=0, description="Iterations at the beginning in which the value network alone learns."
+        default=0,
+        ge=0,
+        description="Iterations at the beginning in which the value network alone learns; not with ppo.lr_schedule kl.",
     )
 
 

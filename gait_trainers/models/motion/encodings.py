@@ -137,4 +137,4 @@ def _about(axis: Tensor, angle: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
     sin, cos = angle.sin()[..., None, None], angle.cos()[..., None, None]
-    return torch.eye(3, dtype=angle.dtype) + sin * cross + (1 - cos) * (cross @ cross)
+    return torch.eye(3, dtype=angle.dtype, device=angle.device) + sin * cross + (1 - cos) * (cross @ cross)

@@ -329,3 +329,18 @@ def test_a_fallen_robot_s_frames_after_the_fall_change_nothing():
     expected, got = gm.episode_metrics(whole), gm.episode_metrics(cut)
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-12, err_msg=name)
+
+
+def test_each_body_has_its_own_mass():
+    """Two bodies with the same load on a foot, 15 N: one of 10 kg stands on it (5 % of its weight is 4.9 N), one of 40
+    kg does not; the same power at the same speed costs it a quarter."""
+    force = np.zeros((3, 2, 4))
+    force[..., 0] = 15.0
+    stands = gm.stance(force, 0.05 * np.array([10.0, 40.0]) * 9.81, np.ones((3, 2), bool))
+    assert stands[:, 0].tolist() == [[True, False]] * 3
+    assert not stands[:, 1].any()
+    torque, rate = np.ones((3, 2, 1)), np.full((3, 2, 1), 2.0)
+    velocity = np.zeros((3, 2, 3))
+    velocity[..., 0] = 0.5
+    cost = gm.cost_of_transport(torque, rate, velocity, np.ones((3, 2), bool), np.array([10.0, 40.0]))
+    np.testing.assert_allclose(cost, [2.0 / (10 * 9.81 * 0.5), 2.0 / (40 * 9.81 * 0.5)])

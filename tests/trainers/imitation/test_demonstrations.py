@@ -18,6 +18,7 @@ from gait_envs.reference.library import load_clips
 from gait_envs.registry import make_task
 from gait_envs.rotations import quat_yaw
 from gait_trainers import load_policy
+from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import (
     DemonstrationError,
@@ -159,6 +160,10 @@ def test_a_tracker_follows_what_it_is_told_in_its_own_environment_too(tmp_path: 
     assert found.source["reference"] == str(tmp_path)
     assert [row["license"] for row in found.source["clips"]] == ["MY-LICENSE"]
     assert "reference" not in found.env_kwargs  # a folder of this machine is no property of the environment
+    own = dataclasses.replace(tracker, reference=str(tmp_path / "nowhere"))
+    assert demonstrate(own, episodes=1, env_kwargs={"reference": str(tmp_path)}).source["reference"] == str(tmp_path)
+    with pytest.raises(EvaluationError, match="max_episode_steps is -1"):
+        demonstrate(tracker, episodes=1, env_kwargs={"max_episode_steps": -1})
     with pytest.raises(EnvironmentOptionError, match="nowhere: neither a clip"):
         demonstrate(tracker, reference=str(tmp_path / "nowhere"), episodes=1)
 

@@ -240,13 +240,17 @@ def test_a_clone_of_a_symmetric_policy_is_symmetric(demonstrations: Demonstratio
 @pytest.mark.parametrize("more, message", [
     ({"networks.memory": "lstm"}, r"networks\.memory is 'lstm'"),
     ({"networks.memory": "frames"}, r"networks\.memory is 'frames'"),
-    ({"ppo.l2_initial": 0.1}, r"ppo\.l2_initial"),
 ])  # fmt: skip
 def test_what_a_clone_cannot_have_is_refused(
     demonstrations: Demonstrations, tmp_path: Path, more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         prepare(config(tmp_path, **more), demonstrations)
+
+
+def test_a_clone_of_nothing_has_no_networks_to_stay_near(demonstrations: Demonstrations, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ppo\.l2_initial: a clone has no networks to stay near"):
+        clone(config(tmp_path, **{"ppo.l2_initial": 0.1}), demonstrations, Cloning(), lambda text: None)
 
 
 def test_a_clone_keeps_its_encoders_own_normaliser(demonstrations: Demonstrations, tmp_path: Path) -> None:

@@ -103,9 +103,7 @@ class Point:
         self.callback = DynamicsCallback(box, config, 0.9, seed=0, device="cpu")  # type: ignore[arg-type]
         torch.manual_seed(0)
         self.policy = ActorCriticPolicy(box.observation_space, box.action_space, lambda _: 1e-3, log_std_init=-1.0)
-        self.callback.model = SimpleNamespace(  # type: ignore[assignment]
-            policy=self.policy, lr_schedule=lambda left: 2e-4 * left, _current_progress_remaining=1.0
-        )
+        self.callback.model = SimpleNamespace(policy=self.policy, lr_schedule=lambda left: 1e-3 * left)  # type: ignore[assignment]
         rng = np.random.default_rng(0)
         obs, actions = [rng.uniform(-2, 2, (64, 2))], rng.uniform(-1, 1, (40, 64, 2))
         for action in actions:
@@ -161,10 +159,11 @@ def test_the_steps_fade_with_those_of_ppo(known: dict[str, Any]) -> None:
     """The rate is a quarter of the first after three quarters of PPO's linear schedule, and 0 at its end."""
     point = Point(policy_learning_rate=4e-3, policy_updates=1)
     before = point.mean(1.5, 0.0)
-    point.callback.model._current_progress_remaining = 0.0
+    (group,) = point.policy.optimizer.param_groups
+    group["lr"] = 0.0
     point.callback.improve()
     assert (point.mean(1.5, 0.0) == before).all()
-    point.callback.model._current_progress_remaining = 0.25
+    group["lr"] = 2.5e-4
     point.callback.improve()
     assert point.callback.steps is not None
     assert point.callback.steps.param_groups[0]["lr"] == pytest.approx(1e-3)

@@ -97,10 +97,11 @@ def test_bundle_run_and_checkpoint_act_alike_and_sample_alike(run, bundle):
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (37,), (1, 2, 37)])
-def test_observations_of_another_size_are_named(bundle, shape):
-    policy = load_policy(bundle)
-    with pytest.raises(PolicyError, match=r"the policy takes \(n, 37\)"):
-        policy.act(np.zeros(shape), (), np.ones(shape[0], bool))
+def test_observations_of_another_size_are_named(run, bundle, shape):
+    for path in (run, bundle):
+        policy = load_policy(path)
+        with pytest.raises(PolicyError, match=r"the policy takes \(n, 37\)"):
+            policy.act(np.zeros(shape), (), np.ones(shape[0], bool))
 
 
 def test_samples_are_clipped_after_the_noise():

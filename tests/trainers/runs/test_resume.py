@@ -12,9 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.runs import differences, final_state, metrics
+from helpers.still_clips import IMITATION, still, write
+from typer.testing import CliRunner
 
+from gait_envs.assets import asset_path
+from gait_trainers.cli import app
 from gait_trainers.config.layers import load_config
 from gait_trainers.config.section import ConfigError
+from gait_trainers.rl.build import make_vec_env
+from gait_trainers.rl.early_stop import WalkGoal
 from gait_trainers.rl.train import resume, resume_or_train, train
 from gait_trainers.runs.checkpoint import load_checkpoint
 from gait_trainers.runs.checkpoint_format import to_tensors
@@ -173,3 +179,34 @@ def test_a_run_whose_time_is_up_is_complete_until_it_is_given_more(reference_cli
     more = resume(tmp_path / "timed", {"run.minutes": 60.0})
     assert (more.iterations, more.stopped) == (3, None)
     assert load_config(tmp_path / "timed" / "config.yaml").run.minutes == 60
+
+
+def test_a_training_that_diverges_says_so_and_saves_nothing_undefined(reference_clip: Path, tmp_path: Path) -> None:
+    wild = settings(tmp_path, "wild", reference_clip) | {"ppo.learning_rate": 1e30}
+    with pytest.raises(RunError, match=r"wild: diverged in iteration \d+: .* Lower ppo\.learning_rate"):
+        train(load_config(overrides=wild))
+    for file in Run(tmp_path / "wild").checkpoints():
+        assert all(torch.isfinite(value).all() for value in load_checkpoint(file)["policy"].values())
+
+
+def test_a_bundle_is_no_run() -> None:
+    with pytest.raises(RunError, match=r"is a bundle, not a run folder; a new training begins from it with --init"):
+        resume(asset_path("policies/wildrobot_walk"))
+
+
+def test_another_command_goes_on_with_the_runs_own(reference_clip: Path, tmp_path: Path) -> None:
+    small = settings(tmp_path, "amp", reference_clip) | {"run.iterations": 1}
+    run = train(load_config(overrides=small)).run.path
+    found = CliRunner().invoke(app, ["ppo", "--resume", str(run)])
+    assert found.exit_code == 0
+    assert f"{run} is a run of gait-train ppo-amp, and goes on as one" in found.output
+
+
+def test_a_trackers_goal_is_judged_on_the_clips_that_it_is_trained_on(tmp_path: Path) -> None:
+    folder = write(tmp_path / "clips", still("mine", 60))
+    own = {"algorithm": "ppo", "env.id": IMITATION, "env.num_envs": 2, "env.kwargs.reference": folder}
+    config = load_config(overrides=own | {"run.stop_when.episodes": 2})
+    goal = WalkGoal(config, None, make_vec_env)  # type: ignore[arg-type]
+    assert goal.env is not None
+    assert goal.env.env.unwrapped.core.task.library.names == ("mine",)  # type: ignore[attr-defined]
+    goal.close()

@@ -146,6 +146,12 @@ def test_frames_without_end_are_refused(new: float) -> None:
         resample(np.zeros((100, 3)), 100.0, 1e6)
 
 
+def test_of_fewer_than_three_frames_no_acceleration_is_known() -> None:
+    assert len(resample(np.zeros((101, 3)), 100.0, 2.0)) == 3
+    with pytest.raises(MotionError, match="1 s at 1 Hz are fewer than three frames"):
+        resample(np.zeros((101, 3)), 100.0, 1.0)
+
+
 def test_resampling_by_hand() -> None:
     rotations = quat_from_rotvec(np.array([[[0, 0, 0.0]], [[0, 0, 0.4]], [[0, 0, 0.4]]]))
     translations = np.array([[[0.0, 0, 0]], [[1.0, 0, 0]], [[1.0, 4, 0]]])
