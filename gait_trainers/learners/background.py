@@ -14,7 +14,8 @@ Metrics = dict[str, float]
 
 
 class BackgroundUpdate:
-    """At most one update at a time, begun at the end of a rollout and awaited before the next begins."""
+    """At most one update at a time, begun in `_on_rollout_end` of a callback and awaited in `_on_rollout_start` and
+    `_on_training_end`, before a checkpoint is written."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1)
