@@ -14,9 +14,10 @@ With `--export`, the walker of the embedded walk is written there as the bundle 
 seconds. Stages that are complete in the work folder are not repeated, so that another seed of the walker takes stages
 2 and 3 alone.
 
-With `--clips`, the tracker follows these first, deterministic and with noise, and what it recorded is the reference of
-all stages instead of the embedded walk: a clip that it does not follow is left out. Commands are straight ahead, at the
-speeds that the clips hold, and to stand. A tracker of your own clips is made by `make_tracker.py`.
+With `--clips`, the tracker follows these first, deterministic and with noise, and what it recorded is the reference
+instead of the embedded walk: a clip that it does not follow is left out. Stages 2 and 3 then begin with the bundled
+walker, which starts and stands already; commands are straight ahead, at the speeds that the clips hold, and to stand. A
+tracker of your own clips is made by `make_tracker.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from gait_trainers.policies.export import export
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
 
-TRACKER, REFERENCE = "wildrobot_imitation", "wildrobot_walk"
+TRACKER, WALKER, REFERENCE = "wildrobot_imitation", "wildrobot_walk", "wildrobot_walk"  # policies, a set of clips
 SHARED = {"ppo.freeze_obs_after": 0}
 STAGES = (  # of PPO, each from the one before
     {
@@ -69,8 +70,8 @@ def remember(work: Path, asked: Mapping[str, str]) -> None:
     file.write_text(json.dumps(asked) + "\n")
 
 
-def recorded(tracker: Policy, work: Path, clips: Path) -> dict[str, list[str]]:
-    """Folders, in `work`, of what the tracker makes of these clips: `calm`, and all of them with the noisy ones."""
+def recorded(tracker: Policy, work: Path, clips: Path) -> list[str]:
+    """Folders, in `work`, of what the tracker makes of these clips: calm and noisy."""
     ways: dict[str, dict[str, Any]] = {"calm": {}, "noisy": {"stochastic": True, "tries": 16, "keep": 2}}
     for kind, how in ways.items():
         if not (work / kind).is_dir():
@@ -78,24 +79,24 @@ def recorded(tracker: Policy, work: Path, clips: Path) -> dict[str, list[str]]:
             if not found.clips:
                 raise RecordError(f"{tracker.name} follows none of {clips} to its end; train it on them first")
             write_recordings(work / kind, found.clips, found.figures)
-    return {"calm": [str(work / "calm")], "all": [str(work / kind) for kind in ways]}
+    return [str(work / kind) for kind in ways]
 
 
-def along(recordings: Mapping[str, list[str]]) -> dict[str, Any]:
+def along(recordings: list[str]) -> dict[str, Any]:
     """Settings of a walker whose reference these recordings are."""
-    speeds = [clip.mean_speed for clip in load_clips(recordings["calm"])]
+    speeds = [clip.mean_speed for clip in load_clips(recordings)]
     return {
-        "env.kwargs.reference": recordings["all"],
-        "amp.data": recordings["all"],
+        "env.kwargs.reference": recordings,
+        "amp.data": recordings,
         "env.kwargs.command_low": [round(min(speeds), 2), 0.0, 0.0],
         "env.kwargs.command_high": [round(max(speeds), 2), 0.0, 0.0],
     }
 
 
-def cloned(tracker: Policy, work: Path, reference: str, name: str, **how: int) -> Path:
+def cloned(tracker: Policy, work: Path, name: str, **how: int) -> Path:
     """The run folder `name`, in `work`, of the tracker's clone; `how` many rounds and episodes."""
     run = work / name
-    return run if (run / "checkpoints").is_dir() else clone_tracker(tracker, work, reference, name=name, **how)
+    return run if (run / "checkpoints").is_dir() else clone_tracker(tracker, work, REFERENCE, name=name, **how)
 
 
 def walker(work: Path, begin: Path, name: str, seed: int, settings: Mapping[str, Any]) -> Path:
@@ -127,15 +128,15 @@ def main() -> None:
 
     tracker = load_policy(args.tracker)
     remember(args.work, {"tracker": args.tracker, "clips": str(args.clips or REFERENCE)})
-    recordings = None if args.clips is None else recorded(tracker, args.work / "recorded", args.clips)
-    shared = SHARED if recordings is None else SHARED | along(recordings)
-    reference = REFERENCE if recordings is None else recordings["calm"][0]
-    run = cloned(tracker, args.work, reference, "clone", rounds=10, episodes=192)
+    if args.clips is None:
+        run, shared = cloned(tracker, args.work, "clone", rounds=10, episodes=192), SHARED
+    else:
+        run, shared = Path(WALKER), SHARED | along(recorded(tracker, args.work / "recorded", args.clips))
     for number, stage in enumerate(STAGES):
         run = walker(args.work, run, f"walker_{number}_{args.seed}", args.seed, shared | stage)
     if args.export is not None:
-        write_bundle(run, args.export / "wildrobot_walk")
-        write_bundle(cloned(tracker, args.work, REFERENCE, "behaviour_clone"), args.export / "wildrobot_clone")
+        write_bundle(run, args.export / WALKER)
+        write_bundle(cloned(tracker, args.work, "behaviour_clone"), args.export / "wildrobot_clone")
     print(f"the walker is {run}; see it with gait-train play {run}")
 
 
