@@ -27,9 +27,9 @@ from gait_trainers.runs.run_folder import RunError, open_run
 EPSILON = 1e-8  # that SB3's VecNormalize adds to a variance, and a bundle's deviations contain
 TOLERANCE = 1e-4  # largest difference of an action's mean from the one begun from, in units of the action range
 
-# A bundle says no count of observations. That of a clone has seen no steps, and with a count of 0 the first batch of
+# A bundle says no count of observations but its steps. A clone has made none, and with a count of 0 the first batch of
 # resets would replace what its network was fitted to.
-LEAST_COUNT = 100_000
+CLONE_COUNT = 100_000
 
 
 class Source(NamedTuple):
@@ -107,7 +107,7 @@ def _read_bundle(folder: Path, policy: GaussianPolicy) -> Source:
     if normalized:
         mean = arrays["mean"].astype(float) + arrays["remainder"]
         var = np.maximum(arrays["std"].astype(float) ** 2 - EPSILON, 0.0)
-        normalize = {"mean": mean, "var": var, "count": float(max(steps, LEAST_COUNT))}
+        normalize = {"mean": mean, "var": var, "count": float(steps or CLONE_COUNT)}
     return Source(policy, weights, normalize, None, {}, steps, licenses_of(policy.details["training"]))
 
 
