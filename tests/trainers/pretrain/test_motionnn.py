@@ -256,7 +256,8 @@ def test_a_damaged_checkpoint_is_named(run: Path, clips: Path, tmp_path: Path) -
     file = sorted((out / "checkpoints").iterdir())[-1]
     file.write_bytes(file.read_bytes()[:-20])
     whole = out / "checkpoints" / "step_000000000004.pt"
-    with pytest.raises(RunError, match=f"{file.name} cannot be read as a checkpoint.*the latest intact one before it is {whole}$"):
+    told = f"{file.name} cannot be read as a checkpoint.*the latest intact one before it is {whole}$"
+    with pytest.raises(RunError, match=told):
         resume(out)
     with pytest.raises(RunError, match=f"exists already; choose another --out, or continue it with --resume {out}$"):
         train(load_motion_config(None, "laptop", TINY), str(clips), out)

@@ -169,7 +169,7 @@ def test_a_checkpoint_may_be_named_and_what_came_after_it_goes(kind: Kind, whole
     assert isinstance(result.exception, RunError)
     said = str(result.exception)
     assert said.startswith(f"{late} cannot be read as a checkpoint: ")
-    assert said.endswith(f"is used by --resume {early}")
+    assert said.endswith(f"the latest intact one before it is {early}")
     assert kind.run("--resume", str(early)).exit_code == 0
     assert_same(whole, out, kind)
 
