@@ -20,6 +20,8 @@ def asked(monkeypatch) -> list:
     for name in ("train", "verify"):
         monkeypatch.setattr(trainer, name, lambda config: found.append(config) or result)
     monkeypatch.setattr(trainer, "resume", lambda path, overrides: found.append((path.name, overrides)) or result)
+    run = SimpleNamespace(config=lambda: SimpleNamespace(algorithm="ppo-amp"))
+    monkeypatch.setattr(trainer, "open_run", lambda path: (run, None))
     return found
 
 
