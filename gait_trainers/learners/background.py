@@ -1,8 +1,8 @@
 """A learner's update in a thread of its own, while PPO updates the policy.
 
 Neither reads what the other writes, and each draws from generators of its own, so that the result is the same bit for
-bit as that of one after the other. torch lets go of the interpreter's lock in every operation: on two cores the
-shorter of the two updates costs next to nothing.
+bit as that of one after the other. torch lets go of the interpreter's lock in every operation, so that on two cores
+they overlap.
 """
 
 from __future__ import annotations
