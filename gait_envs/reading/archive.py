@@ -15,9 +15,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from gait_envs.errors import GaitNetError, one_line
+from gait_envs.reading.bounded import MAX_DIRECTORY, BoundedFile
+from gait_envs.reading.foreign import pickled
 from gait_envs.reading.text import check_regular
 
-MAX_DIRECTORY = 1 << 20  # bytes read at once, and so of the zip directory: room for 10,000 arrays
 MAX_TEXT_ARRAY = 4 << 20  # bytes of an array of text, which takes 4 a character
 _HEAD = 16 << 10  # bytes in which the header of an array must end
 
@@ -46,8 +47,6 @@ class Archive:
             names = [info.filename for info in self._zip.infolist()]
         except Exception as fault:  # a damaged archive raises a dozen kinds
             self._raw.close()
-            from gait_envs.reading.foreign import pickled  # which opens archives itself
-
             raise error(f"{where}: no whole .npz archive: {pickled(Path(path)) or one_line(fault)}") from None
         self.keys = tuple(name.removesuffix(".npy") for name in names)
         if len(set(self.keys)) < len(self.keys):
@@ -137,14 +136,3 @@ def check_compression(info: zipfile.ZipInfo) -> None:
     """ValueError for bz2 and lzma, which expand a whole block however little is asked for; numpy uses neither."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("it is compressed by another method than numpy's")
-
-
-class BoundedFile(io.FileIO):
-    """A file of which no single read may be large, so that no zip directory fills the memory."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0:
-            size = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
-        if size > MAX_DIRECTORY:
-            raise ValueError(f"its directory is larger than {MAX_DIRECTORY} bytes")
-        return super().read(size)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gait_envs.errors import GaitNetError
-from gait_envs.reading.archive import BoundedFile
+from gait_envs.reading.bounded import BoundedFile
 
 _HEAD = 1 << 16  # bytes that are looked at
 _SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill")

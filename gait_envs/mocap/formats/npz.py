@@ -17,7 +17,8 @@ import numpy as np
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.formats.text import MAX_NUMBER
-from gait_envs.reading.archive import BoundedFile, Header, check_compression, read_header
+from gait_envs.reading.archive import Header, check_compression, read_header
+from gait_envs.reading.bounded import BoundedFile
 from gait_envs.rotations import normalize
 
 _SMALL = 1 << 24  # bytes: what is read whole (names, offsets) must not fill the memory

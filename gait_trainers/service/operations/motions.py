@@ -17,7 +17,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import GaitNetError, MotionError, one_line
-from gait_envs.reading.archive import Archive, BoundedFile, check_compression, read_header
+from gait_envs.reading.archive import Archive, check_compression, read_header
+from gait_envs.reading.bounded import BoundedFile
 from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
 from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gait_envs.errors import GaitNetError, one_line
-from gait_envs.reading import archive as archives
+from gait_envs.reading import bounded
 from gait_envs.reading.archive import Archive
 from gait_envs.reading.text import parse_json, parse_table, read_text
 from gait_envs.reading.yaml_text import parse_yaml
@@ -187,7 +187,7 @@ def test_a_wrong_checksum_is_found(tmp_path: Path) -> None:
 
 
 def test_a_huge_table_of_contents_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_DIRECTORY", 10_000)
+    monkeypatch.setattr(bounded, "MAX_DIRECTORY", 10_000)
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
         for i in range(1000):
             file.writestr(f"{i}.npy", b"")
