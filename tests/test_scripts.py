@@ -77,7 +77,7 @@ def test_every_variant_of_a_comparison_can_be_configured(
     """With trainings that succeed at once: 80 % in the fifth of five iterations, of a minute and 100 steps each."""
     trained = []
 
-    def train(config, given):
+    def train(config):
         run = Path(config.run.out) / config.run.name
         run.mkdir(parents=True)
         column = {"encoders": "is_success_rate", "dynamics": "success_rate", "resampling": "clip_success_rate"}[what]

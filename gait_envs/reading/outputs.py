@@ -24,6 +24,8 @@ def check_output(path: str | os.PathLike[str], suffix: str, *holds: str, format:
     An `OSError` names the path if no file can be written there. Missing folders are created.
     """
     path = Path(path)
+    if path.is_dir():
+        check_writable(path)  # which says so
     if path.suffix != suffix:
         raise OutputError(f"{path}: expected a name that ends in {suffix}")
     if holds and path.is_file() and path.stat().st_size:

@@ -82,8 +82,8 @@ def retarget_command(
 
 def _retarget_one(job: Job, recipe: Recipe, robot: str, out: Path, picture: bool) -> None:
     """A single capture: its clip is written even if it is unfit, and said to be so."""
-    check_output(out, ".npz", *CLIP)
     check_targets((job.capture, target) for target in (out, out.with_suffix(".png")))
+    check_output(out, ".npz", *CLIP)
     body = load_body(robot)
     result = retarget_file(job, recipe, body)
     options.warn_unknown([job.origin])

@@ -82,7 +82,7 @@ def test_speed_unit_and_map_reach_the_clip(run, tmp_path: Path) -> None:
         (("{capture}", "--up", "w"), "up axis 'w': expected one of x, y, z"),
         (("{capture}", "--time", "slow"), "time 'slow': expected keep, froude"),
         (("{capture}", "--start", "5"), "the capture lasts 1.983 s"),
-        (("{capture}", "--out", "walk.txt"), "a clip's name ends in .npz"),
+        (("{capture}", "--out", "walk.txt"), "expected a name that ends in .npz"),
         (("{capture}", "--map", "nowhere.yaml"), "nowhere.yaml: No such file or directory"),
     ],
 )
