@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from gait_envs.assets import asset_path
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cli import app as data_app
+from gait_envs.mocap.gait_sequences import of_activity
 from gait_envs.reading.outputs import CLIP, OutputError, check_output
 
 CLIPS = str(asset_path("motions/wildrobot_walk"))
@@ -97,3 +99,8 @@ def test_the_same_kind_an_empty_file_and_none_at_all_are_replaced(tmp_path: Path
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(OutputError, match="is something else: no whole"):
         check_output(tmp_path / "text.npz", ".npz", *CLIP)
+
+
+def test_an_activity_that_is_no_pattern_is_named() -> None:
+    with pytest.raises(MotionError, match=r"activity '\(': not a regular expression"):
+        of_activity([], "(")

@@ -30,7 +30,8 @@ def check_output(path: str | os.PathLike[str], suffix: str, *holds: str, format:
         raise OutputError(f"{path}: expected a name that ends in {suffix}")
     if holds and path.is_file() and path.stat().st_size:
         where = f"{path}: would be replaced, and is something else"
-        if not (_json_has if suffix == ".json" else _archive_has)(path, where, holds, format):
+        same = _json_has(path, where, holds) if suffix == ".json" else _archive_has(path, where, holds, format)
+        if not same:
             raise OutputError(f"{where}; remove it, or give another name")
     check_writable(path)
 
@@ -42,6 +43,6 @@ def _archive_has(path: Path, where: str, holds: tuple[str, ...], format: str | N
         return format is None or str(found.array("format", "U")) == format
 
 
-def _json_has(path: Path, where: str, holds: tuple[str, ...], format: str | None) -> bool:
+def _json_has(path: Path, where: str, holds: tuple[str, ...]) -> bool:
     found = parse_json(read_text(path, OutputError), where, OutputError)
     return isinstance(found, dict) and set(holds) <= set(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -62,3 +63,10 @@ def test_rows_that_do_not_fit(reference: str, options: dict, message: str) -> No
     env = GaitVectorEnv(3, task="track", reference=reference)
     with pytest.raises(ValueError, match=message):
         env.reset(options=options)
+
+
+def test_a_command_that_nobody_could_mean_is_refused() -> None:
+    env = gym.make("GaitNet/WildRobot-v0")
+    with pytest.raises(ValueError, match=r"options\['command'\] is .*, allowed is up to 100 m/s and rad/s"):
+        env.reset(seed=0, options={"command": [1e9, 0.0, 0.0]})
+    env.close()

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from gait_envs.models.robot import humanoid, wildrobot
 from gait_envs.reference.library import load_clips
-from gait_envs.render import Offscreen, RenderError
+from gait_envs.render import CameraError, Offscreen, RenderError
 from gait_trainers.cli import app
 from gait_trainers.commands import play
 from gait_trainers.policies.base import Feedforward, GaussianPolicy, Policy
@@ -119,7 +119,7 @@ def test_a_policy_is_filmed(statue, tmp_path, renderer):
 
 
 def test_unknown_camera_and_format(statue, tmp_path, renderer):
-    with pytest.raises(ValueError, match="no camera 'front'; the model has track, side"):
+    with pytest.raises(CameraError, match="no camera 'front'; the model has track, side"):
         make_video(statue, tmp_path / "v.mp4", seconds=0.1, camera="front", width=160)
     with pytest.raises(PlayError, match=r"v\.avi: videos end in \.mp4 or \.gif"):
         make_video(statue, tmp_path / "v.avi", seconds=0.1)

@@ -481,9 +481,8 @@ def test_input_noise_falls_linearly() -> None:
     for callback.iteration in (0, 1, 4, 9):
         seen.append(callback.input_noise())
     assert seen == pytest.approx([0.5, 0.4, 0.1, 0.1])
-    for constant in ({"input_noise_final": None},):
-        callback.config = config.model_copy(update=constant)
-        assert callback.input_noise() == 0.5
+    callback.config = config.model_copy(update={"input_noise_final": None})
+    assert callback.input_noise() == 0.5
 
 
 def test_rewards_come_from_the_discriminator_as_it_was_before_its_update() -> None:

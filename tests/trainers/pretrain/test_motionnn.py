@@ -30,7 +30,7 @@ from gait_trainers.pretrain.motionnn.figures import errors, fast_share, free_run
 from gait_trainers.pretrain.motionnn.generate import generate
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
-from gait_trainers.pretrain.motionnn.sets import divide
+from gait_trainers.pretrain.motionnn.sets import divide, open_training_set
 from gait_trainers.pretrain.motionnn.train import build, resume, train
 from gait_trainers.pretrain.refnn.config import load_refnn_config
 from gait_trainers.runs.run_folder import RunError
@@ -396,3 +396,9 @@ def test_too_few_frames_of_a_gait_make_no_cycle() -> None:
     cycle = MeanCycle.fitted(stream)  # type: ignore[arg-type]
     assert not cycle.weights.any()
     assert cycle.cadence(1.0) == 0.0
+
+
+def test_nothing_can_be_held_out_of_a_set_that_is_trained_on_as_a_whole() -> None:
+    config = load_motion_config(None, "laptop", {"data.by": "clip", "data.held_out": ["walk_160"]})
+    with pytest.raises(ConfigError, match=r"data\.held_out: human_walk is trained on as a whole"):
+        open_training_set("human_walk", config.data, 0)
