@@ -3,12 +3,15 @@
     python scripts/compare_learning.py encoders --model MODEL --seeds 5 --iterations 300 --out runs/encoders
     python scripts/compare_learning.py dynamics --seeds 3 --iterations 120 --out runs/dynamics
     python scripts/compare_learning.py resampling --clips clips --seeds 3 --iterations 250 --out runs/resampling
+    python scripts/compare_learning.py memory --seeds 3 --iterations 150 --out runs/memory
 
 `encoders`: walking to commands with a frozen, an unfrozen, a random frozen and no encoder; MODEL is a motion model of
 the robot, of the encoding `observable`. `dynamics`: following six walks with and without a learned dynamics model.
 `resampling`: following a folder of WildRobot's clips, drawn uniformly, by their failures, and begun where in them it
 fails too; success is the share of clips followed to their end, evaluated every 25 iterations, and at last that of the
-worst third of the clips in five episodes each with actions sampled.
+worst third of the clips in five episodes each with actions sampled. `memory`: following six walks with a mass, a latency and
+pushes that are not observed, by policies without a memory, with a window of frames and with recurrent layers; success is
+at last that of 240 episodes so randomised, deterministic.
 Every run is a run folder of gait-train, and a run that is there is continued or kept, so that an interrupted comparison
 can be run again. At the end: a table of medians with the range of the seeds, and `curves.png`, the share of
 successful episodes over environment steps.
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import t as student_t
 
 from gait_envs.assets import asset_path
 from gait_envs.cli import run_script
@@ -36,6 +40,15 @@ from gait_trainers.runs.loggers import read_metrics
 
 REACHED = 0.8  # share of successful episodes
 SPEEDS = (30, 40, 50, 60, 70, 80)  # cm/s, of the six walks
+HIDDEN_EPISODES = 240
+HIDDEN = {  # of the policies with and without a memory
+    "mass": [0.7, 1.5],  # factor on every body's mass
+    "latency": [0, 4],  # control steps of 20 ms between an action and its effect
+    "push_interval": 2.0,  # s
+    "push_speed": 0.5,  # m/s
+    "friction": [1.0, 1.0],  # known
+    "servo_gain": [1.0, 1.0],  # known
+}
 
 
 class Curve(NamedTuple):
@@ -79,8 +92,13 @@ def comparison(args: argparse.Namespace) -> Comparison:
         }
         return Comparison("imitate", shared, variants, "clip_success_rate", 1)
     clips = [str(asset_path(f"motions/wildrobot_walk/walk_{speed:03d}_calm_0.npz")) for speed in SPEEDS]
+    shared = {"env.kwargs.reference": clips}
+    if args.what == "memory":
+        shared |= {"env.kwargs.randomize": HIDDEN, "networks.symmetric": True}
+        variants = {kind: {"networks.memory": kind} for kind in ("none", "frames", "gru", "lstm")}
+        return Comparison("imitate", shared, variants, "success_rate")
     variants = {"none": {}, "dynamics": {"learners": ["dynamics"]}}
-    return Comparison("imitate", {"env.kwargs.reference": clips}, variants, "success_rate")
+    return Comparison("imitate", shared, variants, "success_rate")
 
 
 def run_of(args: argparse.Namespace, name: str, seed: int) -> Path:
@@ -115,6 +133,20 @@ def print_worst(args: argparse.Namespace, names: Iterable[str]) -> None:
             rows = evaluate_tracking(policy, reference=args.clips, episodes=5 * count, stochastic=True)["per_clip"]
             found.append(worst_third(np.array([row["success_rate"] for row in rows])))
         print(f"{name:<10}{len(found):>6}   {np.median(found):.2f} ({min(found):.2f}, {max(found):.2f})")
+
+
+def print_hidden(args: argparse.Namespace, names: Iterable[str]) -> None:
+    """Success along the six walks with what is hidden drawn anew, deterministic: mean and 95 % interval."""
+    print(f"\n{'variant':<10}{'seeds':>6}   success of {HIDDEN_EPISODES} episodes: mean, 95 % interval (each)")
+    for name in names:
+        found = []
+        for seed in range(args.seeds):
+            policy = load_policy(run_of(args, name, seed))
+            row = evaluate_tracking(policy, HIDDEN_EPISODES, env_kwargs={"randomize": HIDDEN}, seed=1000)
+            found.append(row["success_rate"])
+        half = student_t.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / len(found) ** 0.5 if found[1:] else np.nan
+        each = ", ".join(f"{share:.2f}" for share in found)
+        print(f"{name:<10}{len(found):>6}   {np.mean(found):.2f} ± {half:.2f} ({each})")
 
 
 def curve(file: Path, success: str) -> Curve:
@@ -171,7 +203,7 @@ def draw(curves: dict[str, list[Curve]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["encoders", "dynamics", "resampling"])
+    parser.add_argument("what", choices=["encoders", "dynamics", "resampling", "memory"])
     parser.add_argument("--model", help="of encoders, a motion model: file, folder or bundled name")
     parser.add_argument("--clips", type=Path, help="of resampling, a folder of WildRobot's clips")
     parser.add_argument("--only", nargs="+", help="variants to make, such as one half on one machine")
@@ -194,6 +226,8 @@ def main() -> None:
     print_table(curves, asked.window)
     if args.what == "resampling":
         print_worst(args, args.only or asked.variants)
+    if args.what == "memory":
+        print_hidden(args, args.only or asked.variants)
     draw(curves, args.out / "curves.png")
 
 

@@ -70,6 +70,7 @@ def test_clips_of_another_body_are_said_before_anything_is_trained(
     ("encoders", ["none", "frozen", "unfrozen", "random"]),
     ("dynamics", ["none", "dynamics"]),
     ("resampling", ["uniform", "failures", "in clip"]),
+    ("memory", ["none", "frames", "gru", "lstm"]),
 ])  # fmt: skip
 def test_every_variant_of_a_comparison_can_be_configured(
     what: str, variants: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -80,14 +81,14 @@ def test_every_variant_of_a_comparison_can_be_configured(
     def train(config):
         run = Path(config.run.out) / config.run.name
         run.mkdir(parents=True)
-        column = {"encoders": "is_success_rate", "dynamics": "success_rate", "resampling": "clip_success_rate"}[what]
+        column = {"encoders": "is_success_rate", "resampling": "clip_success_rate"}.get(what, "success_rate")
         rows = [f"{100 * i},{60 * i},0.8" for i in range(1, 6)]
         (run / "metrics.csv").write_text("\n".join([f"steps,elapsed,{column}", *rows]) + "\n")
         trained.append(config)
 
     monkeypatch.setattr("gait_trainers.rl.train.resume_or_train", train)
     monkeypatch.setattr("gait_trainers.policies.loading.load_policy", lambda run: run)
-    rates = {"per_clip": [{"success_rate": rate} for rate in (0.2, 0.6, 1.0)]}
+    rates = {"success_rate": 0.6, "per_clip": [{"success_rate": rate} for rate in (0.2, 0.6, 1.0)]}
     monkeypatch.setattr("gait_trainers.evaluation.tracking.evaluate_tracking", lambda *_, **__: rates)
     words = [what, "--out", str(tmp_path / "out"), "--seeds", "2", "--model", "motionnn"]
     words += ["--clips", str(asset_path("motions/wildrobot_walk"))]
@@ -99,6 +100,8 @@ def test_every_variant_of_a_comparison_can_be_configured(
         assert re.search(rf"{variant} +2   {re.escape(expected)} .*0\.80 \(0\.80, 0\.80\)", told)
         if what == "resampling":
             assert re.search(rf"{variant} +2   0\.20 \(0\.20, 0\.20\)", told)
+        if what == "memory":
+            assert re.search(rf"{variant} +2   0\.60 ± 0\.00 \(0\.60, 0\.60\)", told)
     assert len(trained) == 2 * len(variants)
     assert (tmp_path / "out" / "curves.png").is_file()
 
