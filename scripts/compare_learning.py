@@ -9,9 +9,9 @@
 the robot, of the encoding `observable`. `dynamics`: following six walks with and without a learned dynamics model.
 `resampling`: following a folder of WildRobot's clips, drawn uniformly, by their failures, and begun where in them it
 fails too; success is the share of clips followed to their end, evaluated every 25 iterations, and at last that of the
-worst third of the clips in five episodes each with actions sampled. `memory`: following six walks with a mass, a latency and
-pushes that are not observed, by policies without a memory, with a window of frames and with recurrent layers; success is
-at last that of 240 episodes so randomised, deterministic.
+worst third of the clips in five episodes each with actions sampled. `memory`: following six walks with a mass, latency
+and pushes that are not observed, by policies without a memory, with a window of frames and with recurrent layers;
+success is at last that of 240 episodes so randomised, deterministic.
 Every run is a run folder of gait-train, and a run that is there is continued or kept, so that an interrupted comparison
 can be run again. At the end: a table of medians with the range of the seeds, and `curves.png`, the share of
 successful episodes over environment steps.

@@ -19,7 +19,6 @@ from gait_trainers.commands.options import (
     EnvSetOption,
     PhysicsThreads,
     PolicyArgument,
-    ReferenceOption,
     SeedOption,
     StochasticOption,
 )
@@ -45,7 +44,14 @@ def command(
     sweep: Annotated[
         bool, typer.Option(help="Walk forward at 0.1, 0.2 … 1.0 m/s, whether trained for or not.")
     ] = False,
-    reference: ReferenceOption = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The clips to follow, or those whose gait a walker's is compared with: a file, folder, packed set, "
+            "embedded set or part of a split (split.json#train); may be repeated.",
+            show_default="those it was trained on; of a walker the embedded ones",
+        ),
+    ] = None,
     clip: ClipsOption = None,
     stochastic: StochasticOption = False,
     both: Annotated[bool, typer.Option(help="Evaluate deterministically, then stochastically.")] = False,
@@ -62,14 +68,14 @@ def command(
     loaded = load_policy(policy, env)
     common: dict[str, Any] = {"seed": seed, "env_kwargs": parse_env_set(env_set or ()), "threads": threads}
     run: Callable[..., dict[str, Any]]
-    refuse_others(loaded, command=command, sweep=sweep, reference=reference, clip=clip)
+    refuse_others(loaded, command=command, sweep=sweep, clip=clip)
     if worst is not None:
         check_page(worst, loaded)
     if follows_clips(loaded.env_id):
         run = partial(evaluate_tracking, loaded, episodes, clip, reference, **common)
     else:
         commands = [*(GRID if sweep else ()), *(parse_command(text) for text in command or ())] or None
-        run = partial(evaluate, loaded, episodes or 100, commands, **common)
+        run = partial(evaluate, loaded, episodes or 100, commands, reference=reference, **common)
     results = [run(stochastic=mode) for mode in ((False, True) if both else (stochastic,))]
     if worst is not None:
         draw_worst(loaded, results[0], worst, reference=reference, env_kwargs=common["env_kwargs"])

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gait_envs.reference.clip import check_fits
+from gait_envs.reference.sources import ClipSource, load_clips
 from gait_envs.tasks.config import FASTEST, WalkConfig
 from gait_trainers.evaluation.gait_metrics import episode_metrics, followed
 from gait_trainers.evaluation.rollout import BATCH, EvaluationError, json_options, record, summary
-from gait_trainers.evaluation.style import StyleJudge
+from gait_trainers.evaluation.style import StyleJudge, walks_straight
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import deployment_kwargs, make_env
 
@@ -27,13 +29,14 @@ def evaluate(
     seed: int = 0,
     env_kwargs: Mapping[str, Any] | None = None,
     threads: int = 0,
+    reference: ClipSource | None = None,
 ) -> dict[str, Any]:
     """`episodes` episodes shared out evenly over `commands`; JSON-able figures, overall and per command.
 
     Every episode counts once, from its reset to its fall or time-out. A figure is the mean over the episodes
     in which it can be measured and None where there is none. `style_gap` and each command's `style` compare the gait
-    with the robot's reference (see `evaluation.style`). Without `commands`, forward speeds in steps of
-    0.1 m/s as far as the policy's environment commands them.
+    with these clips, without `reference` with the robot's embedded ones (see `evaluation.style`). Without `commands`,
+    forward speeds in steps of 0.1 m/s as far as the policy's environment commands them.
     """
     commands = list(commands or thinned(default_commands(policy), episodes))
     if episodes < len(commands):
@@ -41,7 +44,7 @@ def evaluate(
     of_command = np.arange(episodes) % len(commands)  # episode -> command, shared out evenly
     wanted = np.asarray(commands, dtype=float)[of_command]
     columns: dict[str, list[np.ndarray]] = {}
-    judge, cycles = style_judge(policy), []
+    judge, cycles = style_judge(policy, reference), []
     for start in range(0, episodes, BATCH):
         rollout, ends = record(
             policy, wanted[start : start + BATCH],
@@ -73,12 +76,23 @@ def evaluate(
     }
 
 
-def style_judge(policy: Policy) -> StyleJudge | None:
-    """Of the policy's robot; None where that has no embedded reference to be compared with."""
+def style_judge(policy: Policy, reference: ClipSource | None = None) -> StyleJudge | None:
+    """With these clips, which must hold contacts and a walk straight ahead; without any with the embedded ones of the
+    policy's robot, and None where that has none."""
     env = make_env(policy.env_id, threads=1, **deployment_kwargs(policy.env_kwargs))
     robot = env.core.robot
     env.close()
-    return StyleJudge.of(robot)
+    if reference is None:
+        return StyleJudge.of(robot)
+    clips = list(load_clips(reference))
+    for clip in clips:
+        check_fits(clip, robot.joint_names, robot.control_rate)
+    bare = [clip.name for clip in clips if clip.contacts is None]
+    if bare:
+        raise EvaluationError(f"--reference: {', '.join(bare[:5])} without contacts; a gait is compared by them too")
+    if not any(map(walks_straight, clips)):
+        raise EvaluationError("--reference: no clip walks straight ahead, to compare the gait with")
+    return StyleJudge(robot, clips)
 
 
 def default_commands(policy: Policy) -> list[Command]:

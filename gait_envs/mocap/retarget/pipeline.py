@@ -29,6 +29,7 @@ _KEPT = (
     "crouch",
     "step_width",
     "swing_clearance",
+    "stride",
     "smoothing",
     "acceleration",
     "sway",
@@ -80,7 +81,7 @@ def retarget(
             f"the legs are {captured.leg_length:g} m long, with a unit of {captured.unit:g} m; give another"
         )
     scale = body.leg_length / captured.leg_length
-    pace = time_scale(time, scale) if speed is None else _pace(captured, scale, speed)
+    pace = time_scale(time, scale) if speed is None else _pace(captured, scale * body.stride, speed)
     recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)
     landmarks = retime(captured, body.fps, pace)
     targets = make_targets(landmarks, body, scale)
@@ -167,10 +168,11 @@ def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
     yaw = heading(landmarks, STRIDE * landmarks.time_scale)
     feet = [steadied(read_foot(landmarks, side), landmarks) for side in SIDES]
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)  # (T, 2)
-    width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1))) * scale
+    ground = scale * body.stride  # along the floor
+    width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1))) * ground
     outward = 0.5 * (width if isinstance(body.step_width, str) else body.step_width) * left - 0.5 * width * left
     paths = [
-        np.column_stack([foot.ankle[:, :2] * scale + sign * outward, foot.rise * scale - shape.bottom])
+        np.column_stack([foot.ankle[:, :2] * ground + sign * outward, foot.rise * scale - shape.bottom])
         for foot, shape, sign in zip(feet, body.shapes, (1, -1), strict=True)
     ]
     soles = tuple(
@@ -182,7 +184,7 @@ def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
     bottom = float(np.mean([shape.bottom for shape in body.shapes]))
     height = (hips[:, 2] - standing_ankle) * scale - bottom - body.crouch
     pelvis_turn, chest_turn = _trunk(landmarks, yaw, body.lean, body.pelvis_yaw)
-    pelvis = np.column_stack([hips[:, :2] * scale, height]) - quat_rotate(pelvis_turn, body.hip_centre)
+    pelvis = np.column_stack([hips[:, :2] * ground, height]) - quat_rotate(pelvis_turn, body.hip_centre)
     if body.sway is not None:
         pelvis = sway(pelvis, soles, yaw, body.sway, landmarks.fps, STRIDE * landmarks.time_scale)
     return Targets(

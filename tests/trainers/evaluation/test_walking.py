@@ -11,6 +11,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from gait_envs.assets import asset_path
+from gait_envs.errors import GaitNetError
+from gait_envs.reference.clip import save_clip
+from gait_envs.reference.library import load_clips
 from gait_trainers.cli import app
 from gait_trainers.commands.checks import parse_env_set
 from gait_trainers.evaluation.rollout import json_options, record
@@ -19,6 +23,7 @@ from gait_trainers.evaluation.walking import (
     default_commands,
     evaluate,
     parse_command,
+    style_judge,
     thinned,
 )
 from gait_trainers.policies.base import Feedforward, GaussianPolicy, PolicyError, Style
@@ -145,6 +150,30 @@ def test_style_score_is_the_mean_over_whole_windows_of_living_episodes():
 
 
 # -- options -------------------------------------------------------------------------------------------
+
+
+def test_a_walk_is_compared_with_the_clips_that_are_asked_for():
+    """With the embedded set, of nine speeds three recordings each; with one clip; with two."""
+    (one, other) = (str(asset_path(f"motions/wildrobot_walk/walk_{speed}_calm_0.npz")) for speed in ("030", "080"))
+    judges = [style_judge(stub(), reference) for reference in (None, one, [one, other])]
+    assert [len(judge._cycles) for judge in judges] == [27, 1, 2]
+    assert (
+        evaluate(stub(), episodes=1, commands=[(0.3, 0, 0)], threads=1, reference=one)["style_gap"] is None
+    )  # one group
+
+
+@pytest.mark.parametrize("changed, message", [
+    ({"contacts": None}, "walk without contacts"),
+    ({"qvel": 0.0}, "no clip walks straight ahead"),
+    ({"fps": 25.0}, "fps is 25, this body is controlled at 50"),
+])  # fmt: skip
+def test_clips_that_no_gait_can_be_compared_with(changed, message, tmp_path):
+    (clip,) = load_clips(str(asset_path("motions/wildrobot_walk/walk_030_calm_0.npz")))
+    if "qvel" in changed:
+        changed = {"qvel": np.zeros_like(clip.qvel)}
+    save_clip(tmp_path / "walk.npz", dataclasses.replace(clip, name="walk", **changed))
+    with pytest.raises(GaitNetError, match=message):
+        style_judge(stub(), str(tmp_path))
 
 
 def test_default_commands_are_those_the_environment_gives():
