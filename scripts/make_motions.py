@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from gait_envs.reference.split import save_split
 from gait_envs.synthesis.procedural_walk import natural_gait, walk_clip
 from gait_envs.tasks.config import TRACK_REWARD
 from gait_trainers.config.layers import load_config
-from gait_trainers.evaluation.record import Recorded, record_clips, write_recordings
+from gait_trainers.evaluation.record import Recorded, chosen, record_clips, write_recordings
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
@@ -90,26 +89,18 @@ def trained(name: str, settings: dict[str, Any]) -> Path:
 
 
 def clean(recorded: Recorded, drawn: Mapping[str, Clip], kind: str) -> Recorded:
-    """The closest `HELD` recordings of each drawing whose steps are as regular and even as drawn.
+    """The closest `HELD` recordings of each drawing whose steps are as regular and even as drawn."""
 
-    Their names have the kind and a number from the closest: walk_040_calm_0.
-    """
-    kept: dict[str, list[int]] = {row["from"]: [] for row in recorded.figures}
-    for i, row in enumerate(recorded.figures):
-        source, own = drawn[row["from"]], kept[row["from"]]
-        steps = 120.0 / source.meta["cycle"] if "cycle" in source.meta else 0.0  # /min
-        regular = abs(row["cadence"] - steps) <= RHYTHM * steps
-        straight = source.meta.get("sideways") == 0.0
-        even = not straight or (row["step_symmetry"] is not None and row["step_symmetry"] <= UNEVEN[kind])
-        if regular and even and len(own) < HELD[kind]:
-            own.append(i)
-    for name, own in kept.items():
-        print(f"{name} {kind:<5}: {recorded.success[name]:.0%} tracked, {len(own)} clean")
-    names = {i: f"{name}_{kind}_{rank}" for name, own in kept.items() for rank, i in enumerate(own)}
-    return recorded._replace(
-        clips=[replace(recorded.clips[i], name=name) for i, name in names.items()],
-        figures=[recorded.figures[i] | {"name": name} for i, name in names.items()],
-    )
+    def fits(row: Mapping[str, Any]) -> bool:
+        meta = drawn[row["from"]].meta
+        steps = 120.0 / meta["cycle"] if "cycle" in meta else 0.0  # /min
+        even = row["step_symmetry"] is not None and row["step_symmetry"] <= UNEVEN[kind]
+        return abs(row["cadence"] - steps) <= RHYTHM * steps and (even or meta.get("sideways") != 0.0)
+
+    kept = chosen(recorded, fits, HELD[kind], kind)
+    for name, share in recorded.success.items():
+        print(f"{name} {kind:<5}: {share:.0%} tracked, {sum(row['from'] == name for row in kept.figures)} clean")
+    return kept
 
 
 def picture(clips: list[Clip], path: Path) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,6 +107,21 @@ def record_clips(
             recorded.clips.append(dataclasses.replace(clip, name=name))
             recorded.figures.append({"name": name, **figures})
     return recorded
+
+
+def chosen(recorded: Recorded, fits: Callable[[Mapping[str, Any]], bool], most: int, kind: str) -> Recorded:
+    """The closest `most` recordings of each clip whose figures `fits` accepts, named after the clip, the kind and the
+    number from the closest: walk_040_calm_0."""
+    count: Counter[str] = Counter()
+    clips, figures = [], []
+    for clip, row in zip(recorded.clips, recorded.figures, strict=True):
+        source = row["from"]
+        if count[source] < most and fits(row):
+            name = f"{source}_{kind}_{count[source]}"
+            count[source] += 1
+            clips.append(dataclasses.replace(clip, name=name))
+            figures.append(row | {"name": name})
+    return recorded._replace(clips=clips, figures=figures)
 
 
 def plan_tries(reference: Reference, finite: int, looping: int, seed: int) -> Plan:

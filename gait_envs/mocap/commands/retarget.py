@@ -49,6 +49,13 @@ def retarget_command(
         str, typer.Option(help="Pace: keep, froude (dynamic similarity), or seconds per captured second.")
     ] = "keep",
     speed: Annotated[float | None, typer.Option(help="Mean speed of the clip, in m/s, in place of --time.")] = None,
+    stride: Annotated[
+        float, typer.Option(help="Length of the strides, as a share of the captured ones at the robot's size.")
+    ] = 1.0,
+    swing_clearance: Annotated[
+        float | None,
+        typer.Option(help="Height of the foot at mid-swing, in metres.", show_default="that of the robot's file"),
+    ] = None,
     start: Annotated[float, typer.Option(help="Start of the excerpt, in seconds.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="End of the excerpt, in seconds.")] = None,
     low_pass: options.LowPass = None,
@@ -69,7 +76,7 @@ def retarget_command(
         None, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map), options.read_speed(treadmill_speed)
     )
     reading = Reading(format, captured_fps, None if asf is None else str(asf))
-    recipe = Recipe(cleaning, reading, start, end, time, speed)
+    recipe = Recipe(cleaning, reading, start, end, time, speed, stride, swing_clearance)
     told = {"source": source, "license": license, "subject": subject, "activity": activity}
     single = len(captures) == 1 and captures[0].is_file() and (out is None or not out.is_dir())
     single = single and (out is None or bool(out.suffix))

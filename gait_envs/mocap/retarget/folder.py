@@ -31,6 +31,9 @@ from gait_envs.reference.catalogue import UNFIT, read_entry
 from gait_envs.reference.clip import FORMAT_VERSION, ClipError, load_clip, save_clip
 from gait_envs.reference.licenses import UNKNOWN, check_licenses
 
+_STRIDES = 0.2, 2.0  # of the captured one
+_HIGHEST = 0.5  # m that a foot can be told to clear
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -42,12 +45,18 @@ class Recipe:
     end: float | None = None
     time: str = "keep"
     speed: float | None = None
+    stride: float = 1.0  # length of the strides, of the captured ones at the robot's scale
+    clearance: float | None = None  # m under the foot at mid-swing; None: the robot's own
 
     def __post_init__(self) -> None:
         """Validated here, so that a wrong value is one error and not one per capture."""
         time_scale(self.time, 1.0)
         if self.speed is not None and not 0 < self.speed < float("inf"):
             raise MotionError(f"speed {self.speed:g} m/s: expected a positive number")
+        if not _STRIDES[0] <= self.stride <= _STRIDES[1]:
+            raise MotionError(f"stride {self.stride:g}: expected {_STRIDES[0]:g} to {_STRIDES[1]:g}")
+        if self.clearance is not None and not 0 <= self.clearance <= _HIGHEST:
+            raise MotionError(f"swing clearance {self.clearance:g} m: expected 0 to {_HIGHEST:g}")
         if not 0 <= self.start < (float("inf") if self.end is None else self.end):
             end = "the end" if self.end is None else f"{self.end:g} s"
             raise MotionError(f"cannot cut from {self.start:g} s to {end}: expected 0 <= start < end")
@@ -72,17 +81,21 @@ class Outcome:
 def retarget_file(job: Job, recipe: Recipe, body: Body) -> Retargeted:
     """The clip of one capture, cleaned first, with what it was made from and by which recipe in its metadata."""
     cleaning = recipe.cleaning
+    mark = fingerprint(job, recipe, body)
+    if recipe.clearance is not None:
+        body = replace(body, swing_clearance=recipe.clearance)
     capture = open_job(job, recipe.reading, cleaning.repair)
     capture = replace(capture, blocks=as_capture(capture.read()).blocks)  # in memory: read more than once
     with naming(job.capture):
         capture = without_repeats(capture, cleaning.repair)
         motion, start, end = _cleaned(capture, recipe)
         result = retarget(
-            motion, body, joint_map=cleaning.joint_map, start=start, end=end, time=recipe.time, speed=recipe.speed
-        )
+            motion, body, joint_map=cleaning.joint_map, start=start, end=end, time=recipe.time, speed=recipe.speed,
+            stride=recipe.stride,
+        )  # fmt: skip
     told = {
         "capture": job.shown,
-        "recipe": fingerprint(job, recipe, body),
+        "recipe": mark,
         "notes": [*dict.fromkeys(result.clip.meta["notes"])],
         "cut_s": [recipe.start, recipe.end],
     }

@@ -29,7 +29,6 @@ _KEPT = (
     "crouch",
     "step_width",
     "swing_clearance",
-    "stride",
     "smoothing",
     "acceleration",
     "sway",
@@ -62,6 +61,7 @@ def retarget(
     end: float | None = None,
     time: str | float = "keep",
     speed: float | None = None,
+    stride: float = 1.0,
     source: str | None = None,
     license: str | None = None,
     subject: str | None = None,
@@ -69,8 +69,9 @@ def retarget(
 ) -> Retargeted:
     """A clip of `body` doing `motion` at the body's rate, facing +x from the origin.
 
-    `start` and `end` cut the capture (s); `time` and `speed` set its pace, see `time_scale`. What is not
-    given (unit, up axis, source, license, subject, activity) is taken from the motion, where it says.
+    `start` and `end` cut the capture (s); `time` and `speed` set its pace, see `time_scale`; its strides are `stride`
+    times as long as the captured ones at the body's size. What is not given (unit, up axis, source, license, subject,
+    activity) is taken from the motion, where it says.
     """
     given = {"source": source, "license": license, "subject": subject, "activity": activity}
     origin = {key: value or motion.origin.get(key) or UNKNOWN for key, value in given.items()}
@@ -81,10 +82,10 @@ def retarget(
             f"the legs are {captured.leg_length:g} m long, with a unit of {captured.unit:g} m; give another"
         )
     scale = body.leg_length / captured.leg_length
-    pace = time_scale(time, scale) if speed is None else _pace(captured, scale * body.stride, speed)
+    pace = time_scale(time, scale) if speed is None else _pace(captured, scale * stride, speed)
     recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)
     landmarks = retime(captured, body.fps, pace)
-    targets = make_targets(landmarks, body, scale)
+    targets = make_targets(landmarks, body, scale, stride)
     qpos = solve(targets, body, body.fps)
     load = carry(qpos, body.fps, targets.contact, body)
     quality = measure(qpos, body.fps, targets.contact, load, body) | _errors(qpos, targets, body)
@@ -108,6 +109,7 @@ def retarget(
         "cut_s": [start, end],
         "scale": scale,
         "time_scale": pace,
+        "stride_scale": stride,
         "body": {key: getattr(body, key) for key in _KEPT} | {"digest": body.digest},
         "contacts": "estimated by inverse dynamics",
         "history": [*motion.history, f"retargeted to {body.name} at {body.fps:g} Hz"],
@@ -163,12 +165,15 @@ def time_scale(choice: str | float, scale: float) -> float:
     return value
 
 
-def make_targets(landmarks: Landmarks, body: Body, scale: float) -> Targets:
-    """Scale the landmarks, already in the robot's time, and say where its pelvis, chest and soles should be."""
+def make_targets(landmarks: Landmarks, body: Body, scale: float, stride: float = 1.0) -> Targets:
+    """Scale the landmarks, already in the robot's time, and say where its pelvis, chest and soles should be.
+
+    Along the floor they are scaled by `stride` as well.
+    """
     yaw = heading(landmarks, STRIDE * landmarks.time_scale)
     feet = [steadied(read_foot(landmarks, side), landmarks) for side in SIDES]
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)  # (T, 2)
-    ground = scale * body.stride  # along the floor
+    ground = scale * stride  # along the floor
     width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1))) * ground
     outward = 0.5 * (width if isinstance(body.step_width, str) else body.step_width) * left - 0.5 * width * left
     paths = [

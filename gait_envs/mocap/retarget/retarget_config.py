@@ -18,7 +18,6 @@ _OPTIONAL_NUMBERS = {
     "fps": 50.0,
     "sway": None,
     "swing_weight": 0.3,
-    "stride": 1.0,
     "foot_yaw": 0.0,
     "foot_roll": 0.0,
     "pelvis_yaw": 0.0,

@@ -51,7 +51,6 @@ class Body:
     crouch: float  # m
     step_width: float | str  # m, or "capture"
     swing_clearance: float  # m
-    stride: float  # length of the steps as a share of the captured one at the robot's scale
     limit_margin: float  # rad
     sway: float | None  # how far the ground's push goes to the standing foot, 0 to 1; None: pelvis as captured
     swing_weight: float  # share of the soles' weights that a foot in the air has, 0 to 1

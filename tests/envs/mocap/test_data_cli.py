@@ -73,6 +73,20 @@ def test_speed_unit_and_map_reach_the_clip(run, tmp_path: Path) -> None:
     assert load_clip(out).mean_speed == pytest.approx(0.4, rel=0.03)
 
 
+def test_strides_and_clearance_reach_the_clip_and_make_it_another(run, tmp_path: Path) -> None:
+    captures, out = tmp_path / "captures", tmp_path / "clips"
+    captures.mkdir()
+    walker_bvh(captures / "walk.bvh", seconds=2.0)
+    made = {}
+    for words in ((), ("--stride", "0.5"), ("--stride", "0.5", "--swing-clearance", "0.06")):
+        assert run("retarget", captures, "--out", out, *words)[0] == 0
+        made[words] = load_clip(out / "walk.npz")
+    plain, short, high = made.values()
+    assert short.mean_speed == pytest.approx(0.5 * plain.mean_speed, rel=0.05)
+    assert [clip.meta["body"]["swing_clearance"] for clip in (plain, short, high)] == [0.02, 0.02, 0.06]
+    assert np.abs(high.qpos - short.qpos).max() > 0.01
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -81,6 +95,9 @@ def test_speed_unit_and_map_reach_the_clip(run, tmp_path: Path) -> None:
         (("{capture}", "--unit", "league"), "unit 'league': expected metres a unit or one of"),
         (("{capture}", "--up", "w"), "up axis 'w': expected one of x, y, z"),
         (("{capture}", "--time", "slow"), "time 'slow': expected keep, froude"),
+        (("{capture}", "--stride", "0"), "stride 0: expected 0.2 to 2"),
+        (("{capture}", "--stride", "nan"), "stride nan: expected 0.2 to 2"),
+        (("{capture}", "--swing-clearance", "3"), "swing clearance 3 m: expected 0 to 0.5"),
         (("{capture}", "--start", "5"), "the capture lasts 1.983 s"),
         (("{capture}", "--out", "walk.txt"), "expected a name that ends in .npz"),
         (("{capture}", "--map", "nowhere.yaml"), "nowhere.yaml: No such file or directory"),

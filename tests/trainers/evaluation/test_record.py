@@ -16,7 +16,15 @@ from gait_envs.reference.library import load_clips
 from gait_trainers.cli import app
 from gait_trainers.commands import record as record_command
 from gait_trainers.evaluation import record as record_module
-from gait_trainers.evaluation.record import KEPT, METRICS, RecordError, check_out, record_clips, write_recordings
+from gait_trainers.evaluation.record import (
+    KEPT,
+    METRICS,
+    RecordError,
+    check_out,
+    chosen,
+    record_clips,
+    write_recordings,
+)
 from gait_trainers.policies.environment import make_env
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -100,6 +108,17 @@ def test_the_closest_tries_are_kept(stills):
     np.testing.assert_array_equal(best.clips[1].qpos, every.clips[1].qpos)
     assert best.clips[0].name == "stand_0"
     assert best.clips[0].meta["history"][-1] == "tracked in simulation by idle with 1.5 times its noise"
+
+
+def test_recordings_are_chosen_by_their_figures(stills):
+    every = record_clips(idle(std=0.1), stills, tries=4, keep=4, stochastic=True, seed=2, threads=1)
+    second = every.figures[1]["mpjpe_global"]
+    kept = chosen(every, lambda row: row["mpjpe_global"] != second, 2, "noisy")
+    assert [row["name"] for row in kept.figures] == ["stand_noisy_0", "stand_noisy_1"] == [c.name for c in kept.clips]
+    assert [row["mpjpe_global"] for row in kept.figures] == [every.figures[i]["mpjpe_global"] for i in (0, 2)]
+    np.testing.assert_array_equal(kept.clips[1].qpos, every.clips[2].qpos)
+    assert kept.success == every.success
+    assert chosen(every, lambda row: False, 2, "noisy").clips == []
 
 
 def test_noise_is_a_factor_on_the_policys_own(stills):

@@ -146,6 +146,18 @@ def test_a_mirrored_walk_is_the_mirrored_clip(walk: Retargeted, body: Body, tmp_
     np.testing.assert_allclose(joints[half:][middle], swapped[middle], atol=0.05)
 
 
+def test_strides_can_be_shorter_than_the_scaled_ones(walk: Retargeted, body: Body, tmp_path: Path) -> None:
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh"))
+    short = retarget(motion, body, stride=0.5)
+    for name in ("stride_length", "step_length_left", "step_length_right", "speed"):
+        assert short.quality[name] == pytest.approx(0.5 * walk.quality[name], rel=0.03), name
+    assert short.quality["cadence"] == walk.quality["cadence"]
+    assert short.clip.meta["stride_scale"] == 0.5
+    apart, whole = (np.ptp(made.clip.qpos[:, 2]) for made in (short, walk))
+    assert apart == pytest.approx(whole, abs=0.01)  # the pelvis rides as high
+    assert retarget(motion, body, stride=0.5, speed=0.3).clip.mean_speed == pytest.approx(0.3, rel=0.02)
+
+
 def test_time_and_speed(walk: Retargeted, body: Body, tmp_path: Path) -> None:
     motion = read_capture(walker_bvh(tmp_path / "walk.bvh"))
     froude = retarget(motion, body, time="froude").clip
