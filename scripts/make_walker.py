@@ -1,4 +1,4 @@
-"""The bundled walker in one command: a clone of the bundled tracker, trained to commands.
+"""A walker in one command: a clone of a tracker, trained to commands; of the embedded walk, or of captured ones.
 
     python scripts/make_walker.py --work runs/walker --seed 0 --export assets/policies
 
@@ -11,6 +11,13 @@
 With `--export`, the walker is written there as the bundle `wildrobot_walk`, and as `wildrobot_clone` what `make demo`
 begins with: the tracker's clone by behaviour cloning alone, which falls within seconds. Stages that are complete in the
 work folder are not repeated, so that another seed of the walker takes stages 2 and 3 alone.
+
+    gait-data retarget captures --robot wildrobot --stride 0.7 --swing-clearance 0.045 --time froude --out clips
+    python scripts/make_walker.py --clips clips --work runs/captured --seed 0
+
+Captured walks straight ahead take two stages before these: the bundled tracker learns to follow them, with costs for
+feet that slide, scuff and rebound, and is recorded along them. The recordings, of those clips along which it steps
+as often as they do, are the prior; the walker obeys the speeds that they have.
 """
 
 from __future__ import annotations
@@ -21,15 +28,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gait_envs.assets import asset_path
 from gait_envs.cli import run_script
+from gait_envs.errors import GaitNetError
+from gait_envs.reference.library import load_clips
+from gait_envs.tasks.config import TRACK_REWARD
 from gait_trainers.config.layers import load_config
+from gait_trainers.evaluation.record import chosen, record_clips, write_recordings
+from gait_trainers.evaluation.style import mean_velocity
 from gait_trainers.imitation.from_clips import clone_tracker
+from gait_trainers.policies.base import Policy
 from gait_trainers.policies.export import export
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
 
-TRACKER, REFERENCE = "policies/wildrobot_imitation", "wildrobot_walk"
+TRACKER, REFERENCE = "wildrobot_imitation", "wildrobot_walk"
 SHARED = {"ppo.freeze_obs_after": 0}
 STAGES = (  # of PPO, each from the one before
     {
@@ -48,20 +63,79 @@ STAGES = (  # of PPO, each from the one before
         "schedule": [{"iteration": 0, "std": 0.09}],
     },
 )
+# Of captured walks. Swings far shorter than a step's, when a foot rebounds or is dragged along, cost air time.
+FEET = TRACK_REWARD | {"slip": -2.0, "scuff": -1.5, "air_time": 10.0}
+AIR_TIME = 2.0  # weight of the same for the walker
+HELD = {"calm": 1, "noisy": 2}  # recordings of a clip, without and with noise
+TRIES = 8  # episodes of each clip with noise
+RHYTHM = 0.25  # largest difference of a recording's cadence from its clip's, as a share
 
 
-def cloned(work: Path, name: str, **how: int) -> Path:
-    """The run folder `name`, in `work`, of a clone of the bundled tracker; `how` many rounds and episodes."""
+def cloned(work: Path, name: str, tracker: Policy, reference: str, **how: int) -> Path:
+    """The run folder `name`, in `work`, of a clone of a tracker; `how` many rounds and episodes."""
     run = work / name
     if (run / "checkpoints").is_dir():
         return run
-    return clone_tracker(load_policy(asset_path(TRACKER)), work, REFERENCE, name=name, **how)
+    return clone_tracker(tracker, work, reference, name=name, **how)
 
 
-def walker(work: Path, begin: Path, name: str, seed: int, settings: Mapping[str, Any]) -> Path:
-    """The complete run folder `name` of a walker with this seed, begun from the networks of the run `begin`."""
+def stage(preset: str, work: Path, begin: str | Path, name: str, seed: int, settings: Mapping[str, Any]) -> Path:
+    """The complete run folder `name` of a training with this seed, begun from the networks of `begin`."""
     own = {"run.init": str(begin), "run.out": str(work), "run.name": name, "run.seed": seed}
-    return resume_or_train(load_config(preset="laptop", overrides=own | dict(settings))).run.path
+    return resume_or_train(load_config(preset=preset, overrides=own | dict(settings))).run.path
+
+
+def follow(work: Path, clips: str, seed: int) -> Policy:
+    """The bundled tracker, trained on along these clips."""
+    settings = {
+        "env.kwargs.reference": [clips],
+        "env.kwargs.reward_weights": FEET,
+        "networks.symmetric": True,
+        "ppo.learning_rate": 2e-4,
+        "learners": ["resampling"],
+        "resampling.max_distance": 0.25,
+        "resampling.starts": "failures",
+        "run.iterations": 120,
+    }
+    return load_policy(stage("imitate", work, TRACKER, f"tracker_{seed}", seed, settings))
+
+
+def cadences(clips: str) -> dict[str, float]:
+    """The cadence of each clip, steps/min, by its name."""
+    found = {clip.name: clip.meta.get("quality", {}).get("cadence") for clip in load_clips(clips)}
+    if odd := [name for name, steps in found.items() if not steps]:
+        raise GaitNetError(f"{clips}: no cadence is known of {', '.join(odd[:5])}; give walks that were retargeted")
+    return found
+
+
+def recorded(tracker: Policy, clips: str, cadence: Mapping[str, float], out: Path) -> Path:
+    """The folder `out` of recordings along the clips, of those of them that step as often as the clip does."""
+    if out.is_dir():
+        return out
+    kept, figures = [], []
+    for kind, most in HELD.items():
+        tries = TRIES if kind == "noisy" else 1
+        found = record_clips(tracker, clips, tries=tries, keep=tries, stochastic=kind == "noisy", seed=1)
+        found = chosen(found, lambda row: abs(row["cadence"] / cadence[row["from"]] - 1.0) <= RHYTHM, most, kind)
+        print(f"{kind}: {len(found.clips)} recordings of {len({row['from'] for row in found.figures})} clips")
+        kept, figures = kept + found.clips, figures + found.figures
+    if not kept:
+        raise GaitNetError(f"{clips}: the tracker steps as often as the clip along none")
+    write_recordings(out, kept, figures)
+    return out
+
+
+def of_captures(recordings: Path) -> dict[str, Any]:
+    """Settings of a walker whose prior is these recordings, at the speeds that they have."""
+    speeds = [float(mean_velocity(clip)[0]) for clip in load_clips(str(recordings))]
+    low, high = np.round([min(speeds), max(speeds)], 2).tolist()
+    return {
+        "env.kwargs.reference": [str(recordings)],
+        "amp.data": [str(recordings)],
+        "env.kwargs.command_low": [low, 0.0, 0.0],
+        "env.kwargs.command_high": [high, 0.0, 0.0],
+        "env.kwargs.reward_weights.air_time": AIR_TIME,
+    }
 
 
 def write_bundle(run: Path, out: Path) -> None:
@@ -74,17 +148,29 @@ def write_bundle(run: Path, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", help="folder of captured walks straight ahead, retargeted to WildRobot")
     parser.add_argument("--work", type=Path, default=Path("runs/walker"), help="folder of all stages")
     parser.add_argument("--seed", type=int, default=0, help="seed of the walker")
-    parser.add_argument("--export", type=Path, help="folder to which the bundle is written")
+    parser.add_argument("--export", type=Path, help="folder to which the bundles are written")
     args = parser.parse_args()
 
-    run = cloned(args.work, "clone", rounds=10, episodes=192)
-    for number, stage in enumerate(STAGES):
-        run = walker(args.work, run, f"walker_{number}_{args.seed}", args.seed, SHARED | stage)
-    if args.export is not None:
+    tracker, settings = load_policy(asset_path(f"policies/{TRACKER}")), SHARED
+    if args.clips is None:
+        run = cloned(args.work, "clone", tracker, REFERENCE, rounds=10, episodes=192)
+    else:
+        cadence = cadences(args.clips)  # wrong clips? said before anything is trained
+        tracker = follow(args.work, args.clips, args.seed)
+        settings = SHARED | of_captures(recorded(tracker, args.clips, cadence, args.work / f"recorded_{args.seed}"))
+        run = cloned(args.work, f"clone_{args.seed}", tracker, args.clips, rounds=10, episodes=210)
+    for number, own in enumerate(STAGES):
+        run = stage("laptop", args.work, run, f"walker_{number}_{args.seed}", args.seed, settings | own)
+    if args.export is None:
+        return
+    if args.clips is None:
         write_bundle(run, args.export / "wildrobot_walk")
-        write_bundle(cloned(args.work, "behaviour_clone"), args.export / "wildrobot_clone")
+        write_bundle(cloned(args.work, "behaviour_clone", tracker, REFERENCE), args.export / "wildrobot_clone")
+    else:
+        write_bundle(run, args.export / "captured_walk")
 
 
 if __name__ == "__main__":

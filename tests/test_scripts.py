@@ -25,6 +25,7 @@ WRONG = (
     ("ablate_motion.py", ["nowhere", "--out", "out"]),
     ("make_humanoid_walk.py", ["--clone", "nowhere"]),
     ("make_tracker.py", ["nowhere"]),
+    ("make_walker.py", ["--clips", "nowhere"]),
     ("bench_motionnn.py", ["nowhere"]),
     ("compare_learning.py", ["encoders", "--model", "nowhere", "--out", "out"]),
     ("compare_learning.py", ["resampling", "--clips", "nowhere", "--out", "out"]),
