@@ -85,7 +85,7 @@ def stage(preset: str, work: Path, begin: str | Path, name: str, seed: int, sett
     return resume_or_train(load_config(preset=preset, overrides=own | dict(settings))).run.path
 
 
-def follow(work: Path, clips: str, seed: int) -> Policy:
+def follow(work: Path, clips: str) -> Policy:
     """The bundled tracker, trained on along these clips."""
     settings = {
         "env.kwargs.reference": [clips],
@@ -97,7 +97,7 @@ def follow(work: Path, clips: str, seed: int) -> Policy:
         "resampling.starts": "failures",
         "run.iterations": 120,
     }
-    return load_policy(stage("imitate", work, TRACKER, f"tracker_{seed}", seed, settings))
+    return load_policy(stage("imitate", work, TRACKER, "tracker", 0, settings))
 
 
 def cadences(clips: str) -> dict[str, float]:
@@ -159,9 +159,9 @@ def main() -> None:
         run = cloned(args.work, "clone", tracker, REFERENCE, rounds=10, episodes=192)
     else:
         cadence = cadences(args.clips)  # wrong clips? said before anything is trained
-        tracker = follow(args.work, args.clips, args.seed)
-        settings = SHARED | of_captures(recorded(tracker, args.clips, cadence, args.work / f"recorded_{args.seed}"))
-        run = cloned(args.work, f"clone_{args.seed}", tracker, args.clips, rounds=10, episodes=210)
+        tracker = follow(args.work, args.clips)
+        settings = SHARED | of_captures(recorded(tracker, args.clips, cadence, args.work / "recorded"))
+        run = cloned(args.work, "clone", tracker, args.clips, rounds=10, episodes=210)
     for number, own in enumerate(STAGES):
         run = stage("laptop", args.work, run, f"walker_{number}_{args.seed}", args.seed, settings | own)
     if args.export is None:

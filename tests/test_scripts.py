@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.still_clips import idle, still, write
 
 from gait_envs.assets import asset_path
+from gait_envs.errors import GaitNetError
 
 pytest.importorskip("stable_baselines3")
 from gait_trainers.runs.run_folder import create_run, new_run
@@ -132,3 +134,22 @@ def test_a_calibration_of_another_clone_is_not_taken_for_this_one(
     assert (config.run.init, config.env.kwargs["command_high"]) == ("one", [1.4, 0.0, 0.0])
     assert config.networks.log_std_init == -3.7
     assert "calibrated_0 was made from one; give another --work or --seed" in capsys.readouterr().err
+
+
+def test_recordings_of_captured_walks_are_those_that_step_as_often(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A policy that stands takes none of the hundred steps a minute that its clip is said to."""
+    script = runpy.run_path(str(SCRIPTS / "make_walker.py"))
+    clips = write(tmp_path, still("stand", 51, quality={"cadence": 100.0}))
+    cadence, out = script["cadences"](clips), tmp_path / "recorded"
+    assert cadence == {"stand": 100.0}
+    with pytest.raises(GaitNetError, match="the tracker steps as often as the clip along none"):
+        script["recorded"](idle(std=0.01), clips, cadence, out)
+    assert not out.exists()
+    monkeypatch.setitem(script["recorded"].__globals__, "RHYTHM", 1.0)
+    assert script["recorded"](idle(std=0.01), clips, cadence, out) == out
+    assert {path.stem for path in out.glob("*.npz")} == {"stand_calm_0", "stand_noisy_0", "stand_noisy_1"}
+    settings = script["of_captures"](out)
+    assert settings["env.kwargs.command_high"] == [pytest.approx(0.0, abs=0.02), 0.0, 0.0]
+    assert settings["amp.data"] == settings["env.kwargs.reference"] == [str(out)]
