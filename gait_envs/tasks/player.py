@@ -29,7 +29,7 @@ class Player:
         self.bodies = clips.derived((robot.model.nbody - robot.pelvis, 3), robot.body_positions)
         # The last frame that is tracked, (clips,); for a looping clip it only limits where an episode may start.
         self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
-        self.commands = clips.derived((3,), lambda qpos: clip_commands(qpos, robot.dt))
+        self.commands = clips.derived((3,), lambda qpos: clip_commands(qpos, robot.dt), half_window(robot.dt))
         walker = (2 + len(robot.segments.names),)
         self.fields = (
             Field("clip", (), "", "which clip is followed", int),
@@ -126,12 +126,18 @@ class Player:
         return self.clips.index_at(memory.clip, memory.frame + (memory.between >= 0.5))
 
 
+def half_window(dt: float) -> int:
+    """Frames of `dt` s to either side of one over which its command is averaged."""
+    return max(1, round(0.5 * COMMAND_WINDOW / dt))
+
+
 def clip_commands(qpos: np.ndarray, dt: float) -> np.ndarray:
     """The velocity command that each frame of a clip follows, (T, 3): forward, leftward m/s, yaw rate rad/s.
 
-    The clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading.
+    The clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading; at the ends of
+    what is given, over what there is of it.
     """
-    half = max(1, round(0.5 * COMMAND_WINDOW / dt))
+    half = half_window(dt)
     rows = np.arange(len(qpos))
     before, after = np.maximum(rows - half, 0), np.minimum(rows + half, len(qpos) - 1)
     yaw = np.unwrap(quat_yaw(qpos[:, 3:7]))
