@@ -181,19 +181,28 @@ def _make(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Ou
     try:
         result = retarget_file(job, recipe, body)
         clip = save_clip(places[not result.faults], result.clip)
-        if pictures:
-            write_page(clip.with_suffix(".png"), result.clip, body, result.quality, result.faults, result.landmarks)
     except (MotionError, ClipError, OSError) as error:
         clip, faults, notes = None, (str(error),), ()
     except Exception as error:  # a fault of ours must not cost the other captures
         clip, faults, notes = None, (crash(job.capture, error),), ()
     else:
         faults, notes = tuple(result.faults), tuple(result.clip.meta["notes"])
+        notes += _draw(clip.with_suffix(".png"), result, body) if pictures else ()
     for place in places.values():
         if place != clip:  # what an earlier run made of it
             place.unlink(missing_ok=True)
             place.with_suffix(".png").unlink(missing_ok=True)
     return Outcome(job, clip, faults, notes=notes)
+
+
+def _draw(page: Path, result: Retargeted, body: Body) -> tuple[str, ...]:
+    """Draw the clip's page; what is to be said if that fails, which does not cost the clip."""
+    try:
+        write_page(page, result.clip, body, result.quality, result.faults, result.landmarks)
+    except Exception as error:
+        page.unlink(missing_ok=True)  # of an earlier clip
+        return (f"no page: {crash(page, error)}",)
+    return ()
 
 
 def _made_before(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Outcome | None:
