@@ -23,7 +23,7 @@ from gait_envs.mocap.cleaning.repair import GapError
 from gait_envs.mocap.cleaning.repeats import without_repeats
 from gait_envs.mocap.formats.bvh_writer import as_capture
 from gait_envs.mocap.formats.capture_file import stored_meta
-from gait_envs.mocap.jobs import Job, Reading, check_targets, crash, digest, made_since, naming, open_job
+from gait_envs.mocap.jobs import Job, Reading, check_targets, content_of, crash, digest, made_since, naming, open_job
 from gait_envs.mocap.pages.clip_page import write_page
 from gait_envs.mocap.retarget.pipeline import Retargeted, retarget, time_scale
 from gait_envs.mocap.retarget.target_body import Body, load_body
@@ -223,8 +223,9 @@ def _made_before(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool
 
 
 def fingerprint(job: Job, recipe: Recipe, body: Body) -> str:
-    """Of all that decides a clip but the capture's content: two clips of one capture with one fingerprint are equal."""
-    return digest(__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest)
+    """Of all that decides a clip: two clips with one fingerprint are equal."""
+    content = content_of(job, recipe.reading)
+    return digest(__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest, content)
 
 
 _worker: tuple[Recipe, Body, Path, bool]  # of a process of the pool

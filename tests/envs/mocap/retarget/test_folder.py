@@ -140,7 +140,7 @@ def test_what_a_killed_run_left_is_made_good(captures: Path, set_of, tmp_path: P
     assert load_clip(tmp_path / "a-walk.npz").frames == load_clip(tmp_path / "a-deep-walk.npz").frames
 
 
-@pytest.mark.parametrize("what", ["recipe", "origin", "robot", "capture"])
+@pytest.mark.parametrize("what", ["recipe", "origin", "robot", "capture", "older capture"])
 def test_a_change_makes_the_clip_anew(captures: Path, tmp_path: Path, what: str) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -158,6 +158,9 @@ def test_a_change_makes_the_clip_anew(captures: Path, tmp_path: Path, what: str)
     elif what == "capture":
         later = (tmp_path / "walk.npz").stat().st_mtime + 5
         os.utime(folder / "walk.bvh", (later, later))
+    elif what == "older capture":
+        shutil.copy(captures / "a" / "deep" / "walk.BVH", folder / "walk.bvh")
+        os.utime(folder / "walk.bvh", (1e9, 1e9))
     before = load_clip(tmp_path / "walk.npz").meta["recipe"]
     (outcome,) = retarget_folder(jobs, recipe, robot, tmp_path)
     assert not outcome.kept
