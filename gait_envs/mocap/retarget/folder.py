@@ -96,10 +96,14 @@ def _cleaned(capture: Capture, recipe: Recipe) -> tuple[SkeletonMotion, float, f
     mended do not count where they are cut away, and then it is cut first.
     """
     seen = look(capture, recipe.cleaning)
+    whole = recipe.start == 0.0 and recipe.end is None
+    if recipe.cleaning.treadmill is not None and not whole:  # who steps off the belt turns about
+        part = cut(capture, seen, recipe.start, recipe.end)
+        seen = replace(seen, facing=look(part, replace(recipe.cleaning, up=seen.up)).facing)
     try:
         return convert(capture, recipe.cleaning, seen).read(), recipe.start, recipe.end
     except GapError:
-        if recipe.start == 0.0 and recipe.end is None:
+        if whole:
             raise
         part = cut(capture, seen, recipe.start, recipe.end)
         return convert(part, recipe.cleaning, replace(seen, rest_frames=0)).read(), 0.0, None
