@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -85,6 +86,19 @@ def test_plugins_register_and_a_failing_one_is_named(monkeypatch: pytest.MonkeyP
         register_all()
     assert registry.find_id("Good/Walk-v0") is not None
     assert gymnasium.make("Good/Walk-v0").spec.max_episode_steps == 10  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("limit", [3, 1000, None])
+def test_the_limit_is_that_of_the_spec_that_is_made(monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
+    """By the name of an entry of one's own, and by a changed spec: the core knows Gymnasium's limit."""
+    spec = replace(gymnasium.spec("GaitNet/WildRobot-v0"), id="My/Walk-v0", max_episode_steps=limit)
+    monkeypatch.setitem(gymnasium.registry, spec.id, spec)
+    for asked in (spec.id, spec, gymnasium.make(spec.id).spec):
+        env = gymnasium.make(asked)
+        assert env.unwrapped.core.max_episode_steps == limit  # type: ignore[attr-defined]
+        assert env.spec.max_episode_steps == limit  # type: ignore[union-attr]
+    env = gymnasium.make(spec.id, max_episode_steps=7)
+    assert env.unwrapped.core.max_episode_steps == 7  # type: ignore[attr-defined]
 
 
 def test_importing_the_package_loads_no_physics() -> None:
