@@ -114,6 +114,7 @@ class GaitEnv(gymnasium.Env):
         super().reset(seed=seeds[0])
         self.core.seed(seeds)
         obs, info = self.core.reset(options=options)
+        refuse_lost_edits(self.core, self._made_with["task"])
         self._refresh_data()
         if self.render_mode == "human":
             self.render()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,29 @@ def test_a_robot_of_ones_own_walks_without_touching_the_package(my_robot: Path) 
     assert many.step(np.zeros((2, 9), np.float32))[0].shape == (2, 37)
     with pytest.raises(RegistryError, match=r"Mine/Walk-v0, task 'other': Mine/Walk-v0, task 'my_walk', is already"):
         register_environment(Environment("Mine/Walk-v0", "other", robot, "a:b", WalkConfig, steps=100))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name="left_ankle_pitch" axis="0 -1 0" range="-0.785 0.785"', 'name="left_ankle_pitch" axis="0 -1 0"',
+         "scene.xml: joints without a range: left_ankle_pitch$"),
+        ('name="left_ankle_pitch" axis="0 -1 0" range="-0.785 0.785"',
+         'name="left_ankle_pitch" axis="0 -1 0" range="-0.785 0.1"',
+         "scene.xml: the keyframe home is outside of the range of left_ankle_pitch$"),
+        ('<freejoint name="root"/>', '<inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>',
+         "scene.xml: the first joint must be the root's, a free one$"),
+    ],
+)  # fmt: skip
+def test_joints_that_could_not_be_moved_are_refused(my_robot: Path, old: str, new: str, message: str) -> None:
+    file = my_robot.parent / "wildrobot.xml"
+    text = file.read_text().replace('inheritrange="1"', 'ctrlrange="-3 3"')
+    assert old in text
+    file.write_text(text.replace(old, new))
+    if "freejoint" in old:  # the keyframe's other numbers are the joints'
+        file.write_text(re.sub(r'(<key name="home" qpos=")(\S+\s+){7}', r"\1", file.read_text()))
+    with pytest.raises(ValueError, match=message):
+        load_robot(my_robot, traits=WILDROBOT)
 
 
 def test_plugins_register_and_a_failing_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
