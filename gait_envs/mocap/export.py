@@ -26,6 +26,7 @@ from gait_envs.rotations import quat_conj, quat_from_rotvec, quat_mul, quat_rota
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _CLOSE = 1e-3  # of the robot's size, and rad: as near as a file with few decimals comes
+_SEEN = 0.05  # rad, a leap at the seam of a loop
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def clip_from_bvh(
 
 
 def looped(clip: Clip) -> Clip:
-    """The clip as a loop: velocities at its ends are those of going on from lap to lap, unless it leaps (see `seam`)."""
+    """The clip as a loop: velocities at its ends are those of going on from lap to lap, unless it leaps: `seam`."""
     clip = replace(clip, loop=True)
     if seam(clip) > 0:
         return clip
@@ -126,10 +127,14 @@ def looped(clip: Clip) -> Clip:
 
 
 def seam(clip: Clip) -> float:
-    """How much farther a joint leaps from a loop's end to its start than from any frame to the next, rad; else 0."""
+    """How much farther a joint leaps from a loop's end to its start than from any frame to the next, rad.
+
+    0 where that is hardly to be seen.
+    """
     angles = clip.qpos[:, 7:]
     leap = np.abs(angles[-1] - angles[0]).max(initial=0.0)
-    return float(max(0.0, leap - np.abs(np.diff(angles, axis=0)).max(initial=0.0)))
+    farther = float(leap - np.abs(np.diff(angles, axis=0)).max(initial=0.0))
+    return farther if farther > _SEEN else 0.0
 
 
 def _laps(clip: Clip, frames: np.ndarray) -> np.ndarray:

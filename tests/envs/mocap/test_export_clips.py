@@ -25,6 +25,7 @@ from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, ClipError, check_fits, load_clip, save_clip, velocities
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.reference.packing import pack
+from gait_envs.reference.sources import open_clips
 from gait_envs.reference.split import save_split
 from gait_envs.rotations import normalize, yaw_quat
 
@@ -562,13 +563,15 @@ def test_velocities_of_a_loop_have_no_seam(tmp_path: Path, turn: float) -> None:
     np.testing.assert_allclose(clip_from_bvh(path, body, loop=True).qvel, expected, atol=1e-6)
 
 
-def test_what_is_no_loop_is_said(run, clips: Path) -> None:
-    code, _, err = run(clips / "one.npz", "--to", "clip", "--loop", "--out", "loop.npz")
+def test_what_is_no_loop_is_said(run) -> None:
+    lap = wheel(26, 0.0)
+    save_clip("half.npz", replace(lap, qpos=lap.qpos[:8], qvel=lap.qvel[:8], loop=False))
+    code, _, err = run("half.npz", "--to", "clip", "--loop", "--out", "loop.npz")
     assert code == 0
-    assert "it is no loop: from end to start a joint leaps" in err
+    assert "it is no loop: from end to start a joint leaps 0.22 rad farther than within it" in err
     found = load_clip("loop.npz")
     assert found.loop
-    np.testing.assert_array_equal(found.qvel, load_clip(clips / "one.npz").qvel)  # a leap has no velocity
+    np.testing.assert_array_equal(found.qvel, lap.qvel[:8])  # a leap has no velocity
     save_clip("wheel.npz", wheel(26, 0.0))
     assert run("wheel.npz", "--to", "clip", "--fps", "37", "--out", "wheel_37.npz")[2] == ""
 
@@ -587,6 +590,15 @@ def test_sets_and_parts_are_exported(run, clips: Path, tmp_path: Path) -> None:
     save_split("split.json", "packed", "clip", 0, {"train": ["two"]})
     assert run("packed", "--out", "a")[0] == run("split.json#train", "--out", "b")[0] == 0
     assert [sorted(path.name for path in Path(out).iterdir()) for out in "ab"] == [["one.bvh", "two.bvh"], ["two.bvh"]]
+    parts = "wildrobot_walk/parts.json"
+    code, _, _ = run(f"{parts}#walking", "--out", "d")
+    assert (code, sorted(path.stem for path in Path("d").iterdir())) == (
+        0,
+        sorted(open_clips(f"{parts}#walking").names),
+    )
+    code, _, err = run(f"{parts}#nothing", "--out", "e")
+    assert code == 2
+    assert "no part 'nothing'; name one of" in err
     code, _, _ = run("wildrobot_walk", "--out", "c")
     names = sorted(path.stem for path in asset_path("motions/wildrobot_walk").glob("*.npz"))
     assert (code, sorted(path.stem for path in Path("c").iterdir())) == (0, names)
