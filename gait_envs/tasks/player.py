@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from gait_envs.models.robot import Robot
+from gait_envs.reference.clip import ClipError
 from gait_envs.reference.library import MotionLibrary
+from gait_envs.reference.packed import some
 from gait_envs.reference.refnn.generator import Generator
 from gait_envs.rotations import heading_frame, quat_rotate, quat_yaw, yaw_quat
 from gait_envs.tasks.memory import Field, Memory
@@ -21,14 +23,21 @@ class Player:
     """The references of n sub-environments; arrays have one row each."""
 
     def __init__(self, robot: Robot, clips: MotionLibrary, margin: int, generator: Generator | None = None) -> None:
-        """`margin`: control steps before the end of a clip that does not loop at which it counts as over.
+        """`margin`: control steps before the end of a clip that does not loop at which it counts as over; a clip of no
+        more steps is a ClipError.
         `generator`: makes the motion of walkers that step in their own way; None: the clips are adapted to them
         """
         self.robot, self.clips, self.margin, self.generator = robot, clips, margin, generator
         # (frames, bodies, 3) m in each clip's coordinates, and the velocity command that each frame follows.
         self.bodies = clips.derived((robot.model.nbody - robot.pelvis, 3), robot.body_positions)
         # The last frame that is tracked, (clips,); for a looping clip it only limits where an episode may start.
-        self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
+        self.last_frames = clips.lengths - 1 - np.where(clips.loops, 0, margin)
+        short = [clips.names[at] for at in np.flatnonzero(self.last_frames < 1)]
+        if short:
+            raise ClipError(
+                f"clips {some(short)}: they end before the farthest observed frame, {margin} frames ahead; leave them "
+                "out, or observe nearer future_frames"
+            )
         self.commands = clips.derived((3,), lambda qpos: clip_commands(qpos, robot.dt), half_window(robot.dt))
         walker = (2 + len(robot.segments.names),)
         self.fields = (
