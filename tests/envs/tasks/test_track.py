@@ -534,7 +534,7 @@ def test_what_cannot_be_seen_to_its_end_ends_before(clips: Callable) -> None:
 def test_clips_that_cannot_be_seen_at_all_are_refused(clips: Callable) -> None:
     """Of 31 frames the last is 30 ahead of the first: no step of it is followed by an observed frame."""
     short, enough, loop = walking(31), walking(32), walking(31, loop=True)
-    with pytest.raises(ClipError, match="^clips a, b: they end before the farthest observed frame, 30 frames"):
+    with pytest.raises(ClipError, match=r"^clips a, b: they end before the farthest observed frame, 30 frames"):
         tracking(clips(a=short, b=walking(5), c=enough), 1, future_frames=(1, 30))
     assert tracking(clips(c=enough, d=loop), 1, future_frames=(1, 30)).core.task.player.last_frames.tolist() == [1, 30]
     tracking(clips(a=short), 1, future_frames=(1, 30), whole_clips=True)
