@@ -191,7 +191,8 @@ def _make(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Ou
         clip, faults, notes = None, (crash(job.capture, error),), ()
     else:
         faults, notes = tuple(result.faults), tuple(result.clip.meta["notes"])
-        notes += _draw(clip.with_suffix(".png"), result, body) if pictures else ()
+        page = places[not result.faults].with_suffix(".png")
+        notes += _draw(page, result, body) if pictures else ()
     for place in places.values():
         if place != clip:  # what an earlier run made of it
             place.unlink(missing_ok=True)
