@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from gait_envs.models.robot import Robot
@@ -148,7 +149,12 @@ class Core:
     # -- steps ------------------------------------------------------------------------------------------
 
     def step(self, action: np.ndarray) -> StepResult:
-        """Advance every sub-environment by one control step, or by its reset where one is due."""
+        """Advance every sub-environment by one control step, or by its reset where one is due.
+
+        Raises ResetNeeded before the first reset.
+        """
+        if not self.rngs:
+            raise ResetNeeded("step before the first reset; call reset")
         action = np.asarray(action)
         if action.dtype.kind not in "fiub":
             raise ValueError(f"action is of type {action.dtype}, expected real numbers")

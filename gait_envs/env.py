@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.registration import EnvSpec
 
 from gait_envs.core import Core
 from gait_envs.forms import HEIGHT, WIDTH, Pictures, get_changes, make_changes, refuse_lost_edits, seeds_of
@@ -115,6 +114,7 @@ class GaitEnv(gymnasium.Env):
         super().reset(seed=seeds[0])
         self.core.seed(seeds)
         obs, info = self.core.reset(options=options)
+        refuse_lost_edits(self.core, self._made_with["task"])
         self._refresh_data()
         if self.render_mode == "human":
             self.render()
@@ -182,21 +182,21 @@ class GaitEnv(gymnasium.Env):
 
 
 def _asked_limit(usual: int) -> int | None:
-    """The time limit, in steps, that was given to the running call of `gymnasium.make`; None: no limit.
+    """The time limit, in steps, of the running call of `gymnasium.make`, or else of its spec; None: no limit.
 
     `make` does not pass `max_episode_steps` on to the environment, but wraps it in a `TimeLimit`. Whether an episode
-    succeeds depends on its limit, so the arguments of the call are read from its stack frame; without such a call
-    the limit is `usual`.
+    succeeds depends on its limit, so both are read from the call's stack frame; without such a call the limit is
+    `usual`.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not gymnasium.make.__code__:
         frame = frame.f_back
     if frame is None:
         return usual
-    asked, spec = frame.f_locals["max_episode_steps"], frame.f_locals["id"]
-    if asked is None and isinstance(spec, EnvSpec):
-        asked = spec.max_episode_steps
-    return usual if asked is None else None if asked == -1 else asked
+    asked = frame.f_locals["max_episode_steps"]
+    if asked is None:
+        asked = frame.f_locals["env_spec"].max_episode_steps
+    return None if asked == -1 else asked
 
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:

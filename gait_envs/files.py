@@ -37,8 +37,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """An empty temporary folder to fill, which replaces `path` once the block has ended without an error.
 
-    An existing folder is moved aside first and deleted last, so that one of the two is always there. An `OSError`
-    names `path`.
+    What is there, a folder or a file, is moved aside first and deleted last, and put back where the new one cannot take
+    its place, so that one of the two is always there. An `OSError` names `path`.
     """
     path = Path(path)
     temporary, aside = _beside(path), path.with_name(f".{path.name}.{os.getpid()}.old")
@@ -47,13 +47,19 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         if path.exists():
             path.rename(aside)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            with suppress(OSError):  # the original error says more
+                aside.rename(path)
+            raise
     except OSError as error:
         _name(error, temporary, path)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+    with suppress(OSError):
+        shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink(missing_ok=True)
 
 
 def write_durably(path: str | os.PathLike[str], data: bytes) -> None:

@@ -144,7 +144,8 @@ def make_changes(core: Core, changes: Mapping[str, Any]) -> None:
 def refuse_lost_edits(core: Core, task: str) -> None:
     """ValueError if the model has been edited where that has no effect: simulations have fields of their own.
 
-    How the model looks may be edited all the same.
+    To be asked before a reset and after it, as a reset may be what gives them their fields. How the model looks may be
+    edited all the same.
     """
     original = find(task).shared_robot(core.task.config).model
     fields = core.physics.fields

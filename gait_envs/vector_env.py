@@ -124,7 +124,9 @@ class GaitVectorEnv(VectorEnv):
         refuse_lost_edits(self.core, self._made_with["task"])
         ids = np.flatnonzero(mask)
         self.core.seed(seeds, ids)
-        return self.core.reset(ids, options)
+        found = self.core.reset(ids, options)
+        refuse_lost_edits(self.core, self._made_with["task"])
+        return found
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Advance all; actions (n, nu) in [-1, 1]."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gait_envs.files import replacing
+from gait_envs.files import replacing, replacing_folder
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -49,3 +49,48 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="name too long") as long, replacing(tmp_path / ("x" * 300)) as temporary:
         temporary.write_text("new")
     assert long.value.filename == str(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link", "nothing"])
+def test_a_folder_takes_the_place_of_whatever_was_there(tmp_path: Path, kind: str) -> None:
+    path, other = tmp_path / "a", tmp_path / "other"
+    put(path, other, kind)
+    with replacing_folder(path) as temporary:
+        (temporary / "new").touch()
+    assert os.listdir(path) == ["new"]
+    assert os.listdir(other) == ["old"]
+    assert sorted(os.listdir(tmp_path)) == ["a", "other"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link", "nothing"])
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """As on Windows where another program has a file of the new folder open."""
+    path, other = tmp_path / "a", tmp_path / "other"
+    put(path, other, kind)
+    before = sorted(tmp_path.rglob("*"))
+    rename = Path.rename
+
+    def held(self: Path, target: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise PermissionError(13, "Permission denied", str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", held)
+    with pytest.raises(PermissionError) as found, replacing_folder(path) as temporary:
+        (temporary / "new").touch()
+    assert found.value.filename == str(path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def put(path: Path, other: Path, kind: str) -> None:
+    other.mkdir()
+    (other / "old").touch()
+    if kind == "folder":
+        path.mkdir()
+        (path / "old").touch()
+    elif kind == "file":
+        path.write_text("old")
+    elif kind == "link":
+        path.symlink_to(other)

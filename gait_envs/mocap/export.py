@@ -15,17 +15,18 @@ import numpy as np
 from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UPRIGHT, upright
 from gait_envs.mocap.capture import Skeleton, SkeletonMotion
-from gait_envs.mocap.cleaning.clean import resample_motion
 from gait_envs.mocap.cleaning.signal import continuous_signs, resampled_frames
 from gait_envs.mocap.formats import read_capture
 from gait_envs.mocap.formats.bvh_writer import one_word
 from gait_envs.mocap.retarget.target_body import Body
 from gait_envs.reference.clip import Clip, check_fits, velocities
+from gait_envs.reference.library import MotionLibrary
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.rotations import quat_conj, quat_from_rotvec, quat_mul, quat_rotate
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _CLOSE = 1e-3  # of the robot's size, and rad: as near as a file with few decimals comes
+_SEEN = 0.05  # rad, a leap at the seam of a loop
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,45 @@ def clip_from_bvh(
     qpos = np.concatenate(
         [translations[:, 0], continuous_signs(rotations[:, 0], _IDENTITY), angles + robot.zeros], axis=1
     )
-    return Clip(
-        qpos, velocities(qpos, motion.fps), motion.fps, body.joint_names, loop, body.name, source, license,
+    clip = Clip(
+        qpos, velocities(qpos, motion.fps), motion.fps, body.joint_names, False, body.name, source, license,
         name=motion.name, meta={"captured_fps": motion.fps, "history": [f"read from {os.path.basename(path)}"]},
     )  # fmt: skip
+    return looped(clip) if loop else clip
+
+
+def looped(clip: Clip) -> Clip:
+    """The clip as a loop: velocities at its ends are those of going on from lap to lap, unless it leaps: `seam`."""
+    clip = replace(clip, loop=True)
+    if seam(clip) > 0:
+        return clip
+    ends, qvel = [0, -1], clip.qvel.copy()
+    qvel[ends] = velocities(_laps(clip, np.arange(-1, clip.frames + 1)), clip.fps)[1:-1][ends]
+    return replace(clip, qvel=qvel)
+
+
+def seam(clip: Clip) -> float:
+    """How much farther a joint leaps from a loop's end to its start than from any frame to the next, rad.
+
+    0 where that is hardly to be seen.
+    """
+    angles = clip.qpos[:, 7:]
+    leap = np.abs(angles[-1] - angles[0]).max(initial=0.0)
+    farther = float(leap - np.abs(np.diff(angles, axis=0)).max(initial=0.0))
+    return farther if farther > _SEEN else 0.0
+
+
+def _laps(clip: Clip, frames: np.ndarray) -> np.ndarray:
+    """Positions (k, nq) at frames (k,), between two and of other laps too."""
+    library = MotionLibrary([clip], clip.joint_names, clip.fps)
+    return library.sample(np.zeros(len(frames), dtype=int), frames / clip.fps)[0]
 
 
 def resampled(clip: Clip, fps: float) -> Clip:
     """The clip at `fps`, over the same time: the root's turns by slerp, all else along straight lines.
 
-    The last frame is the last that the clip's time still holds. Of a clip at that rate nothing changes.
+    The last frame is the last that the clip's time still holds; a loop's is its end, and its time is stretched to a
+    whole number of frames. Of a clip at that rate nothing changes.
     """
     if not 0 < fps < np.inf:
         raise MotionError(f"fps is {fps:g}; expected a positive number")
@@ -127,19 +157,26 @@ def resampled(clip: Clip, fps: float) -> Clip:
     if len(wanted) < 2:
         raise MotionError(f"clip {clip.name!r} lasts {clip.duration:.3f} s; at {fps:g} Hz that is less than two frames")
 
-    def lines(values: np.ndarray) -> np.ndarray:
-        times = np.arange(clip.frames) / clip.fps
-        return np.stack([np.interp(wanted / fps, times, column) for column in values.T], axis=1)
-
-    turned, placed = resample_motion(clip.qpos[:, None, 3:7], clip.qpos[:, None, :3], clip.fps, fps, wanted)
-    qpos = np.concatenate([placed[:, 0], turned[:, 0], lines(clip.qpos[:, 7:])], axis=1)
     history = [*clip.meta.get("history", ()), f"resampled from {clip.fps:g} to {fps:g} Hz"]
+    stretch = 1.0
+    if clip.loop:
+        wanted = np.arange(round(clip.duration * fps) + 1)
+        stretch = float(wanted[-1]) / fps / clip.duration
+        if abs(stretch - 1.0) > 1e-9:
+            history.append(f"stretched by {100 * (stretch - 1.0):+.2f} %, so that a lap has whole frames")
+    at = wanted * (clip.fps / (fps * stretch))  # frames of the old clip
+
+    def lines(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(at, np.arange(clip.frames), column) for column in values.T], axis=1)
+
+    qpos = _laps(clip, at)
     meta = {key: value for key, value in clip.meta.items() if key not in ("quality", "recipe")}  # of the old frames
-    return replace(
+    out = replace(
         clip, qpos=qpos, qvel=velocities(qpos, fps), fps=float(fps), meta=meta | {"history": history},
         contacts=None if clip.contacts is None else lines(clip.contacts),
         torque=None if clip.torque is None else lines(clip.torque),
     )  # fmt: skip
+    return looped(out) if clip.loop else out
 
 
 def _same_joints(skeleton: Skeleton, robot: RobotSkeleton) -> list[int]:

@@ -22,6 +22,7 @@ from gait_envs.mocap.jobs import (
     Reading,
     carried_meta,
     check_targets,
+    content_of,
     crash,
     digest,
     made_since,
@@ -101,8 +102,8 @@ def import_file(job: Job, settings: ImportSettings, path: Path) -> Imported:
 
 
 def fingerprint(job: Job, settings: ImportSettings) -> str:
-    """Of all that decides the result but the capture's content."""
-    return digest(FORMAT_VERSION, asdict(settings), dict(job.origin))
+    """Of all that decides the result."""
+    return digest(FORMAT_VERSION, asdict(settings), dict(job.origin), content_of(job, settings.reading))
 
 
 def check_folder(jobs: Sequence[Job], settings: ImportSettings, out: Path, accepted: bool) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture, Recorded
 from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_with_gaps
+from gait_envs.mocap.formats.asfamc import find_asf
 from gait_envs.mocap.formats.capture_file import stored_meta
 from gait_envs.mocap.provenance import ProvenanceTable, is_sidecar, read_sidecar
 from gait_envs.reading.foreign import refuse_pickles
@@ -155,6 +156,20 @@ def crash(path: Path, error: Exception) -> str:
 def made_since(job: Job, path: Path) -> bool:
     """Is the file there, and was it written after the capture last changed?"""
     return path.is_file() and path.stat().st_mtime > job.capture.stat().st_mtime
+
+
+def content_of(job: Job, reading: Reading) -> list[str]:
+    """Digests of the files that the capture is read from: its own, and that of its skeleton where it is another."""
+    files = [job.capture]
+    if job.capture.suffix.lower() == ".amc":
+        with suppress(MotionError):  # none for it: reading it says so
+            files.append(find_asf(job.capture)[0] if reading.asf is None else Path(reading.asf))
+    return [_content(file) for file in files if file.is_file()]
+
+
+def _content(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def digest(*parts: Any) -> str:

@@ -25,6 +25,9 @@ SOLES = ("left_toe", "left_heel", "right_toe", "right_heel")
 TOES = ("left_big_toe", "left_small_toes", "right_big_toe", "right_small_toes")  # of a foot that bends
 
 
+_ROUNDED = 1e-3  # rad; how far a home angle may be out of its range, as written in a file
+
+
 @dataclass(frozen=True, eq=False)
 class Robot:
     """A compiled model with its names resolved to indices; arrays are in joint order, nu is the number of joints.
@@ -150,6 +153,8 @@ def _compile(file: Path, name: str, traits: Traits, control_rate: float | None, 
     substeps = round(1.0 / (control_rate * model.opt.timestep))
     if substeps < 1 or abs(substeps * model.opt.timestep * control_rate - 1.0) > 1e-9:
         raise ValueError(f"{control_rate} Hz control is no whole number of {model.opt.timestep} s physics steps")
+    home = model.key("home").qpos.copy()
+    _check_joints(model, home, file.name)
     names = tuple(model.joint(j).name for j in range(1, model.njnt))
     servos = np.flatnonzero(model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT)
     driven = model.actuator_trnid[servos, 0] - 1
@@ -167,7 +172,6 @@ def _compile(file: Path, name: str, traits: Traits, control_rate: float | None, 
         if len(driven) < len(names):
             mujoco.mj_setConst(model, mujoco.MjData(model))
             armature = model.dof_armature.copy()
-    home = model.key("home").qpos.copy()
     toes = TOES if any(model.sensor(i).name == TOES[0] for i in range(model.nsensor)) else ()
     return Robot(
         name=name,
@@ -203,6 +207,19 @@ def _compile(file: Path, name: str, traits: Traits, control_rate: float | None, 
         substeps=substeps,
         dt=substeps * model.opt.timestep,
     )
+
+
+def _check_joints(model: mujoco.MjModel, home: np.ndarray, where: str) -> None:
+    """Raise ValueError unless a free root comes first, and each joint has a range that its home angle lies in."""
+    if model.njnt == 0 or model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
+        raise ValueError(f"{where}: the first joint must be the root's, a free one")
+    names = np.array([model.joint(j).name for j in range(1, model.njnt)])
+    if not model.jnt_limited[1:].all():  # targets and observations are shares of the range
+        raise ValueError(f"{where}: joints without a range: {', '.join(names[model.jnt_limited[1:] == 0])}")
+    low, high = model.jnt_range[1:].T
+    outside = (home[7:] < low - _ROUNDED) | (home[7:] > high + _ROUNDED)
+    if outside.any():
+        raise ValueError(f"{where}: the keyframe home is outside of the range of {', '.join(names[outside])}")
 
 
 def _give_servos(

@@ -83,17 +83,25 @@ class MotionLibrary:
         qpos[:2] = 0.0
         return qpos, self.qvel[at].copy()
 
-    def derived(self, shape: tuple[int, ...], of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def derived(self, shape: tuple[int, ...], of: Callable[[np.ndarray], np.ndarray], beyond: int = 0) -> np.ndarray:
         """A table with a row of `shape` for each row of the library's tables: `of` a clip's positions (T, nq) gives
-        (T, *shape). Rows of clips that are not the library's are blank. As the tables of a packed set, it is mapped."""
+        (T, *shape). Rows of clips that are not the library's are blank. As the tables of a packed set, it is mapped.
+
+        beyond: frames of the laps before and after that `of` is shown of a looping clip as well; their rows are cut off
+        """
         size = (len(self.qpos), *shape)
+        parts = ((self.starts[at], self._derived_rows(at, of, beyond)) for at in range(len(self.names)))
         if isinstance(self.clips, PackedClips):
-            whole = self.clips
-            return spooled(size, ((self.starts[at], of(whole.read(at).qpos)) for at in range(len(whole))))
+            return spooled(size, parts)
         table = np.empty(size)
-        for start, length in zip(self.starts, self.lengths, strict=True):
-            table[start : start + length] = of(self.qpos[start : start + length])
+        for start, rows in parts:
+            table[start : start + len(rows)] = rows
         return table
+
+    def _derived_rows(self, clip: int, of: Callable[[np.ndarray], np.ndarray], beyond: int) -> np.ndarray:
+        length, outside = self.lengths[clip], beyond if self.loops[clip] else 0
+        frames = np.arange(-outside, length + outside)
+        return of(self.at(np.full(len(frames), clip), frames)[0])[outside : outside + length]
 
     # -- queries ------------------------------------------------------------------------------------------
 

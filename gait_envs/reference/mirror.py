@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from gait_envs.models.mirror import COMMAND, other_side
 from gait_envs.reference.clip import Clip, ClipError, check_fits
+from gait_envs.reference.course import COURSE
 
 if TYPE_CHECKING:
     from gait_envs.models.mirror import Mirror
@@ -30,15 +34,30 @@ def mirror(clip: Clip, tables: Mirror) -> Clip:
         contacts=None if clip.contacts is None else tables.soles(clip.contacts),
         torque=None if clip.torque is None else tables.joints(clip.torque),
         name=clip.name.removesuffix(_SUFFIX) if clip.name.endswith(_SUFFIX) else clip.name + _SUFFIX,
-        meta=_swap_figures(clip.meta),
+        meta=_mirrored(clip.meta),
     )
 
 
-def _swap_figures(meta: dict[str, Any]) -> dict[str, Any]:
-    """Metadata in which the figures of the left steps are those of the right ones, and the other way round."""
-    quality = meta.get("quality")
-    if not isinstance(quality, dict):
-        return meta
+def _mirrored(meta: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of the mirror image: figures of the left are those of the right, ways to the left lead to the right."""
+    image = dict(meta)
+    if isinstance(meta.get("quality"), dict):
+        image["quality"] = _figures(meta["quality"])
+    if isinstance(meta.get("quick_percent"), dict):
+        image["quick_percent"] = {other_side(joint): value for joint, value in meta["quick_percent"].items()}
+    if "command" in meta:
+        image["command"] = COMMAND(np.asarray(meta["command"])).tolist()
+    return image
+
+
+def _figures(quality: dict[str, Any]) -> dict[str, Any]:
+    """`step_time_left` becomes `step_time_right`; `speed_left` is a speed to the left and keeps its name."""
     sides = {"_left": "_right", "_right": "_left"}
-    other = {key: key.removesuffix(end) + new for key in quality for end, new in sides.items() if key.endswith(end)}
-    return meta | {"quality": {other.get(key, key): value for key, value in quality.items()}}
+    other = {
+        key: key.removesuffix(end) + new
+        for key in quality
+        for end, new in sides.items()
+        if key.endswith(end) and key not in COURSE
+    }
+    signs = dict(zip(COURSE, COMMAND.sign, strict=True))
+    return {other.get(key, key): -value if signs.get(key, 1.0) < 0 else value for key, value in quality.items()}

@@ -48,17 +48,15 @@ class LazyClips(Sequence[Clip]):
 
 def open_clips(source: ClipSource) -> PackedClips | LazyClips:
     """Clips of a `.npz` file, a folder of them (sorted by name), a packed set, an embedded set's name, a part of a
-    split (`split.json#train`, or `wildrobot_walk/parts.json#even` of an embedded set), the walks of a RefNN
+    split (`split.json#train`, or `wildrobot_walk/parts.json#walking` of an embedded set), the walks of a RefNN
     (`refnn:NAME`), or a list of these; read only when they are asked for."""
     if not isinstance(source, str | os.PathLike):
         return _chain([open_clips(item) for item in source])
     if (model := named_model(source)) is not None:
         clips = generated_clips(load_network(model))
         return LazyClips([clip.name for clip in clips], [partial(_itself, clip) for clip in clips], str(source))
-    of_split = re.fullmatch(r"(.+\.json)(?:#(.*))?", str(source))
-    split = _split_file(of_split[1]) if of_split else None
-    if of_split and split is not None:
-        folder, names = read_part(split, of_split[2] or "")
+    if (of_split := find_part(source)) is not None:
+        folder, names = read_part(*of_split)
         return open_clips(folder).select(names)
     path = Path(source)
     if not path.exists():
@@ -80,6 +78,13 @@ def open_clips(source: ClipSource) -> PackedClips | LazyClips:
 
 def _itself(clip: Clip) -> Clip:
     return clip
+
+
+def find_part(source: str | os.PathLike[str]) -> tuple[Path, str] | None:
+    """The file of a split and the name of its part (empty where none is named) in `split.json#train`; else None."""
+    of_split = re.fullmatch(r"(.+\.json)(?:#(.*))?", str(source))
+    split = _split_file(of_split[1]) if of_split else None
+    return (split, of_split[2] or "") if of_split and split is not None else None
 
 
 def _split_file(name: str) -> Path | None:

@@ -67,7 +67,7 @@ class Instruments:
         if not physics.diverged[i]:
             mujoco.mj_forward(model, data)
         moment = data.qfrc_actuator + data.qfrc_passive + _of_limits(model, data)
-        if physics.robot.muscles is None:
+        if physics.robot.muscles is None and physics.robot.traits.gains is not None:
             moment[6 + physics.robot.servos] -= _gives_way(model, data, physics.robot.servo_actuators)
         muscles = physics.robot.muscles
         return Samples(

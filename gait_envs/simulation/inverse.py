@@ -22,6 +22,7 @@ def walking_torques(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Torques (T, joints) N·m and loads (T, 4) N, in `SOLES` order, of poses (T, nq) and velocities (T, nv).
 
+    Torques are those of servos or muscles: what springs and damping of the joints give is not theirs to give.
     Frames are a control step apart; of a loop the last is the first again.
     """
     model, data = robot.model, mujoco.MjData(robot.model)
@@ -35,15 +36,16 @@ def walking_torques(
     qacc = np.concatenate([qacc, qacc[:1]]) if loop else qacc
     torque, load = np.zeros((len(qpos), model.nv - 6)), np.zeros((len(qpos), len(soles)))
     directions = np.array([[FRICTION, 0, 1], [-FRICTION, 0, 1], [0, FRICTION, 1], [0, -FRICTION, 1]], dtype=float)
-    jacobian, mass, bias = np.zeros((3, model.nv)), np.zeros(model.nv), np.zeros(model.nv)
+    jacobian, bias, armature = np.zeros((3, model.nv)), np.zeros(model.nv), model.dof_armature.copy()
+    if robot.traits.gains is not None:  # the body's, not what its stable PD servos left of it
+        armature[6 + robot.servos] += model.opt.timestep**2 * robot.kp[robot.servos]
     weigh = np.array([1.0, 1.0, 1.0, _MOMENT, _MOMENT, _MOMENT])
     for t in range(len(qpos)):
         data.qpos[:], data.qvel[:], data.qacc[:] = qpos[t], qvel[t], qacc[t]
         mujoco.mj_fwdPosition(model, data)
         mujoco.mj_fwdVelocity(model, data)
-        mujoco.mj_rne(model, data, 1, bias)  # inertia, gravity and Coriolis forces; no damping: servos have their own
-        mass[:] = model.dof_armature * qacc[t]
-        need = bias + mass
+        mujoco.mj_rne(model, data, 1, bias)  # inertia, gravity and Coriolis forces
+        need = bias + armature * qacc[t] - data.qfrc_passive
         places = data.geom_xpos[soles, None] + np.einsum(
             "kij,kcj->kci", data.geom_xmat[soles].reshape(-1, 3, 3), corners
         )

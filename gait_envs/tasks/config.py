@@ -224,6 +224,8 @@ class Actuation:
         for key, allowed in (("actuation", ACTUATIONS), ("muscle_controller", ("qp", "nn"))):
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} is {getattr(self, key)!r}, allowed are {allowed}")
+        if self.actuation != "muscle" and self.muscle_controller != "qp":
+            raise ValueError(f"muscle_controller needs actuation='muscle', which is {self.actuation!r}")
         if self.muscle_network is not None and self.muscle_controller != "nn":
             raise ValueError(f"muscle_network needs muscle_controller='nn', which is {self.muscle_controller!r}")
 

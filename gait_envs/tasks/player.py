@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from gait_envs.models.robot import Robot
+from gait_envs.reference.clip import ClipError
 from gait_envs.reference.library import MotionLibrary
+from gait_envs.reference.packed import some
 from gait_envs.reference.refnn.generator import Generator
 from gait_envs.rotations import heading_frame, quat_rotate, quat_yaw, yaw_quat
 from gait_envs.tasks.memory import Field, Memory
@@ -21,15 +23,22 @@ class Player:
     """The references of n sub-environments; arrays have one row each."""
 
     def __init__(self, robot: Robot, clips: MotionLibrary, margin: int, generator: Generator | None = None) -> None:
-        """`margin`: control steps before the end of a clip that does not loop at which it counts as over.
+        """`margin`: control steps before the end of a clip that does not loop at which it counts as over; a clip of no
+        more steps is a ClipError.
         `generator`: makes the motion of walkers that step in their own way; None: the clips are adapted to them
         """
         self.robot, self.clips, self.margin, self.generator = robot, clips, margin, generator
         # (frames, bodies, 3) m in each clip's coordinates, and the velocity command that each frame follows.
         self.bodies = clips.derived((robot.model.nbody - robot.pelvis, 3), robot.body_positions)
         # The last frame that is tracked, (clips,); for a looping clip it only limits where an episode may start.
-        self.last_frames = np.maximum(clips.lengths - 1 - np.where(clips.loops, 0, margin), 1)
-        self.commands = clips.derived((3,), lambda qpos: clip_commands(qpos, robot.dt))
+        self.last_frames = clips.lengths - 1 - np.where(clips.loops, 0, margin)
+        short = [clips.names[at] for at in np.flatnonzero(self.last_frames < 1)]
+        if short:
+            raise ClipError(
+                f"clips {some(short)}: they end before the farthest observed frame, {margin} frames ahead; leave them "
+                "out, or observe nearer future_frames"
+            )
+        self.commands = clips.derived((3,), lambda qpos: clip_commands(qpos, robot.dt), half_window(robot.dt))
         walker = (2 + len(robot.segments.names),)
         self.fields = (
             Field("clip", (), "", "which clip is followed", int),
@@ -126,12 +135,18 @@ class Player:
         return self.clips.index_at(memory.clip, memory.frame + (memory.between >= 0.5))
 
 
+def half_window(dt: float) -> int:
+    """Frames of `dt` s to either side of one over which its command is averaged."""
+    return max(1, round(0.5 * COMMAND_WINDOW / dt))
+
+
 def clip_commands(qpos: np.ndarray, dt: float) -> np.ndarray:
     """The velocity command that each frame of a clip follows, (T, 3): forward, leftward m/s, yaw rate rad/s.
 
-    The clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading.
+    The clip's displacement and turn over `COMMAND_WINDOW` about the frame, in the frame's own heading; at the ends of
+    what is given, over what there is of it.
     """
-    half = max(1, round(0.5 * COMMAND_WINDOW / dt))
+    half = half_window(dt)
     rows = np.arange(len(qpos))
     before, after = np.maximum(rows - half, 0), np.minimum(rows + half, len(qpos) - 1)
     yaw = np.unwrap(quat_yaw(qpos[:, 3:7]))

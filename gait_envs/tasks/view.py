@@ -120,7 +120,10 @@ def velocity_error(view: View) -> Array:
 
 @derived
 def gravity(view: View) -> Array:
-    """Unit vector of gravity in the body frame, (n, 3), as an accelerometer at rest shows it; upright is (0, 0, -1)."""
+    """Unit vector of gravity in the body frame, (n, 3); upright is (0, 0, -1).
+
+    An accelerometer at rest shows the opposite direction.
+    """
     if view.task.inclined:
         return quat_rotate_inverse(view.state.qpos[:, 3:7], view.memory.down)
     return gravity_direction(view.state.qpos[:, 3:7])

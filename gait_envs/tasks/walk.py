@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gait_envs.models.robot import Robot
-from gait_envs.reference.clip import check_fits
+from gait_envs.reference.clip import ClipError, check_fits
 from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_envs.reference.refnn.generator import named_model
 from gait_envs.simulation.inverse import walking_torques
@@ -102,7 +102,13 @@ class Commands:
 
 
 def load_library(robot: Robot, config: TaskConfig) -> MotionLibrary:
-    """The clips of the configured reference, at the robot's control rate; generated ones with the torques they need."""
+    """The clips of the configured reference, at the robot's control rate; generated ones with the torques they need.
+
+    Raises ClipError where a RefNN is one of several sources: its walks are made to each walker, clips are not.
+    """
+    sources = config.reference if isinstance(config.reference, list | tuple) else ()
+    if len(sources) > 1 and (mixed := [source for source in sources if named_model(source) is not None]):
+        raise ClipError(f"reference: {mixed[0]} cannot be one of several; name it alone")
     clips = load_clips(config.reference or ())
     if named_model(config.reference) is not None:
         for clip in clips:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from gait_envs.assets import asset_path
@@ -117,6 +118,23 @@ def test_a_fall_at_the_time_limit_is_a_fall() -> None:
     _, _, terminated, truncated, info = env.step(np.zeros((2, 9)))
     assert terminated.tolist() == [False, True]
     assert truncated.tolist() == info["success"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("config", [{}, {"command_interval": 0.02}, {"randomize": {"push_interval": 0.1}}], ids=str)
+def test_a_step_before_the_first_reset_is_refused(config: dict) -> None:
+    env = GaitVectorEnv(2, **config)
+    with pytest.raises(ResetNeeded, match="step before the first reset"):
+        env.step(np.zeros((2, 9)))
+    env.reset(seed=0)
+    env.step(np.zeros((2, 9)))
+
+
+def test_gravity_is_the_opposite_of_what_an_accelerometer_at_rest_shows() -> None:
+    """On its right side, with its left up: gravity points along the body's -y, and a sensor at rest shows +y."""
+    env, qpos = GaitVectorEnv(1), ROBOT.home_qpos.copy()
+    qpos[2], qpos[3:7] = 5.0, [np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0]
+    obs, _ = env.reset(options=HOME | {"qpos": qpos})
+    np.testing.assert_allclose(obs[0, env.core.task.layout.slices()["gravity"]], [0.0, -1.0, 0.0], atol=1e-6)
 
 
 def test_nothing_has_ended_before_the_first_step() -> None:

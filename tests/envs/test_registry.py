@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -66,6 +68,29 @@ def test_a_robot_of_ones_own_walks_without_touching_the_package(my_robot: Path) 
         register_environment(Environment("Mine/Walk-v0", "other", robot, "a:b", WalkConfig, steps=100))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name="left_ankle_pitch" axis="0 -1 0" range="-0.785 0.785"', 'name="left_ankle_pitch" axis="0 -1 0"',
+         "scene.xml: joints without a range: left_ankle_pitch$"),
+        ('name="left_ankle_pitch" axis="0 -1 0" range="-0.785 0.785"',
+         'name="left_ankle_pitch" axis="0 -1 0" range="-0.785 0.1"',
+         "scene.xml: the keyframe home is outside of the range of left_ankle_pitch$"),
+        ('<freejoint name="root"/>', '<inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>',
+         "scene.xml: the first joint must be the root's, a free one$"),
+    ],
+)  # fmt: skip
+def test_joints_that_could_not_be_moved_are_refused(my_robot: Path, old: str, new: str, message: str) -> None:
+    file = my_robot.parent / "wildrobot.xml"
+    text = file.read_text().replace('inheritrange="1"', 'ctrlrange="-3 3"')
+    assert old in text
+    file.write_text(text.replace(old, new))
+    if "freejoint" in old:  # the keyframe's other numbers are the joints'
+        file.write_text(re.sub(r'(<key name="home" qpos=")(\S+\s+){7}', r"\1", file.read_text()))
+    with pytest.raises(ValueError, match=message):
+        load_robot(my_robot, traits=WILDROBOT)
+
+
 def test_plugins_register_and_a_failing_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     row = registry.find("walk")
 
@@ -85,6 +110,19 @@ def test_plugins_register_and_a_failing_one_is_named(monkeypatch: pytest.MonkeyP
         register_all()
     assert registry.find_id("Good/Walk-v0") is not None
     assert gymnasium.make("Good/Walk-v0").spec.max_episode_steps == 10  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("limit", [3, 1000, None])
+def test_the_limit_is_that_of_the_spec_that_is_made(monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
+    """By the name of an entry of one's own, and by a changed spec: the core knows Gymnasium's limit."""
+    spec = replace(gymnasium.spec("GaitNet/WildRobot-v0"), id="My/Walk-v0", max_episode_steps=limit)
+    monkeypatch.setitem(gymnasium.registry, spec.id, spec)
+    for asked in (spec.id, spec, gymnasium.make(spec.id).spec):
+        env = gymnasium.make(asked)
+        assert env.unwrapped.core.max_episode_steps == limit  # type: ignore[attr-defined]
+        assert env.spec.max_episode_steps == limit  # type: ignore[union-attr]
+    env = gymnasium.make(spec.id, max_episode_steps=7)
+    assert env.unwrapped.core.max_episode_steps == 7  # type: ignore[attr-defined]
 
 
 def test_importing_the_package_loads_no_physics() -> None:

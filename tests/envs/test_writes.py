@@ -94,6 +94,18 @@ def test_an_edit_that_could_not_act_is_refused(options: dict, vector: bool) -> N
 
 
 @pytest.mark.parametrize("vector", [False, True])
+@pytest.mark.parametrize("how", ["option of reset", "params", "randomize"])
+def test_an_edit_is_refused_by_the_very_reset_that_would_lose_it(how: str, vector: bool) -> None:
+    options: dict = {"option of reset": {}, "params": {"params": {"mass": 1.2}}, "randomize": {"randomize": True}}[how]
+    env = GaitVectorEnv(2, task="humanoid_walk", **options) if vector else GaitEnv("humanoid_walk", **options)
+    if how == "option of reset":
+        env.reset(seed=0)
+    env.model.opt.gravity[2] = -1.0
+    with pytest.raises(ValueError, match=r"^opt\.gravity of the model has been edited, which has no effect"):
+        env.reset(seed=0, options={"params": {"mass": 1.1}} if how == "option of reset" else None)
+
+
+@pytest.mark.parametrize("vector", [False, True])
 def test_an_edit_acts_in_both_forms_and_nowhere_else(vector: bool) -> None:
     def make() -> gymnasium.Env | GaitVectorEnv:
         return GaitVectorEnv(2, threads=1) if vector else GaitEnv()

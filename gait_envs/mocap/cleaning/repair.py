@@ -1,7 +1,8 @@
 """Gaps and flips in a capture: frames that are missing, zeroed or frozen, joints that turn over and back.
 
 Each fault is recognised by what no body does, and filled from the good frames on both sides: rotations by
-slerp, translations along a straight line; at the ends of a capture by the nearest good frame. What is longer than
+slerp, translations along a straight line; at the ends of a capture by the nearest good frame. Joints that went on while
+the root alone was elsewhere stay where they were measured. What is longer than
 `longest` is not filled: over a tenth of a second a straight line is a guess, over more it is an invention.
 Local by design: whether a frame is good depends only on the frames within `repair_margin` of it.
 """
@@ -16,7 +17,7 @@ import numpy as np
 from gait_envs.biomechanics.events import runs
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Skeleton
-from gait_envs.rotations import quat_slerp
+from gait_envs.rotations import quat_conj, quat_rotate, quat_slerp
 
 LONGEST = 0.1  # s
 # Out and back within `LONGEST`, what is more than this in one frame is a fault.
@@ -86,12 +87,16 @@ def repair(
     bad = np.logical_or.reduce(list(found.values()))
     if not bad.any():
         return rotations, translations, []
+    given = translations[:, root]
     rotations, translations = rotations.copy(), translations.copy()
     unfilled = np.zeros_like(bad)
     for joint in np.flatnonzero(bad.any(axis=0)):
         for start, stop in runs(bad[:, joint]):
             if stop - start > most or not _fill(rotations[:, joint], translations[:, joint], start, stop, ends):
                 unfilled[start:stop, joint] = True
+    for child in np.flatnonzero(skeleton.parents == root):
+        alone = found["jumped"][:, root] & ~bad[:, child]
+        _stay(translations[:, child], rotations[:, root], translations[:, root], given, runs(alone), limit)
     return rotations, translations, _list(found, unfilled, skeleton.names)
 
 
@@ -114,6 +119,27 @@ def _fill(rotation: np.ndarray, translation: np.ndarray, start: int, stop: int, 
     rotation[start:stop] = quat_slerp(a, b, u)
     translation[start:stop] = translation[before] + u[:, None] * (translation[after] - translation[before])
     return True
+
+
+def _stay(
+    child: np.ndarray,
+    turn: np.ndarray,
+    root: np.ndarray,
+    given: np.ndarray,
+    jumps: list[tuple[int, int]],
+    limit: float,
+) -> None:
+    """Leave a child (T, 3) of the root where it was measured if the root (T, 3) jumped alone; in place.
+
+    The child's place is stored from the root's, and so holds the root's error: that of `given` (T, 3) against `root`.
+    """
+    for start, stop in jumps:
+        about = slice(start - 1, stop + 1)
+        before = root[about].copy()
+        before[1:-1] = given[start:stop]
+        steps = np.linalg.norm(np.diff(before + quat_rotate(turn[about], child[about]), axis=0), axis=-1)
+        if steps.max() < limit / 2:  # false where it is missing
+            child[start:stop] += quat_rotate(quat_conj(turn[start:stop]), given[start:stop] - root[start:stop])
 
 
 # -- what no body does ------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def moved_on(capture: Capture, speed: tuple[float, float], yaw: float | None) ->
     if yaw is None:
         raise MotionError(
             f"{capture.name}: a treadmill's speed goes straight where the body faces, but it turns about or its legs "
-            f"are not known; cut it with --start and --end"
+            f"are not known; retargeting goes by the excerpt that --start and --end choose"
         )
     ahead, left = speed
     velocity = np.array([ahead * np.cos(yaw) - left * np.sin(yaw), ahead * np.sin(yaw) + left * np.cos(yaw)])

@@ -24,13 +24,16 @@ def augment_command(
     ],
     out: Annotated[Path, typer.Option(help="The .npz file of sequences to write.")],
     activity: Annotated[
-        str, typer.Option(help="Take only clips whose activity matches this regular expression.")
-    ] = "^walk$",
+        str | None,
+        typer.Option(help="Take only clips whose activity matches this regular expression; by default ^walk$."),
+    ] = None,
     subjects: Annotated[
-        list[str] | None, typer.Option("--subject", help="Take only clips of this subject; may be repeated.")
+        list[str] | None,
+        typer.Option("--subject", help="Take only clips or recorded walks of this subject; may be repeated."),
     ] = None,
     without: Annotated[
-        list[str] | None, typer.Option("--without", help="Leave out the clips of this subject; may be repeated.")
+        list[str] | None,
+        typer.Option("--without", help="Leave out the clips or recorded walks of this subject; may be repeated."),
     ] = None,
     walks_out: Annotated[
         Path | None,
@@ -47,13 +50,17 @@ def augment_command(
     files = sorted(Path(source).glob("*.npz")) if Path(source).is_dir() else [Path(source)]
     left_out: Counter[str] = Counter()
     if files and is_walks(files[0]):
+        if activity is not None:
+            raise WalkError(f"--activity {activity}: recorded walks have no activities")
         walks = [load_walks(file) for file in files]
+        walks = [walk for walk in walks if any(_wanted(walker, subjects, without) for walker in walk.walkers)]
         sources, licenses = {walk.source for walk in walks}, {walk.license for walk in walks}
-        every = [walk for one in walks for walk in recorded(one)]
+        every = [walk for one in walks for walk in recorded(one) if _wanted(walk.walker, subjects, without)]
+        if not every:
+            raise WalkError(f"{source}: no walk of such a subject")
     else:
-        clips = of_activity(load_clips(source), activity)
-        clips = [clip for clip in clips if clip.meta.get("subject") not in (without or ())]
-        clips = [clip for clip in clips if not subjects or clip.meta.get("subject") in subjects]
+        clips = of_activity(load_clips(source), "^walk$" if activity is None else activity)
+        clips = [clip for clip in clips if _wanted(clip.meta.get("subject"), subjects, without)]
         if not clips:
             raise WalkError(f"{source}: no clip of such an activity and subject")
         for clip in clips:
@@ -70,3 +77,8 @@ def augment_command(
     say(f"cadence {cadence.min():.0f} to {cadence.max():.0f} steps/min")
     for why, count in sorted((left_out + Counter(found.dropped)).items()):
         warn(f"left out: {count}, {why}")
+
+
+def _wanted(subject: str | None, subjects: list[str] | None, without: list[str] | None) -> bool:
+    """Whether what this subject did is to be taken."""
+    return subject not in (without or ()) and (not subjects or subject in subjects)

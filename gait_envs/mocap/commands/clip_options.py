@@ -7,7 +7,7 @@ from pathlib import Path
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, check_fits
 from gait_envs.reference.packed import HEADER, PackedClips
-from gait_envs.reference.sources import LazyClips, open_clips
+from gait_envs.reference.sources import LazyClips, find_part, open_clips
 from gait_envs.reference.split import read_part
 
 SOURCES = "A clip, a folder of clips, a packed set, an embedded set or a part such as split.json#train."
@@ -15,10 +15,9 @@ SOURCES = "A clip, a folder of clips, a packed set, an embedded set or a part su
 
 def find_set(source: str) -> tuple[Path, PackedClips | LazyClips] | None:
     """The folder and the clips of a packed set, a part of a split or an embedded set; None: a path of another kind."""
-    file, part_of, part = source.partition("#")
-    path = Path(source)
-    if part_of and file.endswith(".json") and Path(file).is_file():
-        folder = read_part(Path(file), part)[0]
+    path, of_split = Path(source), find_part(source) if "#" in source else None
+    if of_split is not None:
+        folder = read_part(*of_split)[0]
     elif (path / HEADER).is_file() or not (path.exists() or path.suffix):
         folder = path
     else:

@@ -21,7 +21,7 @@ from gait_envs.mocap.cleaning.convert import Cleaning, look
 from gait_envs.mocap.commands.clip_options import find_set
 from gait_envs.mocap.commands.printing import err_console, plain, say, warn
 from gait_envs.mocap.contact_estimate import with_contacts
-from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled
+from gait_envs.mocap.export import clip_from_bvh, looped, motion_from_clip, resampled, seam
 from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_capture
 from gait_envs.mocap.formats.bvh_verify import verify_bvh
 from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, write_bvh
@@ -175,13 +175,19 @@ def _to_clip(
     else:
         body = load_body(robot)
         clip = clip_from_bvh(job.path, body)
+    if facts.get("loop") and not clip.loop:  # before it is resampled
+        clip = looped(clip)
     clip = with_contacts(resampled(clip, body.fps if fps is None else fps), body)
     told = {key: facts[key] for key in ("subject", "activity") if key in facts}
     fields = {key: value for key, value in facts.items() if key not in told}
     clip = replace(clip, **fields, meta=clip.meta | told)
     save_clip(job.target, clip)
-    unknown = UNKNOWN in (clip.source, clip.license)
-    return ("source or licence is unknown; say them with --source and --license",) if unknown else ()
+    notes = []
+    if clip.loop and (leap := seam(clip)) > 0:
+        notes.append(f"it is no loop: from end to start a joint leaps {leap:.2f} rad farther than within it")
+    if UNKNOWN in (clip.source, clip.license):
+        notes.append("source or licence is unknown; say them with --source and --license")
+    return tuple(notes)
 
 
 def _to_bvh(

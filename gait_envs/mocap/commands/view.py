@@ -20,6 +20,7 @@ from gait_envs.render import HEADLESS, Offscreen, Window, write_mp4
 
 VIDEOS, STRIPS = (".mp4",), (".png", ".jpg")
 _PICTURES, _ROWS = 12, 2  # of a strip
+_SIZE = 480  # pixels
 _MOST = 4096  # pixels; a model may draw fewer
 
 
@@ -35,8 +36,8 @@ def view_command(
     camera: Annotated[
         str | None, typer.Option(help="Camera of the model; by default track, if the model has it.")
     ] = None,
-    width: Annotated[int, typer.Option(help="Width of a picture, in pixels.")] = 480,
-    height: Annotated[int, typer.Option(help="Height of a picture, in pixels.")] = 480,
+    width: Annotated[int | None, typer.Option(help="Width of a picture, in pixels; by default 480.")] = None,
+    height: Annotated[int | None, typer.Option(help="Height of a picture, in pixels; by default 480.")] = None,
     slow: Annotated[float, typer.Option(help="Slow-motion factor of the window or the video.")] = 1.0,
     start: Annotated[float, typer.Option(help="Start of the excerpt, in seconds.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="End of the excerpt, in seconds.")] = None,
@@ -45,20 +46,23 @@ def view_command(
     if out is not None and out.suffix.lower() not in (*VIDEOS, *STRIPS):
         raise MotionError(f"--out {out}: a video ends in {VIDEOS[0]}, a strip of pictures in {' or '.join(STRIPS)}")
     for option, pixels in (("width", width), ("height", height)):
-        if not 16 <= pixels <= _MOST:
+        if pixels is not None and not 16 <= pixels <= _MOST:
             raise MotionError(f"--{option} {pixels}: expected 16 to {_MOST} pixels")
+        if pixels is not None and out is None:
+            raise MotionError(f"--{option} is of a picture; say with --out where to write one")
     if not 0.02 <= slow <= 50:
         raise MotionError(f"--slow {slow:g}: expected 0.02 to 50")
     found, body = choose_clip(source, clip, robot)
     qpos = found.qpos[_span(found, start, end)]
+    camera, size = _camera(body, camera), (width or _SIZE, height or _SIZE)
     if out is None:
-        _play(qpos, found.fps / slow, body)
+        _play(qpos, found.fps / slow, body, camera)
         return
     if out.suffix.lower() in VIDEOS:
-        write_mp4(out, _pictures(qpos, body, camera, width, height), found.fps / slow)
+        write_mp4(out, _pictures(qpos, body, camera, *size), found.fps / slow)
     else:
         chosen = np.unique(np.linspace(0, len(qpos) - 1, _PICTURES).round().astype(int))
-        _write_strip(out, list(_pictures(qpos[chosen], body, camera, width, height)))
+        _write_strip(out, list(_pictures(qpos[chosen], body, camera, *size)))
     say(f"picture  {out}")
 
 
@@ -69,12 +73,17 @@ def _span(clip: Clip, start: float, end: float | None) -> slice:
     return slice(round(start * clip.fps), round(stop * clip.fps) + 1)
 
 
+def _camera(body: Body, asked: str | None) -> str | None:
+    """The camera that was asked for, by default "track" if the model has it; None: one of our own."""
+    named = [body.model.camera(i).name for i in range(body.model.ncam)]
+    if asked is not None and asked not in named:
+        raise MotionError(f"no camera {asked!r}; the model has {', '.join(named) or 'none'}")
+    return asked or ("track" if "track" in named else None)
+
+
 def _pictures(qpos: np.ndarray, body: Body, camera: str | None, width: int, height: int) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) of the body in every pose."""
-    named = [body.model.camera(i).name for i in range(body.model.ncam)]
-    if camera is not None and camera not in named:
-        raise MotionError(f"no camera {camera!r}; the model has {', '.join(named) or 'none'}")
-    screen = Offscreen(body.model, width, height, camera or ("track" if "track" in named else None))
+    screen = Offscreen(body.model, width, height, camera)
     try:
         for pose in qpos:
             yield screen.frame(pose).copy()
@@ -91,11 +100,11 @@ def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
         matplotlib.image.imsave(temporary, np.concatenate(rows), format=path.suffix[1:].lower())
 
 
-def _play(qpos: np.ndarray, fps: float, body: Body) -> None:
-    """Over and over in a window at `fps`, until it is closed."""
+def _play(qpos: np.ndarray, fps: float, body: Body, camera: str | None) -> None:
+    """Over and over in a window at `fps`, through this camera to begin with, until it is closed."""
     if HEADLESS:
         raise MotionError("no display to open a window on; write a file: --out video.mp4 or --out strip.png")
-    window = Window(body.model)
+    window = Window(body.model, -1 if camera is None else body.model.camera(camera).id)
     try:
         while window.is_open:
             for pose in qpos:

@@ -168,9 +168,10 @@ def _draw_joint(axes, time, clip: Clip, body: Body, name: str, members) -> None:
 def _draw_contacts(axes, time, clip: Clip, body: Body) -> None:
     if clip.contacts is not None:
         largest = max(float(clip.contacts.max()), 1e-9)
-        for row, name in enumerate(body.contact_names):
+        sides = [side for side in SIDES for _ in body.legs[side].contacts]
+        for row, side in enumerate(sides):
             force = clip.contacts[:, row] / largest
-            axes.fill_between(time, -row, -row + 0.9 * force, color=_COLORS[name.split("_")[0]], lw=0)
+            axes.fill_between(time, -row, -row + 0.9 * force, color=_COLORS[side], lw=0)
         axes.set_yticks([-row + 0.4 for row in range(len(body.contact_names))], body.contact_names, fontsize=7)
         axes.set_title(f"force under each sole, full height {largest:.0f} N", fontsize=9)
     axes.set_xlim(0, time[-1])

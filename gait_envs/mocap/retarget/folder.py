@@ -23,7 +23,7 @@ from gait_envs.mocap.cleaning.repair import GapError
 from gait_envs.mocap.cleaning.repeats import without_repeats
 from gait_envs.mocap.formats.bvh_writer import as_capture
 from gait_envs.mocap.formats.capture_file import stored_meta
-from gait_envs.mocap.jobs import Job, Reading, check_targets, crash, digest, made_since, naming, open_job
+from gait_envs.mocap.jobs import Job, Reading, check_targets, content_of, crash, digest, made_since, naming, open_job
 from gait_envs.mocap.pages.clip_page import write_page
 from gait_envs.mocap.retarget.pipeline import Retargeted, retarget, time_scale
 from gait_envs.mocap.retarget.target_body import Body, load_body
@@ -109,10 +109,14 @@ def _cleaned(capture: Capture, recipe: Recipe) -> tuple[SkeletonMotion, float, f
     mended do not count where they are cut away, and then it is cut first.
     """
     seen = look(capture, recipe.cleaning)
+    whole = recipe.start == 0.0 and recipe.end is None
+    if recipe.cleaning.treadmill is not None and not whole:  # who steps off the belt turns about
+        part = cut(capture, seen, recipe.start, recipe.end)
+        seen = replace(seen, facing=look(part, replace(recipe.cleaning, up=seen.up)).facing)
     try:
         return convert(capture, recipe.cleaning, seen).read(), recipe.start, recipe.end
     except GapError:
-        if recipe.start == 0.0 and recipe.end is None:
+        if whole:
             raise
         part = cut(capture, seen, recipe.start, recipe.end)
         return convert(part, recipe.cleaning, replace(seen, rest_frames=0)).read(), 0.0, None
@@ -194,19 +198,29 @@ def _make(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Ou
     try:
         result = retarget_file(job, recipe, body)
         clip = save_clip(places[not result.faults], result.clip)
-        if pictures:
-            write_page(clip.with_suffix(".png"), result.clip, body, result.quality, result.faults, result.landmarks)
     except (MotionError, ClipError, OSError) as error:
         clip, faults, notes = None, (str(error),), ()
     except Exception as error:  # a fault of ours must not cost the other captures
         clip, faults, notes = None, (crash(job.capture, error),), ()
     else:
         faults, notes = tuple(result.faults), tuple(result.clip.meta["notes"])
+        page = places[not result.faults].with_suffix(".png")
+        notes += _draw(page, result, body) if pictures else ()
     for place in places.values():
         if place != clip:  # what an earlier run made of it
             place.unlink(missing_ok=True)
             place.with_suffix(".png").unlink(missing_ok=True)
     return Outcome(job, clip, faults, notes=notes)
+
+
+def _draw(page: Path, result: Retargeted, body: Body) -> tuple[str, ...]:
+    """Draw the clip's page; what is to be said if that fails, which does not cost the clip."""
+    try:
+        write_page(page, result.clip, body, result.quality, result.faults, result.landmarks)
+    except Exception as error:
+        page.unlink(missing_ok=True)  # of an earlier clip
+        return (f"no page: {crash(page, error)}",)
+    return ()
 
 
 def _made_before(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool) -> Outcome | None:
@@ -227,8 +241,9 @@ def _made_before(job: Job, recipe: Recipe, body: Body, out: Path, pictures: bool
 
 
 def fingerprint(job: Job, recipe: Recipe, body: Body) -> str:
-    """Of all that decides a clip but the capture's content: two clips of one capture with one fingerprint are equal."""
-    return digest(__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest)
+    """Of all that decides a clip: two clips with one fingerprint are equal."""
+    content = content_of(job, recipe.reading)
+    return digest(__version__, FORMAT_VERSION, asdict(recipe), dict(job.origin), body.digest, content)
 
 
 _worker: tuple[Recipe, Body, Path, bool]  # of a process of the pool

@@ -202,12 +202,14 @@ def _check_sides(landmarks: Landmarks) -> None:
 
 
 def crop(landmarks: Landmarks, start: float, end: float | None) -> Landmarks:
-    """The frames from `start` to `end` seconds of the capture."""
+    """The frames from `start` to `end` seconds of the capture, at least three: two have no acceleration."""
     last = (landmarks.frames - 1) / landmarks.fps
     stop = last if end is None else end
     if not 0 <= start < stop <= last + 1e-6:
         raise MotionError(f"cannot cut from {start:g} s to {stop:g} s: the capture lasts {last:.3f} s")
     frames = slice(round(start * landmarks.fps), round(stop * landmarks.fps) + 1)
+    if frames.stop - frames.start < 3:
+        raise MotionError(f"cannot cut from {start:g} s to {stop:g} s: it holds fewer than three frames")
     return landmarks.map(lambda point: point[frames])
 
 

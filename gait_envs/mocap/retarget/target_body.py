@@ -247,8 +247,7 @@ def _strength(model: mujoco.MjModel) -> np.ndarray:
 
 
 def _digest(text: bytes, model: mujoco.MjModel) -> str:
-    """Digest of everything in YAML and model that a clip depends on."""
-    arrays = (model.body_pos, model.body_quat, model.body_mass, model.body_inertia, model.jnt_pos, model.jnt_axis,
-              model.jnt_range, model.dof_armature, model.dof_damping, model.dof_frictionloss, model.geom_pos,
-              model.geom_quat, model.geom_size, model.site_pos, model.key_qpos, model.actuator_forcerange)  # fmt: skip
-    return hashlib.sha256(text + b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
+    """Digest of YAML and compiled model: clips depend on nearly all of it, such as masses, motors and springs."""
+    whole = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, whole)
+    return hashlib.sha256(text + whole.tobytes()).hexdigest()[:16]

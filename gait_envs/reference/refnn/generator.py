@@ -1,4 +1,4 @@
-"""Reference motion from a RefNN instead of clips: `reference="refnn:NAME"`, a bundled model or a folder.
+"""Reference motion from a RefNN instead of clips: `reference="refnn:NAME"`, a bundled model or a folder, alone.
 
 Walks at speeds `STEP` m/s apart, with the stride that the network's own walkers take there, stand in for the clips of a
 set, so that everything that plays, weighs or names clips works unchanged; they are made in memory. A walker with
@@ -36,7 +36,9 @@ JOINTS = (
 
 
 def named_model(source: object) -> str | None:
-    """The model in `refnn:NAME`; None for any other source of clips."""
+    """The model in `refnn:NAME`, or in a list of that alone; None for any other source of clips."""
+    if isinstance(source, list | tuple) and len(source) == 1:
+        source = source[0]
     return str(source).removeprefix(PREFIX) if str(source).startswith(PREFIX) else None
 
 

@@ -35,9 +35,10 @@ from gait_envs.biomechanics.gait_cycles import (
 from gait_envs.biomechanics.normative import COLUMNS, EMG_FILE, FILES, NormativeError, bands_at, read_normative
 from gait_envs.biomechanics.published_gait import figures_at, groups_of_speed
 from gait_envs.core import Core
-from gait_envs.models.robot import humanoid, muscle_humanoid
+from gait_envs.models.robot import humanoid, muscle_humanoid, wildrobot
 from gait_envs.reference.library import load_clips
 from gait_envs.registry import make_task
+from gait_envs.simulation.batch import BatchSimulation
 from gait_envs.simulation.instruments import Instruments, Samples
 
 LEG = 0.9  # m
@@ -241,6 +242,27 @@ def test_instruments_change_nothing(task: str) -> None:
         core.step(np.zeros((1, len(core.task.action_names))))
     for name in ("qpos", "qvel", "foot_force", "torque"):
         assert np.array_equal(getattr(core.state, name), getattr(watched.state, name)), name
+
+
+def test_plain_servos_give_what_mujoco_says_they_do() -> None:
+    """WildRobot's have no stable PD: their force is that at a step's start. No joint is at its limit here."""
+    robot = wildrobot()
+    physics = BatchSimulation(robot, 1, 1)
+    physics.reset(np.array([0]), robot.home_qpos[None], np.zeros((1, robot.model.nv)))
+    instruments, seen = Instruments(physics), mujoco.MjData(robot.model)
+    look, expected = physics.watch, []
+
+    def watch() -> None:
+        look()
+        physics.batch.get_data(0, seen)
+        mujoco.mj_forward(robot.model, seen)
+        expected.append(seen.actuator_force + seen.qfrc_passive[6:])
+
+    physics.watch = watch
+    targets = np.random.default_rng(0).uniform(-0.3, 0.3, (20, 1, 9))
+    for target in targets:
+        physics.step(robot.home + target)
+    np.testing.assert_allclose(instruments.samples().moment[:, 0], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("task", ["humanoid_track", "muscle_track"])

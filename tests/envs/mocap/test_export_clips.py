@@ -17,15 +17,17 @@ from gait_envs.assets import asset_path
 from gait_envs.mocap import cli
 from gait_envs.mocap.axes import UNITS, in_axes
 from gait_envs.mocap.capture import Capture, MotionError, Skeleton, SkeletonMotion, forward_kinematics
-from gait_envs.mocap.export import clip_from_bvh, motion_from_clip, resampled, robot_skeleton
+from gait_envs.mocap.export import clip_from_bvh, looped, motion_from_clip, resampled, robot_skeleton, seam
 from gait_envs.mocap.formats import open_capture, read_capture
 from gait_envs.mocap.formats.bvh_verify import verify_bvh
 from gait_envs.mocap.formats.bvh_writer import as_capture, write_bvh
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.reference.clip import Clip, ClipError, check_fits, load_clip, save_clip, velocities
+from gait_envs.reference.library import MotionLibrary
 from gait_envs.reference.packing import pack
+from gait_envs.reference.sources import open_clips
 from gait_envs.reference.split import save_split
-from gait_envs.rotations import normalize
+from gait_envs.rotations import normalize, yaw_quat
 
 # Breadth first, so that a file, depth first, has another order; the last node is a tip, "c_end" turns.
 NAMES, PARENTS = ("a", "b", "c", "d", "b_end", "c_end", "d_end"), (-1, 0, 0, 1, 1, 2, 3)
@@ -521,6 +523,59 @@ def test_turns_are_resampled_by_slerp() -> None:
     assert resampled(clip, 1.0) is clip
 
 
+def wheel(frames: int, turn: float, robot: str = "wildrobot") -> Clip:
+    """One lap of legs that swing once on a pelvis that goes round by `turn` rad; its end is its start, one lap on."""
+    phase = np.arange(frames) / (frames - 1)
+    qpos = np.zeros((frames, 16))
+    qpos[:, 0], qpos[:, 1] = 0.4 * np.sin(turn * phase), 0.4 * (1 - np.cos(turn * phase))
+    if turn == 0:
+        qpos[:, 0] = 0.4 * phase
+    qpos[:, 2], qpos[:, 3:7] = 0.46, yaw_quat(turn * phase)
+    qpos[:, 7:] = 0.3 * np.sin(2 * np.pi * phase)[:, None]
+    return looped(Clip(qpos, velocities(qpos, 50.0), 50.0, load_body(robot).joint_names, False, robot, "made", "CC0"))
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7])
+@pytest.mark.parametrize("fps", [30.0, 37.0, 120.0])
+def test_a_resampled_loop_is_a_loop(turn: float, fps: float) -> None:
+    """26 frames at 50 Hz are half a second: 15, 18.5 and 60 frames a lap. Its end is its start, one lap on."""
+    clip = wheel(26, turn)
+    other = resampled(clip, fps)
+    one, two = (MotionLibrary([each], each.joint_names, each.fps) for each in (clip, other))
+    assert other.frames == round(0.5 * fps) + 1
+    np.testing.assert_allclose(two.strides, one.strides, atol=1e-12)
+    np.testing.assert_allclose(two.turns, one.turns, atol=1e-12)
+    np.testing.assert_allclose(other.qpos[-1, 7:], other.qpos[0, 7:], atol=1e-12)
+    np.testing.assert_allclose(other.qvel[-1, 2:], other.qvel[0, 2:], atol=1e-9)  # one moment
+    assert seam(other) == 0.0
+    assert any("stretched by" in line for line in other.meta["history"]) == (fps == 37.0)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7])
+def test_velocities_of_a_loop_have_no_seam(tmp_path: Path, turn: float) -> None:
+    """Those of three laps, in the middle one; through a BVH, too."""
+    clip, body = wheel(26, turn), load_body("wildrobot")
+    library = MotionLibrary([clip], clip.joint_names, clip.fps)
+    thrice = library.at(np.zeros(76, dtype=int), np.arange(-25, 51))[0]
+    expected = velocities(thrice, 50.0)[25:51]
+    np.testing.assert_allclose(clip.qvel, expected, atol=1e-9)
+    path = write_bvh(tmp_path / "wheel.bvh", motion_from_clip(clip, body))
+    np.testing.assert_allclose(clip_from_bvh(path, body, loop=True).qvel, expected, atol=1e-6)
+
+
+def test_what_is_no_loop_is_said(run) -> None:
+    lap = wheel(26, 0.0)
+    save_clip("half.npz", replace(lap, qpos=lap.qpos[:8], qvel=lap.qvel[:8], loop=False))
+    code, _, err = run("half.npz", "--to", "clip", "--loop", "--out", "loop.npz")
+    assert code == 0
+    assert "it is no loop: from end to start a joint leaps 0.22 rad farther than within it" in err
+    found = load_clip("loop.npz")
+    assert found.loop
+    np.testing.assert_array_equal(found.qvel, lap.qvel[:8])  # a leap has no velocity
+    save_clip("wheel.npz", wheel(26, 0.0))
+    assert run("wheel.npz", "--to", "clip", "--fps", "37", "--out", "wheel_37.npz")[2] == ""
+
+
 def test_what_does_not_fit_names_the_command_that_helps(run, clips: Path) -> None:
     clip = load_clip(clips / "one.npz")
     with pytest.raises(ClipError, match=r"resample it with: (gait-data.*)$") as found:
@@ -535,6 +590,15 @@ def test_sets_and_parts_are_exported(run, clips: Path, tmp_path: Path) -> None:
     save_split("split.json", "packed", "clip", 0, {"train": ["two"]})
     assert run("packed", "--out", "a")[0] == run("split.json#train", "--out", "b")[0] == 0
     assert [sorted(path.name for path in Path(out).iterdir()) for out in "ab"] == [["one.bvh", "two.bvh"], ["two.bvh"]]
+    parts = "wildrobot_walk/parts.json"
+    code, _, _ = run(f"{parts}#walking", "--out", "d")
+    assert (code, sorted(path.stem for path in Path("d").iterdir())) == (
+        0,
+        sorted(open_clips(f"{parts}#walking").names),
+    )
+    code, _, err = run(f"{parts}#nothing", "--out", "e")
+    assert code == 2
+    assert "no part 'nothing'; name one of" in err
     code, _, _ = run("wildrobot_walk", "--out", "c")
     names = sorted(path.stem for path in asset_path("motions/wildrobot_walk").glob("*.npz"))
     assert (code, sorted(path.stem for path in Path("c").iterdir())) == (0, names)

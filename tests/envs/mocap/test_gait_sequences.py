@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from gait_envs.mocap.cli import app
 from gait_envs.mocap.gait_sequences import (
     Walk,
     as_walks,
@@ -21,7 +25,7 @@ from gait_envs.mocap.gait_sequences import (
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import humanoid
 from gait_envs.reference.pose_features import POSE_LAYOUT
-from gait_envs.reference.refnn.walks import WalkError
+from gait_envs.reference.refnn.walks import WalkError, load_sequences, save_walks
 from gait_envs.rotations import quat_yaw
 
 FPS = 30.0
@@ -125,3 +129,23 @@ def test_clips_as_recorded_walks() -> None:
     again = list(recorded(walks))
     np.testing.assert_allclose(np.diff(again[1].phase), np.diff(walk(cycle=1.3).phase))
     np.testing.assert_allclose(again[0].qpos, walk().qpos, atol=1e-12)
+
+
+def test_the_command_takes_recorded_walks_of_the_wanted_subjects(tmp_path: Path) -> None:
+    for name, walkers in (("a", ("6", "7")), ("b", ("8",))):
+        save_walks(tmp_path / f"{name}.npz", as_walks([walk()._replace(walker=w) for w in walkers], name, f"of {name}"))
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["augment", str(tmp_path), "--out", str(tmp_path.parent / "out.npz"), *words])
+
+    for words, wanted, licence in (
+        ((), {"6", "7", "8"}, "of a; of b"),
+        (("--without", "7"), {"6", "8"}, "of a; of b"),
+        (("--without", "7", "--without", "6"), {"8"}, "of b"),
+        (("--subject", "7"), {"7"}, "of a"),
+    ):
+        assert run(*words).exit_code == 0
+        found = load_sequences(tmp_path.parent / "out.npz")
+        assert (set(found.walkers), found.license) == (wanted, licence)
+    assert "no walk of such a subject" in str(run("--subject", "9").exception)
+    assert "--activity run: recorded walks have no activities" in str(run("--activity", "run").exception)

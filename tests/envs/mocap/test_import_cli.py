@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.acclaim import AMC, ASF
 from helpers.formats import deepmimic_text, isaac_arrays, position_arrays, save, smpl_arrays
 from helpers.walker import walker_bvh
 
@@ -83,6 +84,27 @@ def test_a_second_run_keeps_what_is_there(run, folder: Path, tmp_path: Path) -> 
     assert read_capture(out / "hips.npz").frames == 120
     code, text, _ = run(folder, "--out", out, *words, "--low-pass", 10)  # another plan
     assert "5 captures: 5 written, 0 kept, 0 failed" in text
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_another_skeleton_is_another_capture(run, tmp_path: Path, named: bool) -> None:
+    """The skeleton beside an `.amc`, or the one that `--asf` names; and a capture that an older one replaces."""
+    folder, out = tmp_path / "captures", tmp_path / "out"
+    folder.mkdir()
+    asf, amc = tmp_path / "other.asf" if named else folder / "01.asf", folder / "01_01.amc"
+    asf.write_text(ASF)
+    amc.write_text(AMC)
+    words = (folder, "--out", out, "--license", "CC0", "--source", "us", "--unit", "cmu", "--up", "y")
+    words += ("--asf", asf) if named else ()
+    assert "1 written, 0 kept, 0 failed" in run(*words)[1]
+    assert "0 written, 1 kept, 0 failed" in run(*words)[1]
+    asf.write_text(ASF.replace("length 7", "length 9"))
+    assert "1 written, 0 kept, 0 failed" in run(*words)[1]
+    amc.write_text(AMC.replace("ltibia 90", "ltibia 80"))
+    os.utime(amc, (1e9, 1e9))
+    assert "1 written, 0 kept, 0 failed" in run(*words)[1]
+    asf.unlink()
+    assert "0 written, 0 kept, 1 failed" in run(*words)[1] or named  # a name without a file is refused before
 
 
 @pytest.mark.parametrize("to", ["npz", "bvh"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import matplotlib.image
@@ -94,6 +95,9 @@ def test_a_robot_without_the_usual_camera(run, tmp_path: Path) -> None:
         (("--out", "walk.mp4", "--start", "2"), "cannot show 2 s to 0.98 s: the clip lasts 0.980 s"),
         (("--out", "walk.png", "--robot", "humanoid"), "joints differ: missing"),
         (("--out", "walk.png", "--robot", "hal"), "unknown robot 'hal'"),
+        (("--camera", "mine"), "no camera 'mine'; the model has track"),
+        (("--width", "96"), "--width is of a picture; say with --out where to write one"),
+        (("--height", "96"), "--height is of a picture; say with --out where to write one"),
     ],
 )
 def test_faults(run, clip: Path, tmp_path: Path, monkeypatch, words: tuple[str, ...], message: str) -> None:
@@ -111,13 +115,18 @@ def test_no_display_is_said_in_words(run, clip: Path, monkeypatch: pytest.Monkey
     assert "no display to open a window on; write a file: --out video.mp4 or --out strip.png" in errors
 
 
-def test_a_window_plays_until_it_is_closed(run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("camera", [(), ("--camera", "side")])
+def test_a_window_plays_until_it_is_closed(
+    run, clip: Path, monkeypatch: pytest.MonkeyPatch, camera: tuple[str, ...]
+) -> None:
     """Twice through, then the window is closed: here it stands in for MuJoCo's, which needs a display."""
     shown: list[tuple[float, float]] = []
+    cameras: list[str] = []
 
     class Closing:
-        def __init__(self, model: object) -> None:
+        def __init__(self, model: Any, camera: int) -> None:
             self.closed = False
+            cameras.append(model.camera(camera).name)
 
         @property
         def is_open(self) -> bool:
@@ -131,7 +140,8 @@ def test_a_window_plays_until_it_is_closed(run, clip: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(view, "HEADLESS", False)
     monkeypatch.setattr(view, "Window", Closing)
-    assert run("view", clip, "--slow", "4")[0] == 0
+    assert run("view", clip, "--slow", "4", *camera)[0] == 0
+    assert cameras == [camera[1] if camera else "track"]
     assert len(shown) == 100
     assert shown[0] == shown[50]
     assert shown[0][1] == pytest.approx(4 / 50)

@@ -11,6 +11,7 @@ from gait_envs.assets import asset_path
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import Robot, humanoid, wildrobot
 from gait_envs.reference.clip import Clip, ClipError, load_clip, velocities
+from gait_envs.reference.course import course
 from gait_envs.reference.mirror import mirror
 
 CLIPS = {
@@ -61,6 +62,32 @@ def test_loads_torques_and_figures_swap_sides() -> None:
     np.testing.assert_array_equal(seen.contacts[0], [3, 4, 1, 2])
     np.testing.assert_array_equal(seen.torque[0], [-1, 6, 7, 8, 9, 2, 3, 4, 5])
     assert seen.meta["quality"] == {"step_time_left": 0.5, "step_time_right": 0.4, "speed": 1.0}
+
+
+def test_figures_of_a_way_change_their_sign_and_keep_their_names() -> None:
+    clip = load_clip(asset_path(CLIPS["wildrobot"][1]))
+    quality = {
+        "speed_ahead": 0.9,
+        "speed_left": 0.2,
+        "turn_rate": 0.3,
+        "step_time_left": 0.5,
+        "step_time_right": 0.6,
+    }
+    quick = {"waist_yaw": 1.0, "left_hip_roll": 2.0, "right_hip_roll": 3.0}
+    meta = {"quality": quality, "quick_percent": quick, "command": [0.9, 0.2, 0.3], "subject": "left"}
+    tables = mirror_of(wildrobot())
+    seen = mirror(replace(clip, meta=meta), tables)
+    assert seen.meta == {
+        "quality": {
+            "speed_ahead": 0.9, "speed_left": -0.2, "turn_rate": -0.3, "step_time_left": 0.6, "step_time_right": 0.5,
+        },
+        "quick_percent": {"waist_yaw": 1.0, "left_hip_roll": 3.0, "right_hip_roll": 2.0},
+        "command": [0.9, -0.2, -0.3],
+        "subject": "left",
+    }  # fmt: skip
+    assert mirror(seen, tables).meta == meta
+    means = course(seen.qpos, seen.fps).mean(axis=0)  # what the image does is what its figures say
+    np.testing.assert_allclose(means, course(clip.qpos, clip.fps).mean(axis=0) * [1, -1, -1], atol=1e-9)
 
 
 def test_other_bodies_are_refused() -> None:

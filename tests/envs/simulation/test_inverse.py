@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import mujoco
 import numpy as np
+import pytest
 
 from gait_envs.constants import GRAVITY
-from gait_envs.models.robot import humanoid
+from gait_envs.models.robot import Robot, humanoid, muscle_humanoid, wildrobot
 from gait_envs.reference.library import load_clips
 from gait_envs.simulation.inverse import _not_negative, walking_torques
 
@@ -34,3 +38,24 @@ def test_torques_are_those_that_the_bundled_walks_know() -> None:
     assert clip.contacts is not None
     assert np.corrcoef(torque.ravel(), clip.torque.ravel())[0, 1] > 0.97
     np.testing.assert_allclose(load.sum(axis=1).mean(), clip.contacts.sum(axis=1).mean(), rtol=0.01)
+
+
+@pytest.mark.parametrize("make", [humanoid, muscle_humanoid, wildrobot])
+def test_in_the_air_torques_are_mujocos_own(make: Callable[[], Robot]) -> None:
+    """Of the model as it is written, with its springs, damping and armature, before it had its servos."""
+    robot, rng = make(), np.random.default_rng(0)
+    model = mujoco.MjModel.from_xml_path(str(robot.file))
+    model.dof_frictionloss[:] = 0.0  # dry friction, of which no acceleration follows
+    qpos = np.tile(robot.home_qpos, (3, 1))
+    qpos[:, 2] += 1.0
+    middle = 0.5 * (robot.lower + robot.upper)
+    qpos[:, 7:] += 0.2 * (middle - qpos[:, 7:])  # off the limits
+    rate, qacc = rng.normal(size=model.nv), 5 * rng.normal(size=model.nv)
+    qvel = rate + np.arange(3)[:, None] * robot.dt * qacc
+    torque, load = walking_torques(robot, qpos, qvel, loop=False)
+    assert not load.any()
+    data = mujoco.MjData(model)
+    for t in range(3):
+        data.qpos[:], data.qvel[:], data.qacc[:] = qpos[t], qvel[t], qacc
+        mujoco.mj_inverse(model, data)
+        np.testing.assert_allclose(torque[t], data.qfrc_inverse[6:], rtol=1e-6, atol=1e-6)

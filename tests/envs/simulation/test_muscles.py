@@ -214,6 +214,11 @@ def test_a_network_for_the_muscles(human_reference: str, tmp_path: Path) -> None
         ({"actuation": "wires"}, r"actuation is 'wires', allowed are \('torque', 'muscle', 'activation'\)"),
         ({"muscle_controller": "magic"}, r"muscle_controller is 'magic', allowed are \('qp', 'nn'\)"),
         ({"muscle_network": "x.npz"}, "muscle_network needs muscle_controller='nn', which is 'qp'"),
+        ({"actuation": "torque", "muscle_controller": "nn"}, "muscle_controller needs actuation='muscle', which is 't"),
+        (
+            {"actuation": "activation", "muscle_controller": "nn", "muscle_network": "x.npz"},
+            "muscle_controller needs actuation='muscle', which is 'activation'",
+        ),
     ],
 )
 def test_settings_that_cannot_be(config: dict, said: str) -> None:

@@ -9,6 +9,7 @@ from helpers.still_refnn import gliding, write_model
 
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import humanoid
+from gait_envs.reference.clip import ClipError
 from gait_envs.reference.mirror import mirror
 from gait_envs.reference.refnn.generator import generated_clips
 
@@ -53,6 +54,21 @@ def test_the_reference_goes_as_it_is_asked_to(source: str) -> None:
     with pytest.raises(ValueError, match=r"cadence is 141\.8"):
         env.reset(options={"clip": "walk_120", "params": {"cadence": 1.3}})
     env.close()
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_list_of_one_is_the_one(source: str, kind: type) -> None:
+    """Torques, contacts and the network's own strides included; and it goes with nothing else."""
+    one, listed = (gym.make(ID, reference=reference).unwrapped for reference in (source, kind([source])))
+    params = {"stride": 1.1, "cadence": 0.9}
+    for env in (one, listed):
+        env.reset(seed=3, options={"clip": "walk_100", "frame": 2, "params": params})
+    assert listed.core.task.player.generator is not None
+    np.testing.assert_array_equal(listed.core.task.library.torque, one.core.task.library.torque)
+    action = np.zeros(50, np.float32)
+    np.testing.assert_array_equal(listed.step(action)[0], one.step(action)[0])
+    with pytest.raises(ClipError, match=r"reference: refnn:.* cannot be one of several; name it alone"):
+        gym.make(ID, reference=kind(["human_walk", source]))
 
 
 def test_a_generated_walk_has_a_mirror_image() -> None:

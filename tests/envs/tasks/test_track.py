@@ -22,6 +22,7 @@ from gait_envs.tasks import terms
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import TRACK_REWARD, TrackConfig, build
 from gait_envs.tasks.memory import Memory
+from gait_envs.tasks.player import clip_commands
 from gait_envs.tasks.rewards import ENDS, ROOT
 from gait_envs.vector_env import GaitVectorEnv
 
@@ -229,6 +230,25 @@ def test_commands_are_the_clips_velocity(clips: Callable) -> None:
     np.testing.assert_allclose(b[50], [chord, 0, 0.8], atol=1e-9)
     half = 2 * (0.3 / 0.8) * np.sin(0.8 / 4) / 0.5
     np.testing.assert_allclose(b[0], [half * np.cos(0.2), half * np.sin(0.2), 0.8], atol=1e-9)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.6])
+def test_commands_of_a_loop_have_no_seam(clips: Callable, turn: float) -> None:
+    """A pelvis that sways and yaws as it walks: over a lap, the commands lead where the lap does. 36 frames are
+    shorter than the window, and half of it is no whole number of laps."""
+    frames = 37
+    sway = 0.2 * np.sin(2 * np.pi * np.arange(frames) / (frames - 1) + 0.4)
+    steady = walking(frames, turn=turn, loop=True)
+    steady.qpos[:, 3:7] = quat_mul(steady.qpos[:, 3:7], yaw_quat(sway))
+    steady.qpos[:, 1] += 0.05 * sway
+    task = make_task("track", {"reference": clips(steady=steady)})
+    assert task.library is not None
+    commands, lap = task.player.commands, task.library.durations[0]
+    np.testing.assert_allclose(commands[-1], commands[0], atol=1e-9)
+    assert commands[:-1, 2].mean() == pytest.approx(task.library.turns[0] / lap, abs=1e-9)
+    # What one lap's frames are told is what frames far within many laps would be.
+    many = task.library.at(np.zeros(5 * 36 + 1, dtype=int), np.arange(-72, 109))[0]
+    np.testing.assert_allclose(commands, clip_commands(many, ROBOT.dt)[72:109], atol=1e-12)
 
 
 def test_the_command_is_that_of_the_frame(clips: Callable) -> None:
@@ -509,6 +529,16 @@ def test_what_cannot_be_seen_to_its_end_ends_before(clips: Callable) -> None:
         env.reset(seed=0, options={"frame": 20})
         ends = [bool(env.step(np.zeros((1, 9)))[3][0]) for _ in range(last - 20)]
         assert ends == [False] * (last - 21) + [True]
+
+
+def test_clips_that_cannot_be_seen_at_all_are_refused(clips: Callable) -> None:
+    """Of 31 frames the last is 30 ahead of the first: no step of it is followed by an observed frame."""
+    short, enough, loop = walking(31), walking(32), walking(31, loop=True)
+    with pytest.raises(ClipError, match=r"^clips a, b: they end before the farthest observed frame, 30 frames"):
+        tracking(clips(a=short, b=walking(5), c=enough), 1, future_frames=(1, 30))
+    assert tracking(clips(c=enough, d=loop), 1, future_frames=(1, 30)).core.task.player.last_frames.tolist() == [1, 30]
+    tracking(clips(a=short), 1, future_frames=(1, 30), whole_clips=True)
+    tracking(clips(a=short), 1, future_frames=(1, 29))
 
 
 def test_a_fall_on_the_last_frame_is_a_fall(straight: str) -> None:

@@ -16,7 +16,7 @@ from gait_envs.mocap.cleaning.clean import butterworth, butterworth_margin, resa
 from gait_envs.mocap.cleaning.foot_strikes import Strikes
 from gait_envs.mocap.cleaning.repair import Fault, Faults, body_length, repair, repair_margin
 from gait_envs.mocap.cleaning.signal import continuous_signs, resample, resampled_frames
-from gait_envs.rotations import quat_from_rotvec, quat_mul, quat_slerp
+from gait_envs.rotations import quat_conj, quat_from_rotvec, quat_mul, quat_rotate, quat_slerp
 
 FPS = 120.0
 LEG = Skeleton(("hips", "knee", "foot"), np.array([-1, 0, 1]), np.array([[0.0, 0, 0], [0, 0, -0.45], [0, 0, -0.45]]))
@@ -269,6 +269,24 @@ def test_a_root_that_jumps_and_a_root_in_the_origin() -> None:
     _, moved, faults = mended(rotations, translations)
     np.testing.assert_allclose(moved, good, atol=1e-3)
     assert faults.history(80) == ["2 frames filled at 0.42 s: all zeroed", "1 frame filled at 0.25 s: hips jumped"]
+
+
+@pytest.mark.parametrize("turned", [0.0, 1.2])
+@pytest.mark.parametrize("frames", [1, 4])
+def test_joints_stay_where_they_are_while_the_root_alone_jumps(turned: float, frames: int) -> None:
+    """Captured positions hold each place from the root's. A hand that jumps along with the root was moved with it."""
+    names = ("pelvis", "knee", "ankle", "hand")
+    skeleton = Skeleton(names, np.array([-1, 0, 1, 0]), np.array([[0, 0, 0], [0, 0, -0.5], [0, 0, -0.4], [0, 1.0, 0]]))
+    rotations = np.tile(quat_from_rotvec(np.array([0, 0, turned])), (80, 4, 1))
+    translations = np.tile(skeleton.offsets, (80, 1, 1))
+    translations[:, 0, 0] += np.arange(80) / FPS
+    good = translations.copy()
+    jump = slice(30, 30 + frames)
+    translations[jump, 0] += [0, 0.6, 0]
+    translations[jump, 1] -= quat_rotate(quat_conj(rotations[jump, 0]), np.array([0, 0.6, 0]))
+    _, moved, found = repair(rotations, translations, skeleton, FPS)
+    np.testing.assert_allclose(moved, good, atol=1e-9)
+    assert [(f.kind, f.joint) for f in found] == [("jumped", "pelvis")]
 
 
 def test_a_fixed_node_above_the_hips_is_not_the_root() -> None:

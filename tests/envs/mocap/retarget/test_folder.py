@@ -140,7 +140,7 @@ def test_what_a_killed_run_left_is_made_good(captures: Path, set_of, tmp_path: P
     assert load_clip(tmp_path / "a-walk.npz").frames == load_clip(tmp_path / "a-deep-walk.npz").frames
 
 
-@pytest.mark.parametrize("what", ["recipe", "origin", "robot", "capture"])
+@pytest.mark.parametrize("what", ["recipe", "origin", "robot", "capture", "older capture"])
 def test_a_change_makes_the_clip_anew(captures: Path, tmp_path: Path, what: str) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -158,6 +158,9 @@ def test_a_change_makes_the_clip_anew(captures: Path, tmp_path: Path, what: str)
     elif what == "capture":
         later = (tmp_path / "walk.npz").stat().st_mtime + 5
         os.utime(folder / "walk.bvh", (later, later))
+    elif what == "older capture":
+        shutil.copy(captures / "a" / "deep" / "walk.BVH", folder / "walk.bvh")
+        os.utime(folder / "walk.bvh", (1e9, 1e9))
     before = load_clip(tmp_path / "walk.npz").meta["recipe"]
     (outcome,) = retarget_folder(jobs, recipe, robot, tmp_path)
     assert not outcome.kept
@@ -268,6 +271,38 @@ def test_no_fit_clip_is_exit_1(run, captures: Path, tmp_path: Path) -> None:
 def test_pictures_of_a_set(run, captures: Path, tmp_path: Path) -> None:
     assert run("retarget", captures / "a", "--out", tmp_path / "set", *ORIGIN, "--picture")[0] == 0
     assert (tmp_path / "set" / "walk.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("fault", [KeyError("oh"), OSError(28, "No space left on device")])
+def test_a_page_that_cannot_be_drawn_costs_no_clip(
+    captures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def broken(*words: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("gait_envs.mocap.retarget.folder.write_page", broken)
+    jobs, _ = find_captures([captures / "a" / "walk.bvh"])
+    (tmp_path / "walk.png").write_bytes(b"of an earlier clip")
+    (outcome,) = retarget_folder(jobs, Recipe(), "wildrobot", tmp_path, pictures=True)
+    assert (outcome.verdict, outcome.clip) == ("fit", tmp_path / "walk.npz")
+    assert outcome.notes[-1].startswith(f"no page: {tmp_path / 'walk.png'}: {type(fault).__name__}: ")
+    assert load_clip(tmp_path / "walk.npz").frames > 1
+    assert [file.name for file in tmp_path.iterdir()] == ["walk.npz"]
+
+
+def test_pages_do_not_mind_what_contact_boxes_are_called(captures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bot"
+    shutil.copytree(asset_path("wildrobot"), folder)
+    for file in (folder / "wildrobot.xml", folder / "scene.xml", folder / "retarget.yaml"):
+        text = file.read_text()
+        for side in ("left", "right"):
+            for box in ("toe", "heel"):
+                text = text.replace(f"{side}_{box}", f"{side[0]}{box}")
+        file.write_text(text)
+    jobs, _ = find_captures([captures / "a" / "walk.bvh"])
+    (outcome,) = retarget_folder(jobs, Recipe(), folder / "retarget.yaml", tmp_path / "set", pictures=True)
+    assert outcome.verdict == "fit"
+    assert (tmp_path / "set" / "walk.png").is_file()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from helpers.walker import walker_bvh
 from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning, convert
 from gait_envs.mocap.formats import open_capture, read_capture
+from gait_envs.mocap.formats.bvh_writer import as_capture, write_bvh
 from gait_envs.mocap.jobs import Job
 from gait_envs.mocap.retarget.folder import Recipe, retarget_file
 from gait_envs.mocap.retarget.landmarks import extract_landmarks
 from gait_envs.mocap.retarget.target_body import Body, load_body
+from gait_envs.rotations import quat_mul, yaw_quat
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +86,28 @@ def test_a_cut_of_a_whole_capture_is_as_before(tmp_path: Path, body: Body) -> No
     whole, part = retarget_file(job, Recipe(), body), retarget_file(job, Recipe(start=1.0, end=2.0), body)
     assert part.clip.meta["captured_leg_m"] == whole.clip.meta["captured_leg_m"]
     assert part.clip.meta["cut_s"] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("how", [{}, {"speed": 0.5}, {"time": "froude"}])
+@pytest.mark.parametrize("end", [1.001, 1.02])
+def test_an_excerpt_of_hardly_a_frame_is_refused(tmp_path: Path, body: Body, end: float, how: dict) -> None:
+    job = Job(write(tmp_path), "walk", "walk.bvh")
+    with pytest.raises(MotionError, match=f"cannot cut from 1 s to {end:g} s: it holds fewer than three frames"):
+        retarget_file(job, Recipe(start=1.0, end=end, **how), body)
+
+
+def test_who_turns_about_outside_of_the_cut_is_on_a_treadmill(tmp_path: Path, body: Body) -> None:
+    """The walker steps on the spot for two seconds, then turns about."""
+    motion = read_capture(walker_bvh(tmp_path / "walk.bvh", rest_frame=False, up="z"))
+    yaw = np.r_[np.zeros(120), np.linspace(0.0, 6.0, motion.frames - 120)]
+    rotations, translations = motion.rotations.copy(), motion.translations.copy()
+    rotations[:, 0] = quat_mul(yaw_quat(yaw), rotations[:, 0])
+    translations[:, 0, :2] = translations[0, 0, :2]
+    path = write_bvh(tmp_path / "belt.bvh", as_capture(replace(motion, rotations=rotations, translations=translations)))
+    job = Job(path, "belt", "belt.bvh")
+    belt = Cleaning(treadmill=(0.7, 0.0), up="+z")
+    for start, end in ((0.0, None), (0.0, 4.0)):
+        with pytest.raises(MotionError, match=r"turns about .* --start and --end"):
+            retarget_file(job, Recipe(belt, start=start, end=end), body)
+    clip = retarget_file(job, Recipe(belt, start=0.2, end=1.8), body).clip
+    assert clip.mean_speed == pytest.approx(0.7 * clip.meta["scale"], rel=0.05)

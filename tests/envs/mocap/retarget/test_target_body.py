@@ -160,6 +160,26 @@ def test_knees_keep_a_bend_to_the_side_of_home() -> None:
     np.testing.assert_allclose(wildrobot.bent.jnt_range[changed, 0], 0.05)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('timestep="0.002"', 'timestep="0.002" gravity="0 0 -1.62"'),
+        ('damping="0.1"', 'damping="0.1" stiffness="5"'),
+        ('kp="40"', 'kp="41"'),
+        ('size="0.04 0.06 0.03" mass="0.8"', 'size="0.04 0.06 0.03" pos="0.01 0 0" mass="0.8"'),
+        ("inheritrange", 'gear="2" inheritrange'),
+    ],
+)
+def test_the_digest_is_of_all_of_the_robot_and_of_nothing_else(tmp_path: Path, old: str, new: str, body: Body) -> None:
+    text = (EXAMPLE / "robot.xml").read_text()
+    assert old in text
+    (tmp_path / "retarget.yaml").write_text((EXAMPLE / "retarget.yaml").read_text())
+    (tmp_path / "robot.xml").write_text(text)
+    assert load_body(tmp_path / "retarget.yaml").digest == body.digest  # wherever it lies
+    (tmp_path / "robot.xml").write_text(text.replace(old, new))
+    assert load_body(tmp_path / "retarget.yaml").digest != body.digest
+
+
 def test_strength_of_motors_and_servos(tmp_path: Path) -> None:
     """A servo's force limit, a motor's control range times gain and gear, and a joint that nothing drives."""
     text = (EXAMPLE / "robot.xml").read_text()
