@@ -38,6 +38,7 @@ PATIENCE = (20.0, 40.0)  # s after the interrupt: terminate, kill
 SILENCE = 60.0  # s without a beat, after which another machine's supervisor is thought dead
 KEEP_TIME = 5.0  # s between two notes of how long a process has run
 BEAT, HOUR = 5.0, 3600.0  # s between two beats, and between two rounds of housekeeping
+SEARCH = 3.0  # s between two rounds of the searches, which hold SQLite's write lock while Optuna thinks
 
 
 @dataclass
@@ -71,6 +72,7 @@ class Loop:
     beats: dict[str, tuple[int, float]] = field(default_factory=dict)  # other supervisors: beats, monotonic s
     beaten: float = float("-inf")  # monotonic s of the latest beat
     tidied: float = float("-inf")  # monotonic s of the latest housekeeping
+    searched: float = float("-inf")  # monotonic s of the latest round of the searches
     stopping: bool = False
 
     @property
@@ -97,7 +99,9 @@ class Loop:
             _safely(self._check, watched)
         if not self.stopping:
             self._start()
-        _safely(search.advance, self.engine, self.settings)
+        if time.monotonic() - self.searched >= SEARCH:
+            self.searched = time.monotonic()
+            _safely(search.advance, self.engine, self.settings)
         if time.monotonic() - self.tidied >= HOUR:
             self.tidied = time.monotonic()
             _safely(housekeeping.tidy, self.engine, self.settings)

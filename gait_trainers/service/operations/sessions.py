@@ -87,16 +87,14 @@ def clone(
 ) -> TrainingSession:
     """A new training like another that the user sees, with other values of some fields of its StartRequest."""
     parent = find_session(db, user, id)
-    given = dict(changes)
-    more = given.pop("settings", None) or {}
-    if not isinstance(more, Mapping):
+    if not isinstance(changes.get("settings") or {}, Mapping):
         raise Invalid("expected settings by their keys", "settings")
-    tree = {"name": f"{parent.name} (copy)"[:100]} | {k: v for k, v in parent.request.items() if k != "name"}
+    tree = parent.request | {"name": f"{parent.name} (copy)"[:100]}
     for one, other in (("iterations", "total_steps"), ("total_steps", "iterations")):
-        if given.get(one) is not None:
+        if changes.get(one) is not None:
             tree[other] = None
-    tree |= given | {"settings": parent.request.get("settings", {}) | dict(more)}
-    return start(db, user, parse(StartRequest, tree), settings, key=key, parent=id)
+    known = configure.algorithm(str(changes.get("algorithm") or parent.algorithm))
+    return start(db, user, parse(StartRequest, known.changed(tree, changes)), settings, key=key, parent=id)
 
 
 def parse(kind: Any, tree: Mapping[str, Any]) -> Any:
