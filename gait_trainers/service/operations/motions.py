@@ -166,6 +166,7 @@ def listed(
     user: User,
     *,
     state: str | None = None,
+    body: str | None = None,
     text: str | None = None,
     offset: int = 0,
     limit: int = 50,
@@ -176,6 +177,8 @@ def listed(
         if state not in STATES:
             raise Invalid(f"states are {', '.join(STATES)}", "state")
         query = query.where(Motion.state == state)
+    if body is not None:
+        query = query.where(Motion.body == body)
     if text:
         query = query.where(Motion.name.ilike(containing(text), escape="\\"))
     return page(db, ordered(query, Motion), offset, limit)
