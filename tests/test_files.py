@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from gait_envs.files import replacing
+from gait_envs.files import is_leftover, replacing
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -49,3 +51,21 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="name too long") as long, replacing(tmp_path / ("x" * 300)) as temporary:
         temporary.write_text("new")
     assert long.value.filename == str(tmp_path / ("x" * 300))
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
+    path, both = tmp_path / "a.txt", threading.Barrier(2)
+
+    def write(text: str) -> bool:
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+            both.wait(30)
+            whole = temporary.read_text() == text
+            both.wait(30)
+        assert is_leftover(temporary)
+        return whole
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(write, ("first", "second")))
+    assert path.read_text() in ("first", "second")
+    assert os.listdir(tmp_path) == ["a.txt"]

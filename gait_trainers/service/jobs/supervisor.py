@@ -218,8 +218,8 @@ class Loop:
         """Claim a job, start its process, note which it is. A crash at any point leaves a job that is taken over."""
         folder = self.settings.jobs / job_id
         with transaction(self.engine) as db:
-            job = db.get_one(Job, job_id)
-            if not claim(db, job, self.id):
+            job = db.get(Job, job_id)
+            if job is None or not claim(db, job, self.id):
                 return
             db.refresh(job)
             if job.wanted:  # somebody has thought better of it meanwhile

@@ -5,7 +5,6 @@ Nothing here touches a process. What is asked for is written down; the superviso
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ from gait_trainers.service.errors import Conflict, Invalid
 from gait_trainers.service.operations import audit, configure, quotas
 from gait_trainers.service.operations.configure import StartRequest
 from gait_trainers.service.operations.files import last_lines
+from gait_trainers.service.operations.later import remove_afterwards
 from gait_trainers.service.operations.paging import Page, containing, page
 from gait_trainers.service.operations.visible import check_role, find_session, ordered, own_session, sessions_of
 from gait_trainers.service.settings import Settings
@@ -249,8 +249,7 @@ def delete(db: Session, user: User, id: str, settings: Settings) -> None:
     db.delete(session)
     audit.note(db, user, "session.delete", id, name=session.name)
     db.flush()
-    for folder in (settings.runs / id, settings.results / id, *(settings.jobs / job for job in jobs)):
-        shutil.rmtree(folder, ignore_errors=True)
+    remove_afterwards(db, settings.runs / id, settings.results / id, *(settings.jobs / job for job in jobs))
 
 
 def log(db: Session, user: User, id: str, settings: Settings, *, last: int = 200) -> list[str]:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from gait_trainers.service.db.engine import begin_writing, transaction
 from gait_trainers.service.db.tables import Login, Token, User, now
 from gait_trainers.service.errors import Forbidden, Unauthenticated
+from gait_trainers.service.operations.later import run_afterwards
 from gait_trainers.service.security.logins import cookie_name
 from gait_trainers.service.security.secrets import hash_key, same
 
@@ -65,8 +66,7 @@ def database(request: Request, _: Annotated[str, Depends(given_csrf)]) -> Iterat
             begin_writing(db)
         yield db
         db.commit()
-        for action in db.info.get("afterwards", {}).values():  # on files, which no rollback would bring back
-            action(db, request.app.state.settings)
+        run_afterwards(db, request.app.state.settings)
 
 
 # Ends before the answer is sent: who reads "created" finds it created.

@@ -1,0 +1,31 @@
+"""Work on files that waits until a change of the database is committed: no rollback would bring a file back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from gait_trainers.service.settings import Settings
+
+AFTERWARDS = "afterwards"
+
+
+def do_afterwards(db: Session, name: str, action: Callable[[Session, Settings], None]) -> None:
+    """Do it once the change is committed (`run_afterwards`); under one name once."""
+    db.info.setdefault(AFTERWARDS, {})[name] = action
+
+
+def remove_afterwards(db: Session, *folders: Path) -> None:
+    """Remove folders whose rows have been deleted."""
+    for folder in folders:
+        do_afterwards(db, str(folder), lambda _db, _settings, folder=folder: shutil.rmtree(folder, ignore_errors=True))
+
+
+def run_afterwards(db: Session, settings: Settings) -> None:
+    """What has been put off, after a commit; each reads anew, as others may have changed rows that `db` knows."""
+    for action in db.info.pop(AFTERWARDS, {}).values():
+        with Session(db.get_bind(), expire_on_commit=False) as fresh:
+            action(fresh, settings)
