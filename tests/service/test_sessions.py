@@ -163,6 +163,17 @@ def test_quotas_hold(engine: Engine, settings: Settings, trainer: TestClient, ad
     assert Quota().sessions > 1
 
 
+def test_a_resumption_has_the_time_that_was_asked_for(trainer: TestClient, engine: Engine) -> None:
+    id = start(trainer, timeout_hours=1)["id"]
+    with transaction(engine) as db:
+        row = db.get_one(TrainingSession, id)
+        row.state, row.seconds = "failed", 3600.0
+        db.scalars(select(Job)).one().state = "ended"
+    assert trainer.post(f"/sessions/{id}/resume").status_code == 202
+    with transaction(engine) as db:
+        assert db.get_one(TrainingSession, id).timeout_s == 2 * 3600
+
+
 def test_a_session_is_deleted_with_its_files(trainer: TestClient, engine: Engine, settings: Settings) -> None:
     id = start(trainer)["id"]
     with transaction(engine) as db:

@@ -47,7 +47,8 @@ def usage(db: Session, user: User, quota: Quota) -> Usage:
 
 
 def check_start(db: Session, user: User, quota: Quota) -> None:
-    """TooMany where another session would exceed what the user may use."""
+    """TooMany where another session would exceed what the user may use; on PostgreSQL by one transaction at a time."""
+    db.execute(select(User.id).where(User.id == user.id).with_for_update())
     used = usage(db, user, quota)
     if used.sessions >= used.most_sessions:
         raise TooMany(f"{used.sessions} sessions are queued or running, of {used.most_sessions} that you may have")

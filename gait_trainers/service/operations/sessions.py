@@ -150,7 +150,8 @@ def resume(db: Session, user: User, id: str, settings: Settings, *, iterations: 
     elif session.state == "completed":
         raise Conflict("the session is completed; say up to how many iterations it should go on")
     if session.seconds >= session.timeout_s:
-        session.timeout_s = session.seconds + 3600 * settings.timeout_hours
+        asked = session.request.get("timeout_hours") or settings.timeout_hours
+        session.timeout_s = session.seconds + 3600 * min(asked, settings.timeout_hours)
     quotas.check_start(db, session.owner, settings.quota)
     session.state, session.message, session.finished_at = "queued", "", None
     _queue(db, session)
