@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from gait_trainers.service.db.later import ADDRESS
 from gait_trainers.service.db.tables import Audit, User
 from gait_trainers.service.operations.paging import Page, page
 from gait_trainers.service.operations.visible import check_role, ordered
-
-ADDRESS = "address"  # in `Session.info`: where the request comes from
 
 
 def note(db: Session, user: User | None, action: str, subject: str = "", **detail: Any) -> None:

@@ -21,11 +21,11 @@ from gait_envs.reading.archive import Archive, check_compression, read_header
 from gait_envs.reading.bounded import BoundedFile
 from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.service.algorithms.table import algorithm
+from gait_trainers.service.db.later import remove_afterwards
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
 from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge
 from gait_trainers.service.operations import audit, quotas
 from gait_trainers.service.operations.files import Artefact, last_lines
-from gait_trainers.service.operations.later import remove_afterwards
 from gait_trainers.service.operations.paging import Page, containing, page
 from gait_trainers.service.operations.visible import check_role, find_motion, ordered, shared_or_own
 from gait_trainers.service.settings import Settings

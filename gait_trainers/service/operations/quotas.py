@@ -28,7 +28,7 @@ class Usage:
 
 
 def usage(db: Session, user: User, quota: Quota) -> Usage:
-    """Sessions that are active, hours of the last 30 days, megabytes."""
+    """Sessions that are active, hours of those that began in the last 30 days and are still there, megabytes."""
     mine = TrainingSession.owner_id == user.id
     active = db.scalar(select(func.count()).select_from(TrainingSession).where(mine, TrainingSession.state.in_(ACTIVE)))
     seconds = db.scalar(
@@ -53,7 +53,7 @@ def check_start(db: Session, user: User, quota: Quota) -> None:
     if used.sessions >= used.most_sessions:
         raise TooMany(f"{used.sessions} sessions are queued or running, of {used.most_sessions} that you may have")
     if used.hours >= used.most_hours:
-        raise TooMany(f"{used.hours:.0f} hours of the last 30 days are used, of {used.most_hours:g}")
+        raise TooMany(f"{used.hours:.0f} hours are used by sessions of the last 30 days, of {used.most_hours:g}")
     check_disk(used)
 
 

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 from gait_envs.files import replacing_folder, write_durably
 from gait_envs.reading.text import read_json
 from gait_trainers.service.algorithms.table import algorithm
+from gait_trainers.service.db.later import do_afterwards
 from gait_trainers.service.db.tables import Model, ModelAlias, ModelVersion, TrainingSession, User, now
 from gait_trainers.service.errors import Conflict, Invalid, NotFound
 from gait_trainers.service.operations import audit
-from gait_trainers.service.operations.later import do_afterwards
 from gait_trainers.service.operations.paging import Page, page
 from gait_trainers.service.operations.visible import check_changes, find_session, ordered, shared_or_own
 from gait_trainers.service.settings import Settings

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import one_line
+from gait_trainers.service.db.later import remove_afterwards
 from gait_trainers.service.db.tables import (
     ACTIVE,
     STATES,
@@ -28,7 +29,6 @@ from gait_trainers.service.errors import Conflict, Invalid
 from gait_trainers.service.operations import audit, configure, quotas
 from gait_trainers.service.operations.configure import StartRequest
 from gait_trainers.service.operations.files import last_lines
-from gait_trainers.service.operations.later import remove_afterwards
 from gait_trainers.service.operations.paging import Page, containing, page
 from gait_trainers.service.operations.visible import check_role, find_session, ordered, own_session, sessions_of
 from gait_trainers.service.settings import Settings

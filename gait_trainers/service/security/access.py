@@ -15,10 +15,9 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from gait_trainers.service.db.engine import begin_writing, transaction
+from gait_trainers.service.db.later import ADDRESS, run_afterwards
 from gait_trainers.service.db.tables import Login, Token, User, now
 from gait_trainers.service.errors import Forbidden, Unauthenticated
-from gait_trainers.service.operations.audit import ADDRESS
-from gait_trainers.service.operations.later import run_afterwards
 from gait_trainers.service.security.logins import cookie_name
 from gait_trainers.service.security.secrets import hash_key, same
 

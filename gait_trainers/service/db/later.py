@@ -1,7 +1,9 @@
-"""Work on files that waits until a change of the database is committed: no rollback would bring a file back."""
+"""What a session of the database carries along: where its request comes from, and work on files that waits until the
+change is committed, as no rollback would bring a file back."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from gait_trainers.service.settings import Settings
 
-AFTERWARDS = "afterwards"
+AFTERWARDS, ADDRESS = "afterwards", "address"  # in `Session.info`
 
 
 def do_afterwards(db: Session, name: str, action: Callable[[Session, Settings], None]) -> None:
@@ -21,7 +23,11 @@ def do_afterwards(db: Session, name: str, action: Callable[[Session, Settings], 
 def remove_afterwards(db: Session, *folders: Path) -> None:
     """Remove folders whose rows have been deleted."""
     for folder in folders:
-        do_afterwards(db, str(folder), lambda _db, _settings, folder=folder: shutil.rmtree(folder, ignore_errors=True))
+        do_afterwards(db, str(folder), functools.partial(_remove, folder))
+
+
+def _remove(folder: Path, _db: Session, _settings: Settings) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_afterwards(db: Session, settings: Settings) -> None:
