@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +42,8 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     its place, so that one of the two is always there. An `OSError` names `path`.
     """
     path = Path(path)
-    temporary, aside = _beside(path), path.with_name(f".{path.name}.{os.getpid()}.old")
+    temporary = _beside(path)
+    aside = temporary.with_suffix(".old")
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -134,7 +136,8 @@ class _Kept(Exception):
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Of this thread alone, as two may write one file at once; the process comes last, for `remove_leftovers`."""
+    return path.with_name(f".{path.name}.{threading.get_native_id()}.{os.getpid()}.tmp")
 
 
 def _name(error: OSError, temporary: Path, path: Path) -> None:

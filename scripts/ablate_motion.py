@@ -18,10 +18,9 @@ import torch
 
 from gait_envs.cli import run_script
 from gait_trainers.models.motion import read_motion_model
-from gait_trainers.models.motion.storage import FILE
+from gait_trainers.pretrain.motionnn.again import resume_or_train_motion
 from gait_trainers.pretrain.motionnn.config import load_motion_config
 from gait_trainers.pretrain.motionnn.evaluate import evaluate_motion
-from gait_trainers.pretrain.motionnn.train import train
 
 # What each row changes, of the preset laptop with fewer updates.
 ROWS: dict[str, dict[str, Any]] = {
@@ -60,12 +59,13 @@ def main() -> None:
     parser.add_argument("clips", help="folder of clips")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--hold-out", action="append", default=[], help="subject kept for the test; may be repeated")
-    parser.add_argument("--activity", action="append", default=["walk"], help="kinds of activity in the test")
+    parser.add_argument("--activity", action="append", help="kind of activity in the test; may be repeated; walk")
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), help="rows to make")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each row")
     parser.add_argument("--updates", type=int, default=100, help="updates of each training")
     parser.add_argument("--batch-frames", type=int, default=4096, help="predicted frames of an update")
     args = parser.parse_args()
+    args.activity = args.activity or ["walk"]
     torch.set_num_threads(1)
     table = {}
     for row in args.only:
@@ -78,14 +78,13 @@ def main() -> None:
 
 
 def _figures(args: argparse.Namespace, row: str, seed: int) -> dict[str, Any]:
-    """Of one training, which is made unless it is there."""
-    out = args.out / f"{row}_{seed}"
-    if not (out / FILE).exists():
-        settings = {
-            "run.seed": seed, "data.held_out": args.hold_out, "optim.updates": args.updates,
-            "optim.batch_frames": args.batch_frames, "run.tensorboard": False,
-        }  # fmt: skip
-        train(load_motion_config(None, "laptop", settings | ROWS[row]), args.clips, out)
+    """Of one training, which is made, or continued, unless it is there."""
+    settings = {
+        "run.seed": seed, "data.held_out": args.hold_out, "optim.updates": args.updates,
+        "optim.batch_frames": args.batch_frames, "run.tensorboard": False,
+    }  # fmt: skip
+    config = load_motion_config(None, "laptop", settings | ROWS[row])
+    out = resume_or_train_motion(config, args.clips, args.out / f"{row}_{seed}")
     model, extras = read_motion_model(out)
     return evaluate_motion(model, extras, f"{out / 'split.json'}#test", args.activity, long=0)[0]
 

@@ -27,6 +27,7 @@ from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
+from gait_trainers.runs.run_folder import RunError, open_run
 
 EXPERT, EPISODES = "wildrobot_walk", 50
 FIXED = ", fixed statistics"  # those of the observations, which the policy was fitted to, stay as they are
@@ -49,6 +50,9 @@ def run_of(out: Path, method: str, shown: Demonstrations, seed: int, iterations:
     learner = method.removeprefix("bc + ").removesuffix(FIXED)
     if learner in ("gail", "airl"):
         if begun:
+            made = open_run(run)[0].config().run.iterations
+            if made != iterations:
+                raise RunError(f"{run}: has {made} iterations, not {iterations}; name another --out")
             return run
         config = _config(out, run, "ppo", seed, iterations, out / f"bc_{seed}")
         return train_adversarial(cast(Literal["gail", "airl"], learner), config, shown, Adversarial()).path

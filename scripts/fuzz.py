@@ -188,8 +188,10 @@ def main() -> None:
     args = parser.parse_args()
     from rich.progress import Progress
 
-    faulthandler.enable()
     names = [name for name in all_loaders("gait_envs", "gait_trainers") if any(part in name for part in args.only)]
+    if not names:
+        parser.error(f"--only {' '.join(args.only)} fits no loader")
+    faulthandler.enable()
     found: dict[str, list[Finding]] = {}
     peaks = {name: Peak() for name in names}
     with Progress() as progress:

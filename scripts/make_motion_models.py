@@ -21,9 +21,9 @@ from gait_envs.assets import asset_root
 from gait_envs.cli import run_script
 from gait_trainers.models.motion import read_motion_model
 from gait_trainers.models.motion.storage import FILE, FOLDER
+from gait_trainers.pretrain.motionnn.again import resume_or_train_motion
 from gait_trainers.pretrain.motionnn.config import load_motion_config
 from gait_trainers.pretrain.motionnn.evaluate import evaluate_motion
-from gait_trainers.pretrain.motionnn.train import train
 
 PRESETS = {"motionnn": "laptop", "motionnn_conditioned": "conditioned"}
 KEPT = ("seed", "python", "commit", "versions", "licenses", "time")  # of the provenance
@@ -46,13 +46,11 @@ def main() -> None:
 
 
 def _run(args: argparse.Namespace, name: str, seed: int) -> Path:
-    """A training, made unless it is there."""
-    out: Path = args.work / f"{name}_{seed}"
-    if not (out / FILE).exists():
-        settings = {"run.seed": seed, "data.held_out": args.hold_out, "run.tensorboard": False}
-        settings |= {} if args.updates is None else {"optim.updates": args.updates}
-        train(load_motion_config(None, PRESETS[name], settings), args.clips, out)
-    return out
+    """A training, made, or continued, unless it is there."""
+    settings = {"run.seed": seed, "data.held_out": args.hold_out, "run.tensorboard": False}
+    settings |= {} if args.updates is None else {"optim.updates": args.updates}
+    config = load_motion_config(None, PRESETS[name], settings)
+    return resume_or_train_motion(config, args.clips, args.work / f"{name}_{seed}")
 
 
 def _figures(run: Path) -> dict[str, Any]:

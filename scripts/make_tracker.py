@@ -34,6 +34,7 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
+from gait_trainers.runs.run_folder import RunError
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,12 @@ def judged(policy: Policy, reference: list[str], rule: Mapping[str, Any]) -> dic
     return {mode: {key: round(figures[key], 4) for key in keys} for mode, figures in found.items()}
 
 
+def check_same_parts(file: Path, parts: Mapping[str, list[str]]) -> None:
+    """RunError where stages have learned from other clips than these; their own split says which."""
+    if json.loads(file.read_text(encoding="utf-8"))["parts"] != parts:
+        raise RunError(f"{file}: was made with another --hold-out; name another folder as --work")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder of clips")
@@ -165,7 +172,10 @@ def main() -> None:
     groups = {name: group_of(name, clips.meta(i), "subject") for i, name in enumerate(clips.names)}
     parts = hold_out(groups, "subject", args.hold_out)
     args.work.mkdir(parents=True, exist_ok=True)
-    file = save_split(args.work / "split.json", args.clips, "subject", args.seed, parts)
+    file = args.work / "split.json"
+    if file.is_file():  # the stages may have learned from what is now held out
+        check_same_parts(file, parts)
+    save_split(file, args.clips, "subject", args.seed, parts)
     reference = [f"{file}#train", body.walk]
     begun = cloned(body, args.work, args.seed, args.threads)
     run = tracked(body, args.work, args.seed, args.threads, reference, begun)

@@ -148,12 +148,14 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="run the survivors of earlier again, and no others")
     parser.add_argument("--out", type=Path, default=Path("mutation"), help="folder of the results")
     args = parser.parse_args()
+    targets = [target for target in TARGETS if any(part in target for part in args.only)]
+    if not targets:
+        parser.error(f"--only {' '.join(args.only)} fits none of {', '.join(TARGETS)}")
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     file = out / "results.jsonl"
     tree = out / "work" / "tree"
     copy_tree(ROOT, tree)
-    targets = [target for target in TARGETS if any(part in target for part in args.only)]
     drawn = {target: sample(target, args.mutants // len(TARGETS), args.seed) for target in targets}
     outcomes = {id_: row["outcome"] for id_, row in read_results(file).items()}
     wanted = "survived" if args.again else None  # None: not run yet

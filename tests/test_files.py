@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from gait_envs.files import replacing, replacing_folder
+from gait_envs.files import is_leftover, replacing, replacing_folder
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -94,3 +96,21 @@ def put(path: Path, other: Path, kind: str) -> None:
         path.write_text("old")
     elif kind == "link":
         path.symlink_to(other)
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
+    path, both = tmp_path / "a.txt", threading.Barrier(2)
+
+    def write(text: str) -> bool:
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+            both.wait(30)
+            whole = temporary.read_text() == text
+            both.wait(30)
+        assert is_leftover(temporary)
+        return whole
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(write, ("first", "second")))
+    assert path.read_text() in ("first", "second")
+    assert os.listdir(tmp_path) == ["a.txt"]

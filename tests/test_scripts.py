@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import runpy
@@ -9,13 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.scripts import load_script
 from helpers.still_clips import idle, still, write
 
 from gait_envs.assets import asset_path
 from gait_envs.errors import GaitNetError
+from gait_envs.reference.split import save_split
 
 pytest.importorskip("stable_baselines3")
-from gait_trainers.runs.run_folder import create_run, new_run
+from gait_trainers.runs.run_folder import RunError, create_run, new_run
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 # These need neither package's input: they call programs, or say themselves what is wrong.
@@ -153,3 +156,53 @@ def test_recordings_of_captured_walks_are_those_that_step_as_often(
     settings = script["of_captures"](out)
     assert settings["env.kwargs.command_high"] == [pytest.approx(0.0, abs=0.02), 0.0, 0.0]
     assert settings["amp.data"] == settings["env.kwargs.reference"] == [str(out)]
+
+
+@pytest.mark.parametrize("name", ["fuzz.py", "mutate.py"])
+def test_what_fits_nothing_is_said(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), "--only", "no such thing"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+    assert ended.value.code == 2
+    assert "--only no such thing fits no" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tracker_is_not_judged_on_what_its_stages_learned_from(tmp_path: Path) -> None:
+    check = load_script("make_tracker").check_same_parts
+    parts = {"train": ["a", "b"], "test": ["c"]}
+    file = save_split(tmp_path / "split.json", tmp_path, "subject", 0, parts)
+    check(file, parts)
+    with pytest.raises(RunError, match="another --hold-out"):
+        check(file, {"train": ["a", "c"], "test": ["b"]})
+
+
+@pytest.mark.parametrize(("words", "asked"), [([], ["walk"]), (["--activity", "run"], ["run"])])
+def test_activities_take_the_place_of_walks(
+    words: list[str], asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script, seen = load_script("ablate_motion"), []
+
+    def figures(args: argparse.Namespace, row: str, seed: int) -> None:
+        seen.append(args.activity)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script, "_figures", figures)
+    monkeypatch.setattr(sys, "argv", ["ablate_motion.py", "clips", "--out", str(tmp_path), *words])
+    with pytest.raises(KeyboardInterrupt):
+        script.main()
+    assert seen == [asked]
+
+
+def test_a_comparison_takes_no_run_of_other_iterations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))  # for the script that it imports
+    script = load_script("compare_demonstrations")
+    run = new_run(script._config(tmp_path, tmp_path / "bc_gail_0", "ppo", 0, 75))
+    create_run(script._config(tmp_path, tmp_path / "bc_gail_0", "ppo", 0, 75), {}, run)
+    (run.path / "checkpoints").mkdir(exist_ok=True)
+    assert script.run_of(tmp_path, "bc + gail", None, 0, 75) == run.path
+    with pytest.raises(RunError, match="has 75 iterations, not 150"):
+        script.run_of(tmp_path, "bc + gail", None, 0, 150)

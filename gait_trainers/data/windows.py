@@ -146,6 +146,12 @@ class MotionStream:
         return self._table.frames
 
     @property
+    def ends(self) -> np.ndarray:
+        """The row after the last of each clip in `frames`."""
+        assert self._table is not None
+        return self._table.ends
+
+    @property
     def files_in_memory(self) -> int:
         """Clips held or being read ahead: never more than `resident` + `prefetch`."""
         return len(self._parts) + len(self._ahead)

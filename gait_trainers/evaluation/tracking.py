@@ -214,3 +214,8 @@ def evaluate_tracking(
         **summary(table, np.ones(count, bool), CAUSES),
         "per_clip": per_clip,
     }
+
+
+def worst_first(per_clip: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Clips of an evaluation: those that failed, the earliest first, then those that were followed least closely."""
+    return sorted(per_clip, key=lambda row: (row["success_rate"], row["progress"], -(row["mpjpe_global"] or 0.0)))

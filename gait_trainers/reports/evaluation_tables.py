@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from gait_trainers.evaluation.record import METRICS, Recorded
+from gait_trainers.evaluation.tracking import worst_first
 from gait_trainers.evaluation.walking import show_command
 from gait_trainers.reports.tables import figure_cells, figure_table, show_falls
 
@@ -73,9 +74,7 @@ def print_tracking(result: Mapping[str, Any], console: Console) -> None:
     rows = result["per_clip"]
     left_out = len(rows) - SHOWN
     if left_out > 0:
-        rows = sorted(rows, key=lambda row: (row["success_rate"], row["progress"], -(row["mpjpe_global"] or 0.0)))[
-            :SHOWN
-        ]
+        rows = worst_first(rows)[:SHOWN]
     title = f"{result['policy']} along {show_reference(result['reference'])}: "
     title += f"{result['episodes']} episodes, {result['mode']}"
     limit = result["max_distance"]

@@ -26,7 +26,7 @@ def print_motion(figures: Mapping[str, Any], console: Console) -> None:
     conditioned = f"conditioned on {conditions}" if conditions else "unconditioned"
     console.print(f"{figures['windows']} windows of {figures['clips']} clips; the model is {conditioned}")
     if figures["privileged"]:
-        console.print("path and phase are read from the whole clip, so they know its future", style="yellow")
+        console.print("path, speed and phase are read from the whole clip, so they know its future", style="yellow")
     for title, key in _TABLES:
         horizons = list(figures[key])
         rows = [[name, *(_cell(theirs[key][h]) for h in horizons)] for name, theirs in figures["baselines"].items()]

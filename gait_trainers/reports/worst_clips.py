@@ -12,7 +12,7 @@ from PIL import Image
 from gait_envs.files import check_writable, replacing
 from gait_envs.render import Offscreen
 from gait_trainers.evaluation.rollout import EvaluationError, Recording
-from gait_trainers.evaluation.tracking import follow, open_reference, plan_whole
+from gait_trainers.evaluation.tracking import follow, open_reference, plan_whole, worst_first
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import follows_clips
 from gait_trainers.reports.video import caption
@@ -27,11 +27,6 @@ def check_page(path: Path, policy: Policy) -> None:
     if path.suffix != ".png":
         raise EvaluationError(f"{path}: the page of the worst clips ends in .png")
     check_writable(path)
-
-
-def worst_first(per_clip: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Clips of an evaluation: those that failed, the earliest first, then those that were followed least closely."""
-    return sorted(per_clip, key=lambda row: (row["success_rate"], row["progress"], -(row["mpjpe_global"] or 0.0)))
 
 
 def draw_worst(

@@ -44,6 +44,22 @@ def locked(folder: Path) -> Iterator[None]:
             os.close(file)
 
 
+def holder(folder: Path) -> int | None:
+    """Number of the process of this machine that holds the lock of a folder; None where nobody does."""
+    with suppress(OSError):
+        file = os.open(folder / NAME, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            _try_lock(file)
+        except OSError:
+            told = _told(file)
+            return told[0] if told is not None and told[1] == socket.gethostname() else None
+        else:
+            _unlock(file)
+        finally:
+            os.close(file)
+    return None
+
+
 def _lock(file: int, folder: Path) -> None:
     try:
         _try_lock(file)
@@ -57,12 +73,18 @@ def _lock(file: int, folder: Path) -> None:
 
 def _holder(file: int) -> str:
     """Who wrote its name into the lock file."""
+    told = _told(file)
+    return "another process" if told is None else f"process {told[0]} on {told[1]!r}"
+
+
+def _told(file: int) -> tuple[int, str] | None:
+    """Number and machine of whoever wrote them into the lock file; None where it has the lock, but has not written."""
     try:
         os.lseek(file, 0, os.SEEK_SET)
         told = json.loads(os.read(file, 1000))
-        return f"process {int(told['pid'])} on {str(told['host'])!r}"
-    except (OSError, ValueError, KeyError, TypeError):  # it has the lock, but has not written yet
-        return "another process"
+        return int(told["pid"]), str(told["host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 if os.name == "nt":

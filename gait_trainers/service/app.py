@@ -44,7 +44,6 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.include_router(interface)
     app.include_router(aliases.router, responses=problems.RESPONSES)
     app.include_router(dashboard.router)
-    if hasattr(pages, "install"):
-        pages.install(app, settings)
+    pages.install(app, settings)
     app.add_middleware(Gate, settings=settings)
     return app

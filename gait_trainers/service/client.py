@@ -20,6 +20,7 @@ import httpx
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
 
+AWAY = 60.0  # s for which `wait` believes that a service which does not answer comes back
 AT_REST = ("paused", "stopped", "completed", "failed")
 
 
@@ -57,13 +58,7 @@ class Client:
         except httpx.HTTPError as error:
             raise ClientError(f"{path}: {one_line(error)}") from None
         if answer.status_code >= 400:
-            try:
-                problem = answer.json()
-            except ValueError:
-                problem = {}
-            field = problem.get("field")
-            told = f"{field}: {problem.get('detail')}" if field else problem.get("detail") or "refused"
-            raise ClientError(one_line(told, 500), answer.status_code, field)
+            raise _refusal(answer)
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         return answer.json() if is_json else answer.text
 
@@ -102,10 +97,23 @@ class Client:
         every: float = 1.0,
         say: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> dict[str, Any]:
-        """The training once it is at rest; ClientError after `timeout` seconds."""
+        """The training once it is at rest; ClientError after `timeout` seconds.
+
+        A service that does not answer, as while it is started again, is asked again for `AWAY` seconds.
+        """
         ends = None if timeout is None else time.monotonic() + timeout
+        heard = time.monotonic()
         while True:
-            session = self.session(id)
+            try:
+                session = self.session(id)
+            except ClientError as error:
+                now = time.monotonic()
+                is_away = error.status is None or error.status in (502, 503, 504)
+                if not is_away or now - heard > AWAY or (ends is not None and now > ends):
+                    raise
+                time.sleep(every)
+                continue
+            heard = time.monotonic()
             say(session)
             if session["state"] in AT_REST:
                 return session
@@ -115,11 +123,26 @@ class Client:
 
     def fetch(self, id: str, key: str, out: str | Path) -> Path:
         """Download a file of a training (bundle, run, film, metrics, log, …)."""
-        with self._http.stream("GET", f"/sessions/{id}/files/{key}") as answer:
-            if answer.status_code >= 400:
-                answer.read()
-                raise ClientError(f"{key}: {answer.json().get('detail', 'refused')}", answer.status_code)
-            with replacing(out) as temporary, open(temporary, "wb") as file:
-                for block in answer.iter_bytes():
-                    file.write(block)
+        try:
+            with self._http.stream("GET", f"/sessions/{id}/files/{key}") as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refusal(answer, f"{key}: ")
+                with replacing(out) as temporary, open(temporary, "wb") as file:
+                    for block in answer.iter_bytes():
+                        file.write(block)
+        except httpx.HTTPError as error:
+            raise ClientError(f"{key}: {one_line(error)}") from None
         return Path(out)
+
+
+def _refusal(answer: Any, before: str = "") -> ClientError:
+    """What an answer says; that of a proxy, which is no problem of ours, says nothing."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    problem = problem if isinstance(problem, dict) else {}
+    field = problem.get("field")
+    told = f"{field}: {problem.get('detail')}" if field else problem.get("detail") or "refused"
+    return ClientError(one_line(f"{before}{told}", 500), answer.status_code, field)

@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gait_trainers.service.api.problems import TYPE, problem
 from gait_trainers.service.errors import NotFound
-from gait_trainers.service.jobs.search import storage
+from gait_trainers.service.jobs.search import kept
 from gait_trainers.service.operations import studies
 from gait_trainers.service.security.access import Database, SignedIn
 
@@ -153,12 +153,6 @@ class Passed(Response):
 
 
 # -- within the dashboard --------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=1)
-def kept(home: Path) -> Any:
-    """What Optuna knows, replayed into memory once; every reading adds what has been appended to the journal."""
-    return storage(home)
 
 
 @functools.lru_cache(maxsize=1)

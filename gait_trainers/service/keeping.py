@@ -10,6 +10,8 @@ from __future__ import annotations
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -35,24 +37,43 @@ def backup(engine: Engine, settings: Settings, file: Path) -> None:
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         rows = make_engine(f"sqlite:///{folder}/{ROWS}")
         migrate(rows)
-        with engine.connect().execution_options(isolation_level=_snapshot(engine)) as source, rows.begin() as target:
+        with _snapshot(engine) as source, rows.begin() as target:
             copy_rows(source, target)
         rows.dispose()
         with replacing(file) as temporary, tarfile.open(temporary, "w:gz", compresslevel=1) as archive:
             archive.add(Path(folder) / ROWS, ROWS)
             for name in KEPT:
-                if (settings.home / name).exists():
-                    archive.add(settings.home / name, name, filter=_plain)
+                _add(archive, settings.home / name, name)
 
 
-def _snapshot(engine: Engine) -> str:
-    return "SERIALIZABLE" if engine.dialect.name == "sqlite" else "REPEATABLE READ"
+@contextmanager
+def _snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees all tables as they are at one time."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    level = "AUTOCOMMIT" if is_sqlite else "REPEATABLE READ"
+    with engine.connect().execution_options(isolation_level=level) as source:
+        if is_sqlite:  # whose driver begins no transaction for what only reads
+            source.exec_driver_sql("BEGIN")
+        yield source
+        if is_sqlite:
+            source.exec_driver_sql("ROLLBACK")
 
 
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Files and folders, without what is only temporary."""
-    is_temporary = Path(member.name).name.startswith(".") or member.name.endswith((".zip", "-wal", "-shm"))
-    return member if (member.isreg() or member.isdir()) and not is_temporary else None
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    """A file, or a folder with all that is in it, without what is only temporary or is removed meanwhile."""
+    if path.name.startswith(".") or name.endswith((".zip", "-wal", "-shm")):
+        return
+    with suppress(FileNotFoundError):
+        if path.is_symlink():
+            return
+        if path.is_dir():
+            children = sorted(path.iterdir())
+            archive.addfile(archive.gettarinfo(path, name))
+            for child in children:
+                _add(archive, child, f"{name}/{child.name}")
+        elif path.is_file():
+            with open(path, "rb") as file:
+                archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
 
 
 def copy_rows(source: Connection, target: Connection) -> None:
@@ -64,7 +85,8 @@ def copy_rows(source: Connection, target: Connection) -> None:
 
 
 def restore(settings: Settings, file: Path) -> None:
-    """Make a home folder of a backup; BackupError where one is there already. The database must be empty."""
+    """Make a home folder of a backup; BackupError where one is there already, or where the database has
+    rows."""
     if settings.home.exists() and any(settings.home.iterdir()):
         raise BackupError(f"{settings.home} is not empty; a backup is restored to a new folder")
     with replacing_folder(settings.home) as temporary:
@@ -79,6 +101,7 @@ def restore(settings: Settings, file: Path) -> None:
         rows, target = make_engine(f"sqlite:///{temporary / ROWS}"), make_engine(url)
         migrate(rows)  # a backup of an earlier version
         migrate(target)
+        _check_empty(target)
         with rows.connect() as source, target.begin() as connection:
             copy_rows(source, connection)
             connection.execute(update(Job).values(supervisor_id=None, pid=None, process_started=None))
@@ -89,6 +112,14 @@ def restore(settings: Settings, file: Path) -> None:
         for leftover in temporary.glob(f"{ROWS}*"):
             leftover.unlink()
     settings.create_folders()
+
+
+def _check_empty(engine: Engine) -> None:
+    """BackupError where a table has rows."""
+    with engine.connect() as connection:
+        for table in Base.metadata.sorted_tables:
+            if connection.execute(select(table).limit(1)).first() is not None:
+                raise BackupError(f"the database is not empty: it has {table.name}; a backup is restored to a new one")
 
 
 def _advance_numbers(connection: Connection) -> None:

@@ -49,7 +49,7 @@ VALIDATION: dict[str, Any] = {
 
 def fill(db: Session, owner: t.User, text: str = "") -> dict[str, str]:
     """Make the rows, all of `owner`'s; `text` goes into every field that a user writes. Name -> id."""
-    config = load_config(None, "laptop").model_dump(mode="json")
+    config = load_config(None, "laptop", {"ppo.gamma": 0.985}).model_dump(mode="json")
     rows = metrics()
     walk = _session(owner, f"Walk to commands {text}", config, "completed", rows, text)
     walk.evaluation = EVALUATION | {"policy": f"walk {text}"}

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from helpers.service import PASSWORD, TINY
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
+from starlette import formparsers
 
 from gait_trainers.service.db.tables import Audit, Login, LoginAttempt, Token, now
 
@@ -240,3 +241,51 @@ def test_who_sends_a_form_slowly_keeps_nobody_from_writing(app, engine: Engine) 
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
     assert wrote[:1] == ["while the form was on its way"]
+
+
+@pytest.mark.parametrize("by", ["page", "interface"])
+def test_a_log_in_ends_when_the_settings_say(by: str, anybody: TestClient, app, db: Session, monkeypatch) -> None:
+    monkeypatch.setattr(app.state, "settings", app.state.settings.model_copy(update={"login_hours": 1.0}))
+    given = {"name": "tess", "password": PASSWORD}
+    if by == "page":
+        assert anybody.post("/login", data=given, follow_redirects=False).status_code == 303
+    else:
+        log_in(anybody)
+    row = db.scalars(select(Login)).one()
+    assert abs((row.expires_at - row.created_at).total_seconds() - 3600) < 60
+
+
+def test_the_audit_log_says_from_where(administrator: TestClient, trainer: TestClient, db: Session) -> None:
+    trainer.post("/sessions", json=TINY)
+    administrator.post("/users", json={"name": "new", "password": "0123456789"})
+    found = {row.action: row.address for row in db.scalars(select(Audit).where(Audit.action != "token.create"))}
+    asked = {action: address for action, address in found.items() if action in ("session.start", "user.create")}
+    assert len(asked) == 2
+    assert set(asked.values()) == {"testclient"}
+
+
+def test_tokens_that_have_ended_take_no_place(trainer: TestClient, db: Session) -> None:
+    for number in range(49):
+        assert trainer.post("/tokens", json={"name": f"t{number}"}).status_code == 201
+    assert trainer.post("/tokens", json={"name": "one more"}).status_code == 409
+    db.execute(update(Token).where(Token.name == "t0").values(expires_at=now() - datetime.timedelta(days=300)))
+    db.commit()
+    assert trainer.post("/tokens", json={"name": "one more"}).status_code == 201
+
+
+@pytest.mark.parametrize("path", ["/motions", "/motions/", "/api/v1/motions"])
+def test_nobody_uploads_without_a_name(path: str, anybody: TestClient, monkeypatch) -> None:
+    """Not a byte is read, let alone written."""
+    monkeypatch.setattr(formparsers, "SpooledTemporaryFile", None)
+    sent = {"files": ("x.bvh", b"x" * 3_000_000)}
+    answer = anybody.post(path, files=sent, data={"name": "x"}, follow_redirects=False)
+    assert answer.status_code == (401 if path.startswith("/api") else 303)
+
+
+def test_a_form_has_so_many_fields(anybody: TestClient) -> None:
+    """Also one whose CSRF token is a field."""
+    csrf = log_in(anybody)
+    many = {"csrf_token": csrf} | {f"x{number}": "1" for number in range(900)}
+    assert anybody.post("/account/password", data=many).status_code == 400
+    few = {"csrf_token": csrf} | {f"x{number}": "1" for number in range(90)}
+    assert anybody.post("/account/password", data=few).status_code == 422

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +14,7 @@ from helpers.service import NAMES, TINY
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from gait_trainers.service import keeping
 from gait_trainers.service.db.engine import make_engine, transaction
 from gait_trainers.service.db.migrate import MigrationError, differences, migrate
 from gait_trainers.service.db.tables import Job, TrainingSession, User
@@ -96,3 +99,59 @@ def test_what_is_no_backup_leaves_nothing_behind(tmp_path: Path) -> None:
         restore(there, file)
     assert not there.home.exists()
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_backup_is_of_one_moment(
+    trainer: TestClient, engine: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that is started while tables are copied is in none of them."""
+    first = trainer.post("/sessions", json=TINY).json()["id"]
+    started = []
+
+    def between(table: Any) -> Any:
+        if getattr(table, "name", "") == "jobs" and not started:
+            started.append(trainer.post("/sessions", json=TINY).json()["id"])
+        return select(table)
+
+    monkeypatch.setattr(keeping, "select", between)
+    backup(engine, settings, tmp_path / "backup.tar.gz")
+    there = Settings(home=tmp_path / "there")
+    monkeypatch.setattr(keeping, "select", select)
+    restore(there, tmp_path / "backup.tar.gz")
+    again = make_engine(there.database_url)
+    with Session(again) as db:
+        assert started
+        assert list(db.scalars(select(TrainingSession.id))) == list(db.scalars(select(Job.session_id))) == [first]
+    again.dispose()
+
+
+def test_files_that_vanish_are_left_out_of_a_backup(
+    engine: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (settings.runs / name).mkdir()
+        (settings.runs / name / "step_1.pt").write_bytes(name.encode())
+        (settings.runs / name / ".half.1.tmp").write_bytes(b"half")
+    (settings.runs / "a" / "link").symlink_to("/etc/passwd")
+    whole = tarfile.TarFile.gettarinfo
+
+    def pruned(self: tarfile.TarFile, name: Any = None, arcname: Any = None, fileobj: Any = None) -> tarfile.TarInfo:
+        (settings.runs / "b" / "step_1.pt").unlink(missing_ok=True)
+        shutil.rmtree(settings.runs / "c", ignore_errors=True)
+        return whole(self, name, arcname, fileobj)
+
+    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", pruned)
+    monkeypatch.setattr(keeping, "KEPT", ("runs",))
+    backup(engine, settings, tmp_path / "backup.tar.gz")
+    with tarfile.open(tmp_path / "backup.tar.gz") as archive:
+        assert sorted(archive.getnames()) == ["rows.sqlite", "runs", "runs/a", "runs/a/step_1.pt", "runs/b"]
+
+
+def test_a_database_that_is_in_use_is_not_restored_to(
+    trainer: TestClient, engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    backup(engine, settings, tmp_path / "backup.tar.gz")
+    there = Settings(home=tmp_path / "there", database=settings.database_url)
+    with pytest.raises(BackupError, match="not empty: it has users"):
+        restore(there, tmp_path / "backup.tar.gz")
+    assert not there.home.exists()

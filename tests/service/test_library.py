@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,16 @@ import pytest
 from fastapi.testclient import TestClient
 from helpers.service import TINY
 from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
 
 from gait_envs.mocap.provenance import read_table
 from gait_trainers.policies.base import PolicyError
 from gait_trainers.policies.loading import find_policy
-from gait_trainers.service.db.engine import transaction
+from gait_trainers.service.db.engine import reading, transaction
 from gait_trainers.service.db.tables import Job, ModelVersion, Motion, TrainingSession, now
 from gait_trainers.service.jobs.commands import command
 from gait_trainers.service.jobs.outcomes import end
-from gait_trainers.service.operations import motions, registry
+from gait_trainers.service.operations import files, motions, registry
 from gait_trainers.service.settings import Settings
 
 BVH = b"HIERARCHY\nROOT Hips\n{\n OFFSET 0 0 0\n}\nMOTION\nFrames: 1\nFrame Time: 0.01\n0 0 0\n"
@@ -317,3 +320,131 @@ def test_a_study_names_what_cannot_be_searched(trainer: TestClient, other: TestC
         answer = trainer.post("/studies", json={"name": "search", "base": base, "space": bad})
         assert answer.status_code == 422
         assert answer.json()["field"].startswith(field)
+
+
+@pytest.fixture
+def shared(trainer: TestClient, engine: Engine, settings: Settings) -> str:
+    """A motion of one user that all may train on."""
+    id = upload(trainer, ("a.bvh", BVH)).json()["id"]
+    (settings.motions / id / "clip.npz").write_bytes(b"clip")
+    with transaction(engine) as db:
+        db.execute(update(Motion).values(state="accepted", shared=True))
+        db.execute(update(Job).values(state="ended"))
+    return id
+
+
+@pytest.mark.parametrize("algorithm", ["imitate", "motionnn"])
+def test_a_training_has_clips_of_its_own(
+    algorithm: str, trainer: TestClient, other: TestClient, shared: str, engine: Engine, settings: Settings
+) -> None:
+    """Until they are copied, when it begins, nobody takes them away; then anybody may, and it begins again."""
+    request = {"name": "theirs", "algorithm": algorithm, "motions": [shared, "bundled:wildrobot_walk"]}
+    made = other.post("/sessions", json=request | ({"env": "wildrobot"} if algorithm == "motionnn" else {}))
+    assert made.status_code == 201, made.text
+    session = made.json()["id"]
+    for state in ("queued", "running", "paused", "failed"):
+        with transaction(engine) as db:
+            db.get_one(TrainingSession, session).state = state
+        refused = trainer.delete(f"/motions/{shared}")
+        assert refused.status_code == 409
+        assert "another user" in refused.json()["detail"]
+        assert "theirs" not in refused.json()["detail"], "what others call their work is theirs"
+    with transaction(engine) as db:
+        job = db.scalars(select(Job).where(Job.session_id == session)).one()
+        words = command(db, job, settings)
+    copy = settings.results / session / "motions" / shared / "clip.npz"
+    assert str(copy) in (words if algorithm == "motionnn" else (settings.results / session / "config.yaml").read_text())
+    assert trainer.delete(f"/motions/{shared}").status_code == 204
+    assert not (settings.motions / shared).exists()
+    assert copy.read_bytes() == b"clip"
+    with transaction(engine) as db:
+        assert command(db, db.scalars(select(Job).where(Job.session_id == session)).one(), settings) == words
+
+
+def test_a_policy_of_an_earlier_version_keeps_its_motion(trainer: TestClient, shared: str, engine: Engine) -> None:
+    """Its film, its evaluation and its extension read the motion's own file."""
+    session = trainer.post("/sessions", json=TINY | {"algorithm": "imitate", "motions": [shared]}).json()["id"]
+    with transaction(engine) as db:
+        db.get_one(TrainingSession, session).state = "completed"
+        db.execute(update(Job).values(state="ended"))
+    assert "tiny" in trainer.delete(f"/motions/{shared}").json()["detail"]
+    assert trainer.delete(f"/sessions/{session}").status_code == 204
+    assert trainer.delete(f"/motions/{shared}").status_code == 204
+
+
+def test_a_motion_is_not_deleted_beside_a_process(trainer: TestClient, shared: str, engine: Engine) -> None:
+    with transaction(engine) as db:
+        film = Job(kind="film", owner_id=db.get_one(Motion, shared).owner_id, motion_id=shared, state="running")
+        db.add(film)
+    assert trainer.delete(f"/motions/{shared}").status_code == 409
+    with transaction(engine) as db:
+        db.execute(update(Job).values(state="queued"))
+    assert trainer.delete(f"/motions/{shared}").status_code == 204
+
+
+@pytest.mark.parametrize("kind", ["motion", "session"])
+def test_files_stay_where_the_deletion_of_their_rows_fails(
+    kind: str, trainer: TestClient, shared: str, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = shared if kind == "motion" else trainer.post("/sessions", json=TINY).json()["id"]
+    if kind == "session":
+        trainer.post(f"/sessions/{id}/stop")
+    folder = settings.motions / id if kind == "motion" else settings.results / id
+    folder.mkdir(exist_ok=True)
+
+    def full(self: Session) -> None:
+        raise OSError("no space left on device")
+
+    with transaction(engine) as db:
+        db.execute(update(Job).values(state="ended"))
+        db.execute(update(TrainingSession).values(state="stopped"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "commit", full)
+        with pytest.raises(OSError, match="no space"):
+            trainer.delete(f"/{kind}s/{id}")
+    assert folder.is_dir()
+    assert trainer.delete(f"/{kind}s/{id}").status_code == 204
+    assert not folder.exists()
+
+
+def test_the_index_is_written_by_one_at_a_time(
+    trainer: TestClient, completed: str, engine: Engine, settings: Settings
+) -> None:
+    publish(trainer, completed)
+
+    def write(_: int) -> None:
+        with reading(engine) as db:
+            registry.write_index(db, settings)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(20)))
+    assert json.loads((settings.models / "index.json").read_text())["walker"]["versions"] == [1]
+
+
+def test_a_run_is_packed_once_for_all_who_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again once a file has changed; one that vanishes meanwhile is left out."""
+    run, target = tmp_path / "run", tmp_path / "run.zip"
+    run.mkdir()
+    for number in range(3):
+        (run / f"step_{number}.pt").write_bytes(bytes(100_000))
+        os.utime(run / f"step_{number}.pt", (1e9, 1e9))
+    packed = []
+    whole = files.replacing
+    monkeypatch.setattr(files, "replacing", lambda path: packed.append(path) or whole(path))
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(lambda _: files._packed(run, target), range(6))) == {target}
+    assert len(packed) == 1
+    (run / "step_3.pt").write_bytes(b"new")
+    real = Path.stat
+
+    def pruned(self: Path, **options: Any) -> os.stat_result:
+        if self.name == "step_0.pt":
+            self.unlink(missing_ok=True)
+        return real(self, **options)
+
+    monkeypatch.setattr(files.Path, "is_file", lambda self: os.path.isfile(self))
+    monkeypatch.setattr(files.Path, "stat", pruned)
+    files._packed(run, target)
+    with zipfile.ZipFile(target) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"run/step_{number}.pt" for number in (1, 2, 3)]

@@ -15,7 +15,7 @@ from gait_trainers.service.algorithms.fields import Field
 from gait_trainers.service.db.heartbeat import SILENT, Heartbeat
 from gait_trainers.service.db.tables import Base
 from gait_trainers.service.errors import Invalid
-from gait_trainers.service.operations.configure import StartRequest, algorithms, form
+from gait_trainers.service.operations.configure import StartRequest, algorithm, algorithms, form
 from gait_trainers.service.pages import fields, findings, formats
 from gait_trainers.service.pages.curves import panels
 
@@ -33,12 +33,12 @@ def test_a_heartbeat_counts_by_the_monotonic_clock():
     engine.dispose()
 
 
-@pytest.mark.parametrize("algorithm", algorithms(), ids=lambda known: known.name)
-def test_every_setting_reads_back_what_it_shows(algorithm):
+@pytest.mark.parametrize("offered", algorithms(), ids=lambda known: known.name)
+def test_every_setting_reads_back_what_it_shows(offered):
     """For all presets, so that a form that is sent unchanged changes nothing."""
-    for preset in algorithm.presets:
+    for preset in offered.presets:
         try:
-            known = form(algorithm.name, preset, None)
+            known = form(offered.name, preset, None)
         except Invalid:
             continue  # a preset of another body
         texts = fields.starting_texts(known)
@@ -48,11 +48,20 @@ def test_every_setting_reads_back_what_it_shows(algorithm):
                 assert fields.read(field, texts[field.key]) == field.default, field.key
 
 
-def test_settings_that_were_named_in_a_request_are_shown():
-    request = StartRequest(name="x", algorithm="ppo", hidden_sizes=[64, 32], learning_rate=0.001)
-    texts = fields.starting_texts(form("ppo", "laptop"), request)
+@pytest.mark.parametrize("decided", [True, False], ids=["what was decided", "everything"])
+def test_settings_that_were_named_in_a_request_are_shown(decided):
+    request = StartRequest(
+        name="x", algorithm="ppo", preset="laptop", hidden_sizes=[64, 32], learning_rate=0.001, total_steps=10**6,
+        batch_size=2048,
+    )  # fmt: skip
+    plan = algorithm("ppo").plan(request, [])
+    known = form("ppo", "laptop")
+    keys = fields.asked_for(request) if decided else {field.key for field in known}
+    texts = fields.starting_texts(known, fields.trained_with(plan.config.model_dump(mode="json"), keys))
     assert texts["networks.policy"] == texts["networks.value"] == "64, 32"
     assert texts["ppo.learning_rate"] == "0.001"
+    assert int(texts["run.iterations"]) == plan.iterations == -(-(10**6) // plan.rollout_steps)
+    assert int(texts["ppo.minibatches"]) == plan.rollout_steps // 2048
 
 
 def test_every_metric_of_a_training_has_a_curve_or_a_reason():

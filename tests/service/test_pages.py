@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,14 +18,15 @@ from helpers.html import Page
 from helpers.service_data import fill
 from helpers.web import Visitor
 from markupsafe import escape
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gait_trainers.service.app import create_app
 from gait_trainers.service.db.engine import make_engine
 from gait_trainers.service.db.heartbeat import SILENT, Heartbeat
 from gait_trainers.service.db.tables import Base, Motion, Study, Supervisor, TrainingSession, User
-from gait_trainers.service.operations import users
-from gait_trainers.service.operations.configure import algorithms
+from gait_trainers.service.operations import sessions, users
+from gait_trainers.service.operations.configure import StartRequest, algorithms
 from gait_trainers.service.pages import fields
 from gait_trainers.service.pages.account import local
 from gait_trainers.service.settings import Settings
@@ -207,6 +209,33 @@ def test_a_clone_begins_with_what_its_parent_was_asked_for(served):
     page = next(form for form in Page(text).forms if form[""] == "post /train")
     assert page["set.ppo.gamma"] == "0.985"
     assert page["clone"] == served.ids["running"]
+
+
+def test_a_clone_that_is_sent_unchanged_is_the_same_training(served):
+    """Whatever way its parent was asked for, and though its motion has been looked at by nobody."""
+    with Session(served.engine) as db:
+        user = db.scalars(select(User).where(User.name == "trainer")).one()
+        motion = Motion(
+            owner=user, name="mine", format="bvh", state="ready", size=1, sha256="0" * 64, body="wildrobot"
+        )  # fmt: skip
+        db.add(motion)
+        db.flush()
+        asked = {"name": "walk", "algorithm": "ppo-amp", "preset": "laptop", "total_steps": 3_000_000}
+        request = StartRequest.model_validate(asked | {"batch_size": 2048, "motions": [motion.id]})
+        parent = sessions.start(db, user, request, served.settings)
+        db.commit()
+        id, config, motion_id = parent.id, parent.config, motion.id
+    text = served.trainer.get(f"/train?clone={id}").text
+    page = next(form for form in Page(text).forms if form[""] == "post /train")
+    assert re.search(f'value="{motion_id}"[^>]* checked', text), "it is chosen still"
+    sent = {name: value for name, value in page.items() if name and value} | {"motions": motion_id}
+    made = served.trainer.post("/train", sent).headers["location"].partition("?")[0].rpartition("/")[2]
+    with Session(served.engine) as db:
+        assert made != id
+        assert db.get_one(TrainingSession, made).config == config
+        for row in (made, id):
+            db.delete(db.get_one(TrainingSession, row))
+        db.commit()
 
 
 def test_an_upload_that_is_no_capture_is_refused_beside_its_field(served):

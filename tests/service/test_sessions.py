@@ -61,6 +61,10 @@ def test_a_key_makes_a_start_happen_once(trainer: TestClient, other: TestClient)
         ({"motions": ["bundled:../x"]}, "motions"),
         ({"batch_size": 7}, "batch_size"),
         ({"total_steps": 10, "iterations": 3}, "total_steps"),
+        ({"learning_rate": 0.1, "settings": {"ppo.learning_rate": 0.2}}, "learning_rate"),
+        ({"hidden_sizes": [8], "settings": {"networks.value": [4]}}, "hidden_sizes"),
+        ({"batch_size": 8}, "batch_size"),  # beside ppo.minibatches
+        ({"settings": {"run.iterations": 9}}, "iterations"),
         ({"settings": {"run.out": "/tmp"}}, "run.out"),
         ({"settings": {"run.init": "/tmp/x"}}, "run.init"),
         ({"settings": {"run.device": "cuda"}}, "run.device"),
@@ -125,6 +129,23 @@ def test_a_clone_has_the_changes_and_its_parent(trainer: TestClient) -> None:
     assert bad.json()["field"] == "run.out"
 
 
+def test_what_a_clone_changes_wins_over_what_its_parent_asked_for(trainer: TestClient) -> None:
+    parent = start(trainer, learning_rate=1e-3, settings=TINY["settings"] | {"ppo.gamma": 0.9})
+
+    def clone(of: dict, **changes: object) -> dict:
+        answer = trainer.post(f"/sessions/{of['id']}/clone", json={"changes": changes})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    by_key = clone(parent, settings={"ppo.learning_rate": 1e-4, "networks.value": [4], "run.iterations": 5})
+    config = by_key["config"]
+    assert (config["ppo"]["learning_rate"], config["ppo"]["gamma"], config["run"]["iterations"]) == (1e-4, 0.9, 5)
+    assert (config["networks"]["policy"], config["networks"]["value"]) == ([8], [4]), "the field decided both"
+    by_field = clone(by_key, learning_rate=1e-2, hidden_sizes=[16], batch_size=8)["config"]
+    assert (by_field["ppo"]["learning_rate"], by_field["networks"]["value"]) == (1e-2, [16])
+    assert by_field["ppo"]["minibatches"] == 4 * 8 // 8
+
+
 def test_quotas_hold(engine: Engine, settings: Settings, trainer: TestClient, administrator: TestClient) -> None:
     mine = trainer.get("/me").json()["user"]["id"]
     administrator.patch(f"/users/{mine}", json={"quota_sessions": 1})
@@ -140,6 +161,17 @@ def test_quotas_hold(engine: Engine, settings: Settings, trainer: TestClient, ad
     administrator.patch(f"/users/{mine}", json={"quota_hours": 3})
     start(trainer)
     assert Quota().sessions > 1
+
+
+def test_a_resumption_has_the_time_that_was_asked_for(trainer: TestClient, engine: Engine) -> None:
+    id = start(trainer, timeout_hours=1)["id"]
+    with transaction(engine) as db:
+        row = db.get_one(TrainingSession, id)
+        row.state, row.seconds = "failed", 3600.0
+        db.scalars(select(Job)).one().state = "ended"
+    assert trainer.post(f"/sessions/{id}/resume").status_code == 202
+    with transaction(engine) as db:
+        assert db.get_one(TrainingSession, id).timeout_s == 2 * 3600
 
 
 def test_a_session_is_deleted_with_its_files(trainer: TestClient, engine: Engine, settings: Settings) -> None:

@@ -274,6 +274,38 @@ def test_a_database_that_is_locked_says_so_and_loses_nothing(
     other.dispose()
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_process_is_ended_by_one_supervisor(
+    first: int, trainer: TestClient, loop, engine: Engine, state, monkeypatch
+) -> None:
+    """One that was silent for a while, so that another has taken over, finds that it watches nothing any more."""
+    id, loops = start(trainer), [loop(), loop()]
+
+    class Ended:
+        pid = 0
+
+        def poll(self) -> int:
+            return 0
+
+        def wait(self) -> None: ...
+
+    with transaction(engine) as db:
+        one = db.scalars(select(Job)).one()
+        one.state, one.supervisor_id = "running", loops[0].id
+        db.get_one(TrainingSession, id).state = "running"
+        loops[0].watched[one.id] = supervisor.Watched(one.id, Ended(), None, time.monotonic())
+    monkeypatch.setattr(supervisor, "lives", lambda _: False)
+    monkeypatch.setattr(loops[1], "_gone", lambda _: {loops[0].id})
+    loops[1]._take_over()
+    for at in (first, 1 - first):
+        for watched in list(loops[at].watched.values()):
+            loops[at]._check(watched)
+        assert not loops[at].watched
+    with transaction(engine) as db:
+        assert db.get_one(TrainingSession, id).state == "queued", "nobody has seen how it ended"
+        assert [(x.kind, x.state, x.attempts) for x in db.scalars(select(Job))] == [("train", "queued", 1)]
+
+
 # -- the order of the queue ----------------------------------------------------------------------------------
 
 
@@ -306,6 +338,27 @@ def test_short_work_comes_before_long() -> None:
     ]
     chosen = next_jobs(queued, [], Capacity(9, 10_000), {})
     assert [x.kind for x in chosen] == ["import", "finish", "train", "film"]
+
+
+def test_a_large_training_is_not_passed_by_for_ever() -> None:
+    """Small ones of another user that come one after another leave it no room; once it is overdue, they wait."""
+    big, running = job("ann", cores=4.0), [job("bob", at=1)]
+    queued, turns, begun = [big], {}, []
+    for at in range(2, 40):
+        queued += [job("bob", at=at), job("bob", "film", at=at)]
+        chosen = next_jobs(queued, running, Capacity(4, 10_000), turns, overdue=20 if at > 20 else 0)
+        for one in chosen:
+            queued.remove(one)
+            turns[one.owner_id] = max(turns.values(), default=0) + 1
+        begun += [(at, one.kind) for one in chosen]
+        if big in chosen:
+            break
+        running = [one for one in [*running, *chosen] if one.kind == "train"]  # films take seconds
+        running = running[-2:] if at <= 20 else running[1:]
+    assert big in chosen
+    assert (2, "train") in begun, "at first they pass"
+    assert not [at for at, kind in begun if kind == "train" and 20 < at < begun[-1][0]]
+    assert [at for at, kind in begun if kind == "film" and at > 20], "what is short goes on"
 
 
 # -- alerts --------------------------------------------------------------------------------------------------
@@ -349,7 +402,7 @@ def test_alerts_go_to_a_webhook_once(trainer: TestClient, engine: Engine, settin
         check(db, db.get_one(TrainingSession, id), [row(1, loss=float("nan"))])
     told = settings.model_copy(update={"webhooks": ["http://ops.example/hook"]})
     for _ in range(3):
-        notify.deliver(engine, told)
+        notify.send(notify.take(engine, told), told)
     assert sent == [("http://ops.example/hook", "diverged")]
 
 

@@ -79,8 +79,8 @@ class ModelConfig(Section):
     )
     conditions: list[Literal["path", "speed", "phase"]] = Field(
         default=[],
-        description="What the model is conditioned on: the path ahead, its speed, the phase of the gait. Path and "
-        "phase are read from the whole clip, so they know its future.",
+        description="What the model is conditioned on: the path ahead, its speed, the phase of the gait. All "
+        "are read from the whole clip, whose path is smoothed, so they know its future.",
     )
     settings: NetworkSettings = Field(default=NetworkSettings(), description="Sizes of the network.")
 
@@ -120,7 +120,9 @@ class OptimConfig(Section):
         default=8192, ge=2, description="Predicted frames of an update: windows times horizon, within the next two."
     )
     least_windows: int = Field(default=64, ge=1, description="Minimum number of windows of an update.")
-    most_windows: int = Field(default=1024, ge=1, description="Maximum number of windows of an update.")
+    most_windows: int = Field(
+        default=1024, ge=1, description="Maximum number of windows of an update; at least least_windows."
+    )
     learning_rate: float = Field(default=2e-3, gt=0, description="Step size at first.")
     weight_decay: float = Field(default=1e-4, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(default=1.0, gt=0, description="Norm to which gradients are clipped.")
@@ -129,6 +131,12 @@ class OptimConfig(Section):
         description="Frames of a window before the rollout begins, from which memory is filled; 0: the history of mlp "
         "and mixture, 16 for others.",
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _least_is_at_most_most(self) -> OptimConfig:
+        if self.least_windows > self.most_windows:
+            raise ValueError(f"least_windows {self.least_windows} is more than most_windows {self.most_windows}")
+        return self
 
 
 class RunConfig(Section):

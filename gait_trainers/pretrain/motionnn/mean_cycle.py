@@ -37,7 +37,9 @@ class MeanCycle:
         speed = frames.speed[gait, 0].astype(np.float64)
         # The rate of the phase: of frames that follow one another within a clip, between which it moves little.
         turn = (np.diff(phase) + np.pi) % (2 * np.pi) - np.pi
-        steady = (np.diff(np.flatnonzero(gait)) == 1) & (np.abs(turn) < 0.5 * np.pi) & (turn > 0)
+        rows = np.flatnonzero(gait)
+        follows = (np.diff(rows) == 1) & (np.diff(np.searchsorted(stream.ends, rows, side="right")) == 0)
+        steady = follows & (np.abs(turn) < 0.5 * np.pi) & (turn > 0)
         if np.count_nonzero(steady) < 2:  # no line through fewer
             return cls(np.zeros((2 * (2 * HARMONICS + 1), size)), np.zeros(2), np.zeros(2))
         line = np.polyfit(speed[1:][steady], turn[steady] * stream.robot.control_rate / (2 * np.pi), 1)

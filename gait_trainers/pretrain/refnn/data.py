@@ -39,6 +39,7 @@ class DataSet:
     files: tuple[Path, ...]
     names: tuple[str, ...]  # (P,)
     held_out: frozenset[str]  # walkers
+    counts: tuple[int, ...]  # sequences of each file that are not held out
     facts: Facts
     sequences: SequenceFiles
 
@@ -126,7 +127,7 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
     if not files:
         raise WalkError(f"{', '.join(map(str, sources))}: holds no .npz file of sequences")
     rng = np.random.default_rng(seed)
-    opened, tables, held_out = SequenceFiles(resident), [], set()
+    opened, tables, held_out, counts = SequenceFiles(resident), [], set(), []
     lowest, highest = np.full((2, COORDINATES - 7), np.inf) * np.array([[1.0], [-1.0]])
     total, square, count = np.zeros(POSE_LAYOUT.size), np.zeros(POSE_LAYOUT.size), 0
     for file in files:
@@ -136,6 +137,7 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
         held_out.update(chosen)
         tables.append(sequences)
         kept = sequences.motions[[walker not in chosen for walker in sequences.walkers]].astype(np.float64)
+        counts.append(len(kept))
         total += kept.sum(axis=(0, 1))
         square += (kept**2).sum(axis=(0, 1))
         count += kept.shape[0] * SEQUENCE
@@ -160,6 +162,7 @@ def open_data(sources: Sequence[str | Path], holdout: float, seed: int, balanced
         files=tuple(files),
         names=names,
         held_out=frozenset(held_out),
+        counts=tuple(counts),
         facts=facts_of(params[:, moves], names, mean, deviation, held(lowest, highest)),
         sequences=opened,
     )
@@ -209,7 +212,8 @@ def rows_of(params: np.ndarray, motions: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 class Stream:
-    """Batches of shuffled rows, for ever: `scale` batches of `size` rows are read and shuffled together.
+    """Batches of shuffled rows, for ever: `scale` batches of `size` rows are read and shuffled together, of
+    each file in proportion to its rows.
 
     Its state is that of the generator before the last reading, and how many batches of it have been given.
     """
@@ -234,10 +238,15 @@ class Stream:
     def _read(self) -> None:
         needed, parts = self.size * self.scale, []
         self.pool = []  # before its successor is read: never both in memory
+        every = SEQUENCE * sum(self.data.counts)
         while needed > 0:
+            lap = min(needed, every)
             for k in self.rng.permutation(len(self.data.files)):
+                share = -(-lap * SEQUENCE * self.data.counts[k] // every)  # of each file as of all, rounded up
+                if share == 0 or needed == 0:
+                    continue
                 inputs, poses = rows_of(*self.data.part(self.data.files[k], held_out=False))
-                take = self.rng.permutation(len(inputs))[: max(needed, 0)]
+                take = self.rng.permutation(len(inputs))[: min(share, needed)]
                 parts.append((inputs[take], poses[take]))
                 needed -= len(take)
         together = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]

@@ -22,11 +22,12 @@ WALKS = 40  # generated at most
 def evaluate_refnn(
     network: ReferenceNetwork, files: Sequence[str | Path] = (), walks: int = WALKS, seed: int = 0
 ) -> dict[str, Any]:
-    """Figures ready for JSON: `data`, errors on each file of sequences by its name, and `generated`, of at most `walks`
-    walks of 10 s with the files' parameters or, without files, about the network's own; seed: of the choice among them.
+    """Figures ready for JSON: `data`, errors on each file of sequences by its name (by its path, where two have one
+    name), and `generated`, of at most `walks` walks of 10 s with the files' parameters or, without files, about the
+    network's own; seed: of the choice among them.
     Raises WalkError where every sequence of a file is beyond what the network was trained for."""
     data: dict[str, Any] = {}
-    every = []
+    every, named = [], [Path(file).name for file in files]
     for file in files:
         sequences = load_sequences(file)
         params = aligned(sequences, network.facts.names)
@@ -34,7 +35,7 @@ def evaluate_refnn(
         if not inside.any():
             raise WalkError(f"{file}: every sequence is beyond what the network was trained for")
         params = np.clip(params[inside], network.facts.low, network.facts.high)
-        data[Path(file).name] = {
+        data[Path(file).name if named.count(Path(file).name) == 1 else str(file)] = {
             "sequences": len(params),
             "beyond": int((~inside).sum()),
             **group_errors(network, params, sequences.motions[inside]),

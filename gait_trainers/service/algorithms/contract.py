@@ -50,6 +50,7 @@ class Algorithm(ABC):
 
     simple: ClassVar[tuple[str, ...]]  # settings that are not under "advanced", in the order of the form
     named: ClassVar[Mapping[str, tuple[str, ...]]]  # fields of a StartRequest -> the settings that they stand for
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # likewise, of those that another value follows from
     unit: ClassVar[str]  # what its speed is counted in
     follows: ClassVar[tuple[str, ...]] = ()  # jobs behind the one that finishes a training
     extends: ClassVar[bool] = False  # whether one that is complete may go on to more iterations
@@ -82,8 +83,29 @@ class Algorithm(ABC):
         if env is not None and env not in self.environments:
             raise Invalid(f"{self.name} is for {', '.join(self.environments)}", "env")
 
+    def keys(self, name: str) -> tuple[str, ...]:
+        """Settings that a field of a request decides."""
+        return (*self.named.get(name, ()), *self.derived.get(name, ()))
+
+    def changed(self, asked: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a StartRequest with some of them changed, and of `settings` those that are named.
+
+        A setting can be asked for by a field or by its key: whichever is changed takes the place of the other.
+        """
+        tree, more = {**asked, **changes}, dict(changes.get("settings") or {})
+        settings = dict(asked.get("settings") or {})
+        for name in NUMBERS:
+            if tree.get(name) is None:
+                continue
+            settings = {key: value for key, value in settings.items() if key not in self.keys(name)}
+            if changes.get(name) is None and any(key in more for key in self.keys(name)):
+                settings |= dict.fromkeys(self.named.get(name, ()), tree[name])  # it may decide others, too
+                tree[name] = None
+        return tree | {"settings": settings | more}
+
     def overrides(self, request: StartRequest) -> dict[str, Any]:
-        """Settings that a request changes, by key, each found possible by the form."""
+        """Settings that a request changes, by key, each found possible by the form; Invalid for one that it gives by a
+        field and by its key."""
         known = self.form(request.preset, request.env)
         found = check(known, request.settings)
         by_key = {field.key: field for field in known}
@@ -92,6 +114,8 @@ class Algorithm(ABC):
                 continue
             if name not in self.named:
                 raise Invalid(f"{self.name} has no such setting", name)
+            if twice := [key for key in self.keys(name) if key in request.settings]:
+                raise Invalid(f"{name} and {twice[0]} say the same thing twice; give one of them", name)
             for key in self.named[name]:
                 try:
                     check_value(by_key[key], value)

@@ -30,6 +30,7 @@ from gait_trainers.service.errors import Invalid
 
 CLIPS, SEQUENCES, CONFIG = "clips", "sequences.npz", "config.yaml"  # under the results of a session
 LIBRARIES_MB = 500
+SIZES = "model.settings."  # before the key of a size of the network
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class MotionNNTraining(ModelTraining):
             config = load_motion_config(None, request.preset or self.preset, overrides)
         except ConfigError as error:
             raise invalid(error, overrides) from None
+        own = config.model.settings.of(config.model.network)
+        for key in overrides:
+            if key.startswith(SIZES) and key.removeprefix(SIZES) not in own:
+                name = key if key in request.settings else "hidden_sizes"
+                raise Invalid(f"a network of kind {config.model.network} has no {key.removeprefix(SIZES)}", name)
         if config.data.test_share and len(clips) == 1 and clips[0] not in EMBEDDED_SETS.values():
             raise Invalid("one motion cannot be trained on and held out; choose two, or data.test_share 0", "motions")
         body, cores = request.env or self.env_id, float(config.run.torch_threads)

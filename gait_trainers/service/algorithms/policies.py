@@ -46,7 +46,10 @@ class PolicyTraining(Algorithm):
     named: ClassVar = {
         "iterations": ("run.iterations",), "epochs": ("ppo.epochs",), "learning_rate": ("ppo.learning_rate",),
         "hidden_sizes": ("networks.policy", "networks.value"), "num_envs": ("env.num_envs",), "seed": ("run.seed",),
-        "total_steps": (), "batch_size": (),  # what they stand for follows from the size of a rollout
+        "total_steps": (), "batch_size": (),
+    }  # fmt: skip
+    derived: ClassVar = {  # from the size of a rollout
+        "total_steps": ("run.iterations",), "batch_size": ("ppo.minibatches",),
     }  # fmt: skip
     unit: ClassVar = "steps"
     follows: ClassVar = ("evaluate", "film")

@@ -21,14 +21,14 @@ from gait_trainers.service.settings import load_settings
 def supervise_command(home: Home = Path("gaitnet-home"), database: Database = None) -> None:
     """Run queued trainings; several machines may, with a PostgreSQL database and a home folder that they share."""
     from gait_trainers.runs.lock import Locked
-    from gait_trainers.service.jobs.supervisor import supervise
+    from gait_trainers.service.jobs.supervisor import LOCKED, supervise
 
     settings = load_settings(home, database=database)
     settings.create_folders()
     try:
         supervise(make_engine(settings.database_url), settings)
     except Locked:  # one works here already
-        raise typer.Exit(3) from None
+        raise typer.Exit(LOCKED) from None
 
 
 def migrate_command(home: Home = Path("gaitnet-home"), database: Database = None) -> None:

@@ -49,6 +49,6 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 
 def begin_writing(db: Session) -> None:
-    """Take SQLite's write lock now; PostgreSQL locks rows by itself."""
+    """Take SQLite's write lock now; on PostgreSQL operations lock the rows that they check (`with_for_update`)."""
     if db.get_bind().dialect.name == "sqlite":
         db.connection().exec_driver_sql("BEGIN IMMEDIATE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from gait_envs.files import write_durably
 from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession
 from gait_trainers.service.jobs.process import python
-from gait_trainers.service.operations.configure import BUNDLED, INFINITE, MOTION, placeholder
+from gait_trainers.service.operations.configure import BUNDLED, INFINITE, MOTION
+from gait_trainers.service.operations.motions import own_clip
 from gait_trainers.service.settings import Settings
 
 FILMED = 6.0  # s of a clip, at most
@@ -35,14 +37,18 @@ def command(db: Session, job: Job, settings: Settings) -> list[str]:
         return python(*known.after(job.kind, run, results))
     if known.begun(run):
         return python(*known.resume(run, results, session.iterations))
-    write_durably(results / "config.yaml", known.written(with_files(session.config, settings)).encode())
-    clips = [with_files(_clip(given), settings) for given in session.motions]
+    own = {given: _copied(given, session.id, settings) for given in session.motions if not given.startswith(BUNDLED)}
+    write_durably(results / "config.yaml", known.written(with_files(session.config, own)).encode())
+    clips = [own.get(given, given.removeprefix(BUNDLED)) for given in session.motions]
     return python(*known.start(run, results, clips))
 
 
-def _clip(given: str) -> str:
-    """A motion that was asked for, as a configuration names it."""
-    return given.removeprefix(BUNDLED) if given.startswith(BUNDLED) else placeholder(given)
+def _copied(motion_id: str, session_id: str, settings: Settings) -> str:
+    """A session's own copy of a clip, made where there is none yet: who owns the motion may delete it later."""
+    copy = own_clip(settings, session_id, motion_id)
+    if not copy.is_file():
+        write_durably(copy, (settings.motions / motion_id / "clip.npz").read_bytes())
+    return str(copy)
 
 
 def _film(session: TrainingSession, run: Path, results: Path) -> list[str]:
@@ -60,14 +66,17 @@ def _film_of_motion(folder: Path, figures: dict[str, Any]) -> list[str]:
     return python("gait_envs.mocap.cli", "view", str(folder / "clip.npz"), *words)
 
 
-def with_files(tree: Any, settings: Settings) -> Any:
-    """A stored configuration, with the files of motions in place of their placeholders, and infinity as a number."""
+def with_files(tree: Any, clips: Mapping[str, str]) -> Any:
+    """A stored configuration, with the files of motions in place of their placeholders, and infinity as a number.
+
+    clips: id of a motion -> file.
+    """
     if isinstance(tree, dict):
-        return {key: with_files(value, settings) for key, value in tree.items()}
+        return {key: with_files(value, clips) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [with_files(value, settings) for value in tree]
+        return [with_files(value, clips) for value in tree]
     if isinstance(tree, str) and tree.startswith(MOTION):
-        return str(settings.motions / tree.removeprefix(MOTION) / "clip.npz")
+        return clips[tree.removeprefix(MOTION)]
     return INFINITE.get(tree, tree) if isinstance(tree, str) else tree
 
 

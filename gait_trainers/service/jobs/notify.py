@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import smtplib
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 from sqlalchemy import Engine, or_, select
 
 from gait_trainers.service.db.engine import reading, transaction
-from gait_trainers.service.db.tables import Alert, User
+from gait_trainers.service.db.tables import Alert, User, now
 from gait_trainers.service.settings import Mail, Settings
 
 TIMEOUT = 10.0  # s
 AT_ONCE = 20
+NEWS = datetime.timedelta(days=1)
+Work = tuple[Alert, str | None, bool]  # an alert, the address for a mail about it, whether it is posted
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -24,16 +27,20 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """A redirect would lead to where no administrator has pointed."""
 
 
-def deliver(engine: Engine, settings: Settings) -> None:
-    """Send what has not been sent. It is marked first: once or, after a crash in between, not at all."""
+def take(engine: Engine, settings: Settings) -> list[Work]:
+    """What has not been sent, marked as sent: it is delivered once or, after a crash in between, not at all.
+
+    What was raised days ago, as before there was anybody to tell, or has been acknowledged is news no more.
+    """
     if settings.mail is None and not settings.webhooks:
-        return
+        return []
     due = [] if settings.mail is None else [~Alert.mailed]
     due += [~Alert.posted] if settings.webhooks else []
-    unsent = select(Alert).where(or_(*due)).order_by(Alert.created_at).limit(AT_ONCE)
+    is_news = (Alert.created_at > now() - NEWS, Alert.acknowledged_at.is_(None))
+    unsent = select(Alert).where(or_(*due), *is_news).order_by(Alert.created_at).limit(AT_ONCE)
     with reading(engine) as db:
         if db.scalar(unsent.limit(1)) is None:
-            return
+            return []
     with transaction(engine) as db:
         alerts = list(db.scalars(unsent))
         owners = {user.id: user for user in db.scalars(select(User).where(User.id.in_([a.owner_id for a in alerts])))}
@@ -41,6 +48,11 @@ def deliver(engine: Engine, settings: Settings) -> None:
         for alert in alerts:
             alert.mailed = alert.mailed or settings.mail is not None
             alert.posted = alert.posted or bool(settings.webhooks)
+    return work
+
+
+def send(work: list[Work], settings: Settings) -> None:
+    """Deliver what was taken."""
     for alert, address, post in work:
         if settings.mail is not None and address:
             _try(lambda a=alert, to=address: send_mail(settings.mail, to, a))  # type: ignore[misc]

@@ -7,6 +7,7 @@ again by the next one, is interrupted, and resumes: that takes this table in any
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,23 +31,32 @@ class Capacity:
 
 
 def next_jobs(
-    queued: Sequence[Job], running: Sequence[Job], capacity: Capacity, last_turn: dict[str, int]
+    queued: Sequence[Job],
+    running: Sequence[Job],
+    capacity: Capacity,
+    last_turn: dict[str, int],
+    overdue: datetime.datetime | None = None,
 ) -> list[Job]:
     """Jobs that fit beside those that run, in a fair order: whose owner runs fewest, then who has waited longest.
 
     last_turn: user -> number of the latest turn. A job that is larger than the machine runs alone.
+    Once a training has waited since before `overdue`, no other begins before it: small ones would leave it no room for
+    ever. What is short goes on meanwhile.
     """
     cores = capacity.cores - sum(job.cores for job in running)
     memory = capacity.memory_mb - sum(job.memory_mb for job in running)
     busy = Counter(job.owner_id for job in running)
-    empty, chosen, left = not running, [], list(queued)
+    empty, chosen, left, kept_free = not running, [], list(queued), False
     turns = dict(last_turn)
     while left:
         job = min(left, key=lambda j: (busy[j.owner_id], turns.get(j.owner_id, 0), ORDER[j.kind], j.created_at, j.id))
         left.remove(job)
         needs_cores, needs_memory = min(job.cores, capacity.cores), min(job.memory_mb, capacity.memory_mb)
         fits = needs_cores <= cores and needs_memory <= memory
+        if job.kind == "train" and kept_free:
+            continue
         if not (fits or empty):
+            kept_free |= job.kind == "train" and overdue is not None and job.created_at < overdue
             continue
         cores, memory, empty = cores - job.cores, memory - job.memory_mb, False
         busy[job.owner_id] += 1

@@ -5,17 +5,19 @@ What Optuna knows is kept in a journal file beside the database, to which every 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.engine import reading, transaction
 from gait_trainers.service.db.tables import ACTIVE, Point, Series, Study, TrainingSession
 from gait_trainers.service.errors import ServiceError, TooMany
-from gait_trainers.service.operations import sessions
-from gait_trainers.service.operations.studies import PRUNED, StudyRequest, stop_trial, varied
+from gait_trainers.service.operations import quotas, sessions
+from gait_trainers.service.operations.studies import PRUNED, StudyRequest, end_study, stop_trial, varied
 from gait_trainers.service.settings import Settings
 
 JOURNAL = "optuna.journal"
@@ -28,6 +30,12 @@ def storage(home: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     return JournalStorage(JournalFileBackend(str(home / JOURNAL)))
+
+
+@functools.lru_cache(maxsize=1)
+def kept(home: Path) -> Any:
+    """What Optuna knows, replayed into memory once; every reading adds what has been appended to the journal."""
+    return storage(home)
 
 
 def advance(engine: Engine, settings: Settings) -> None:
@@ -46,11 +54,14 @@ def _advance(db: Session, row: Study, settings: Settings) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if not row.owner.active:
+        end_study(db, row, "the account of its owner is closed")
+        return
     request = StudyRequest.model_validate(row.request)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if request.prune else optuna.pruners.NopPruner()
     study = optuna.create_study(
-        storage=storage(settings.home), study_name=row.id, direction=request.direction, load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=request.seed), pruner=pruner,
+        storage=kept(settings.home), study_name=row.id, direction=request.direction, load_if_exists=True,
+        pruner=pruner,
     )  # fmt: skip
     mine = {x.trial: x for x in db.scalars(select(TrainingSession).where(TrainingSession.study_id == row.id))}
     for trial in study.get_trials(deepcopy=False):
@@ -99,8 +110,14 @@ def _follow(db: Session, study: Any, frozen: Any, session: TrainingSession | Non
 
 def _begin(db: Session, row: Study, study: Any, request: StudyRequest, settings: Settings) -> bool:
     """Start the next training; False where that is not possible now."""
+    from optuna.samplers import TPESampler
     from optuna.trial import TrialState
 
+    try:
+        quotas.check_start(db, row.owner, settings.quota)
+    except TooMany:  # nothing is asked for that could not begin: Optuna would take it for a failure
+        return False
+    study.sampler = TPESampler(seed=_seed(request.seed, len(study.get_trials(deepcopy=False))))
     trial = study.ask(_distributions(request))
     try:
         start = varied(request, trial.params, trial.number)
@@ -111,6 +128,11 @@ def _begin(db: Session, row: Study, study: Any, request: StudyRequest, settings:
             row.state, row.message = "stopped", f"trial {trial.number}: {error.message}"[:1000]
         return False
     return True
+
+
+def _seed(seed: int, number: int) -> int:
+    """Of the proposal with this number: another for each, and the same one after a restart."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def _distributions(request: StudyRequest) -> dict[str, Any]:

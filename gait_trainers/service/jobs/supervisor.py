@@ -7,15 +7,18 @@ started a second time.
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 from sqlalchemy import Engine, select, update
@@ -24,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from gait_trainers.runs.lock import locked
 from gait_trainers.service.db.engine import reading, transaction
-from gait_trainers.service.db.tables import Job, Motion, Supervisor, TrainingSession
+from gait_trainers.service.db.tables import Job, Motion, Supervisor, TrainingSession, now
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.jobs import housekeeping, notify, search, watch
 from gait_trainers.service.jobs.commands import command, log_file
@@ -38,6 +41,9 @@ PATIENCE = (20.0, 40.0)  # s after the interrupt: terminate, kill
 SILENCE = 60.0  # s without a beat, after which another machine's supervisor is thought dead
 KEEP_TIME = 5.0  # s between two notes of how long a process has run
 BEAT, HOUR = 5.0, 3600.0  # s between two beats, and between two rounds of housekeeping
+OVERDUE = 300.0  # s in the queue, after which no other training begins before one that does not fit
+LOCKED = 3  # exit status where another supervisor of this machine works in the home folder
+SEARCH = 3.0  # s between two rounds of the searches, which hold SQLite's write lock while Optuna thinks
 
 
 @dataclass
@@ -71,6 +77,8 @@ class Loop:
     beats: dict[str, tuple[int, float]] = field(default_factory=dict)  # other supervisors: beats, monotonic s
     beaten: float = float("-inf")  # monotonic s of the latest beat
     tidied: float = float("-inf")  # monotonic s of the latest housekeeping
+    searched: float = float("-inf")  # monotonic s of the latest round of the searches
+    courier: threading.Thread | None = None  # delivers alerts
     stopping: bool = False
 
     @property
@@ -97,12 +105,22 @@ class Loop:
             _safely(self._check, watched)
         if not self.stopping:
             self._start()
-        _safely(search.advance, self.engine, self.settings)
+        if time.monotonic() - self.searched >= SEARCH:
+            self.searched = time.monotonic()
+            _safely(search.advance, self.engine, self.settings)
         if time.monotonic() - self.tidied >= HOUR:
             self.tidied = time.monotonic()
             _safely(housekeeping.tidy, self.engine, self.settings)
         _safely(watch.machine, self.engine, self.settings)
-        _safely(notify.deliver, self.engine, self.settings)
+        _safely(self._notify)
+
+    def _notify(self) -> None:
+        """Deliver alerts in a thread: a mail server that does not answer must keep no training waiting."""
+        if self.courier is not None and self.courier.is_alive():
+            return
+        if work := notify.take(self.engine, self.settings):
+            self.courier = threading.Thread(target=_safely, args=(notify.send, work, self.settings), daemon=True)
+            self.courier.start()
 
     # -- taking over --------------------------------------------------------------------------------------
 
@@ -131,16 +149,16 @@ class Loop:
 
     def _gone(self, db: Session) -> set[str | None]:
         """Supervisors that run no more."""
-        host, now = socket.gethostname(), time.monotonic()
+        host, at = socket.gethostname(), time.monotonic()
         gone: set[str | None] = {None}
         for other in db.scalars(select(Supervisor).where(Supervisor.id != self.id)):
             if other.host == host:
                 gone.add(other.id)
                 continue
-            beats, since = self.beats.get(other.id, (-1, now))
+            beats, since = self.beats.get(other.id, (-1, at))
             if beats != other.beats:
-                self.beats[other.id] = (other.beats, now)
-            elif now - since > SILENCE:
+                self.beats[other.id] = (other.beats, at)
+            elif at - since > SILENCE:
                 gone.add(other.id)
         return gone
 
@@ -150,9 +168,9 @@ class Loop:
         folder = self.settings.jobs / watched.job_id
         over, code = watched.code(lives(folder))
         with transaction(self.engine) as db:
-            job = db.get(Job, watched.job_id)
-            if job is None:
-                self.watched.pop(watched.job_id)
+            job = db.get(Job, watched.job_id, with_for_update=True)
+            if job is None or job.state != "running" or job.supervisor_id != self.id:
+                self.watched.pop(watched.job_id)  # deleted, or another has taken it over while this one was silent
                 return
             self._note_time(db, job, watched, over)
             if over:
@@ -184,10 +202,10 @@ class Loop:
             watched.process = find(self.settings.jobs / job.id)
         if watched.process is None:
             return
-        now = time.monotonic()
-        watched.asked = watched.asked or now
+        at = time.monotonic()
+        watched.asked = watched.asked or at
         steps = [(0.0, signal.SIGINT), (PATIENCE[0], signal.SIGTERM), (PATIENCE[1], signal.SIGKILL)]
-        due = [number for after, number in steps if now - watched.asked >= after]
+        due = [number for after, number in steps if at - watched.asked >= after]
         if len(due) > watched.signals:
             watched.signals = len(due)
             send(watched.process, due[-1])
@@ -206,7 +224,8 @@ class Loop:
             if not queued or free_mb(self.settings.home) < self.settings.least_disk_mb:
                 return
             running = list(db.scalars(select(Job).where(Job.id.in_(self.watched))))
-            chosen = [job.id for job in next_jobs(queued, running, self.capacity, self.turns)]
+            overdue = now() - datetime.timedelta(seconds=OVERDUE)
+            chosen = [job.id for job in next_jobs(queued, running, self.capacity, self.turns, overdue)]
         for job_id in chosen:
             self._launch(job_id)
 
@@ -214,8 +233,8 @@ class Loop:
         """Claim a job, start its process, note which it is. A crash at any point leaves a job that is taken over."""
         folder = self.settings.jobs / job_id
         with transaction(self.engine) as db:
-            job = db.get_one(Job, job_id)
-            if not claim(db, job, self.id):
+            job = db.get(Job, job_id)
+            if job is None or not claim(db, job, self.id):
                 return
             db.refresh(job)
             if job.wanted:  # somebody has thought better of it meanwhile
@@ -272,6 +291,11 @@ def _described(pid: int) -> Process | None:
         return None
 
 
+def lock_folder(settings: Settings) -> Path:
+    """The folder whose lock this machine's supervisor holds."""
+    return settings.home / "supervisors" / socket.gethostname()
+
+
 def supervise(engine: Engine, settings: Settings) -> None:
     """Run until a signal. Locked where another supervisor of this machine works in the same home folder.
 
@@ -284,7 +308,7 @@ def supervise(engine: Engine, settings: Settings) -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    folder = settings.home / "supervisors" / socket.gethostname()
+    folder = lock_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         loop.begin()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from gait_trainers.runs.monitoring import HealthMonitor
 from gait_trainers.service.algorithms.table import algorithm
-from gait_trainers.service.db.engine import transaction
+from gait_trainers.service.db.engine import reading, transaction
 from gait_trainers.service.db.tables import Alert, Job, TrainingSession, User, now
 from gait_trainers.service.jobs.ingest import ingest
 from gait_trainers.service.jobs.outcomes import free_mb
@@ -20,6 +20,7 @@ from gait_trainers.service.settings import Settings
 STALLED = 300  # iterations without a better reward
 TOLERANCE = 0.01  # of a better reward
 LOSSES = ("loss", "value_loss", "policy_gradient_loss", "episode_reward", "disc_loss")
+FULL, WAS_FULL = "disk nearly full", "disk was nearly full"  # kinds of alerts about the machine
 NAMES = {  # of checks, as kinds of alerts
     "disc_acc stuck at 1": "discriminator saturated",
     "disc_acc stuck at 0.5": "discriminator learns nothing",
@@ -75,12 +76,18 @@ def check(db: Session, session: TrainingSession, rows: list[dict[str, float]]) -
 
 def machine(engine: Engine, settings: Settings) -> None:
     """An alert for administrators when the disk is nearly full; once, until it is acknowledged and empty again."""
-    free, kind = free_mb(settings.home), "disk nearly full"
-    if free >= 2 * settings.least_disk_mb:
-        return
+    free = free_mb(settings.home)
+    is_full = free < 2 * settings.least_disk_mb
+    over = (Alert.kind == FULL, Alert.acknowledged_at.is_not(None))
+    with reading(engine) as db:
+        due = select(Alert.id).where(Alert.kind == FULL) if is_full else select(Alert.id).where(*over)
+        if (db.scalar(due.limit(1)) is not None) == is_full:
+            return
     with transaction(engine) as db:
+        if not is_full:
+            db.execute(update(Alert).where(*over).values(kind=WAS_FULL))
+            return
         owner = db.scalar(select(User).where(User.role == "administrator").order_by(User.created_at).limit(1))
-        known = db.scalar(select(Alert.id).where(Alert.kind == kind, Alert.acknowledged_at.is_(None)))
-        if owner is not None and known is None:
+        if owner is not None and db.scalar(due.limit(1)) is None:
             message = f"{free:,.0f} MB of disk are free; nothing is started below {settings.least_disk_mb:,} MB"
-            db.add(Alert(session_id=None, owner_id=owner.id, kind=kind, message=message))
+            db.add(Alert(session_id=None, owner_id=owner.id, kind=FULL, message=message))

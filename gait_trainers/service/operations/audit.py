@@ -7,14 +7,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from gait_trainers.service.db.later import ADDRESS
 from gait_trainers.service.db.tables import Audit, User
 from gait_trainers.service.operations.paging import Page, page
 from gait_trainers.service.operations.visible import check_role, ordered
 
 
 def note(db: Session, user: User | None, action: str, subject: str = "", **detail: Any) -> None:
-    """Write down that a user did something, in the transaction in which it is done."""
-    db.add(Audit(user_id=None if user is None else user.id, action=action, subject=subject[:128], detail=detail))
+    """Write down that a user did something, in the transaction in which it is done; from where, if a request has."""
+    who, address = None if user is None else user.id, str(db.info.get(ADDRESS, ""))[:64]
+    db.add(Audit(user_id=who, action=action, subject=subject[:128], detail=detail, address=address))
 
 
 def listed(db: Session, user: User, *, action: str | None = None, offset: int = 0, limit: int = 50) -> Page[Audit]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import os
+import threading
+import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -48,6 +51,7 @@ PLACES = {
     "manifest": ("bundle/policy.json", "application/json", "policy.json"),
 }
 LAST = 256 << 10  # bytes from the end of a text that are read at most
+MARGIN = 10**9  # ns by which the clock of a file system may be behind
 FOLDERS = {"bundle": "bundle", "model": "model", "run": "run"}  # key -> folder that is packed as a zip
 
 
@@ -72,7 +76,7 @@ def open_artefact(db: Session, user: User, id: str, key: str, settings: Settings
         folder = _folder(session, key, settings)
         if not folder.is_dir():
             raise NotFound(f"the session has no {key} yet")
-        packed = _packed(folder, settings.results / session.id / f"{key}.zip", str(session.state))
+        packed = _packed(folder, settings.results / session.id / f"{key}.zip")
         return packed, Artefact(key, f"{_stem(session)}-{key}.zip", "application/zip", packed.stat().st_size)
     if key not in PLACES:
         raise NotFound(f"files are {', '.join((*PLACES, *FOLDERS))}")
@@ -141,21 +145,36 @@ def _stem(session: TrainingSession) -> str:
     return f"{kept or 'session'}-{session.id[:6]}"
 
 
-def _packed(folder: Path, target: Path, state: str) -> Path:
-    """The files of a folder as a zip, packed again where one has changed. Its hidden files stay out."""
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
-    newest = max((f.stat().st_mtime_ns for f in files), default=0)
-    if not target.is_file() or target.stat().st_mtime_ns < newest or state == "running":
-        with (
-            replacing(target) as temporary,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out,
-        ):
-            for file in files:
-                try:
-                    out.write(file, os.path.join(target.stem, file.relative_to(folder)))
-                except FileNotFoundError:  # an old checkpoint, removed by the training
-                    continue
+def _packed(folder: Path, target: Path) -> Path:
+    """The files of a folder as a zip, packed again where one has changed. Its hidden files stay out.
+
+    Who asks while it is packed waits for it; the zip is as old as the beginning of its packing.
+    """
+    with _packing(target):
+        files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+        if not target.is_file() or target.stat().st_mtime_ns < max(map(_changed, files), default=0):
+            began = time.time_ns() - MARGIN
+            with replacing(target) as temporary:
+                with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+                    for file in files:
+                        with suppress(FileNotFoundError):  # an old checkpoint, removed by the training
+                            out.write(file, os.path.join(target.stem, file.relative_to(folder)))
+                os.utime(temporary, ns=(began, began))
     return target
+
+
+@functools.lru_cache(maxsize=256)
+def _packing(target: Path) -> threading.Lock:
+    """Held by whoever packs it."""
+    return threading.Lock()
+
+
+def _changed(file: Path) -> int:
+    """When a file was changed, ns; 0 for one that was removed meanwhile."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def request_film(db: Session, user: User, id: str, settings: Settings, kind: str = "film") -> Job:

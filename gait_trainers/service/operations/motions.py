@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from sqlalchemy import Text, select
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import GaitNetError, MotionError, one_line
 from gait_envs.reading.archive import Archive, check_compression, read_header
 from gait_envs.reading.bounded import BoundedFile
 from gait_envs.reading.foreign import refuse_pickles
+from gait_trainers.service.algorithms.table import algorithm
+from gait_trainers.service.db.later import remove_afterwards
 from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
 from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge
 from gait_trainers.service.operations import audit, quotas
@@ -166,6 +168,7 @@ def listed(
     user: User,
     *,
     state: str | None = None,
+    body: str | None = None,
     text: str | None = None,
     offset: int = 0,
     limit: int = 50,
@@ -176,6 +179,8 @@ def listed(
         if state not in STATES:
             raise Invalid(f"states are {', '.join(STATES)}", "state")
         query = query.where(Motion.state == state)
+    if body is not None:
+        query = query.where(Motion.body == body)
     if text:
         query = query.where(Motion.name.ilike(containing(text), escape="\\"))
     return page(db, ordered(query, Motion), offset, limit)
@@ -227,19 +232,36 @@ def edit(
 
 
 def delete(db: Session, user: User, id: str, settings: Settings) -> None:
-    """Remove a motion and its files; a Conflict while it is converted or a session that may go on needs it."""
+    """Remove a motion and its files; a Conflict while it is converted, filmed, or needed by a session, of whomever,
+    that has no copy of its own yet."""
     motion = find_motion(db, user, id, to_change=True)
     if motion.state == "converting":
         raise Conflict("the motion is being converted")
-    theirs = TrainingSession.owner_id == motion.owner_id
-    going = select(TrainingSession).where(theirs, TrainingSession.state != "completed")
-    if used := [session.name for session in db.scalars(going) if id in session.motions]:
-        raise Conflict(f"{used[0]} is trained on it")
+    if db.scalar(select(Job.id).where(Job.motion_id == id, Job.state == "running").limit(1)) is not None:
+        raise Conflict("a film of it is being made; try again later")
+    sessions = select(TrainingSession).where(TrainingSession.motions.cast(Text).contains(id))
+    for session in db.scalars(sessions):
+        if id in session.motions and _is_needed(session, id, settings):
+            theirs = session.owner_id == user.id or user.role == "administrator"
+            raise Conflict(f"{session.name if theirs else 'a session of another user'} is trained on it")
     db.execute(delete_rows(Job).where(Job.motion_id == id))
     db.delete(motion)
     audit.note(db, user, "motion.delete", id, name=motion.name)
     db.flush()
-    shutil.rmtree(settings.motions / id, ignore_errors=True)
+    remove_afterwards(db, settings.motions / id)
+
+
+def own_clip(settings: Settings, session_id: str, motion_id: str) -> Path:
+    """A session's copy of the clip of a motion, made when its training begins."""
+    return settings.results / session_id / "motions" / motion_id / "clip.npz"
+
+
+def _is_needed(session: TrainingSession, id: str, settings: Settings) -> bool:
+    """Whether a session reads the motion's own file; sessions of earlier versions have copied nothing, or all clips
+    into the model's data."""
+    if own_clip(settings, session.id, id).is_file():
+        return False
+    return session.state != "completed" or algorithm(session.algorithm).makes == "policy"
 
 
 def artefacts(db: Session, user: User, id: str, settings: Settings) -> list[Artefact]:

@@ -28,7 +28,7 @@ class Usage:
 
 
 def usage(db: Session, user: User, quota: Quota) -> Usage:
-    """Sessions that are active, hours of the last 30 days, megabytes."""
+    """Sessions that are active, hours of those that began in the last 30 days and are still there, megabytes."""
     mine = TrainingSession.owner_id == user.id
     active = db.scalar(select(func.count()).select_from(TrainingSession).where(mine, TrainingSession.state.in_(ACTIVE)))
     seconds = db.scalar(
@@ -47,12 +47,13 @@ def usage(db: Session, user: User, quota: Quota) -> Usage:
 
 
 def check_start(db: Session, user: User, quota: Quota) -> None:
-    """TooMany where another session would exceed what the user may use."""
+    """TooMany where another session would exceed what the user may use; on PostgreSQL by one transaction at a time."""
+    db.execute(select(User.id).where(User.id == user.id).with_for_update())
     used = usage(db, user, quota)
     if used.sessions >= used.most_sessions:
         raise TooMany(f"{used.sessions} sessions are queued or running, of {used.most_sessions} that you may have")
     if used.hours >= used.most_hours:
-        raise TooMany(f"{used.hours:.0f} hours of the last 30 days are used, of {used.most_hours:g}")
+        raise TooMany(f"{used.hours:.0f} hours are used by sessions of the last 30 days, of {used.most_hours:g}")
     check_disk(used)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from gait_envs.files import replacing_folder, write_durably
 from gait_envs.reading.text import read_json
 from gait_trainers.service.algorithms.table import algorithm
+from gait_trainers.service.db.later import do_afterwards
 from gait_trainers.service.db.tables import Model, ModelAlias, ModelVersion, TrainingSession, User, now
 from gait_trainers.service.errors import Conflict, Invalid, NotFound
 from gait_trainers.service.operations import audit
@@ -26,6 +28,7 @@ from gait_trainers.service.settings import Settings
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 FIGURES = ("success_rate", "is_success_rate", "episode_reward", "forward_velocity", "speed_error")  # of a lineage
+WRITING = threading.Lock()  # the index: who writes last has read last
 INDEX = "index.json"  # what the command line reads: name -> aliases and versions
 
 
@@ -118,17 +121,18 @@ def _folder(settings: Settings, model: Model, version: ModelVersion) -> Path:
 
 
 def _changed(db: Session) -> None:
-    """The index is written once the change is committed (`security.access.database`)."""
-    db.info.setdefault("afterwards", {})["registry"] = write_index
+    """The index is written once the change is committed."""
+    do_afterwards(db, "registry", write_index)
 
 
 def write_index(db: Session, settings: Settings) -> None:
     """What `registry:NAME@ALIAS` is resolved by on the command line, without any database."""
     index: dict[str, Any] = {}
-    for model in db.scalars(select(Model)):
-        numbers = [version.number for version in _versions(db, model) if version.deleted_at is None]
-        index[model.name] = {"versions": numbers, "aliases": _aliases(db, model)}
-    write_durably(settings.models / INDEX, json.dumps(index, indent=1).encode())
+    with WRITING:
+        for model in db.scalars(select(Model)):
+            numbers = [version.number for version in _versions(db, model) if version.deleted_at is None]
+            index[model.name] = {"versions": numbers, "aliases": _aliases(db, model)}
+        write_durably(settings.models / INDEX, json.dumps(index, indent=1).encode())
 
 
 def listed(db: Session, user: User, *, offset: int = 0, limit: int = 50) -> Page[Model]:

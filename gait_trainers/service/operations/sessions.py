@@ -5,7 +5,6 @@ Nothing here touches a process. What is asked for is written down; the superviso
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import one_line
+from gait_trainers.service.db.later import remove_afterwards
 from gait_trainers.service.db.tables import (
     ACTIVE,
     STATES,
@@ -87,16 +87,14 @@ def clone(
 ) -> TrainingSession:
     """A new training like another that the user sees, with other values of some fields of its StartRequest."""
     parent = find_session(db, user, id)
-    given = dict(changes)
-    more = given.pop("settings", None) or {}
-    if not isinstance(more, Mapping):
+    if not isinstance(changes.get("settings") or {}, Mapping):
         raise Invalid("expected settings by their keys", "settings")
-    tree = {"name": f"{parent.name} (copy)"[:100]} | {k: v for k, v in parent.request.items() if k != "name"}
+    tree = parent.request | {"name": f"{parent.name} (copy)"[:100]}
     for one, other in (("iterations", "total_steps"), ("total_steps", "iterations")):
-        if given.get(one) is not None:
+        if changes.get(one) is not None:
             tree[other] = None
-    tree |= given | {"settings": parent.request.get("settings", {}) | dict(more)}
-    return start(db, user, parse(StartRequest, tree), settings, key=key, parent=id)
+    known = configure.algorithm(str(changes.get("algorithm") or parent.algorithm))
+    return start(db, user, parse(StartRequest, known.changed(tree, changes)), settings, key=key, parent=id)
 
 
 def parse(kind: Any, tree: Mapping[str, Any]) -> Any:
@@ -152,7 +150,8 @@ def resume(db: Session, user: User, id: str, settings: Settings, *, iterations: 
     elif session.state == "completed":
         raise Conflict("the session is completed; say up to how many iterations it should go on")
     if session.seconds >= session.timeout_s:
-        session.timeout_s = session.seconds + 3600 * settings.timeout_hours
+        asked = session.request.get("timeout_hours") or settings.timeout_hours
+        session.timeout_s = session.seconds + 3600 * min(asked, settings.timeout_hours)
     quotas.check_start(db, session.owner, settings.quota)
     session.state, session.message, session.finished_at = "queued", "", None
     _queue(db, session)
@@ -251,8 +250,7 @@ def delete(db: Session, user: User, id: str, settings: Settings) -> None:
     db.delete(session)
     audit.note(db, user, "session.delete", id, name=session.name)
     db.flush()
-    for folder in (settings.runs / id, settings.results / id, *(settings.jobs / job for job in jobs)):
-        shutil.rmtree(folder, ignore_errors=True)
+    remove_afterwards(db, settings.runs / id, settings.results / id, *(settings.jobs / job for job in jobs))
 
 
 def log(db: Session, user: User, id: str, settings: Settings, *, last: int = 200) -> list[str]:

@@ -84,8 +84,9 @@ class Trial:
 
 def varied(request: StudyRequest, values: dict[str, Any], number: int) -> StartRequest:
     """The training of a trial."""
-    changes = {"name": f"{request.name[:80]} #{number}", "settings": request.base.settings | values}
-    return request.base.model_copy(update=changes)
+    changes = {"name": f"{request.name[:80]} #{number}", "settings": values}
+    known = configure.algorithm(request.base.algorithm)
+    return request.base.model_copy(update=known.changed(request.base.model_dump(), changes))
 
 
 def start(db: Session, user: User, request: StudyRequest) -> Study:
@@ -127,13 +128,18 @@ def stop(db: Session, user: User, id: str) -> Study:
     study = find_study(db, user, id, to_change=True)
     if study.state != "running":
         raise Conflict(f"the study is {study.state}")
-    study.state = "stopped"
-    active = TrainingSession.state.in_(("queued", "running"))
-    for session in db.scalars(select(TrainingSession).where(TrainingSession.study_id == id, active)):
-        stop_trial(db, session, "its study was stopped")
+    end_study(db, study)
     audit.note(db, user, "study.stop", id)
     db.flush()
     return study
+
+
+def end_study(db: Session, study: Study, why: str = "") -> None:
+    """Begin no more trainings, and ask those that wait or run to end."""
+    study.state, study.message = "stopped", why
+    active = TrainingSession.state.in_(("queued", "running"))
+    for session in db.scalars(select(TrainingSession).where(TrainingSession.study_id == study.id, active)):
+        stop_trial(db, session, "its study was stopped")
 
 
 def stop_trial(db: Session, session: TrainingSession, why: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from gait_trainers.service.db.tables import ROLES, Token, User, now
@@ -98,7 +98,8 @@ def create_token(db: Session, user: User, name: str, days: float | None = 90) ->
         raise Invalid("a name has 1 to 100 printable characters", "name")
     if days is not None and not 0 < days <= LONGEST:
         raise Invalid(f"days is more than 0, at most {LONGEST}", "days")
-    mine = select(func.count()).select_from(Token).where(Token.user_id == user.id, ~Token.revoked)
+    lasting = or_(Token.expires_at.is_(None), Token.expires_at > now())
+    mine = select(func.count()).select_from(Token).where(Token.user_id == user.id, ~Token.revoked, lasting)
     if (db.scalar(mine) or 0) >= MOST_TOKENS:
         raise Conflict(f"there are {MOST_TOKENS} tokens already; revoke one")
     text = PREFIX + new_key()

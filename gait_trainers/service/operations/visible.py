@@ -45,9 +45,12 @@ def find_session(db: Session, user: User, id: str) -> TrainingSession:
 
 
 def own_session(db: Session, user: User, id: str) -> TrainingSession:
-    """A session that the user may change: the owner's or, for administrators, anybody's."""
+    """A session that the user may change: the owner's or, for administrators, anybody's. On PostgreSQL it is as the
+    latest change has left it, and nobody else changes it before this transaction ends."""
     found = find_session(db, user, id)
     check_changes(user, found.owner_id, "session")
+    if db.get_bind().dialect.name != "sqlite":  # whose writers wait for each other in any case
+        db.refresh(found, with_for_update={"of": TrainingSession})
     return found
 
 

@@ -30,7 +30,8 @@ def log_in(request: Request, db: Database, form: Sent) -> Response:
     """Check the password, and hand out the cookie."""
     name, target = text_of(form, "name"), text_of(form, "next", "/")
     try:
-        cookie, _ = logins.log_in(db, name, text_of(form, "password"), address_of(request))
+        hours = request.app.state.settings.login_hours
+        cookie, _ = logins.log_in(db, name, text_of(form, "password"), address_of(request), hours)
     except ServiceError as error:
         return _form(target, name, error)
     answer = RedirectResponse(local(target), status_code=303)

@@ -6,11 +6,11 @@ Which settings there are, their ranges and their explanations come from the conf
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gait_trainers.service.algorithms.fields import Field
-from gait_trainers.service.algorithms.request import StartRequest
+from gait_trainers.service.algorithms.request import NUMBERS, StartRequest
 from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.errors import Invalid
 
@@ -126,13 +126,29 @@ def read(field: Field, text: str) -> Any:
         raise Invalid(f"expected {allowed(field) or 'true or false'}", field.key) from None
 
 
-def starting_texts(fields: Sequence[Field], request: StartRequest | None = None) -> dict[str, str]:
-    """The text of every field: the preset's value, or that of a session which is cloned."""
-    chosen = {} if request is None else dict(request.settings)
-    for name, keys in algorithm(request.algorithm).named.items() if request is not None else ():
-        if (value := getattr(request, name)) is not None:
-            chosen |= dict.fromkeys(keys, value)
-    return {field.key: show(field, chosen.get(field.key, field.default)) for field in fields}
+def starting_texts(fields: Sequence[Field], chosen: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The text of every field: the preset's value, or that of a session which is cloned, by its key."""
+    return {field.key: show(field, (chosen or {}).get(field.key, field.default)) for field in fields}
+
+
+def trained_with(config: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Those of the settings that a stored configuration has; options of an environment may be left out there."""
+    found: dict[str, Any] = {}
+    for key in keys:
+        *sections, name = key.split(".")
+        tree: Any = config
+        for section in sections:
+            tree = tree.get(section) if isinstance(tree, Mapping) else None
+        if isinstance(tree, Mapping) and name in tree:
+            found[key] = tree[name]
+    return found
+
+
+def asked_for(request: StartRequest) -> set[str]:
+    """Keys of the settings that a request has decided."""
+    known = algorithm(request.algorithm)
+    named = (key for name in NUMBERS if getattr(request, name) is not None for key in known.keys(name))
+    return {*request.settings, *named}
 
 
 def changes(fields: Sequence[Field], texts: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

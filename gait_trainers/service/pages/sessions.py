@@ -218,7 +218,6 @@ def _picture(view: View, session: TrainingSession) -> dict[str, Any]:
     found = links(view, session)
     return {
         "film": first(found, "video/"),
-        "picture": next((link for link in found if link.key == "picture"), None),
         "view": has_view(view, session),
     }
 

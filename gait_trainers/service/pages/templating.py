@@ -15,6 +15,7 @@ from markupsafe import Markup
 from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.pages import fields, formats
 from gait_trainers.service.security.access import Principal
+from gait_trainers.service.security.secrets import LEAST
 
 LINKS = (  # title, address, the least role that sees it
     ("Sessions", "/sessions", "viewer"),
@@ -35,8 +36,8 @@ NOTICES = {
     "uploaded": "Uploaded. The import begins as soon as a worker is free.",
     "deleted": "Deleted.",
     "started": "Queued. It starts as soon as there is room for it.",
-    "pausing": "Pausing: the training writes a checkpoint and rests.",
-    "stopping": "Stopping: the training writes a checkpoint and ends.",
+    "pausing": "Pausing: the training ends its process; a resumption goes back to its last checkpoint.",
+    "stopping": "Stopping: the training ends its process; its last checkpoint stays.",
     "resumed": "Queued again; it continues from its last checkpoint, bit for bit.",
     "shared": "Sharing is saved.",
     "film": "A film of the latest policy is being made.",
@@ -74,6 +75,7 @@ def environment() -> jinja2.Environment:
     for name in ("duration", "size", "moment", "figure", "words"):
         found.filters[name] = getattr(formats, name)
     found.filters["badge"] = badge
+    found.globals["least_password"] = LEAST
     found.filters["label"] = fields.label
     found.filters["allowed"] = fields.allowed
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from gait_trainers.service.algorithms.policies import usual_preset
 from gait_trainers.service.algorithms.request import StartRequest
 from gait_trainers.service.algorithms.table import algorithm, algorithms
 from gait_trainers.service.db.tables import TrainingSession
-from gait_trainers.service.errors import Invalid, ServiceError
+from gait_trainers.service.errors import Invalid, NotFound, ServiceError
 from gait_trainers.service.operations import configure, motions, sessions
 from gait_trainers.service.operations.configure import BUNDLED
 from gait_trainers.service.pages import fields
@@ -71,7 +72,7 @@ def choose(
         error, draft = problem, _draft(algorithm, None, "", None)
         known = draft.settings
     request = _request_of(parent, draft)
-    draft.texts = fields.starting_texts(known, request)
+    draft.texts = fields.starting_texts(known, _chosen(draft, known, request))
     if parent is not None:
         draft.values |= {"name": f"{parent.name} (copy)"[:100], "tags": ", ".join(parent.tags)}
     if request is not None:
@@ -134,6 +135,16 @@ def _request_of(parent: TrainingSession | None, draft: Draft) -> StartRequest | 
     if parent is None or parent.algorithm != draft.algorithm.name:
         return None
     return StartRequest.model_validate(parent.request)
+
+
+def _chosen(draft: Draft, known: list[Field], request: StartRequest | None) -> dict[str, Any]:
+    """What the parent was trained with: everything, or under another preset or body what its request had decided."""
+    if request is None or draft.clone is None:
+        return {}
+    first = _draft("", None, "", draft.clone)
+    same = (draft.preset, draft.env) == (first.preset, first.env)
+    keys = {setting.key for setting in known} if same else fields.asked_for(request)
+    return fields.trained_with(draft.clone.config, keys)
 
 
 def _sent(view: View, form: FormData) -> Draft:
@@ -211,12 +222,18 @@ def _presets(chosen: Algorithm) -> list[tuple[str, str]]:
 
 
 def _motions(view: View, draft: Draft) -> list[dict[str, str]]:
-    """What can be trained on: accepted motions of the body, and the sets that come with the package."""
+    """What can be trained on: accepted motions of the body, what was chosen before, and the sets that come with the
+    package."""
     body = body_of(draft.env)
+    offered = list(motions.listed(view.db, view.user, state="accepted", body=body, limit=200).items)
+    known = {motion.id for motion in offered}
+    for id in draft.chosen:
+        if id not in known and not id.startswith(BUNDLED):
+            with suppress(NotFound):
+                offered.append(motions.find(view.db, view.user, id))
     found = [
-        {"id": motion.id, "name": motion.name, "about": ", ".join(motion.labels)}
-        for motion in motions.listed(view.db, view.user, state="accepted", limit=200).items
-        if motion.body == body
+        {"id": motion.id, "name": motion.name, "about": ", ".join(motion.labels or [motion.state])}
+        for motion in offered
     ]
     sets = [
         {"id": f"{BUNDLED}{name}", "name": name, "about": "comes with GaitNet"}

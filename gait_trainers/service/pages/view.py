@@ -16,7 +16,7 @@ from gait_trainers.service.errors import ServiceError
 from gait_trainers.service.operations import alerts
 from gait_trainers.service.operations.visible import check_role
 from gait_trainers.service.pages.templating import fragment, render
-from gait_trainers.service.security.access import Database, Principal, SignedIn
+from gait_trainers.service.security.access import MOST_FIELDS, MOST_FILES, Database, Principal, SignedIn
 from gait_trainers.service.settings import Settings
 
 
@@ -69,8 +69,8 @@ class View:
 
 
 async def sent(request: Request) -> FormData:
-    """The fields of a form, and its files."""
-    return await request.form(max_files=20, max_fields=500)
+    """The fields of a form, and its files; the first reading of a form decides how many it may have (`given_csrf`)."""
+    return await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
 
 
 Sent = Annotated[FormData, Depends(sent)]

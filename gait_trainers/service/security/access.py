@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from gait_trainers.service.db.engine import begin_writing, transaction
+from gait_trainers.service.db.later import ADDRESS, run_afterwards
 from gait_trainers.service.db.tables import Login, Token, User, now
 from gait_trainers.service.errors import Forbidden, Unauthenticated
 from gait_trainers.service.security.logins import cookie_name
@@ -22,6 +23,7 @@ from gait_trainers.service.security.secrets import hash_key, same
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+MOST_FILES, MOST_FIELDS = 20, 500  # of a form
 NOTE_USE = datetime.timedelta(minutes=10)  # between two notes of when a token was used
 
 
@@ -46,7 +48,7 @@ async def given_csrf(request: Request) -> AsyncIterator[str]:
     if header is not None or request.method in SAFE:
         yield header or ""
     elif request.headers.get("content-type", "").split(";")[0].strip().lower() in FORMS:
-        value = (await request.form()).get("csrf_token")
+        value = (await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS)).get("csrf_token")
         try:
             yield value if isinstance(value, str) else ""
         finally:
@@ -65,8 +67,7 @@ def database(request: Request, _: Annotated[str, Depends(given_csrf)]) -> Iterat
             begin_writing(db)
         yield db
         db.commit()
-        for action in db.info.get("afterwards", {}).values():  # on files, which no rollback would bring back
-            action(db, request.app.state.settings)
+        run_afterwards(db, request.app.state.settings)
 
 
 # Ends before the answer is sent: who reads "created" finds it created.
@@ -75,7 +76,7 @@ Database = Annotated[Session, Depends(database, scope="function")]
 
 def visitor(request: Request, db: Database, csrf: Annotated[str, Depends(given_csrf)]) -> Principal | None:
     """Who asks, or None. Forbidden where a cookie comes without its CSRF token on a request that changes something."""
-    address = address_of(request)
+    address = db.info[ADDRESS] = address_of(request)
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme:
         return _by_token(request, db, key.strip(), address) if scheme.lower() == "bearer" else None

@@ -67,6 +67,8 @@ class Gate:
             return await _refuse(answer, 403, "Forbidden", "the request comes from another site")
         is_upload = scope["path"].rstrip("/") in ("/api/v1/motions", "/motions")
         most = self.upload if is_upload else SMALL
+        if is_upload and scope["method"] == "POST" and not headers.keys() & {"authorization", "cookie"}:
+            return await _ask_to_log_in(answer, scope["path"])  # before anything is read
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > most:
             return await _refuse(answer, 413, "Content Too Large", f"at most {most} bytes are accepted")
@@ -109,6 +111,14 @@ def _same_site(headers: dict[str, str], host: str) -> bool:
         return False
     origin = headers.get("origin")
     return origin is None or _name_of(origin.partition("://")[2]) == host
+
+
+async def _ask_to_log_in(send: Send, path: str) -> None:
+    if path.startswith("/api/"):
+        await _refuse(send, 401, "Unauthorized", "log in, or send a token")
+        return
+    await send({"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login?next=/motions")]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(send: Send, status: int, title: str, detail: str) -> None:

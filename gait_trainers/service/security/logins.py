@@ -22,7 +22,7 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-gaitnet" if settings.https else "gaitnet"
 
 
-def log_in(db: Session, name: str, password: str, address: str, hours: float = 72.0) -> tuple[str, Login]:
+def log_in(db: Session, name: str, password: str, address: str, hours: float) -> tuple[str, Login]:
     """The cookie of a new log-in; Unauthenticated alike for a wrong name and a wrong password, TooMany after too many.
 
     Commits: a failure must count although the request fails.

@@ -104,9 +104,9 @@ function run(page) {
 
   async function move(seconds) {
     const before = walker.steps;
-    await walker.advance(seconds);
+    const simulated = await walker.advance(seconds);
     begun.steps += walker.steps - before;
-    begun.simulated += seconds;
+    begun.simulated += simulated;
     if (walker.steps !== before) {
       state.way = Math.hypot(walker.state.qpos[0], walker.state.qpos[1]);
       display.record(walker.steps * body.dt, walker.memory.command, walker.speed);

@@ -31,6 +31,7 @@ export class Walker {
       targets: [joints], // newest first
     };
     this.substep = 0; // of the control step that is under way
+    this.rest = 0; // physics steps that are due, less than one
     this.steps = 0;
   }
 
@@ -40,13 +41,18 @@ export class Walker {
     return observe(policy.layout, { state, memory, body, reference, action: policy.action });
   }
 
-  /** Simulate `seconds` more; control steps begin where they are due. */
+  /** Simulate `seconds` more, as far as they are whole physics steps; what is left comes next time. Control steps begin
+      where they are due. The seconds that were simulated. */
   async advance(seconds) {
     const h = this.body.dt / this.body.substeps;
-    for (let left = Math.round(seconds / h); left > 0; left--) {
+    this.rest += seconds / h;
+    const count = Math.max(0, Math.floor(this.rest + 1e-6)); // whole ones that rounding has left just short
+    this.rest -= count;
+    for (let left = count; left > 0; left--) {
       if (this.substep === 0) await this.decide();
       await this.simulate();
     }
+    return count * h;
   }
 
   /** One control step. */

@@ -23,9 +23,11 @@ from gait_trainers.config.section import ConfigError
 from gait_trainers.data.motion_frames import MotionFrames
 from gait_trainers.models.motion import ModelError, read_motion_model
 from gait_trainers.pretrain.motionnn import baselines
+from gait_trainers.pretrain.motionnn.again import resume_or_train_motion
 from gait_trainers.pretrain.motionnn.augment import Style
 from gait_trainers.pretrain.motionnn.conditioning import straight
 from gait_trainers.pretrain.motionnn.config import DataConfig, load_motion_config, preset_names
+from gait_trainers.pretrain.motionnn.evaluate import evaluate_motion
 from gait_trainers.pretrain.motionnn.figures import errors, fast_share, free_running, growth, r_squared, stability
 from gait_trainers.pretrain.motionnn.generate import generate
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
@@ -33,7 +35,7 @@ from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
 from gait_trainers.pretrain.motionnn.sets import divide, open_training_set
 from gait_trainers.pretrain.motionnn.train import build, resume, train
 from gait_trainers.pretrain.refnn.config import load_refnn_config
-from gait_trainers.runs.run_folder import RunError
+from gait_trainers.runs.run_folder import Run, RunError
 
 TINY = {
     "data.workers": 0, "model.settings.hidden": [8], "loss.horizon": 4, "optim.updates": 8, "optim.least_windows": 4,
@@ -218,6 +220,8 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
         load_motion_config(file)
     with pytest.raises(ConfigError, match="unknown preset 'best'; available: conditioned, laptop, paper"):
         load_motion_config(None, "best")
+    with pytest.raises(ConfigError, match="least_windows 64 is more than most_windows 8"):
+        load_motion_config(None, None, {"optim.most_windows": 8})
     with pytest.raises(ConfigError, match="the stages end at"):
         load_motion_config(None, None, {"data.curriculum": [{"until": 0.5, "activities": ["walk"]}]})
 
@@ -392,7 +396,7 @@ def test_too_few_frames_of_a_gait_make_no_cycle() -> None:
     phase = np.zeros((5, 2), np.float32)
     phase[2] = [0.0, 1.0]  # a single frame, through which no line of cadence against speed goes
     state, path, speed = np.zeros((5, 30), np.float32), np.zeros((5, 5, 3), np.float32), np.ones((5, 1), np.float32)
-    stream = SimpleNamespace(frames=MotionFrames(state, path, speed, phase), robot=wildrobot())
+    stream = SimpleNamespace(frames=MotionFrames(state, path, speed, phase), robot=wildrobot(), ends=np.array([5]))
     cycle = MeanCycle.fitted(stream)  # type: ignore[arg-type]
     assert not cycle.weights.any()
     assert cycle.cadence(1.0) == 0.0
@@ -402,3 +406,45 @@ def test_nothing_can_be_held_out_of_a_set_that_is_trained_on_as_a_whole() -> Non
     config = load_motion_config(None, "laptop", {"data.by": "clip", "data.held_out": ["walk_160"]})
     with pytest.raises(ConfigError, match=r"data\.held_out: human_walk is trained on as a whole"):
         open_training_set("human_walk", config.data, 0)
+
+
+@pytest.mark.parametrize("length", [30, 60, 300])
+def test_the_cadence_is_that_within_clips(length: int) -> None:
+    """Of clips that each begin at another phase; what lies between two of them is no motion."""
+    rng, clips, rate = np.random.default_rng(0), 40, 0.9
+    angle = rng.uniform(0, 2 * np.pi, (clips, 1)) + 2 * np.pi * rate * np.arange(length) / wildrobot().control_rate
+    phase = np.stack([np.sin(angle.ravel()), np.cos(angle.ravel())], axis=1).astype(np.float32)
+    count = clips * length
+    speed = np.repeat(rng.uniform(0.2, 0.6, clips), length).astype(np.float32)[:, None]
+    state, path = np.zeros((count, 30), np.float32), np.zeros((count, 5, 3), np.float32)
+    stream = SimpleNamespace(
+        frames=MotionFrames(state, path, speed, phase), robot=wildrobot(), ends=length * np.arange(1, clips + 1)
+    )
+    cycle = MeanCycle.fitted(stream)  # type: ignore[arg-type]
+    assert cycle.cadence(0.4) == pytest.approx(rate, abs=1e-4)
+
+
+@pytest.mark.parametrize("condition", ["path", "speed", "phase"])
+def test_whatever_a_model_is_told_is_privileged(condition: str, clips: Path, tmp_path: Path) -> None:
+    config = load_motion_config(None, "laptop", TINY | {"model.conditions": [condition], "optim.updates": 2})
+    model, extras = read_motion_model(train(config, str(clips), tmp_path / "run"))
+    assert evaluate_motion(model, extras, f"{tmp_path / 'run' / 'split.json'}#test", [], long=0)[0]["privileged"]
+
+
+def test_a_script_that_is_run_again_finds_its_runs(clips: Path, tmp_path: Path) -> None:
+    """Complete ones as they are, interrupted ones continued, and those of another configuration not at all."""
+    config, out = load_motion_config(None, "laptop", TINY), tmp_path / "run"
+    assert resume_or_train_motion(config, str(clips), out) == out
+    whole = (out / "model.npz").read_bytes()
+    Run(out).checkpoints()[-1].unlink()
+    (out / "model.npz").unlink()  # as if it had been killed
+    resume_or_train_motion(config, str(clips), out)
+    assert (out / "model.npz").read_bytes() == whole
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()}
+    resume_or_train_motion(config, str(clips), out)
+    for changes in ({"optim.updates": 9}, {"data.held_out": ["A"]}):
+        with pytest.raises(ConfigError, match=next(iter(changes))):
+            resume_or_train_motion(load_motion_config(None, "laptop", TINY | changes), str(clips), out)
+    with pytest.raises(RunError, match="was trained on"):
+        resume_or_train_motion(config, "elsewhere", out)
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()} == before

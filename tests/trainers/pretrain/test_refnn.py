@@ -22,6 +22,7 @@ from gait_trainers.config.section import ConfigError
 from gait_trainers.models.ref_nn import RefNN, load_refnn
 from gait_trainers.pretrain.refnn.config import PRESETS, RefNNConfig, dump_refnn_config, load_refnn_config
 from gait_trainers.pretrain.refnn.data import Stream, open_data, rows_of
+from gait_trainers.pretrain.refnn.evaluate import evaluate_refnn
 from gait_trainers.pretrain.refnn.figures import group_errors, summary, walk_figures
 from gait_trainers.pretrain.refnn.learner import RefLearner, loss_weights, pose_loss
 from gait_trainers.pretrain.refnn.run import resume_refnn, train_refnn
@@ -213,3 +214,33 @@ def test_feet_that_glide_slip() -> None:
     found = summary(walks)
     assert found["speed_percent"] == pytest.approx(0.0, abs=1e-2)
     assert found["unmeasured"] == 1  # no foot ever steps
+
+
+def test_every_reading_has_rows_of_every_file_by_their_number(tmp_path: Path) -> None:
+    """However small the pool is beside a file; which file a row is of, its stride says."""
+    for number, count in enumerate((12, 12, 24)):
+        made = sequences(count, number)
+        made.params[:, 0] = 1.0 + number + np.linspace(0, 0.1, count)
+        save_sequences(tmp_path / f"{number}.npz", made)
+    opened = open_data([tmp_path], holdout=0.0, seed=0, balanced=False)
+    for scale in (1, 4):
+        stream = Stream(opened, 100, scale, seed=0)
+        for _ in range(2):
+            strides = np.concatenate([stream.draw()[0][:, 0] for _ in range(scale)])
+            shares = np.bincount(strides.astype(int) - 1, minlength=3) / len(strides)
+            assert shares == pytest.approx([0.25, 0.25, 0.5], abs=3 / len(strides))
+    more = Stream(opened, 5000, 1, seed=0).draw()[0][:, 0]  # more than there is: every row once, then again
+    assert len(more) == 5000
+    assert set(np.bincount(more.astype(int) - 1) >= 60 * np.array([12, 12, 24])) == {True}
+
+
+def test_figures_are_of_every_file(tmp_path: Path) -> None:
+    """Also of two of one name in two folders."""
+    files = [tmp_path / "a" / "walks.npz", tmp_path / "b" / "walks.npz", tmp_path / "b" / "runs.npz"]
+    for number, file in enumerate(files):
+        file.parent.mkdir(exist_ok=True)
+        save_sequences(file, sequences(4 + number, number))
+    found = evaluate_refnn(gliding(), files, walks=1)["data"]
+    assert {name: one["sequences"] + one["beyond"] for name, one in found.items()} == {
+        str(files[0]): 4, str(files[1]): 5, "runs.npz": 6,
+    }  # fmt: skip

@@ -16,6 +16,7 @@ from helpers.runs import metrics
 from gait_trainers.config.layers import load_config
 from gait_trainers.rl.train import train
 from gait_trainers.runs.lock import Locked, locked
+from gait_trainers.runs.lock import holder as pid_of_holder
 from gait_trainers.runs.run_folder import Run
 
 HOLD = """
@@ -46,10 +47,13 @@ def test_the_holder_is_named_and_a_killed_one_holds_nothing(tmp_path: Path, hold
     with pytest.raises(Locked) as caught, locked(tmp_path):
         pass
     assert str(caught.value) == f"{tmp_path} is in use by process {holder.pid} on {socket.gethostname()!r}"
+    assert pid_of_holder(tmp_path) == holder.pid
     holder.send_signal(signal.SIGKILL)
     holder.wait()
+    assert pid_of_holder(tmp_path) is None
     with locked(tmp_path):
         pass
+    assert pid_of_holder(tmp_path / "nowhere") is None
 
 
 def test_a_process_locks_a_folder_once_at_a_time(tmp_path: Path) -> None:
