@@ -32,7 +32,7 @@ from gait_envs.reference.clip import FORMAT_VERSION, ClipError, load_clip, save_
 from gait_envs.reference.licenses import UNKNOWN, check_licenses
 
 _STRIDES = 0.2, 2.0  # of the captured one
-_HIGHEST = 0.5  # m that a foot can be told to clear
+_HIGHEST = 0.5  # m, largest clearance at mid-swing
 
 
 @dataclass(frozen=True)
