@@ -27,8 +27,9 @@ from gait_trainers.policies.manifest import contract_hash, readable_json
 
 EVALUATION = "evaluation.json"
 PER_COMMAND = 4  # episodes of each commanded velocity
-# m/s, the range that the walkers were trained for, and the speed that is replayed.
+# m/s, the range that the walkers of a robot, or this one, were trained for, and the speed that is replayed.
 SPEEDS = {
+    "wildrobot_captured": ([0.5, 0.6, 0.7, 0.8], 0.6),
     "wildrobot": ([round(0.1 * step, 1) for step in range(1, 10)], 0.4),
     "humanoid": ([0.6, 0.8, 1.0, 1.2, 1.4], 1.0),
 }
@@ -53,12 +54,17 @@ def measure(policy: Policy, threads: int) -> tuple[str, dict[str, Any]]:
         reference, _ = REFERENCES[policy.name]
         found = evaluate_tracking(policy, reference=[reference], threads=threads)
         return f"gait-train evaluate {policy.name} --reference {reference} --json", pruned(found, TRACKING, "clip")
-    speeds, _ = SPEEDS[policy.details["environment"]["robot"]]
+    speeds, _ = speeds_of(policy)
     commands = [(speed, 0.0, 0.0) for speed in speeds]
     found = evaluate(policy, PER_COMMAND * len(commands), commands, threads=threads)
     shown = " ".join(f"--command {speed}" for speed in speeds)
     command = f"gait-train evaluate {policy.name} --episodes {PER_COMMAND * len(commands)} {shown} --json"
     return command, pruned(found, WALKING, "command")
+
+
+def speeds_of(policy: Policy) -> tuple[list[float], float]:
+    """The speeds that a walker is judged by, and the one that is replayed."""
+    return SPEEDS.get(policy.name) or SPEEDS[policy.details["environment"]["robot"]]
 
 
 def pruned(found: dict[str, Any], keys: tuple[str, ...], each: str) -> dict[str, Any]:
@@ -80,7 +86,7 @@ def replay(policy: Policy, threads: int = 1) -> dict[str, Any]:
         short = {"max_episode_steps": REPLAYED_STEPS}
         found = evaluate_tracking(policy, clips=[clip], reference=[reference], env_kwargs=short, threads=threads)
         return {"clip": clip} | rounded(found, ("success_rate", "mpjpe_root"))
-    _, speed = SPEEDS[policy.details["environment"]["robot"]]
+    _, speed = speeds_of(policy)
     found = evaluate(policy, REPLAYED_EPISODES, [(speed, 0.0, 0.0)], threads=threads)
     return {"command": [speed, 0.0, 0.0]} | rounded(found, ("success_rate", "forward_velocity"))
 

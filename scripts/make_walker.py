@@ -17,7 +17,7 @@ work folder are not repeated, so that another seed of the walker takes stages 2 
 
 Captured walks straight ahead take two stages before these: the bundled tracker learns to follow them, with costs for
 feet that slide, scuff and rebound, and is recorded along them. The recordings, of those clips along which it steps
-as often as they do, are the prior; the walker obeys the speeds that they have.
+as often as they do, are the prior; the walker obeys the speeds that they have. The bundle is `wildrobot_captured`.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def main() -> None:
         write_bundle(run, args.export / "wildrobot_walk")
         write_bundle(cloned(args.work, "behaviour_clone", tracker, REFERENCE), args.export / "wildrobot_clone")
     else:
-        write_bundle(run, args.export / "captured_walk")
+        write_bundle(run, args.export / "wildrobot_captured")
 
 
 if __name__ == "__main__":

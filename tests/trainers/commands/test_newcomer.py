@@ -26,6 +26,7 @@ BUNDLED = [
     "humanoid_walk",
     "muscle_humanoid_imitation",
     "muscle_humanoid_tracker",
+    "wildrobot_captured",
     "wildrobot_clone",
     "wildrobot_imitation",
     "wildrobot_robust",
