@@ -21,7 +21,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     `path`.
     """
     path = Path(path)
-    temporary = _beside(path)
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -42,7 +42,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     its place, so that one of the two is always there. An `OSError` names `path`.
     """
     path = Path(path)
-    temporary = _beside(path)
+    temporary = temporary_beside(path)
     aside = temporary.with_suffix(".old")
     try:
         temporary.mkdir(parents=True)
@@ -135,7 +135,7 @@ class _Kept(Exception):
     """Ends the trial before anything is replaced."""
 
 
-def _beside(path: Path) -> Path:
+def temporary_beside(path: Path) -> Path:
     """Of this thread alone, as two may write one file at once; the process comes last, for `remove_leftovers`."""
     return path.with_name(f".{path.name}.{threading.get_native_id()}.{os.getpid()}.tmp")
 

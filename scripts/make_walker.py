@@ -12,7 +12,8 @@ With `--export`, the walker is written there as the bundle `wildrobot_walk`, and
 begins with: the tracker's clone by behaviour cloning alone, which falls within seconds. Stages that are complete in the
 work folder are not repeated, so that another seed of the walker takes stages 2 and 3 alone.
 
-    gait-data retarget captures --robot wildrobot --stride 0.7 --swing-clearance 0.045 --time froude --out clips
+    gait-data retarget captures --robot wildrobot --stride 0.7 --swing-clearance 0.045 --time froude --out clips \
+        --table captures.csv
     python scripts/make_walker.py --clips clips --work runs/captured --seed 0
 
 Captured walks straight ahead take two stages before these: the bundled tracker learns to follow them, with costs for
@@ -23,6 +24,7 @@ as often as they do, are the prior; the walker obeys the speeds that they have. 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +45,7 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.export import export
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
+from gait_trainers.runs.run_folder import RunError
 
 TRACKER, REFERENCE = "wildrobot_imitation", "wildrobot_walk"
 SHARED = {"ppo.freeze_obs_after": 0}
@@ -98,6 +101,17 @@ def follow(work: Path, clips: str) -> Policy:
         "run.iterations": 120,
     }
     return load_policy(stage("imitate", work, TRACKER, "tracker", 0, settings))
+
+
+def check_same(clips: str, work: Path) -> None:
+    """RunError where the work folder is of other clips: its stages would be taken for ones along these."""
+    found = {clip.name: [len(clip.qpos), round(clip.mean_speed, 6)] for clip in load_clips(clips)}
+    file = work / "clips.json"
+    if not file.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found))
+    elif json.loads(file.read_text()) != found:
+        raise RunError(f"{work}: its stages are of other clips than {clips}; give another --work")
 
 
 def cadences(clips: str) -> dict[str, float]:
@@ -159,6 +173,7 @@ def main() -> None:
         run = cloned(args.work, "clone", tracker, REFERENCE, rounds=10, episodes=192)
     else:
         cadence = cadences(args.clips)  # wrong clips? said before anything is trained
+        check_same(args.clips, args.work)
         tracker = follow(args.work, args.clips)
         settings = SHARED | of_captures(recorded(tracker, args.clips, cadence, args.work / "recorded"))
         run = cloned(args.work, "clone", tracker, args.clips, rounds=10, episodes=210)

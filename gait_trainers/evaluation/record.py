@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 
 from gait_envs.constants import GRAVITY
 from gait_envs.errors import GaitNetError
-from gait_envs.files import replacing_folder
+from gait_envs.files import replacing_folder, temporary_beside
 from gait_envs.models.robot import Robot
 from gait_envs.reference.clip import Clip, save_clip
 from gait_trainers.evaluation.gait_metrics import Rollout, episode_metrics, masked_mean
@@ -205,7 +204,7 @@ def check_out(out: Path, reference: Sequence[str | Path], force: bool) -> None:
                 )
             if not force:
                 raise RecordError(f"--out {out} holds recordings already; choose another, or replace them with --force")
-        _try_folder(out.resolve().with_name(f".{out.name}.{os.getpid()}.tmp"))  # as `replacing_folder` will
+        _try_folder(temporary_beside(out.resolve()))  # as `replacing_folder` will
     except OSError as error:
         raise RecordError(f"--out {out} cannot be written: {error.strerror}") from error
 

@@ -194,10 +194,10 @@ def compare_cycles(ours: Cycle, theirs: Cycle, joint_names: Sequence[str]) -> di
 
 
 class StyleJudge:
-    """Compares walks with the embedded reference of a robot."""
+    """Compares walks with clips of the same robot, of which those straight ahead count."""
 
     def __init__(self, robot: Robot, clips: Sequence[Clip]) -> None:
-        """`clips` need contacts; those that walk straight ahead are compared with."""
+        """`clips` need contacts. Windows are those at the judged speeds or, where there are none, of all speeds."""
         self.robot, self.scale = robot, robot.traits.contact_scale
         straight = [clip for clip in clips if walks_straight(clip)]
         judged = [clip for clip in straight if SPEEDS[0] - NEAR <= mean_velocity(clip)[0] <= SPEEDS[1] + NEAR]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,12 +69,18 @@ def evaluate(
         "policy": policy.name,
         "environment": policy.env_id,
         "env_kwargs": json_options(env_kwargs or {}),
+        "style_reference": _shown(reference),
         "mode": "stochastic" if stochastic else "deterministic",
         "seed": seed,
         **summary(table, np.ones(episodes, bool)),
         "style_gap": None if judge is None else judge.gap(),
         "per_command": per_command,
     }
+
+
+def _shown(reference: ClipSource | None) -> list[str] | None:
+    sources = [reference] if isinstance(reference, str | os.PathLike) else reference
+    return None if sources is None else [str(source) for source in sources]
 
 
 def style_judge(policy: Policy, reference: ClipSource | None = None) -> StyleJudge | None:

@@ -19,7 +19,7 @@ WHAT = {  # what the files beside a model do not say
     "wildrobot_imitation, made by DAgger.",
     "wildrobot_robust": "Walks to a commanded velocity on other masses, friction, servos and latencies than the "
     "model's, and when pushed: the walker, trained further with all of them drawn for each episode.",
-    "wildrobot_captured": "Walks ahead at a commanded speed as people do: its prior are captured walks, which are not "
+    "wildrobot_captured": "Walks ahead at a commanded speed. Its prior is captured walks, which are not "
     "part of the project. Trained by PPO with adversarial motion priors from a clone of a policy that tracks them.",
     "wildrobot_clone": "A starting point for trainings: it has the gait of the policy that it imitates, but falls "
     "within seconds. Not for use by itself.",

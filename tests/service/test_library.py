@@ -372,6 +372,18 @@ def test_a_policy_of_an_earlier_version_keeps_its_motion(trainer: TestClient, sh
     assert trainer.delete(f"/motions/{shared}").status_code == 204
 
 
+def test_a_motion_is_not_deleted_between_the_trials_of_a_search(
+    trainer: TestClient, shared: str, engine: Engine
+) -> None:
+    base = {"name": "tiny", "algorithm": "imitate", "motions": [shared]}
+    space = {"ppo.learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}
+    study = trainer.post("/studies", json={"name": "wide", "base": base, "space": space})
+    assert study.status_code == 201, study.text
+    assert "wide will train on it" in trainer.delete(f"/motions/{shared}").json()["detail"]
+    trainer.post(f"/studies/{study.json()['id']}/stop")
+    assert trainer.delete(f"/motions/{shared}").status_code == 204
+
+
 def test_a_motion_is_not_deleted_beside_a_process(trainer: TestClient, shared: str, engine: Engine) -> None:
     with transaction(engine) as db:
         film = Job(kind="film", owner_id=db.get_one(Motion, shared).owner_id, motion_id=shared, state="running")

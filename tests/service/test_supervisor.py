@@ -361,6 +361,14 @@ def test_a_large_training_is_not_passed_by_for_ever() -> None:
     assert [at for at, kind in begun if kind == "film" and at > 20], "what is short goes on"
 
 
+def test_an_overdue_training_is_not_passed_by_whoever_runs_less() -> None:
+    """Its owner runs something, and so comes after a user who runs nothing."""
+    big, small = job("ann", cores=4.0), job("bob", at=30)
+    assert next_jobs([big, small], [job("ann", at=1)], Capacity(4, 10_000), {}, overdue=20) == []
+    assert next_jobs([big, small], [job("ann", at=1)], Capacity(4, 10_000), {}, overdue=0) == [small]
+    assert next_jobs([big, small], [], Capacity(4, 10_000), {"ann": 1}, overdue=20) == [big]
+
+
 # -- alerts --------------------------------------------------------------------------------------------------
 
 

@@ -168,14 +168,15 @@ def time_scale(choice: str | float, scale: float) -> float:
 def make_targets(landmarks: Landmarks, body: Body, scale: float, stride: float = 1.0) -> Targets:
     """Scale the landmarks, already in the robot's time, and say where its pelvis, chest and soles should be.
 
-    Along the floor they are scaled by `stride` as well.
+    Along the floor they are scaled by `stride` as well; the feet are as far apart as without it.
     """
     yaw = heading(landmarks, STRIDE * landmarks.time_scale)
     feet = [steadied(read_foot(landmarks, side), landmarks) for side in SIDES]
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)  # (T, 2)
     ground = scale * stride  # along the floor
-    width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1))) * ground
-    outward = 0.5 * (width if isinstance(body.step_width, str) else body.step_width) * left - 0.5 * width * left
+    width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1)))
+    wanted = scale * width if isinstance(body.step_width, str) else body.step_width
+    outward = 0.5 * (wanted - ground * width) * left
     paths = [
         np.column_stack([foot.ankle[:, :2] * ground + sign * outward, foot.rise * scale - shape.bottom])
         for foot, shape, sign in zip(feet, body.shapes, (1, -1), strict=True)

@@ -11,6 +11,7 @@ import datetime
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -40,23 +41,31 @@ def next_jobs(
     """Jobs that fit beside those that run, in a fair order: whose owner runs fewest, then who has waited longest.
 
     last_turn: user -> number of the latest turn. A job that is larger than the machine runs alone.
-    Once a training has waited since before `overdue`, no other begins before it: small ones would leave it no room for
-    ever. What is short goes on meanwhile.
+    Trainings that have waited since before `overdue` come first, and where one does not fit, no other training begins:
+    small ones would leave it no room for ever. What is short goes on meanwhile.
     """
     cores = capacity.cores - sum(job.cores for job in running)
     memory = capacity.memory_mb - sum(job.memory_mb for job in running)
     busy = Counter(job.owner_id for job in running)
     empty, chosen, left, kept_free = not running, [], list(queued), False
     turns = dict(last_turn)
+
+    def is_late(job: Job) -> bool:
+        return job.kind == "train" and overdue is not None and job.created_at < overdue
+
+    def turn(job: Job) -> tuple[Any, ...]:
+        own = busy[job.owner_id], turns.get(job.owner_id, 0), ORDER[job.kind], job.created_at, job.id
+        return (not is_late(job), *own)
+
     while left:
-        job = min(left, key=lambda j: (busy[j.owner_id], turns.get(j.owner_id, 0), ORDER[j.kind], j.created_at, j.id))
+        job = min(left, key=turn)
         left.remove(job)
         needs_cores, needs_memory = min(job.cores, capacity.cores), min(job.memory_mb, capacity.memory_mb)
         fits = needs_cores <= cores and needs_memory <= memory
         if job.kind == "train" and kept_free:
             continue
         if not (fits or empty):
-            kept_free |= job.kind == "train" and overdue is not None and job.created_at < overdue
+            kept_free |= is_late(job)
             continue
         cores, memory, empty = cores - job.cores, memory - job.memory_mb, False
         busy[job.owner_id] += 1

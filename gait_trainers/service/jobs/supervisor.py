@@ -319,3 +319,5 @@ def supervise(engine: Engine, settings: Settings) -> None:
                 print(f"gait-serve: {error}", file=sys.stderr)
                 time.sleep(1.0)
             time.sleep(settings.poll_seconds * (1 if loop.watched else 2))
+        if loop.courier is not None:
+            loop.courier.join(notify.TIMEOUT)  # what it carries is marked as sent

@@ -22,7 +22,7 @@ from gait_envs.reading.bounded import BoundedFile
 from gait_envs.reading.foreign import refuse_pickles
 from gait_trainers.service.algorithms.table import algorithm
 from gait_trainers.service.db.later import remove_afterwards
-from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User, new_id
+from gait_trainers.service.db.tables import Job, Motion, Study, TrainingSession, User, new_id
 from gait_trainers.service.errors import Conflict, Invalid, NotFound, ServiceError, TooLarge
 from gait_trainers.service.operations import audit, quotas
 from gait_trainers.service.operations.files import Artefact, last_lines
@@ -232,8 +232,8 @@ def edit(
 
 
 def delete(db: Session, user: User, id: str, settings: Settings) -> None:
-    """Remove a motion and its files; a Conflict while it is converted, filmed, or needed by a session, of whomever,
-    that has no copy of its own yet."""
+    """Remove a motion and its files; a Conflict while it is converted, filmed, or needed by a session or by a search,
+    of whomever, that has no copy of its own yet."""
     motion = find_motion(db, user, id, to_change=True)
     if motion.state == "converting":
         raise Conflict("the motion is being converted")
@@ -244,6 +244,11 @@ def delete(db: Session, user: User, id: str, settings: Settings) -> None:
         if id in session.motions and _is_needed(session, id, settings):
             theirs = session.owner_id == user.id or user.role == "administrator"
             raise Conflict(f"{session.name if theirs else 'a session of another user'} is trained on it")
+    for study in db.scalars(select(Study).where(Study.state == "running", Study.request.cast(Text).contains(id))):
+        if id in study.request["base"].get("motions", ()):
+            raise Conflict(
+                f"{study.name if study.owner_id == user.id else 'a search of another user'} will train on it"
+            )
     db.execute(delete_rows(Job).where(Job.motion_id == id))
     db.delete(motion)
     audit.note(db, user, "motion.delete", id, name=motion.name)

@@ -162,6 +162,21 @@ def test_a_walk_is_compared_with_the_clips_that_are_asked_for():
     )  # one group
 
 
+def test_the_command_compares_with_the_clips_it_is_given(loaded_stub):
+    clip = str(asset_path("motions/wildrobot_walk/walk_030_calm_0.npz"))
+    found = json.loads(run_cli("--episodes", "1", "--command", "0.3", "--reference", clip, "--json").stdout)
+    assert found["style_reference"] == [clip]
+    assert json.loads(run_cli("--episodes", "1", "--command", "0.3", "--json").stdout)["style_reference"] is None
+
+
+def test_the_walker_of_captures_steps_as_they_do():
+    """At 0.6 m/s they take 155 to 165 steps a minute; a foot that rebounds or is dragged would count twice."""
+    found = evaluate(load_policy("wildrobot_captured"), episodes=4, commands=[(0.6, 0, 0)], threads=1)
+    assert 150 < found["cadence"] < 185
+    assert found["step_symmetry"] < 0.07
+    assert found["is_success_rate"] == 1.0
+
+
 @pytest.mark.parametrize("changed, message", [
     ({"contacts": None}, "walk without contacts"),
     ({"qvel": 0.0}, "no clip walks straight ahead"),

@@ -155,6 +155,10 @@ def test_strides_can_be_shorter_than_the_scaled_ones(walk: Retargeted, body: Bod
     assert short.clip.meta["stride_scale"] == 0.5
     apart, whole = (np.ptp(made.clip.qpos[:, 2]) for made in (short, walk))
     assert apart == pytest.approx(whole, abs=0.01)  # the pelvis rides as high
+    person = load_body("humanoid")  # whose feet are as far apart as captured
+    apart = [np.mean(left.ankle[:, 1] - right.ankle[:, 1]) for left, right in (
+        retarget(motion, person, stride=stride).targets.soles for stride in (1.0, 0.5))]  # fmt: skip
+    assert apart[1] == pytest.approx(apart[0], rel=0.05)  # and not half as far
     assert retarget(motion, body, stride=0.5, speed=0.3).clip.mean_speed == pytest.approx(0.3, rel=0.02)
 
 
