@@ -27,6 +27,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ import numpy as np
 from gait_envs.assets import asset_path
 from gait_envs.cli import run_script
 from gait_envs.errors import GaitNetError
+from gait_envs.reference.clip import Clip
 from gait_envs.reference.library import load_clips
 from gait_envs.tasks.config import TRACK_REWARD
 from gait_trainers.config.layers import load_config
@@ -103,15 +105,15 @@ def follow(work: Path, clips: str) -> Policy:
     return load_policy(stage("imitate", work, TRACKER, "tracker", 0, settings))
 
 
-def check_same(clips: str, work: Path) -> None:
-    """RunError where the work folder is of other clips: its stages would be taken for ones along these."""
-    found = {clip.name: [len(clip.qpos), round(clip.mean_speed, 6)] for clip in load_clips(clips)}
-    file = work / "clips.json"
-    if not file.is_file():
-        work.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(found))
-    elif json.loads(file.read_text()) != found:
-        raise RunError(f"{work}: its stages are of other clips than {clips}; give another --work")
+def check_same(clips: str | None, work: Path) -> None:
+    """RunError where the stages in the work folder are of other clips (None: the embedded ones) than these."""
+    found = {} if clips is None else {clip.name: sha256(clip.qpos.tobytes()).hexdigest() for clip in load_clips(clips)}
+    file, begun = work / "clips.json", (work / "clone").is_dir()
+    known = json.loads(file.read_text()) if file.is_file() else {} if begun else found
+    if known != found:
+        raise RunError(f"{work}: its stages are of other clips than {clips or REFERENCE}; give another --work")
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found))
 
 
 def cadences(clips: str) -> dict[str, float]:
@@ -126,7 +128,8 @@ def recorded(tracker: Policy, clips: str, cadence: Mapping[str, float], out: Pat
     """The folder `out` of recordings along the clips, of those of them that step as often as the clip does."""
     if out.is_dir():
         return out
-    kept, figures = [], []
+    kept: list[Clip] = []
+    figures: list[dict[str, Any]] = []
     for kind, most in HELD.items():
         tries = TRIES if kind == "noisy" else 1
         found = record_clips(tracker, clips, tries=tries, keep=tries, stochastic=kind == "noisy", seed=1)
@@ -168,14 +171,15 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="folder to which the bundles are written")
     args = parser.parse_args()
 
-    tracker, settings = load_policy(asset_path(f"policies/{TRACKER}")), SHARED
+    tracker: Policy = load_policy(asset_path(f"policies/{TRACKER}"))
+    settings: dict[str, Any] = dict(SHARED)
+    cadence = {} if args.clips is None else cadences(args.clips)  # wrong clips? said before anything is trained
+    check_same(args.clips, args.work)
     if args.clips is None:
         run = cloned(args.work, "clone", tracker, REFERENCE, rounds=10, episodes=192)
     else:
-        cadence = cadences(args.clips)  # wrong clips? said before anything is trained
-        check_same(args.clips, args.work)
         tracker = follow(args.work, args.clips)
-        settings = SHARED | of_captures(recorded(tracker, args.clips, cadence, args.work / "recorded"))
+        settings |= of_captures(recorded(tracker, args.clips, cadence, args.work / "recorded"))
         run = cloned(args.work, "clone", tracker, args.clips, rounds=10, episodes=210)
     for number, own in enumerate(STAGES):
         run = stage("laptop", args.work, run, f"walker_{number}_{args.seed}", args.seed, settings | own)

@@ -153,10 +153,18 @@ def test_recordings_of_captured_walks_are_those_that_step_as_often(
     monkeypatch.setitem(script["recorded"].__globals__, "RHYTHM", 1.0)
     assert script["recorded"](idle(std=0.01), clips, cadence, out) == out
     assert {path.stem for path in out.glob("*.npz")} == {"stand_calm_0", "stand_noisy_0", "stand_noisy_1"}
-    script["check_same"](clips, tmp_path / "work")
-    script["check_same"](clips, tmp_path / "work")
+    check, work = script["check_same"], tmp_path / "work"
+    check(clips, work)
+    check(clips, work)
+    bent = still("stand", 51)
+    bent.qpos[:, 7] += 0.1  # as long and as fast, but another motion
+    for other in (write(tmp_path / "other", bent), None):
+        with pytest.raises(RunError, match="its stages are of other clips"):
+            check(other, work)
+    (tmp_path / "embedded" / "clone").mkdir(parents=True)  # begun before the clips were noted
     with pytest.raises(RunError, match="its stages are of other clips"):
-        script["check_same"](write(tmp_path / "other", still("stand", 41)), tmp_path / "work")
+        check(clips, tmp_path / "embedded")
+    check(None, tmp_path / "embedded")
     settings = script["of_captures"](out)
     assert settings["env.kwargs.command_high"] == [pytest.approx(0.0, abs=0.02), 0.0, 0.0]
     assert settings["amp.data"] == settings["env.kwargs.reference"] == [str(out)]
