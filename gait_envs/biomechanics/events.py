@@ -155,6 +155,15 @@ def stance_times(contact: np.ndarray, valid: np.ndarray, dt: float) -> Events:
     return Events(episode[:-1][whole], side[:-1][whole], (frame[1:] - frame[:-1])[whole] * dt)
 
 
+def rebounds(contact: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(n,) share of the swings, of (T, n, 2), shorter than half of an episode's long ones (their 90th percentile): the
+    foot touches again before it has stepped, and each counts as a touchdown. NaN with fewer than two swings.
+    """
+    swings = stance_times(~contact, valid, 1.0)
+    of_each = [swings.values[swings.episode == episode] for episode in range(contact.shape[1])]
+    return np.array([np.mean(t < 0.5 * np.percentile(t, 90)) if len(t) > 1 else np.nan for t in of_each])
+
+
 # -- steps of one walk ---------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gait_envs.biomechanics.events import stance, stance_times, steps, touchdowns
+from gait_envs.biomechanics.events import rebounds, stance, stance_times, steps, touchdowns
 from gait_envs.constants import GRAVITY
 from gait_envs.rotations import heading_frame, quat_rotate, quat_rotate_inverse, quat_yaw
 from gait_envs.tasks.success import DRIFT, DRIFT_TIME, SPEED_ERROR, WARMUP
@@ -247,6 +247,7 @@ def episode_metrics(rollout: Rollout) -> dict[str, Array]:
         **support_shares(contact, measured),
         "alternation": alternation(contact, measured),
         "cadence": 60.0 * landed / (measured.sum(0) * r.dt),
+        "rebounds": rebounds(contact, measured),
         "step_length": length,
         "stance_time": stance_time.mean(n),
         "cost_of_transport": cost_of_transport(r.torque, r.qvel[..., 6:], velocity, measured, r.mass),

@@ -235,6 +235,16 @@ def test_stance_times_count_only_whole_stances():
     np.testing.assert_allclose(times.values, [3 * DT, 4 * DT])
 
 
+def test_rebounds_are_swings_too_short_to_be_steps():
+    """Of swings of 8, 2, 8 and 4 frames the second is a rebound: half of the long ones is still a swing."""
+    left, right = "11000000001001100000000111", "11111111111111111000011111"
+    contact = np.concatenate([contacts(left, right), contacts("1" * 26, "1" * 9 + "0" * 9 + "1" * 8)], axis=1)
+    np.testing.assert_allclose(events.rebounds(contact, all_valid(contact)), [0.25, np.nan])  # one swing tells nothing
+    short = all_valid(contact)
+    short[:5] = False  # the first swing begins before what is measured: of 2, 8 and 4
+    np.testing.assert_allclose(events.rebounds(contact, short)[0], 1 / 3)
+
+
 # -- effort and falls ----------------------------------------------------------------------------------
 
 
