@@ -56,7 +56,7 @@ STAGES = (  # of PPO, each from the one before
         "run.iterations": 200,
         "ppo.learning_rate": 2e-4,
         "env.kwargs.rsi_probability": 0.6,
-        "schedule": [{"iteration": 0, "std": 0.1}, {"iteration": 200, "std": 0.08}],
+        "schedule": [{"iteration": 0, "std": 0.067}, {"iteration": 200, "std": 0.053}],
     },
     {
         "run.iterations": 250,
@@ -65,7 +65,7 @@ STAGES = (  # of PPO, each from the one before
         "env.kwargs.reward_weights.tracking_mean_velocity": 6.0,
         "env.kwargs.reward_weights.tracking_heading": 8.0,
         "env.kwargs.reward_weights.slip": -2.0,
-        "schedule": [{"iteration": 0, "std": 0.09}],
+        "schedule": [{"iteration": 0, "std": 0.06}],
     },
 )
 # Of captured walks. Swings far shorter than a step's, when a foot rebounds or is dragged along, cost air time.

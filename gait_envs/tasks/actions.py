@@ -29,14 +29,14 @@ class Actions:
         scale: Array | None = None,
         base: Callable[[Memory], Array] | None = None,
     ) -> None:
-        """`scale`: (nu,) rad a unit of action moves the target, None for half a joint's range
+        """`scale`: (nu,) rad a unit of action moves the target, None for the option `action_scale`
         `base`: the target poses (n, nu) rad of an action of zero, None for the home pose, in which case an episode
         begins with the action that holds the pose it begins in
         """
         self.robot, self.config = robot, config
         self.names = action_names(robot, config)
         self.activations = len(acting_muscles(robot, config))  # how many of the numbers are muscles'
-        self.scale = robot.action_scale if scale is None else scale
+        self.scale = config.action_scale * robot.action_scale if scale is None else scale
         self._base = base
         controls = self.activations + len(robot.joint_names)
         lags = config.randomize.latency[1] if config.randomize.enabled else 0
@@ -55,7 +55,7 @@ class Actions:
         first = np.zeros((len(ids), len(self.names)))
         first[:, :muscles] = -1.0
         if self._base is None:
-            hold = action_holding(joints, self.robot.home, self.robot.action_scale)
+            hold = action_holding(joints, self.robot.home, self.scale)
             first[:, muscles:] = hold[:, self.robot.servos] if muscles else hold
         for rows in (memory.action, memory.previous_action, memory.filtered):
             rows[ids] = first
@@ -87,6 +87,15 @@ class Actions:
         joints[:, self.robot.servos] = filtered[:, self.activations :]
         activations = 0.5 * (1.0 + filtered[:, : self.activations])
         return np.concatenate([activations, self.target(joints, memory)], axis=1)
+
+    def reach(self) -> Array | None:
+        """The least and the greatest targets (2, nu) rad of actions within [-1, 1]; None where they correct a clip's
+        pose or are activations."""
+        if self._base is not None or self.activations:
+            return None
+        robot = self.robot
+        ends = np.array([[-1.0], [1.0]])
+        return np.asarray(servo_target(ends, robot.home, self.scale, robot.target_lower, robot.target_upper))
 
     def target(self, filtered: Array, memory: Memory) -> Array:
         """Target poses (n, nu) rad of filtered actions of the joints (n, nu)."""

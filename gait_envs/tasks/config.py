@@ -28,6 +28,7 @@ DISTANCE_RULES = ("mean", "any")
 LONGEST = 1e6  # s between two commands
 FASTEST = 100.0  # m/s or rad/s of a command
 FARTHEST = 10_000  # frames to come
+LARGEST_SCALE = 2.0  # half ranges: the whole range, from one end of it to the other
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class TaskConfig:
     velocity_frame: str = "heading"  # frame of the observed root velocity: "heading" or "world"
     previous_action: str = "legs"  # "legs": waist, hips, knees (37 numbers in all); "all": 39
     action_filter: float = 0.7  # share of the new action in the low-pass filter
+    action_scale: float = 1.0  # half ranges of a joint by which an action of 1 moves its target about the home pose
     reward_weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_REWARD))
     tracking_sharpness: float = 4.0  # s/m in exp(-k·|v - command|)
     target_height: float = 0.45  # m
@@ -88,6 +90,8 @@ class TaskConfig:
             raise ValueError(f"max_tilt is {self.max_tilt} rad, allowed is more than 0")
         if not 0.0 < self.action_filter <= 1.0:
             raise ValueError(f"action_filter is {self.action_filter}, allowed is (0, 1]")
+        if not 0.0 < self.action_scale <= LARGEST_SCALE:
+            raise ValueError(f"action_scale is {self.action_scale}, allowed is more than 0, to {LARGEST_SCALE:g}")
         if not 0.0 <= self.rsi_probability <= 1.0:
             raise ValueError(f"rsi_probability is {self.rsi_probability}, allowed is [0, 1]")
         if self.rsi_probability > 0 and self.reference is None:
@@ -191,6 +195,8 @@ class TrackConfig(TaskConfig):
             raise ValueError(f"future_frames has a number above {FARTHEST}")
         if self.start_noise < 0:
             raise ValueError(f"start_noise is {self.start_noise}, allowed is 0 or more")
+        if self.action_base == "reference" and self.action_scale != 1.0:
+            raise ValueError("action_scale is of actions about the home pose; set action_gain, or action_base='home'")
         for key in ("pose_sharpness", "rate_sharpness", "action_gain", "max_distance"):
             if not getattr(self, key) > 0:
                 raise ValueError(f"{key} is {getattr(self, key)}, it must be greater than 0")

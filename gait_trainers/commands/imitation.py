@@ -28,6 +28,7 @@ from gait_trainers.imitation.demonstrations import (
     load_demonstrations,
     save_demonstrations,
 )
+from gait_trainers.policies.environment import acting
 from gait_trainers.policies.loading import load_policy
 
 INSTALL = "pip install 'gaitnet[train,imitation]' && pip install --no-deps imitation==1.0.1"
@@ -57,8 +58,10 @@ def demonstrate_command(
 ) -> None:
     """Record what an expert observes and does, for behaviour cloning and its relatives."""
     check_output(out, ".npz", "format", format=FORMAT)
+    loaded = load_policy(expert)
+    usual = {} if env in (None, loaded.env_id) else _usual(env)
     found = demonstrate(
-        load_policy(expert), env, episodes=episodes, reference=reference, env_kwargs=parse_env_set(env_set or ()),
+        loaded, env, episodes=episodes, reference=reference, env_kwargs=usual | parse_env_set(env_set or ()),
         seed=seed, threads=threads,
     )  # fmt: skip
     save_demonstrations(out, found)
@@ -140,7 +143,8 @@ def _prepare(given: Given, file: Path) -> tuple[Demonstrations, TrainConfig]:
         from gait_trainers.rl.train import smoke_settings
 
         implied |= smoke_settings()
-    usual = {f"env.kwargs.{key}": value for key, value in found.env_kwargs.items()}
+    own = acting(found.env_id, found.env_kwargs) | found.env_kwargs  # rather than the preset's
+    usual = {f"env.kwargs.{key}": value for key, value in own.items()}
     overrides = implied | usual | given.overrides
     config = load_config(given.config, preset, overrides)
     if given.total_steps is not None:
@@ -150,6 +154,15 @@ def _prepare(given: Given, file: Path) -> tuple[Demonstrations, TrainConfig]:
             given.config, preset, overrides | {"run.iterations": iterations_for(given.total_steps, config)}
         )
     return found, config
+
+
+def _usual(env_id: str) -> dict[str, Any]:
+    """What observations and actions mean in the trainings of that environment: by its preset."""
+    preset = _preset_of(env_id)
+    if preset is None:
+        return {}
+    config = load_config(preset=preset)
+    return acting(env_id, config.env.kwargs) if config.env.id == env_id else {}
 
 
 def _preset_of(env_id: str) -> str | None:

@@ -12,10 +12,12 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.imitation.cloning import Cloning, clone, dagger
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.policies.base import Policy
+from gait_trainers.policies.environment import acting
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train, train
 
 ITERATIONS = 100  # of PPO; the tracker then follows six of seven embedded clips to their end: enough to learn from
+NOISE = 0.02  # standard deviation of what is added to the clone's actions in the rounds of DAgger
 EPISODES = 96  # two along each embedded clip; those that fail are left out
 
 
@@ -44,9 +46,12 @@ def clone_tracker(
     DemonstrationError where the tracker follows no clips."""
     settings = {"algorithm": "ppo", "run.out": str(out), "run.name": name, "run.seed": seed}
     config = load_config(preset="laptop", overrides=settings)
-    shown = demonstrate(tracker, config.env.id, episodes=episodes, reference=reference, seed=seed)
+    shown = demonstrate(
+        tracker, config.env.id, episodes=episodes, reference=reference, seed=seed,
+        env_kwargs=acting(config.env.id, config.env.kwargs),
+    )  # fmt: skip
     if rounds == 1:
         return clone(config, shown, Cloning()).path
     return dagger(
-        config, tracker, shown, Cloning(epochs=8), rounds=rounds, reference=reference, seed=seed, noise=0.03
+        config, tracker, shown, Cloning(epochs=8), rounds=rounds, reference=reference, seed=seed, noise=NOISE
     ).path

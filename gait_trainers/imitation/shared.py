@@ -196,8 +196,9 @@ class _TargetSimulation:
 
 def action_of(core: Core, target: np.ndarray) -> np.ndarray:
     """The actions (n, nu) by which the next servo targets of a core become these (n, nu) rad, as far as they can."""
-    robot, share = core.robot, core.task.config.action_filter
-    filtered = (target - robot.home) / robot.action_scale
+    task = core.task
+    share = task.config.action_filter
+    filtered = (target - core.robot.home) / task.actions.scale
     return np.clip((filtered - (1.0 - share) * core.memory.filtered) / share, -1.0, 1.0)
 
 

@@ -13,10 +13,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch.nn import functional
 
-from gait_trainers.config.schema import ConfigError, TrainConfig
+from gait_trainers.config.schema import ConfigError, TrainConfig, env_options
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations
 from gait_trainers.models.encoders import EncoderMeanStd
-from gait_trainers.policies.environment import check_layout
+from gait_trainers.policies.environment import check_layout, check_meaning
 from gait_trainers.rl.build import Training, build
 from gait_trainers.rl.callbacks import RunCallback
 from gait_trainers.rl.warm_start import begin_from
@@ -40,6 +40,9 @@ def prepare(config: TrainConfig, demonstrations: Demonstrations) -> Training:
     task = training.base.env.unwrapped.core.task  # type: ignore[attr-defined]
     where = f"demonstrations in {demonstrations.env_id}"
     check_layout(demonstrations.layout, task.layout.table(), where)
+    options = env_options(demonstrations.env_id)
+    if options is not None:  # an id from elsewhere says nothing of its actions
+        check_meaning(options(**demonstrations.env_kwargs), task.config, f"{where}: they were made with")
     obs, actions = demonstrations.pairs()
     sizes = task.layout.size, len(task.action_names)
     if (obs.shape[1], actions.shape[1]) != sizes:

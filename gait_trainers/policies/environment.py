@@ -84,15 +84,27 @@ def check_task(policy: Policy, there: Task, env_id: str) -> None:
     bases = [getattr(task.config, "action_base", "home") for task in (here, there)]
     if bases[0] != bases[1]:
         raise PolicyError(f"{where}: its actions correct the {bases[0]} pose, that environment's the {bases[1]} pose")
-    for key, own in _meaning(here.config).items():
-        other = getattr(there.config, key, own)
+    check_meaning(here.config, there.config, f"{where}: it was trained with")
+
+
+def check_meaning(here: TaskConfig, there: TaskConfig, what: str) -> None:
+    """PolicyError, which begins with `what`, unless observations and actions mean the same with both options."""
+    for key, own in meaning(here).items():
+        other = getattr(there, key, own)
         if other != own:
-            raise PolicyError(f"{where}: it was trained with {key} {own!r}; that environment has {other!r}")
+            raise PolicyError(f"{what} {key} {own!r}; that environment has {other!r}")
 
 
-def _meaning(config: TaskConfig) -> dict[str, Any]:
+def acting(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an environment's options, or their defaults, those that say what observations and actions mean; none of an id
+    from elsewhere."""
+    options = env_options(env_id)
+    return {} if options is None else meaning(options(**env_kwargs))
+
+
+def meaning(config: TaskConfig) -> dict[str, Any]:
     """The options that say what observations of the same name, and actions, mean."""
-    keys = ["velocity_frame", "heading_gain", "action_filter"]
+    keys = ["velocity_frame", "heading_gain", "action_filter", "action_scale"]
     if isinstance(config, TrackConfig):
         keys += ["action_gain", "feed_forward"] if config.action_base == "reference" else []
         keys += ["future_frames"] if config.reference_observation == "future" else []

@@ -83,9 +83,9 @@ def describe_command(task: Task) -> dict[str, Any]:
 def describe_action(task: Task) -> dict[str, Any]:
     """How the network's action is filtered and turned into servo targets."""
     robot, config = task.robot, task.config
-    base, scale = "home_rad", robot.action_scale
+    base = "home_rad"
     if isinstance(config, TrackConfig) and config.action_base == "reference":
-        base, scale = "reference_rad", config.action_gain * robot.action_scale  # of the clip's next frame
+        base = "reference_rad"  # of the clip's next frame
         if robot.lead.any():
             base = "reference_rad + lead_s * reference_rad_s"
         if config.feed_forward:
@@ -94,7 +94,7 @@ def describe_action(task: Task) -> dict[str, Any]:
         "outputs": dict(zip(OUTPUTS, ("clipped to [-1, 1]; use this", "before clipping", "exploration"), strict=True)),
         "joints": list(robot.joint_names),
         "home_rad": robot.home.tolist(),
-        "scale_rad": scale.tolist(),
+        "scale_rad": task.actions.scale.tolist(),
         "lower_rad": robot.target_lower.tolist(),
         "upper_rad": robot.target_upper.tolist(),
         **({"lead_s": robot.lead.tolist()} if robot.lead.any() else {}),

@@ -596,7 +596,7 @@ def test_both_forms_take_the_same_arguments(make: Callable, make_vec: Callable) 
 
 # Of each option a value that is not the usual one of any id.
 OTHER: dict[str, Any] = {
-    "heading_gain": 0.5, "velocity_frame": "world", "action_filter": 0.4, "tracking_sharpness": 1.5,
+    "heading_gain": 0.5, "velocity_frame": "world", "action_filter": 0.4, "action_scale": 0.6, "tracking_sharpness": 1.5,
     "target_height": 0.6, "min_height": 0.1, "max_height": 1.6, "max_tilt": 0.3, "reset_noise": 0.2,
     "randomize": {"push_interval": 0.1}, "command_low": (-0.2, 0.0, 0.0), "command_high": (1.9, 0.2, 0.1),
     "command_interval": 0.1, "curriculum": True, "reference_observation": "phase", "future_frames": (1, 3),
@@ -638,6 +638,8 @@ def test_every_option_acts_alike_in_both_forms(env_id: str, usual: dict, make: C
         config = usual | {name: value}
         if name == "actuation":  # without a controller
             config.pop("muscle_controller", None)
+        if name == "action_scale" and "action_base" in options:  # of actions about the home pose
+            config["action_base"] = "home"
         scalar = make(max_episode_steps=4, **config)
         vector = gymnasium.make_vec(
             env_id, 2, vectorization_mode="vector_entry_point", autoreset_mode=mode, max_episode_steps=4, **config

@@ -26,6 +26,7 @@ from gait_trainers.config.section import ConfigError
 from gait_trainers.learners.amp.callback import AMPCallback
 from gait_trainers.learners.amp.commands import describe_commands, mismatch
 from gait_trainers.learners.amp.diagnostics import PROBE_ENVS, probe_windows
+from gait_trainers.learners.amp.reach import beyond_reach
 from gait_trainers.learners.amp.reward import AMPRewardWrapper
 from gait_trainers.learners.amp.scale import describe_still, std_floors, still_features
 from gait_trainers.learners.amp.spec import AMPConfig
@@ -55,6 +56,7 @@ class AMPLearner(Learner):
             raise ConfigError("amp.spare_standing needs a task with commands; this one follows clips")
         # Whoever follows clips is commanded by them.
         self.commanded = None if task.player else (task.config.command_low, task.config.command_high)
+        self.task = task
         self.mirror = mirror_of(task.robot).features if self.config.mirror_policy else None
         self.probes = load_probes(config) if isinstance(task.config, WalkConfig) else {}
         floor = self.config.feature_std_floor
@@ -100,7 +102,14 @@ class AMPLearner(Learner):
     def warnings(self) -> list[str]:
         still = still_features(self.reference.frames, self.layout, self.joint_names)
         found = [describe_still(still, self.layout.size)] if still else []
-        return found + (mismatch(self.seconds, *self.commanded) if self.commanded else [])
+        found += mismatch(self.seconds, *self.commanded) if self.commanded else []
+        targets = self.task.actions.reach()
+        if targets is None:
+            return found
+        joints = self.reference.frames[:, self.layout.slices()["joint_position"]]
+        robot, scale = self.task.robot, self.task.config.action_scale
+        limits = np.stack([robot.target_lower, robot.target_upper])
+        return found + beyond_reach(joints, targets, limits, scale, self.joint_names)
 
     def apply_schedule(self, settings: Settings) -> None:
         if settings.style_weight is not None:

@@ -640,6 +640,7 @@ def test_reset_options_that_cannot_be(reference: str, options: dict[str, Any], m
         ({"future_frames": (1.5,)}, r"future_frames is \(1.5,\)"),
         ({"max_distance": 0.0}, "max_distance is 0.0, it must be greater than 0"),
         ({"start_noise": -0.1}, "start_noise is -0.1, allowed is 0 or more"),
+        ({"action_scale": 1.5}, "action_scale is of actions about the home pose; set action_gain"),
         ({"action_gain": -1.0}, "action_gain is -1.0, it must be greater than 0"),
         ({"reference": None}, "needs a reference"),
         ({"reference": None, "rsi_probability": 0.0}, "tracking needs a reference: a clip, a folder of clips"),

@@ -22,6 +22,7 @@ from gait_envs.simulation.base import State
 from gait_envs.tasks.base import Task
 from gait_envs.tasks.config import RandomizeConfig, WalkConfig, build
 from gait_envs.tasks.memory import Memory
+from gait_envs.tasks.part import Start
 from gait_envs.tasks.rewards import WALKING
 from gait_envs.tasks.view import steered_command
 from gait_envs.tasks.walk import Commands, walk
@@ -249,6 +250,21 @@ def test_actions_are_filtered_and_scaled() -> None:
     np.testing.assert_allclose(target[0], expected)
     assert memory.steps[0] == 2
     np.testing.assert_array_equal(memory.previous_action, memory.action)
+
+
+def test_action_scale_reaches_farther_and_holds_poses_that_lie_farther() -> None:
+    """WildRobot's knee, home at 0.4147 rad and half a range of 0.698, bends to 1.113 rad, and at 1.5 to its end."""
+    usual, wide = task(action_filter=1.0), task(action_filter=1.0, action_scale=1.5)
+    most = [each.act(remembering(each), np.ones((1, 9)))[0][0, 3] for each in (usual, wide)]
+    np.testing.assert_allclose(most, [0.4147 + 0.6981, 1.3963], atol=1e-3)
+    some = wide.act(remembering(wide), np.full((1, 9), 0.4))[0][0]
+    np.testing.assert_allclose(some, ROBOT.home + 0.4 * 1.5 * ROBOT.action_scale)
+    np.testing.assert_allclose([each.actions.reach()[1, 3] for each in (usual, wide)], most)
+    np.testing.assert_allclose(wide.actions.reach()[0, 3], 0.0)  # the knee's other end
+    memory, start = remembering(wide), np.append(np.zeros(7), ROBOT.home)
+    start[7 + 3] = 1.25
+    wide.actions.begin(memory, np.array([0]), [Start(start, np.zeros(15), np.zeros(3), False, 0, 0)], np.zeros(1, int))
+    np.testing.assert_allclose(wide.actions.target(memory.filtered, memory)[0], start[7:])
 
 
 def test_a_lag_delays_the_target() -> None:
@@ -481,6 +497,8 @@ def test_a_given_pose_stands_still_unless_told_otherwise() -> None:
         ({"velocity_frame": "body"}, r"velocity_frame is 'body', allowed are \('heading', 'world'\)"),
         ({"previous_action": "none"}, "previous_action is 'none', allowed are"),
         ({"action_filter": 0.0}, "action_filter is 0.0"),
+        ({"action_scale": 0.0}, "action_scale is 0.0, allowed is more than 0, to 2"),
+        ({"action_scale": 2.5}, "action_scale is 2.5, allowed"),
         ({"rsi_probability": 1.5, "reference": "x"}, "rsi_probability is 1.5"),
         ({"rsi_probability": 0.5}, "set reference"),
         ({"randomize": 3}, "randomize is 3, allowed are true, false"),

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from gait_envs.assets import asset_path
 from gait_envs.core import Core
@@ -18,6 +19,7 @@ from gait_envs.reference.library import load_clips
 from gait_envs.registry import make_task
 from gait_envs.rotations import quat_yaw
 from gait_trainers import load_policy
+from gait_trainers.cli import app
 from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import (
@@ -59,6 +61,25 @@ def test_an_action_gives_the_servo_targets_that_it_was_made_from() -> None:
     target = np.clip(target, core.robot.target_lower, core.robot.target_upper)
     controls, _ = core.task.actions.act(core.memory, action_of(core, target))
     np.testing.assert_allclose(controls, target, atol=1e-12)
+
+
+def test_a_knee_bent_farther_than_usual_actions_reach_is_a_target_of_wider_ones() -> None:
+    core = Core(make_task("walk", {"action_scale": 1.5, "action_filter": 1.0}), 1)
+    core.reset()
+    target = core.robot.home[None].copy()
+    target[0, 3] = 1.3
+    controls, _ = core.task.actions.act(core.memory, action_of(core, target))
+    np.testing.assert_allclose(controls, target, atol=1e-12)
+
+
+def test_a_tracker_demonstrates_what_the_environments_preset_will_do(tmp_path: Path) -> None:
+    """Its actions are those of trainings there (`laptop`), unless told otherwise."""
+    for words, scale in (((), 1.5), (("--env-set", "action_scale=1.2"), 1.2)):
+        file = tmp_path / f"{scale}.npz"
+        wanted = ["demonstrate", "wildrobot_imitation", "--env", WALK, "--episodes", "1", "--reference",
+                  str(asset_path(CLIP)), "--out", str(file), *words]  # fmt: skip
+        assert CliRunner().invoke(app, wanted, catch_exceptions=False).exit_code == 0
+        assert load_demonstrations(file).env_kwargs["action_scale"] == scale
 
 
 def test_a_tracker_demonstrates_for_a_walker_in_the_walkers_own_layout(tracked: Demonstrations) -> None:

@@ -23,6 +23,7 @@ from gait_trainers.config.layers import load_config
 from gait_trainers.config.schema import ConfigError, TrainConfig
 from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations
+from gait_trainers.policies.base import PolicyError
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import load_checkpoint
 
@@ -246,6 +247,14 @@ def test_what_a_clone_cannot_have_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         prepare(config(tmp_path, **more), demonstrations)
+
+
+def test_demonstrations_of_actions_that_mean_something_else_are_refused(
+    demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    wanted = r"demonstrations in GaitNet/WildRobot-v0: they were made with action_scale 1\.5; that environment has 0\.7"
+    with pytest.raises(PolicyError, match=wanted):
+        prepare(config(tmp_path, **{"env.kwargs.action_scale": 0.7}), demonstrations)
 
 
 def test_a_clone_of_nothing_has_no_networks_to_stay_near(demonstrations: Demonstrations, tmp_path: Path) -> None:

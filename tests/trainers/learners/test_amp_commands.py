@@ -11,6 +11,7 @@ from gait_envs.reference.clip import save_clip, velocities
 from gait_envs.reference.library import load_clips
 from gait_trainers.config.layers import load_config
 from gait_trainers.learners.amp.commands import describe_commands, mismatch
+from gait_trainers.learners.amp.reach import beyond_reach
 from gait_trainers.rl.build import build
 from gait_trainers.rl.train import followed
 
@@ -39,6 +40,24 @@ def test_a_reference_that_no_command_asks_for_is_named(shown: np.ndarray) -> Non
     (warning,) = mismatch(shown, *AHEAD)
     assert warning.startswith("0 % of the reference's seconds move as any command asks")
     assert "env.kwargs.command_low" in warning
+
+
+def test_joints_that_actions_cannot_move_as_the_reference_does_are_named() -> None:
+    joints = np.linspace([0.0, -1.0, -0.5], [1.4, 1.0, 0.5], 1001)
+    limits = np.array([[0.0, -0.6, -2.0], [1.4, 1.2, 2.0]])
+    targets = np.array([[0.0, -0.6, -0.45], [1.1, 1.0, 0.45]])  # the second stops at its limit, the third nearly does it
+    (knee,) = beyond_reach(joints, targets, limits, 1.0, ("knee", "hip", "ankle"))
+    assert knee.startswith("the reference moves knee to 1.39 rad, actions to 1.10: raise env.kwargs.action_scale")
+    backward = beyond_reach(-joints, -targets[::-1], -limits[::-1], 1.0, ("knee", "hip", "ankle"))
+    assert [line[:43] for line in backward] == ["the reference moves knee to -1.39 rad, acti"]
+
+
+@pytest.mark.parametrize(("scale", "warned"), [(1.0, ["left_knee_pitch", "right_knee_pitch"]), (1.5, [])])
+def test_a_training_says_what_actions_cannot_reach(tmp_path: Path, scale: float, warned: list[str]) -> None:
+    own = {"env.kwargs.action_scale": scale, "run.out": str(tmp_path)}
+    learner = build(load_config(preset="laptop", overrides=TINY | own)).learners["amp"]
+    found = [line for line in learner.warnings() if "action_scale" in line]
+    assert [line.split()[3] for line in found] == warned
 
 
 def test_commands_beyond_the_reference_are_named() -> None:
