@@ -7,17 +7,16 @@
 2. **Walker**, 1.6 M steps of PPO with the prior (preset `laptop`), with the statistics of observations that the clone
    was fitted to, and smaller steps and less noise than from elsewhere: it is near the reference already.
 3. **Refined**, 2.0 M steps: half of the episodes begin standing; speed, heading and feet that stand still count more.
-4. **Polished**, 1.6 M steps of the same, the style counting twice as much.
 
 With `--export`, the walker is written there as the bundle `wildrobot_walk`, and as `wildrobot_clone` what `make demo`
 begins with: the tracker's clone by behaviour cloning alone, which falls within seconds. Stages that are complete in the
-work folder are not repeated, so that another seed of the walker takes the last three stages alone.
+work folder are not repeated, so that another seed of the walker takes stages 2 and 3 alone.
 
     gait-data retarget captures --robot wildrobot --stride 0.7 --swing-clearance 0.045 --time froude --out clips \
         --table captures.csv
     python scripts/make_walker.py --clips clips --work runs/captured --seed 0
 
-Captured walks straight ahead take two more before these: the bundled tracker learns to follow them, with costs for
+Captured walks straight ahead take two stages before these: the bundled tracker learns to follow them, with costs for
 feet that slide, scuff and rebound, and is recorded along them. The recordings, of those clips along which it steps
 as often as they do, are the prior; the walker obeys the speeds that they have. The bundle is `wildrobot_captured`.
 """
@@ -52,14 +51,6 @@ from gait_trainers.runs.run_folder import RunError
 
 TRACKER, REFERENCE = "wildrobot_imitation", "wildrobot_walk"
 SHARED = {"ppo.freeze_obs_after": 0}
-REFINED = {
-    "ppo.learning_rate": 1.5e-4,
-    "env.kwargs.rsi_probability": 0.5,
-    "env.kwargs.reward_weights.tracking_mean_velocity": 6.0,
-    "env.kwargs.reward_weights.tracking_heading": 8.0,
-    "env.kwargs.reward_weights.slip": -2.0,
-    "schedule": [{"iteration": 0, "std": 0.06}],
-}
 STAGES = (  # of PPO, each from the one before
     {
         "run.iterations": 200,
@@ -67,8 +58,15 @@ STAGES = (  # of PPO, each from the one before
         "env.kwargs.rsi_probability": 0.6,
         "schedule": [{"iteration": 0, "std": 0.067}, {"iteration": 200, "std": 0.053}],
     },
-    REFINED | {"run.iterations": 250},
-    REFINED | {"run.iterations": 200, "amp.weight": 12.0},
+    {
+        "run.iterations": 250,
+        "ppo.learning_rate": 1.5e-4,
+        "env.kwargs.rsi_probability": 0.5,
+        "env.kwargs.reward_weights.tracking_mean_velocity": 6.0,
+        "env.kwargs.reward_weights.tracking_heading": 8.0,
+        "env.kwargs.reward_weights.slip": -2.0,
+        "schedule": [{"iteration": 0, "std": 0.06}],
+    },
 )
 # Of captured walks. Swings far shorter than a step's, when a foot rebounds or is dragged along, cost air time.
 FEET = TRACK_REWARD | {"slip": -2.0, "scuff": -1.5, "air_time": 10.0}

@@ -143,7 +143,7 @@ def _prepare(given: Given, file: Path) -> tuple[Demonstrations, TrainConfig]:
         from gait_trainers.rl.train import smoke_settings
 
         implied |= smoke_settings()
-    own = acting(found.env_id, found.env_kwargs) | found.env_kwargs  # rather than the preset's
+    own = {**acting(found.env_id, found.env_kwargs), **found.env_kwargs}  # rather than the preset's
     usual = {f"env.kwargs.{key}": value for key, value in own.items()}
     overrides = implied | usual | given.overrides
     config = load_config(given.config, preset, overrides)

@@ -596,13 +596,14 @@ def test_both_forms_take_the_same_arguments(make: Callable, make_vec: Callable) 
 
 # Of each option a value that is not the usual one of any id.
 OTHER: dict[str, Any] = {
-    "heading_gain": 0.5, "velocity_frame": "world", "action_filter": 0.4, "action_scale": 0.6, "tracking_sharpness": 1.5,
-    "target_height": 0.6, "min_height": 0.1, "max_height": 1.6, "max_tilt": 0.3, "reset_noise": 0.2,
-    "randomize": {"push_interval": 0.1}, "command_low": (-0.2, 0.0, 0.0), "command_high": (1.9, 0.2, 0.1),
-    "command_interval": 0.1, "curriculum": True, "reference_observation": "phase", "future_frames": (1, 3),
-    "whole_clips": True, "action_base": "home", "pose_sharpness": 1.0, "rate_sharpness": 0.02, "action_gain": 0.2,
-    "max_distance": 0.1, "distance_rule": "any", "muscle_controller": "nn", "params": {"mass": 1.2},
-    "rsi_probability": 0.4, "standing_probability": 0.5, "start_noise": 0.03,
+    "heading_gain": 0.5, "velocity_frame": "world", "action_filter": 0.4, "action_scale": 0.6,
+    "tracking_sharpness": 1.5, "target_height": 0.6, "min_height": 0.1, "max_height": 1.6, "max_tilt": 0.3,
+    "reset_noise": 0.2, "randomize": {"push_interval": 0.1}, "command_low": (-0.2, 0.0, 0.0),
+    "command_high": (1.9, 0.2, 0.1), "command_interval": 0.1, "curriculum": True,
+    "reference_observation": "phase", "future_frames": (1, 3), "whole_clips": True, "action_base": "home",
+    "pose_sharpness": 1.0, "rate_sharpness": 0.02, "action_gain": 0.2, "max_distance": 0.1,
+    "distance_rule": "any", "muscle_controller": "nn", "params": {"mass": 1.2}, "rsi_probability": 0.4,
+    "standing_probability": 0.5, "start_noise": 0.03,
 }  # fmt: skip
 FLIPPED = {"previous_action": ("legs", "all"), "feed_forward": (True, False), "actuation": ("muscle", "activation")}
 

@@ -110,7 +110,8 @@ ANY = "policy environment env_kwargs mode seed episodes success_rate is_success_
 WALK = """speed_error speed_rms forward_velocity lateral_velocity yaw_rate yaw_rate_error lateral_drift
     heading_drift_deg mean_heading_drift_deg
     foot_slip step_symmetry step_time_symmetry step_length_symmetry stance_time_symmetry flight
-    single_support double_support alternation cadence rebounds step_length stance_time cost_of_transport episode_length"""
+    single_support double_support alternation cadence rebounds step_length stance_time cost_of_transport
+    episode_length"""
 TRACK = "mpjpe_global mpjpe_root mpjpe_aligned velocity_error acceleration_error progress"
 CAUSES = "forward backward left right low diverged"
 

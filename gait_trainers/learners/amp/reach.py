@@ -23,7 +23,7 @@ def beyond_reach(
     outward = np.array([[-1.0], [1.0]])
     missing = outward * (np.clip(shown, *limits) - targets)
     found = []
-    for j in np.flatnonzero((missing > NEARLY).any(axis=0)):
+    for j in np.flatnonzero((missing > NEARLY).any(axis=0)).tolist():
         end = int(np.argmax(missing[:, j]))
         found.append(
             f"the reference moves {joint_names[j]} to {shown[end, j]:.2f} rad, actions to {targets[end, j]:.2f}: raise "

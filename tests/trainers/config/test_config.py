@@ -54,7 +54,7 @@ def test_a_preset_may_begin_with_another() -> None:
     assert (robust.networks, robust.amp) == (laptop.networks, laptop.amp)
     changed = {"freeze_obs_after": 0, "learning_rate": 1.5e-4}
     assert robust.ppo == laptop.ppo.model_copy(update=changed)
-    assert [(key.iteration, key.std) for key in robust.schedule] == [(0, 0.09)]
+    assert [(key.iteration, key.std) for key in robust.schedule] == [(0, 0.06)]
     assert set(robust.env.kwargs) - set(laptop.env.kwargs) == {"randomize"}
     assert (robust.run.init, robust.run.iterations) == ("wildrobot_walk", 200)
 

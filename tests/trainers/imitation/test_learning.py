@@ -102,7 +102,7 @@ def test_a_clone_acts_as_its_expert_and_ppo_begins_from_it(
     origin = run.origin()["init"]
     assert (origin["demonstrated_steps"], origin["queried_steps"], origin["expert_steps"]) == (1500, 0, 1500)
     _, std = policy.first(obs[:1])
-    assert std == pytest.approx(np.full((1, 9), np.exp(-1.8)), rel=1e-5)  # it explores as the preset says
+    assert std == pytest.approx(np.full((1, 9), np.exp(-2.2)), rel=1e-5)  # it explores as the preset says
     begun = train(config(tmp_path, **{"run.name": "ppo", "run.init": str(run.path)}))
     assert begun.iterations == 1
     taken = begun.run.origin()["init"]

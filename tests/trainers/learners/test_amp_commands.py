@@ -45,7 +45,8 @@ def test_a_reference_that_no_command_asks_for_is_named(shown: np.ndarray) -> Non
 def test_joints_that_actions_cannot_move_as_the_reference_does_are_named() -> None:
     joints = np.linspace([0.0, -1.0, -0.5], [1.4, 1.0, 0.5], 1001)
     limits = np.array([[0.0, -0.6, -2.0], [1.4, 1.2, 2.0]])
-    targets = np.array([[0.0, -0.6, -0.45], [1.1, 1.0, 0.45]])  # the second stops at its limit, the third nearly does it
+    targets = np.array([[0.0, -0.6, -0.45], [1.1, 1.0, 0.45]])
+    # The second stops at its limit, the third nearly does what the reference does.
     (knee,) = beyond_reach(joints, targets, limits, 1.0, ("knee", "hip", "ankle"))
     assert knee.startswith("the reference moves knee to 1.39 rad, actions to 1.10: raise env.kwargs.action_scale")
     backward = beyond_reach(-joints, -targets[::-1], -limits[::-1], 1.0, ("knee", "hip", "ankle"))

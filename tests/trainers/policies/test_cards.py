@@ -77,4 +77,4 @@ def test_the_card_is_replayed(name: str, make_cards: ModuleType) -> None:
 
 def test_bundled_walkers_and_trackers_claim_to_succeed() -> None:
     claimed = {name: card(name)["replay"]["success_rate"] for name in bundled_policies()}
-    assert claimed == dict.fromkeys(claimed, 1.0) | {"wildrobot_clone": 0.5}  # which is where trainings begin
+    assert claimed == dict.fromkeys(claimed, 1.0) | {"wildrobot_clone": 0.0}  # which is where trainings begin
