@@ -79,7 +79,7 @@ def test_it_learns_to_walk(folder: Path) -> None:
     except RenderError as error:
         pytest.skip(str(error))
     names = run(FOLDER / "walk_in_minutes.ipynb")
-    assert names["before"]["success_rate"] == 0.0
+    assert names["before"]["is_success_rate"] == 0.0
     assert len(names["rows"]) == 2
     assert (folder / "walk.gif").stat().st_size > 1000
 

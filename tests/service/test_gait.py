@@ -54,7 +54,7 @@ def test_a_human_walk_is_compared_with_published_curves(tmp_path: Path, monkeypa
     assert found["curves"]["knee_flexion"]["correlation"] > 0.9
     shown = findings.gait(found)
     assert shown is not None
-    assert shown.headlines["Speed"] == "0.603 m/s"
+    assert shown.headlines["Speed"] == "0.602 m/s"
     assert ["Knee flexion", "°"] in [row[:2] for row in shown.tables[0].rows]
 
 

@@ -541,8 +541,9 @@ def test_the_learner_is_as_configured(reference: str) -> None:
     assert len(learner.callback.replay.data) == 77
     assert learner.mirror is learner.callback.mirror is None
     # The turning of straight walks is still; its scale is its unit's floor.
-    (warning,) = learner.warnings()
+    warning, *others = learner.warnings()
     assert warning.startswith(f"the reference holds 3 of {size} style features still")
+    assert [line.split()[3] for line in others] == ["left_knee_pitch", "right_knee_pitch"]  # see test_amp_commands.py
     assert learner.discriminator.std.numpy() == pytest.approx(
         np.tile(feature_statistics(learner.reference.frames, std_floors(learner.layout))[1], 3)
     )
