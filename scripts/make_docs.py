@@ -161,7 +161,7 @@ def action_table() -> str:
         reach = f"{max(low, home - scale):.3f} … {min(high, home + scale):.3f}"
         kind = name.removeprefix("left_").removeprefix("right_")
         rows.append((i, f"`{name}`", f"{low:.3f} … {high:.3f}", f"{home:.3f}", f"{scale:.3f}", reach, DIRECTIONS[kind]))
-    return markdown(("index", "joint", "range", "home", "per unit of action", "range of ±1", "positive"), rows)
+    return markdown(("index", "joint", "range", "home", "per unit of action", "reach of ±1", "positive"), rows)
 
 
 def servo_table(robot: Robot) -> str:

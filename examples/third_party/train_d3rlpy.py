@@ -14,7 +14,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, default=20_000, help="updates")
 args = parser.parse_args()
 
-episodes = demonstrate(load_policy("wildrobot_walk"), episodes=10).episodes
+expert = load_policy("wildrobot_walk")
+episodes = demonstrate(expert, episodes=10).episodes
 ends = [np.arange(len(e.actions)) == len(e.actions) - 1 for e in episodes]
 dataset = d3rlpy.dataset.MDPDataset(
     observations=np.concatenate([e.obs[:-1] for e in episodes]),
@@ -34,7 +35,7 @@ algorithm.fit(
     show_progress=False,
 )
 
-env = gym.make("GaitNet/WildRobot-v0")
+env = gym.make(expert.env_id, **expert.env_kwargs)  # where an action means what it meant to the expert
 obs, _ = env.reset(seed=0, options={"command": [0.4, 0.0, 0.0]})
 steps, over = 0, False
 while not over:

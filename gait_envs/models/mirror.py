@@ -164,7 +164,7 @@ class Mirror:
 def mirror_of(robot: Robot) -> Mirror:
     """The tables of a robot; raises `MirrorError` naming the first part that is not like its other side."""
     tables = find_mirror(robot.model, () if robot.muscles is None else robot.muscles.names)
-    # Observations and actions are counted from home, in half ranges.
+    # Observations and actions are counted from home, in half ranges or multiples of them.
     middle, half = 0.5 * (robot.upper + robot.lower), 0.5 * (robot.upper - robot.lower)
     _alike(robot.joint_names, robot.home - tables.joints(robot.home), "home of joint")
     _alike(robot.joint_names, middle - tables.joints(middle), "range of joint")

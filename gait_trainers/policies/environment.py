@@ -62,6 +62,8 @@ def in_environment(policy: GaussianPolicy, env_id: str, say: Callable[[str], Non
     options = env_options(env_id)
     known = None if options is None else {field.name for field in dataclasses.fields(options)} - {"reward_weights"}
     kept = {key: value for key, value in policy.env_kwargs.items() if known is None or key in known}
+    if kept.get("action_base", getattr(options, "action_base", "home")) == "reference":
+        kept.pop("action_scale", None)  # of actions about the home pose; `check_task` says what does not go together
     there = make_env(env_id, threads=1, **deployment_kwargs(kept)).core.task
     check_task(policy, there, env_id)
     left = sorted(policy.env_kwargs.keys() - kept.keys())

@@ -16,8 +16,8 @@ def beyond_reach(
     """Warnings for joints that the reference moves farther than actions move their targets.
 
     joints (T, J) rad, of the reference; targets (2, J) rad, the least and the greatest of actions within [-1, 1] about
-    the home pose with `env.kwargs.action_scale` `scale`; limits (2, J) rad, of the joints themselves, beyond which no
-    scale helps.
+    the home pose with `env.kwargs.action_scale` `scale`; limits (2, J) rad, of the targets, beyond which no scale
+    helps.
     """
     shown = np.percentile(joints, [RARE, 100.0 - RARE], axis=0)
     outward = np.array([[-1.0], [1.0]])

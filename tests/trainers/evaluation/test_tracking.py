@@ -263,6 +263,7 @@ def test_a_policy_that_sees_no_reference_runs_where_one_walks():
     [
         (idle(action_base="home"), WALK, r"observes .*root_error.*shows joint_position, .*previous_action$"),
         (idle(env_id=WALK), IMITATION, r"previous_action; that environment shows .*root_error, turn_error$"),
+        (idle(env_id=WALK, action_scale=1.5), IMITATION, r"previous_action; that environment shows .*turn_error$"),
         (idle(reference_observation="none"), WALK, r"correct the reference pose, that environment's the home pose"),
         (idle(**BLIND), "GaitNet/Nowhere-v0", "cannot make GaitNet/Nowhere-v0"),
     ],
