@@ -55,7 +55,7 @@ class Robot:
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
     armature: np.ndarray  # (nv,) kg·m², that the model's derived constants were computed with
-    action_scale: np.ndarray  # (nu,) rad, half a joint's range: the unit of observed angles, and of actions at `action_scale` 1
+    action_scale: np.ndarray  # (nu,) rad, half a joint's range: unit of observed angles, of actions at scale 1
     mass: float  # kg
     pelvis: int  # body id of the root
     ends: np.ndarray  # (k,) body ids of the traits' `ends`
