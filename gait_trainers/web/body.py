@@ -62,6 +62,7 @@ def describe_body(policy: Policy) -> Described:
     )
     task, core = env.core.task, env.core
     check_task(task, policy)
+    noise = policy.env_kwargs.get("reset_noise", type(task.config).reset_noise)  # rad, of the joints where it begins
     reference = describe_reference(env) if task.follows else None
     env.reset(seed=0, options={"clip": 0, "frame": 0} if task.follows else {"command": np.zeros(3)})
     start, data = core.state.qpos[0].tolist(), core.physics.get_data(0)
@@ -83,6 +84,7 @@ def describe_body(policy: Policy) -> Described:
         **describe_robot(task.robot),
         "start_qpos": start,
         **describe_task(task),
+        "reset_noise": noise,
         "muscles": None if task.robot.muscles is None else describe_muscles(core.physics),
     }
     network = None

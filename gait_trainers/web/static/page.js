@@ -36,6 +36,7 @@ async function start() {
   const [physics, policy, reference] = await Promise.all([Physics.load(body), Policy.load(), clips]);
   physics.muscles = body.muscles && new Muscles(physics, body.muscles, await network);
   Object.assign(page, { physics, walker: new Walker(body, policy, physics, reference) });
+  page.walker.begin();
   run(page);
   element("loading").remove();
   page.ready = performance.now();
@@ -136,7 +137,7 @@ function run(page) {
 function makeActions({ walker, state, camera }, sliders, display) {
   return {
     reset() {
-      walker.reset();
+      walker.begin();
       display.clear();
       camera.target = null;
       Object.assign(state, { fallenFor: 0, down: false, way: 0 });

@@ -35,6 +35,16 @@ export class Walker {
     this.steps = 0;
   }
 
+  /** Begin again as an episode of the environment does: along a clip at its start, else with noise on the joints. From a
+      pose that is its own mirror image to the last bit a symmetric policy never takes a first step. */
+  begin(random = Math.random) {
+    if (this.reference) return this.reset();
+    const { reset_noise, lower_rad, upper_rad } = this.body;
+    const off = (angle, i) => clip(angle + reset_noise * (2 * random() - 1), lower_rad[i], upper_rad[i]);
+    const root = Array.from(this.body.start_qpos.slice(0, 7)), joints = Array.from(this.body.start_qpos.slice(7));
+    this.reset([...root, ...joints.map(off)]);
+  }
+
   /** What the policy observes now. */
   observation() {
     const { state, memory, body, policy, reference } = this;

@@ -222,7 +222,7 @@ def test_walks_on(page: Any, name: str) -> None:
           const walk = walker.reference?.clips.findIndex((clip) => clip.loop || clip.stride[0] > 1);
           walker.reference?.begin(Math.max(walk, 0));
           walker.wanted = [0.4, 0, 0];
-          walker.reset();
+          walker.begin();
           const steps = Math.round(seconds / body.dt), began = performance.now();
           let fell = false, k = 0;
           for (; k < steps && !walker.reference?.over; k++) { await walker.step(); fell ||= walker.fallen; }
