@@ -50,6 +50,11 @@ def serve_command(
 ) -> None:
     """Serve trainings over HTTP, with pages and a REST interface; the first start creates the home folder."""
     if context.invoked_subcommand is not None:
+        sources = {name: context.get_parameter_source(name) for name in context.params}
+        given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+        if given:  # or the command would quietly act on another home or database
+            command = context.invoked_subcommand
+            raise typer.BadParameter(f"give --{given[0]} after the command: gait-serve {command} --{given[0]} …")
         return
     from gait_trainers.service.serve import serve
     from gait_trainers.service.settings import load_settings

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,14 @@ def test_a_supervisor_that_was_left_behind_ends_with_the_next_server(
     finally:
         left.terminate()
         left.wait(60)
+
+
+@pytest.mark.parametrize("words", [["--home", "X", "backup", "--out", "y"], ["--database", "sqlite://", "migrate"]])
+def test_an_option_before_its_command_is_refused_rather_than_ignored(words: list[str], tmp_path: Path) -> None:
+    """Or the command would quietly act on another home."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gait_trainers.service.cli", *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert f"give {words[0]} after the command" in " ".join(done.stderr.split())
+    assert not list(tmp_path.iterdir())
