@@ -36,10 +36,12 @@ def backup(engine: Engine, settings: Settings, file: Path) -> None:
     """Write everything to a .tar.gz, whole or not at all."""
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         rows = make_engine(f"sqlite:///{folder}/{ROWS}")
-        migrate(rows)
-        with _snapshot(engine) as source, rows.begin() as target:
-            copy_rows(source, target)
-        rows.dispose()
+        try:
+            migrate(rows)
+            with _snapshot(engine) as source, rows.begin() as target:
+                copy_rows(source, target)
+        finally:
+            rows.dispose()
         with replacing(file) as temporary, tarfile.open(temporary, "w:gz", compresslevel=1) as archive:
             archive.add(Path(folder) / ROWS, ROWS)
             for name in KEPT:
@@ -99,16 +101,18 @@ def restore(settings: Settings, file: Path) -> None:
             raise BackupError(f"{file}: no backup of a service: it has no {ROWS}")
         url = settings.database or f"sqlite:///{temporary / 'service.sqlite'}"
         rows, target = make_engine(f"sqlite:///{temporary / ROWS}"), make_engine(url)
-        migrate(rows)  # a backup of an earlier version
-        migrate(target)
-        _check_empty(target)
-        with rows.connect() as source, target.begin() as connection:
-            copy_rows(source, connection)
-            connection.execute(update(Job).values(supervisor_id=None, pid=None, process_started=None))
-            connection.execute(Base.metadata.tables[Supervisor.__tablename__].delete())
-            _advance_numbers(connection)
-        rows.dispose()
-        target.dispose()
+        try:
+            migrate(rows)  # a backup of an earlier version
+            migrate(target)
+            _check_empty(target)
+            with rows.connect() as source, target.begin() as connection:
+                copy_rows(source, connection)
+                connection.execute(update(Job).values(supervisor_id=None, pid=None, process_started=None))
+                connection.execute(Base.metadata.tables[Supervisor.__tablename__].delete())
+                _advance_numbers(connection)
+        finally:
+            rows.dispose()
+            target.dispose()
         for leftover in temporary.glob(f"{ROWS}*"):
             leftover.unlink()
     settings.create_folders()
