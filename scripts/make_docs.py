@@ -157,7 +157,7 @@ def action_table() -> str:
     robot = wildrobot()
     rows = []
     for i, name in enumerate(robot.joint_names):
-        low, high, home, scale = (float(a[i]) for a in (robot.lower, robot.upper, robot.home, robot.action_scale))
+        low, high, home, scale = (float(a[i]) for a in (robot.lower, robot.upper, robot.home, robot.half_range))
         reach = f"{max(low, home - scale):.3f} … {min(high, home + scale):.3f}"
         kind = name.removeprefix("left_").removeprefix("right_")
         rows.append((i, f"`{name}`", f"{low:.3f} … {high:.3f}", f"{home:.3f}", f"{scale:.3f}", reach, DIRECTIONS[kind]))
@@ -171,7 +171,7 @@ def servo_table(robot: Robot) -> str:
         kind = name.removeprefix("left_").removeprefix("right_")
         cells = [
             f"{robot.lower[i]:.2f} … {robot.upper[i]:.2f}",
-            f"{robot.action_scale[i]:.2f}",
+            f"{robot.half_range[i]:.2f}",
             f"{robot.model.actuator_gainprm[i, 0]:g}",
             f"{-robot.model.actuator_biasprm[i, 2]:g}",
             " … ".join(f"{limit:g}" for limit in robot.model.actuator_forcerange[i]),

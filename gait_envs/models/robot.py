@@ -55,7 +55,7 @@ class Robot:
     home: np.ndarray  # (nu,) rad
     home_qpos: np.ndarray  # (nq,)
     armature: np.ndarray  # (nv,) kg·m², that the model's derived constants were computed with
-    action_scale: np.ndarray  # (nu,) rad, half a joint's range: unit of observed angles, of actions at scale 1
+    half_range: np.ndarray  # (nu,) rad, half a joint's range: unit of observed angles, of actions at scale 1
     mass: float  # kg
     pelvis: int  # body id of the root
     ends: np.ndarray  # (k,) body ids of the traits' `ends`
@@ -192,7 +192,7 @@ def _compile(file: Path, name: str, traits: Traits, control_rate: float | None, 
         home=home[7:].copy(),
         home_qpos=home,
         armature=armature,
-        action_scale=0.5 * (upper - lower),
+        half_range=0.5 * (upper - lower),
         mass=float(model.body_subtreemass[1]),
         pelvis=1,
         ends=np.array([model.body(name).id for name in traits.ends]),

@@ -36,7 +36,7 @@ class Actions:
         self.robot, self.config = robot, config
         self.names = action_names(robot, config)
         self.activations = len(acting_muscles(robot, config))  # how many of the numbers are muscles'
-        self.scale = config.action_scale * robot.action_scale if scale is None else scale
+        self.scale = config.action_scale * robot.half_range if scale is None else scale
         self._base = base
         controls = self.activations + len(robot.joint_names)
         lags = config.randomize.latency[1] if config.randomize.enabled else 0

@@ -70,7 +70,7 @@ def body_part(robot: Robot, config: TaskConfig) -> Part:
     return Part(
         observed=(
             Observed(Row("joint_position", joints, "1", "(q - home) / half range, all servos", 5.0),
-                     lambda v: (v.state.qpos[:, 7:] - robot.home) / robot.action_scale),
+                     lambda v: (v.state.qpos[:, 7:] - robot.home) / robot.half_range),
             Observed(Row("joint_velocity", joints, "rad/s", "all servos", 100.0), lambda v: v.state.qvel[:, 6:]),
             Observed(Row("linear_velocity", 3, "m/s", f"of the root, {config.velocity_frame} frame", 20.0),
                      lambda v: v.state.qvel[:, :3] if in_world else velocity(v)),

@@ -39,7 +39,7 @@ def track(robot: Robot, config: TrackConfig) -> Task:
     actions = Actions(
         robot,
         config,
-        scale=config.action_gain * robot.action_scale if by_clip else None,
+        scale=config.action_gain * robot.half_range if by_clip else None,
         base=following.base if by_clip else None,
     )
     return Task(
@@ -220,7 +220,7 @@ class Following:
 
     def _joints(self, view: View) -> Array:
         robot = self.robot
-        frames = [(qpos[:, 7:] - robot.home) / robot.action_scale for qpos, _ in view.quantity("future")]
+        frames = [(qpos[:, 7:] - robot.home) / robot.half_range for qpos, _ in view.quantity("future")]
         return np.concatenate(frames, axis=1)
 
     def _rates(self, view: View) -> Array:

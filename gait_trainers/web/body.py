@@ -121,7 +121,7 @@ def describe_robot(robot: Robot) -> dict[str, Any]:
         "controls": robot.model.actuator_ctrladr[robot.servo_actuators].tolist(),  # of these
         "lower_rad": robot.lower.tolist(),
         "upper_rad": robot.upper.tolist(),
-        "half_range_rad": robot.action_scale.tolist(),
+        "half_range_rad": robot.half_range.tolist(),
     }
 
 

@@ -65,7 +65,7 @@ def spec_of(
         "fps": robot.control_rate,
         "joint_names": list(robot.joint_names),
         "home": robot.home.tolist(),
-        "half_range": robot.action_scale.tolist(),
+        "half_range": robot.half_range.tolist(),
         "axes": robot.model.jnt_axis[1:].tolist(),
         "balls": [i for i in range(len(body)) if body.count(body[i]) == 3 and body.index(body[i]) == i],
     }

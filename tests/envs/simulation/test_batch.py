@@ -40,7 +40,7 @@ def test_joints_and_ranges() -> None:
     assert ROBOT.joint_names == NAMES
     leg = [(-0.087, 1.571), (-0.175, 1.571), (0.0, 1.396), (-0.785, 0.785)]
     np.testing.assert_allclose(np.stack([ROBOT.lower, ROBOT.upper], 1), [(-0.524, 0.524), *leg, *leg])
-    np.testing.assert_allclose(ROBOT.action_scale, (ROBOT.upper - ROBOT.lower) / 2)
+    np.testing.assert_allclose(ROBOT.half_range, (ROBOT.upper - ROBOT.lower) / 2)
     np.testing.assert_array_equal(ROBOT.home, ROBOT.home_qpos[7:])
     np.testing.assert_array_equal(ROBOT.home, ROBOT.home[SWAPPED])
 

@@ -53,7 +53,7 @@ def test_the_body_is_that_of_the_servos() -> None:
     other = humanoid()
     for name in ("joint_names", "traits", "mass", "substeps"):
         assert getattr(ROBOT, name) == getattr(other, name)
-    for name in ("lower", "upper", "home_qpos", "action_scale", "kp", "lead"):
+    for name in ("lower", "upper", "home_qpos", "half_range", "kp", "lead"):
         np.testing.assert_array_equal(getattr(ROBOT, name), getattr(other, name))
     upper = [i for i in range(50) if 6 + i not in LEGS]
     assert ROBOT.servos.tolist() == upper

@@ -344,7 +344,7 @@ def test_what_an_action_of_zero_asks_for(straight: str) -> None:
         np.testing.assert_allclose(target, [expected] * 2)
         target, _ = task.act(env.core.memory, np.full((2, 9), 0.1))
         gain = 0.25 if base == "reference" else 1.0
-        moved = np.clip(expected + 0.1 * gain * ROBOT.action_scale, ROBOT.lower, ROBOT.upper)
+        moved = np.clip(expected + 0.1 * gain * ROBOT.half_range, ROBOT.lower, ROBOT.upper)
         np.testing.assert_allclose(target, [moved] * 2)
 
 

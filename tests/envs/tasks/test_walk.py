@@ -62,7 +62,7 @@ def test_the_observation_by_hand() -> None:
     tilted = quat_mul(yaw_quat(np.array(np.pi / 2)), quat_from_rotvec(np.array([0, 0.1, 0])))
     state = standing(qvel=moving(0.2, 0.5, -0.1), gyro=np.array([[0.1, 0.2, 0.3]]))
     state.qpos[0, 3:7] = tilted
-    state.qpos[0, 7:] = ROBOT.home + 0.25 * ROBOT.action_scale
+    state.qpos[0, 7:] = ROBOT.home + 0.25 * ROBOT.half_range
     state.qvel[0, 6:] = np.arange(9)
     filtered = np.arange(9)[None] / 10
     memory = remembering(
@@ -239,7 +239,7 @@ def test_actions_are_filtered_and_scaled() -> None:
     action = np.zeros((1, 9))
     action[0, [1, 4]] = 0.5, -2.0  # left hip, left ankle; -2 is clipped to -1
     target, memory = the_task.act(memory, action)
-    scale = ROBOT.action_scale
+    scale = ROBOT.half_range
     expected = ROBOT.home.copy()
     expected[1] += 0.7 * 0.5 * scale[1]
     expected[4] -= 0.7 * 1.0 * scale[4]
@@ -258,7 +258,7 @@ def test_action_scale_reaches_farther_and_holds_poses_that_lie_farther() -> None
     most = [each.act(remembering(each), np.ones((1, 9)))[0][0, 3] for each in (usual, wide)]
     np.testing.assert_allclose(most, [0.4147 + 0.6981, 1.3963], atol=1e-3)
     some = wide.act(remembering(wide), np.full((1, 9), 0.4))[0][0]
-    np.testing.assert_allclose(some, ROBOT.home + 0.4 * 1.5 * ROBOT.action_scale)
+    np.testing.assert_allclose(some, ROBOT.home + 0.4 * 1.5 * ROBOT.half_range)
     np.testing.assert_allclose([each.actions.reach()[1, 3] for each in (usual, wide)], most)
     np.testing.assert_allclose(wide.actions.reach()[0, 3], 0.0)  # the knee's other end
     memory, start = remembering(wide), np.append(np.zeros(7), ROBOT.home)
@@ -274,7 +274,7 @@ def test_a_lag_delays_the_target() -> None:
     targets = []
     for value in (0.1, 0.2, 0.3):
         target, memory = the_task.act(memory, np.full((3, 9), value))
-        targets.append((target[:, 1] - ROBOT.home[1]) / ROBOT.action_scale[1])
+        targets.append((target[:, 1] - ROBOT.home[1]) / ROBOT.half_range[1])
     np.testing.assert_allclose(np.array(targets).T, [[0.1, 0.2, 0.3], [0, 0.1, 0.2], [0, 0, 0.1]], atol=1e-12)
 
 

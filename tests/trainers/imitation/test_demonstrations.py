@@ -57,7 +57,7 @@ def test_an_action_gives_the_servo_targets_that_it_was_made_from() -> None:
     core = Core(make_task("walk", {}), 3)
     core.reset()
     core.memory.filtered[:] = np.random.default_rng(0).uniform(-0.2, 0.2, (3, 9))
-    target = core.robot.home + core.robot.action_scale * np.random.default_rng(1).uniform(-0.3, 0.3, (3, 9))
+    target = core.robot.home + core.robot.half_range * np.random.default_rng(1).uniform(-0.3, 0.3, (3, 9))
     target = np.clip(target, core.robot.target_lower, core.robot.target_upper)
     controls, _ = core.task.actions.act(core.memory, action_of(core, target))
     np.testing.assert_allclose(controls, target, atol=1e-12)
@@ -127,7 +127,7 @@ def test_a_start_is_commanded_from_its_first_step_as_its_clip_says(tmp_path: Pat
     first, walks, last = shared.run([0, 1, 2], chosen, lambda obs, label: label)
     assert walks.info["x_velocity"][0] > 0.8  # as its clip, without noise
     for episode, speed in ((first, 0.8), (last, 1.4)):
-        leaning = np.abs(episode.obs[0, :50] * core.robot.action_scale).max()  # from the home pose, rad
+        leaning = np.abs(episode.obs[0, :50] * core.robot.half_range).max()  # from the home pose, rad
         assert 0.03 < leaning < 0.07  # stands, as unevenly as the task's own bodies do
         np.testing.assert_allclose(episode.obs[:, 109], speed, atol=1e-6)  # though it hardly moves yet
         assert abs(episode.info["x_velocity"][:9].mean()) < 0.3

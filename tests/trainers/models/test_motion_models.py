@@ -55,7 +55,7 @@ def test_observable_is_what_the_environment_observes() -> None:
     rows = encoding.rows.slices()
     qpos = clip.qpos[1:]
     np.testing.assert_allclose(
-        seen[:, rows["joint_position"]], (qpos[:, 7:] - robot.home) / robot.action_scale, atol=1e-5
+        seen[:, rows["joint_position"]], (qpos[:, 7:] - robot.home) / robot.half_range, atol=1e-5
     )
     np.testing.assert_allclose(seen[:, rows["gravity"]], gravity_direction(qpos[:, 3:7]), atol=1e-6)
     world = np.diff(clip.qpos[:, :3], axis=0) * 50.0

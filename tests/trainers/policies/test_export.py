@@ -372,7 +372,7 @@ def test_the_manifest_says_what_an_action_corrects(base, gain):
     start = here if base == "reference" else np.array(action["home_rad"])
     expected = np.clip(start + np.array(action["scale_rad"]) * target, action["lower_rad"], action["upper_rad"])
     np.testing.assert_allclose(task.actions.target(target[None], memory)[0], expected)
-    np.testing.assert_allclose(action["scale_rad"], gain * task.robot.action_scale)
+    np.testing.assert_allclose(action["scale_rad"], gain * task.robot.half_range)
     assert describe_command(task)["from"] == "the reference clip"
 
 

@@ -91,7 +91,7 @@ def test_body_says_what_the_robot_and_the_task_are(filled: Path, tmp_path: Path)
     body = strict(write_page(WALKER, tmp_path / "page") / "body.json")
     robot = wildrobot()
     assert body["substeps"] * robot.model.opt.timestep == pytest.approx(body["dt"]) == pytest.approx(0.02)
-    assert body["half_range_rad"] == robot.action_scale.tolist()
+    assert body["half_range_rad"] == robot.half_range.tolist()
     assert body["start_qpos"][7:] == robot.home.tolist()  # standing still, without noise
     assert body["start_qpos"][2] == pytest.approx(robot.home_qpos[2], abs=0.01)
     assert [robot.joint_names[i] for i in body["held_actions"]] == [n for n in robot.joint_names if "ankle" not in n]
