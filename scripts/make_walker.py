@@ -17,8 +17,8 @@ work folder are not repeated, so that another seed of the walker takes stages 2 
     python scripts/make_walker.py --clips clips --work runs/captured --seed 0
 
 Captured walks straight ahead take two stages before these: the bundled tracker learns to follow them, with costs for
-feet that slide, scuff and rebound, and is recorded along them. The recordings, of those clips along which it steps
-as often as they do, are the prior; the walker obeys the speeds that they have. The bundle is `wildrobot_captured`.
+feet that slide, scuff and rebound, and is recorded along them. The recordings that step as often as their clip does,
+each step at once, are the prior; the walker obeys the speeds that they have. The bundle is `wildrobot_captured`.
 """
 
 from __future__ import annotations
@@ -69,12 +69,13 @@ STAGES = (  # of PPO, each from the one before
     },
 )
 # Of captured walks. Swings far shorter than a step's, when a foot rebounds or is dragged along, cost air time.
-FEET = TRACK_REWARD | {"slip": -2.0, "scuff": -1.5, "air_time": 10.0}
+FEET = TRACK_REWARD | {"slip": -2.0, "scuff": -1.5, "air_time": 40.0}
 AIR_TIME = 2.0  # weight of the same for the walker
 SMALLER = 2 / 3  # of the step size: with all of it the policy changes twice as fast as elsewhere and unlearns to walk
 HELD = {"calm": 1, "noisy": 2}  # recordings of a clip, without and with noise
 TRIES = 8  # episodes of each clip with noise
 RHYTHM = 0.25  # largest difference of a recording's cadence from its clip's, as a share
+REBOUNDS = 0.1  # largest share of a recording's swings that are too short to be steps
 
 
 def cloned(work: Path, name: str, tracker: Policy, reference: str, **how: int) -> Path:
@@ -101,7 +102,7 @@ def follow(work: Path, clips: str) -> Policy:
         "learners": ["resampling"],
         "resampling.max_distance": 0.25,
         "resampling.starts": "failures",
-        "run.iterations": 120,
+        "run.iterations": 200,
     }
     return load_policy(stage("imitate", work, TRACKER, "tracker", 0, settings))
 
@@ -126,15 +127,20 @@ def cadences(clips: str) -> dict[str, float]:
 
 
 def recorded(tracker: Policy, clips: str, cadence: Mapping[str, float], out: Path) -> Path:
-    """The folder `out` of recordings along the clips, of those of them that step as often as the clip does."""
+    """The folder `out` of those recordings along the clips that step as often as the clip does, without rebounds."""
     if out.is_dir():
         return out
+
+    def steps_alike(row: Mapping[str, Any]) -> bool:
+        same = abs(row["cadence"] / cadence[row["from"]] - 1.0) <= RHYTHM
+        return same and row["rebounds"] is not None and row["rebounds"] <= REBOUNDS
+
     kept: list[Clip] = []
     figures: list[dict[str, Any]] = []
     for kind, most in HELD.items():
         tries = TRIES if kind == "noisy" else 1
         found = record_clips(tracker, clips, tries=tries, keep=tries, stochastic=kind == "noisy", seed=1)
-        found = chosen(found, lambda row: abs(row["cadence"] / cadence[row["from"]] - 1.0) <= RHYTHM, most, kind)
+        found = chosen(found, steps_alike, most, kind)
         print(f"{kind}: {len(found.clips)} recordings of {len({row['from'] for row in found.figures})} clips")
         kept, figures = kept + found.clips, figures + found.figures
     if not kept:

@@ -38,7 +38,7 @@ SETTLE, KEPT = 100, 300  # frames of an episode along a looping clip: left out a
 # times the tracker's own noise moves the servos about as much as an untrained policy's does.
 NOISE = 1.5
 OLD_NEWS = ("quality", "faults", "notes", "contacts")  # of a clip's metadata: what was said of it before
-GAIT = ("forward_velocity", "foot_slip", "step_symmetry", "single_support", "cadence")
+GAIT = ("forward_velocity", "foot_slip", "step_symmetry", "single_support", "cadence", "rebounds")
 
 
 class RecordError(GaitNetError, RuntimeError):
