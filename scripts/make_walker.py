@@ -126,21 +126,21 @@ def cadences(clips: str) -> dict[str, float]:
     return found
 
 
+def steps_alike(row: Mapping[str, Any], cadence: float) -> bool:
+    """Whether a recording has its clip's cadence, steps/min, and hardly a swing that is no step."""
+    return abs(row["cadence"] / cadence - 1.0) <= RHYTHM and (row["rebounds"] or 0.0) <= REBOUNDS
+
+
 def recorded(tracker: Policy, clips: str, cadence: Mapping[str, float], out: Path) -> Path:
     """The folder `out` of those recordings along the clips that step as often as the clip does, without rebounds."""
     if out.is_dir():
         return out
-
-    def steps_alike(row: Mapping[str, Any]) -> bool:
-        same = abs(row["cadence"] / cadence[row["from"]] - 1.0) <= RHYTHM
-        return same and row["rebounds"] is not None and row["rebounds"] <= REBOUNDS
-
     kept: list[Clip] = []
     figures: list[dict[str, Any]] = []
     for kind, most in HELD.items():
         tries = TRIES if kind == "noisy" else 1
         found = record_clips(tracker, clips, tries=tries, keep=tries, stochastic=kind == "noisy", seed=1)
-        found = chosen(found, steps_alike, most, kind)
+        found = chosen(found, lambda row: steps_alike(row, cadence[row["from"]]), most, kind)
         print(f"{kind}: {len(found.clips)} recordings of {len({row['from'] for row in found.figures})} clips")
         kept, figures = kept + found.clips, figures + found.figures
     if not kept:

@@ -147,6 +147,10 @@ def test_recordings_of_captured_walks_are_those_that_step_as_often(
     clips = write(tmp_path, still("stand", 51, quality={"cadence": 100.0}))
     cadence, out = script["cadences"](clips), tmp_path / "recorded"
     assert cadence == {"stand": 100.0}
+    alike = script["steps_alike"]
+    rows = [{"cadence": 120.0, "rebounds": share} for share in (None, 0.0, 0.1, 0.11, 0.5)]  # None: it never swings
+    assert [alike(row, 150.0) for row in rows] == [True, True, True, False, False]
+    assert not alike({"cadence": 200.0, "rebounds": 0.0}, 150.0)
     with pytest.raises(GaitNetError, match="the tracker steps as often as the clip along none"):
         script["recorded"](idle(std=0.01), clips, cadence, out)
     assert not out.exists()
