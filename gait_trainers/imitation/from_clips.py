@@ -1,7 +1,8 @@
 """Where a walker's training begins, made from clips and random networks: a tracker of the clips, and its clone.
 
 A tracker is rewarded in every step for being where its clip is, and has the gait within minutes; a walker that begins
-with random networks finds a quick shuffle first, and in trials AMP did not lead it out of that (docs/benchmarks.md).
+with random networks finds other ways to obey first, and needs far longer if AMP leads it out of them
+(docs/benchmarks.md).
 """
 
 from __future__ import annotations
