@@ -49,6 +49,16 @@ COMPARISONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "symmetry": {"plain": {"networks.symmetric": False, "amp.mirror_policy": False}, "symmetric": {}},
     "window": {f"{frames} frames": {"amp.frames": frames} for frames in (2, 5, 10, 20)},
+    # Targets changed and explored alike, in rad. From random networks alone: those of `--init` have a scale.
+    "action_scale": {
+        "action_scale 1": {
+            "env.kwargs.action_scale": 1.0,
+            f"{WEIGHTS}.action_rate": -0.1,
+            "networks.log_std_min": -2.4,
+            "networks.log_std_init": -1.8,
+        },
+        "action_scale 1.5": {},
+    },
     "air_time": {f"air_time {weight:g}": {f"{WEIGHTS}.air_time": weight} for weight in (0.0, 10.0, 40.0)},
 }
 # Columns of the table, and where each is in an evaluation.
