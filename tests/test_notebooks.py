@@ -28,6 +28,9 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="an installed packag
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
+INSTALLS = '%pip install --quiet "{place}['  # a path, never a name that somebody may have on a package index
+
+
 def code(path: Path) -> list[str]:
     """The code cells, without lines for the notebook's own shell."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -36,9 +39,9 @@ def code(path: Path) -> list[str]:
 
 
 def run(path: Path) -> dict[str, Any]:
-    """The names that a notebook leaves, with its settings made small."""
+    """The names that a notebook leaves, with its settings made small; the first cell installs, and is left out."""
     names: dict[str, Any] = {"__name__": "notebook"}
-    for cell in code(path):
+    for cell in code(path)[1:]:
         exec(compile(cell, path.name, "exec"), names)
         names |= {name: value for name, value in SMALL[path.stem].items() if name in names}
     return names
@@ -62,8 +65,32 @@ def test_it_carries_no_outputs_and_begins_by_installing(path: Path) -> None:
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
-    assert any("%pip install" in line for line in cells[0]["source"])
+    shell = [line.strip() for cell in cells for line in cell["source"] if line.lstrip().startswith(("%", "!"))]
+    assert [line[: len(INSTALLS)] for line in shell] == [INSTALLS]
+    assert shell[0] == cells[0]["source"][-1]
     assert set(SMALL[path.stem]) <= set(re.findall(r"\w+", "\n".join(code(path))))
+
+
+@each_notebook
+def test_it_installs_a_checkout_or_a_wheel_and_nothing_from_an_index(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = code(path)
+
+    def installs(place: str) -> Path:
+        names: dict[str, Any] = {}
+        exec(first.replace('GAITNET = "../.."', f"GAITNET = {place!r}"), names)
+        return names["place"]
+
+    monkeypatch.chdir(FOLDER)
+    assert installs("../..") == FOLDER.parents[1], "as the notebook stands, opened in its folder"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gaitnet").mkdir()
+    for place in ("../..", "", "gaitnet", "gaitnet==0.1", "https://example.org/gaitnet.whl"):
+        with pytest.raises(FileNotFoundError, match="neither the folder of a checkout of GaitNet nor a wheel"):
+            installs(place)
+    (tmp_path / "gaitnet-0.1.0-py3-none-any.whl").touch()
+    assert installs("gaitnet-0.1.0-py3-none-any.whl").is_file()
 
 
 def test_all_are_on_the_page() -> None:

@@ -1,6 +1,6 @@
 """A motion format of one's own in one file: leg angles in degrees over time, as OpenSim's .mot files have them.
 
-    python examples/extending/my_format.py walk.mot
+    python examples/extending/my_format.py examples/extending/walk.mot
 
 A package offers the same to `gait-data import` and `gait-data retarget` with three lines of its pyproject.toml:
 
@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gait_envs.cli import run_script
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Capture, Skeleton
-from gait_envs.mocap.formats import Format, register_format
+from gait_envs.mocap.formats import Format, read_capture, register_format
 from gait_envs.mocap.formats.text import TextFile, frame_rate
 from gait_envs.rotations import quat_from_rotvec
 
@@ -69,8 +70,9 @@ def open_capture(path: Path) -> Capture:
         for first in range(0, len(rows), size):
             yield pose(rows[first : first + size], columns, body)
 
-    rate = frame_rate((time[-1] - time[0]) / (len(time) - 1))
-    return Capture(body, rate, len(rows), blocks, Path(path).stem, unit=1.0, up="+z")
+    return Capture(
+        body, frame_rate((time[-1] - time[0]) / (len(time) - 1)), len(rows), blocks, Path(path).stem, unit=1.0, up="+z"
+    )
 
 
 def pose(rows: np.ndarray, columns: list[str], body: Skeleton) -> tuple[np.ndarray, np.ndarray]:
@@ -86,11 +88,14 @@ def pose(rows: np.ndarray, columns: list[str], body: Skeleton) -> tuple[np.ndarr
     return rotations, translations
 
 
-if __name__ == "__main__":
-    from gait_envs.mocap.formats import read_capture
+def main() -> None:
     from gait_envs.mocap.retarget.pipeline import retarget
     from gait_envs.mocap.retarget.target_body import load_body
 
     register_format(FORMAT)
     made = retarget(read_capture(sys.argv[1]), load_body("wildrobot"), source="mine", license="MIT")
     print(f"{made.clip.duration:.2f} s at {made.quality['speed']:.2f} m/s; {made.faults or 'fit'}")
+
+
+if __name__ == "__main__":
+    run_script(main)

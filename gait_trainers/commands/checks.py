@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gait_envs.reading.yaml_text import parse_yaml
@@ -20,6 +20,12 @@ def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
             raise EvaluationError(f"--env-set {text!r}: expected key=value, such as randomize=true")
         options[key.strip()] = parse_yaml(value, f"--env-set {text!r}", EvaluationError)
     return options
+
+
+def stands_still(policy: Policy, env_kwargs: Mapping[str, Any]) -> bool:
+    """Whether neither the start nor the policy, by what its bundle says, has a side to begin with."""
+    networks = policy.details.get("training", {}).get("config", {}).get("networks", {})
+    return env_kwargs.get("reset_noise") == 0 and bool(networks.get("symmetric")) and not follows_clips(policy.env_id)
 
 
 def refuse_others(policy: Policy, **given: Any) -> None:

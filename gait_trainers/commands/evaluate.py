@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from gait_trainers.commands.checks import parse_env_set, refuse_others
+from gait_trainers.commands.checks import parse_env_set, refuse_others, stands_still
 from gait_trainers.commands.options import (
     ClipsOption,
     CommandsOption,
@@ -69,6 +69,12 @@ def command(
     common: dict[str, Any] = {"seed": seed, "env_kwargs": parse_env_set(env_set or ()), "threads": threads}
     run: Callable[..., dict[str, Any]]
     refuse_others(loaded, command=command, sweep=sweep, clip=clip)
+    if stands_still(loaded, common["env_kwargs"]):
+        typer.echo(
+            f"gait-train: {loaded.name} is mirror-symmetric: with reset_noise=0 it begins in a pose that is its own "
+            "mirror image, out of which it may never take a first step",
+            err=True,
+        )
     if worst is not None:
         check_page(worst, loaded)
     if follows_clips(loaded.env_id):

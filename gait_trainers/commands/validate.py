@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gait_envs.files import size_text
 from gait_trainers.policies.validation import CALLS, validate_bundle
 
 
@@ -26,7 +27,7 @@ def command(
         print(f"difference from torch  {parity['largest_difference']:.1e}, allowed {parity['tolerance']:.0e}")
         print(f"latency                p50 {latency['p50']:.3f} ms, p99 {latency['p99']:.3f} ms")
         print(f"control step           {found['control_step_ms']:.0f} ms")
-        print(f"size                   {found['size_bytes'] / 1e6:.2f} MB in {len(found['files'])} files")
+        print(f"size                   {size_text(found['size_bytes'])} in {len(found['files'])} files")
         for title in ("observations", "actions"):
             low = min(a for a, _ in found[title].values())
             high = max(b for _, b in found[title].values())

@@ -10,6 +10,7 @@ service.fetch(session["id"], "bundle", "walk.zip")
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ import httpx
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.files import replacing
 
+EXAMPLE = "http://127.0.0.1:8080"
 AWAY = 60.0  # s for which `wait` believes that a service which does not answer comes back
 AT_REST = ("paused", "stopped", "completed", "failed")
 
@@ -36,10 +38,9 @@ class Client:
     """A service, and a token for it."""
 
     def __init__(self, url: str, token: str, *, timeout: float = 30.0, transport: Any = None) -> None:
-        """transport: another than the network, as in tests."""
-        headers = {"authorization": f"Bearer {token}"}
-        base = f"{url.rstrip('/')}/api/v1"
-        self._http = transport or httpx.Client(base_url=base, headers=headers, timeout=timeout)
+        """transport: another than the network, as in tests. ClientError for what is no address or no token."""
+        self.url = url.rstrip("/")
+        self._http = transport or _connection(self.url, token, timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -56,9 +57,9 @@ class Client:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise ClientError(f"{path}: {one_line(error)}") from None
+            raise self._away(error, path) from None
         if answer.status_code >= 400:
-            raise _refusal(answer)
+            raise self._refusal(answer)
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         return answer.json() if is_json else answer.text
 
@@ -96,13 +97,15 @@ class Client:
         timeout: float | None = None,
         every: float = 1.0,
         say: Callable[[dict[str, Any]], None] = lambda _: None,
+        away: Callable[[ClientError], None] = lambda _: None,
     ) -> dict[str, Any]:
         """The training once it is at rest; ClientError after `timeout` seconds.
 
-        A service that does not answer, as while it is started again, is asked again for `AWAY` seconds.
+        A service that does not answer, as while it is started again, is asked again for `AWAY` seconds; `away` is
+        told of it, once each time that it falls silent.
         """
         ends = None if timeout is None else time.monotonic() + timeout
-        heard = time.monotonic()
+        heard, silent = time.monotonic(), False
         while True:
             try:
                 session = self.session(id)
@@ -111,9 +114,12 @@ class Client:
                 is_away = error.status is None or error.status in (502, 503, 504)
                 if not is_away or now - heard > AWAY or (ends is not None and now > ends):
                     raise
+                if not silent:
+                    away(error)
+                silent = True
                 time.sleep(every)
                 continue
-            heard = time.monotonic()
+            heard, silent = time.monotonic(), False
             say(session)
             if session["state"] in AT_REST:
                 return session
@@ -127,22 +133,44 @@ class Client:
             with self._http.stream("GET", f"/sessions/{id}/files/{key}") as answer:
                 if answer.status_code >= 400:
                     answer.read()
-                    raise _refusal(answer, f"{key}: ")
+                    raise self._refusal(answer, f"{key}: ")
                 with replacing(out) as temporary, open(temporary, "wb") as file:
                     for block in answer.iter_bytes():
                         file.write(block)
         except httpx.HTTPError as error:
-            raise ClientError(f"{key}: {one_line(error)}") from None
+            raise self._away(error, key) from None
         return Path(out)
 
+    def _away(self, error: httpx.HTTPError, what: str) -> ClientError:
+        """No answer, or none that is whole."""
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", one_line(error)) or type(error).__name__
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return ClientError(f"no service answers at {self.url} (GAITNET_URL, --url): {reason}")
+        return ClientError(f"{self.url}: {what}: {reason}")
 
-def _refusal(answer: Any, before: str = "") -> ClientError:
-    """What an answer says; that of a proxy, which is no problem of ours, says nothing."""
+    def _refusal(self, answer: Any, before: str = "") -> ClientError:
+        """What an answer says; that of a proxy, which is no problem of ours, says nothing."""
+        try:
+            problem = answer.json()
+        except ValueError:
+            problem = {}
+        problem = problem if isinstance(problem, dict) else {}
+        field = problem.get("field")
+        told = f"{field}: {problem.get('detail')}" if field else problem.get("detail") or f"refused by {self.url}"
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            told = f"{self.url} does not accept the token (GAITNET_TOKEN, --token); its page Account makes one"
+        return ClientError(one_line(f"{before}{told}", 500), answer.status_code, field)
+
+
+def _connection(url: str, token: str, timeout: float) -> httpx.Client:
+    """A connection to the service; ClientError where the address or the token cannot be one."""
     try:
-        problem = answer.json()
-    except ValueError:
-        problem = {}
-    problem = problem if isinstance(problem, dict) else {}
-    field = problem.get("field")
-    told = f"{field}: {problem.get('detail')}" if field else problem.get("detail") or "refused"
-    return ClientError(one_line(f"{before}{told}", 500), answer.status_code, field)
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in ("http", "https") or not address.host:
+        raise ClientError(f"{one_line(url)!r} is no address of a service (GAITNET_URL, --url); write it as {EXAMPLE}")
+    if not re.fullmatch(r"[!-~]+", token):
+        what = "is not one: it has other characters than letters, digits and signs" if token else "is missing"
+        raise ClientError(f"the token {what} (GAITNET_TOKEN, --token); the page Account of {url} makes one")
+    return httpx.Client(base_url=f"{url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=timeout)

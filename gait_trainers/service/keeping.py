@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing, replacing_folder
-from gait_trainers.service.db.engine import make_engine
+from gait_trainers.service.db.engine import DatabaseError, make_engine
 from gait_trainers.service.db.migrate import migrate
 from gait_trainers.service.db.tables import Base, Job, Supervisor
 from gait_trainers.service.settings import Settings
@@ -102,7 +102,7 @@ def restore(settings: Settings, file: Path) -> None:
         url = settings.database or f"sqlite:///{temporary / 'service.sqlite'}"
         rows, target = make_engine(f"sqlite:///{temporary / ROWS}"), make_engine(url)
         try:
-            migrate(rows)  # a backup of an earlier version
+            _update_rows(rows, file)
             migrate(target)
             _check_empty(target)
             with rows.connect() as source, target.begin() as connection:
@@ -116,6 +116,14 @@ def restore(settings: Settings, file: Path) -> None:
         for leftover in temporary.glob(f"{ROWS}*"):
             leftover.unlink()
     settings.create_folders()
+
+
+def _update_rows(rows: Engine, file: Path) -> None:
+    """Bring a backup of an earlier version up to date; BackupError where its rows are no database."""
+    try:
+        migrate(rows)
+    except DatabaseError:
+        raise BackupError(f"{file}: no backup of a service: its {ROWS} is no database") from None
 
 
 def _check_empty(engine: Engine) -> None:

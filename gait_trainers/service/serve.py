@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 import psutil
 import uvicorn
 
+from gait_envs.errors import GaitNetError, one_line
 from gait_trainers.runs.lock import holder
 from gait_trainers.service.app import create_app
 from gait_trainers.service.jobs.process import python
@@ -25,22 +28,58 @@ PATIENCE = 60.0  # s for a supervisor to end its processes
 SERVER = "GAITNET_SERVER"  # in the environment of a supervisor: number of the server that has started it
 
 
+class ListenError(GaitNetError, OSError):
+    """An address that the server cannot listen on."""
+
+
 def serve(settings: Settings, *, supervised: bool = True) -> None:
     """Serve until a signal."""
-    engine = prepare(settings, say=lambda text: print(text, flush=True))
-    config = uvicorn.Config(
-        create_app(settings, engine), settings.host, settings.port, log_level="warning", access_log=False,
-        server_header=False, proxy_headers=settings.https, timeout_graceful_shutdown=3,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _leave)  # uvicorn raises the signal again once it has ended
-    print(f"GaitNet on http://{settings.host}:{settings.port}, in {settings.home}", flush=True)
-    if not supervised:
-        server.run()
-        return
-    with _supervisor(settings):
-        server.run()
+    with listening(settings.host, settings.port) as sockets:
+        engine = prepare(settings, say=lambda text: print(text, flush=True))
+        config = uvicorn.Config(
+            create_app(settings, engine), settings.host, settings.port, log_level="warning", access_log=False,
+            server_header=False, proxy_headers=settings.https, timeout_graceful_shutdown=3,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        signal.signal(signal.SIGTERM, _leave)  # uvicorn raises the signal again once it has ended
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        print(f"GaitNet on http://{host}:{sockets[0].getsockname()[1]}, in {settings.home}", flush=True)
+        with _supervisor(settings) if supervised else nullcontext():
+            server.run(sockets)
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """Sockets that listen on the addresses of a host; ListenError where that is impossible."""
+    with ExitStack() as opened:
+        try:
+            sockets = [opened.enter_context(one) for one in _sockets(host, port)]
+            if not sockets:
+                raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name that a host can have
+            reason = _reason(error)
+            raise ListenError(
+                f"cannot listen on {one_line(host)}, port {port}: {reason}; give another --host or --port"
+            ) from None
+        yield sockets
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "no name of a host"
+    known = error.errno is not None and error.errno > 0  # those of names that are not found are below 0
+    return os.strerror(error.errno) if known else one_line(error.strerror or error)
+
+
+def _sockets(host: str, port: int) -> Iterator[socket.socket]:
+    """One for each address of the host that this machine has: `localhost` often has two, and one of them no network."""
+    for family, _, _, _, address in dict.fromkeys(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)):
+        try:
+            yield socket.create_server(address[:2], family=family)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
 
 
 def _leave(*_: object) -> None:

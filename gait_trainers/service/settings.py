@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,9 @@ class Settings(Part):
             folder.mkdir(exist_ok=True, mode=0o700)
 
 
+GROUPS = {"quota": Quota, "mail": Mail}  # keys of settings that hold others
+
+
 def load_settings(home: Path, **given: object) -> Settings:
     """The settings of a home folder; `given` wins where it is not None. SettingsError names file and key."""
     home = home.expanduser().resolve()
@@ -128,6 +132,15 @@ def _validated(tree: dict[Any, Any], file: Path) -> Settings:
         return Settings.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        key = one_line(".".join(map(str, first["loc"])))
-        known = ", ".join(Settings.model_fields)
-        raise SettingsError(f"{file}: {key}: {one_line(first['msg'])}; known keys are {known}") from None
+        path = first["loc"]
+        if first["type"] in ("extra_forbidden", "missing"):
+            fault = f"{'unknown' if first['type'] == 'extra_forbidden' else 'missing'}; {_known(path[:-1])}"
+        else:
+            fault = one_line(first["msg"])
+        raise SettingsError(f"{file}: {one_line('.'.join(map(str, path)))}: {fault}") from None
+
+
+def _known(path: Sequence[int | str]) -> str:
+    """The keys of the group of settings that is at a path."""
+    group: type[BaseModel] = GROUPS[str(path[0])] if path else Settings
+    return f"known keys{f' of {path[0]}' if path else ''} are {', '.join(group.model_fields)}"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from helpers import service
 from helpers.html import Page
 from helpers.service import NAMES, PASSWORD
 from helpers.service_process import Service
@@ -38,6 +39,7 @@ from gait_trainers.service.db.tables import Job, Motion, TrainingSession, User
 from gait_trainers.service.jobs import models, pretrain, watch
 from gait_trainers.service.jobs.commands import command
 from gait_trainers.service.jobs.outcomes import end
+from gait_trainers.service.operations import files
 from gait_trainers.service.settings import Settings
 
 TINY: dict[str, dict[str, Any]] = {
@@ -149,6 +151,23 @@ def test_a_model_is_trained_evaluated_and_fetched(
     assert trainer.post(f"/sessions/{id}/resume", json={"iterations": 9}).status_code == 409
     clone = trainer.post(f"/sessions/{id}/clone", json={"changes": {"iterations": 9}}).json()
     assert clone["progress"]["iterations"] == 9
+
+
+def test_what_a_kind_of_training_never_has_is_not_promised(trainer: TestClient) -> None:
+    """Every key that there is, of a session that makes a policy and of one that makes a model."""
+    ids = {
+        "policy": trainer.post("/sessions", json=service.TINY).json()["id"],
+        "model": trainer.post("/sessions", json=TINY["motionnn"]).json()["id"],
+    }
+    for makes, id in ids.items():
+        for key in (*files.PLACES, *files.FOLDERS):
+            answer = trainer.get(f"/sessions/{id}/files/{key}")
+            assert answer.status_code == 404
+            if files.ONLY.get(key, makes) == makes:
+                assert answer.json()["detail"] == f"the session has no {key} yet"
+            else:
+                assert f"makes a {makes} and has no {key}; files are metrics, config, log" in answer.json()["detail"]
+                assert f", {key}" not in answer.json()["detail"].split("files are")[1]
 
 
 def test_the_commands_are_those_that_a_person_would_type(

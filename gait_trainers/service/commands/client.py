@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gait_envs.files import size_text
 from gait_trainers.config.layers import parse_assignment
-from gait_trainers.service.client import Client, ClientError
+from gait_trainers.service.client import AWAY, Client, ClientError
 
 Url = Annotated[str, typer.Option("--url", envvar="GAITNET_URL", help="Address of the service.")]
 Token = Annotated[
@@ -89,8 +90,11 @@ def wait_command(
             last[:] = [_line(row)]
             typer.echo(last[0])
 
+    def away(error: ClientError) -> None:
+        typer.echo(f"gait-serve: {error}; trying again for at most {AWAY:g} s", err=True)
+
     with Client(url, token) as service:
-        if service.wait(session, timeout=timeout, say=say)["state"] != "completed":
+        if service.wait(session, timeout=timeout, say=say, away=away)["state"] != "completed":
             raise typer.Exit(1)
 
 
@@ -108,4 +112,4 @@ def fetch_command(
         raise ClientError(f"{out} exists already; choose another --out")
     with Client(url, token) as service:
         path = service.fetch(session, file, out)
-    typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    typer.echo(f"{path}: {size_text(path.stat().st_size)}")

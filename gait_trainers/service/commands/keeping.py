@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from gait_envs.files import size_text
 from gait_trainers.service.cli import Database, Home
 from gait_trainers.service.db.engine import make_engine
+from gait_trainers.service.db.migrate import check_revision
 from gait_trainers.service.keeping import BackupError, backup, restore
 from gait_trainers.service.settings import load_settings
 
@@ -24,8 +26,10 @@ def backup_command(
         raise BackupError(f"{settings.home}: no such folder")
     if out.exists():
         raise BackupError(f"{out} exists already; choose another --out")
-    backup(make_engine(settings.database_url), settings, out)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+    engine = make_engine(settings.database_url)
+    check_revision(engine)
+    backup(engine, settings, out)
+    typer.echo(f"{out}: {size_text(out.stat().st_size)}")
 
 
 def restore_command(

@@ -12,10 +12,12 @@ from sqlalchemy import select
 
 from gait_trainers.service.cli import Database, Home
 from gait_trainers.service.db.engine import make_engine, transaction
-from gait_trainers.service.db.migrate import migrate
+from gait_trainers.service.db.migrate import check_revision, migrate
 from gait_trainers.service.db.tables import User
 from gait_trainers.service.operations import users
+from gait_trainers.service.security.secrets import check_password
 from gait_trainers.service.settings import load_settings
+from gait_trainers.service.setup import open_database
 
 
 def supervise_command(home: Home = Path("gaitnet-home"), database: Database = None) -> None:
@@ -24,18 +26,18 @@ def supervise_command(home: Home = Path("gaitnet-home"), database: Database = No
     from gait_trainers.service.jobs.supervisor import LOCKED, supervise
 
     settings = load_settings(home, database=database)
+    engine = make_engine(settings.database_url)
+    check_revision(engine)
     settings.create_folders()
     try:
-        supervise(make_engine(settings.database_url), settings)
+        supervise(engine, settings)
     except Locked:  # one works here already
         raise typer.Exit(LOCKED) from None
 
 
 def migrate_command(home: Home = Path("gaitnet-home"), database: Database = None) -> None:
     """Bring the database up to date; gait-serve does so as well when it starts."""
-    settings = load_settings(home, database=database)
-    settings.create_folders()
-    migrate(make_engine(settings.database_url))
+    open_database(load_settings(home, database=database))
     typer.echo("the database is up to date")
 
 
@@ -45,11 +47,14 @@ def user_command(
     home: Home = Path("gaitnet-home"),
     database: Database = None,
 ) -> None:
-    """Create a user, or set a new password for one that exists. The password is read from the terminal, or stdin."""
+    """Create a user, or set a new password for one that exists.
+
+    The password is asked for on the terminal; without one it is the first line of standard input.
+    """
     settings = load_settings(home, database=database)
     engine = make_engine(settings.database_url)
     migrate(engine)
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    password = _read_password()
     with transaction(engine) as db:
         found = db.scalar(select(User).where(User.name == name))
         if found is None:
@@ -57,3 +62,11 @@ def user_command(
         else:
             users.set_password(db, found, password)
     typer.echo(f"{name}: {'created' if found is None else 'has a new password'}")
+
+
+def _read_password() -> str:
+    """Asked for on the terminal, or else the first line of standard input."""
+    asked = sys.stdin.isatty()
+    password = getpass.getpass("Password: ") if asked else sys.stdin.readline().rstrip("\n")
+    check_password(password, "" if asked else "no terminal, and the first line of standard input is no password")
+    return password

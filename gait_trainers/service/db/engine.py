@@ -6,17 +6,63 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from gait_envs.errors import GaitNetError, one_line
+
 BUSY = 15.0  # s to wait for another writer of SQLite
+EXAMPLE = "postgresql+psycopg://user@host/name"
+
+
+class DatabaseError(GaitNetError, RuntimeError):
+    """A database that cannot be used; names its address without the password."""
 
 
 def make_engine(url: str) -> Engine:
-    """An engine with a pool of connections; on SQLite with foreign keys, WAL, and patience with other writers."""
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-    engine = create_engine(url, connect_args={"timeout": BUSY}, pool_size=10, max_overflow=30)
+    """An engine with a pool of connections; on SQLite with foreign keys, WAL, and patience with other writers.
+
+    DatabaseError for an address that is none, or whose driver is not installed. Nothing is connected yet.
+    """
+    address = _address(url)
+    try:
+        return _postgres(address) if address.get_backend_name() == "postgresql" else _sqlite(address)
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            f"{address}: {error.name} is not installed; write {EXAMPLE} and pip install 'gaitnet[postgres]'"
+        ) from None
+    except (SQLAlchemyError, TypeError) as error:  # TypeError: options that the driver does not take
+        raise DatabaseError(f"{address}: {one_line(error)}") from None
+
+
+@contextmanager
+def usable(engine: Engine) -> Iterator[None]:
+    """DatabaseError where the database cannot be reached in the block, or does not do what it is asked."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseError(f"{engine.url}: {one_line(reason, 500)}") from None
+
+
+def _address(url: str) -> URL:
+    """The URL in its parts; what is none may hold a password, and is not repeated."""
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        raise DatabaseError(f"the address of the database is no URL; write it as {EXAMPLE}") from None
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise DatabaseError(f"{address}: databases are SQLite and PostgreSQL ({EXAMPLE})")
+    return address
+
+
+def _postgres(address: URL) -> Engine:
+    return create_engine(address, pool_pre_ping=True, pool_size=10, max_overflow=20)
+
+
+def _sqlite(address: URL) -> Engine:
+    engine = create_engine(address, connect_args={"timeout": BUSY}, pool_size=10, max_overflow=30)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

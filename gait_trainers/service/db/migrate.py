@@ -10,24 +10,37 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from gait_envs.errors import GaitNetError
+from gait_trainers.service.db.engine import usable
 from gait_trainers.service.db.tables import Base
 
 PLACE = "gait_trainers.service.db:migrations"
 
 
 class MigrationError(GaitNetError, RuntimeError):
-    """A database of a version that this one does not know."""
+    """A database of another version than this one works with."""
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Apply what is missing, in one transaction where the database can; MigrationError for a newer database."""
-    with engine.begin() as connection:
+    with usable(engine), engine.begin() as connection:
         config = _config(connection)
         scripts = ScriptDirectory.from_config(config)
         now = MigrationContext.configure(connection).get_current_revision()
         if now is not None and now not in {script.revision for script in scripts.walk_revisions()}:
             raise MigrationError(f"the database has revision {now}, which a later version made; install that version")
         command.upgrade(config, revision)
+
+
+def check_revision(engine: Engine) -> None:
+    """MigrationError unless the database is up to date; nothing is changed."""
+    with usable(engine), engine.connect() as connection:
+        now = MigrationContext.configure(connection).get_current_revision()
+        newest = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    if now != newest:
+        raise MigrationError(
+            f"{engine.url}: its tables have revision {now or 'none'}, and this version works with {newest}; "
+            "gait-serve migrate brings it up to date"
+        )
 
 
 def differences(engine: Engine) -> list[object]:

@@ -53,6 +53,10 @@ PLACES = {
 LAST = 256 << 10  # bytes from the end of a text that are read at most
 MARGIN = 10**9  # ns by which the clock of a file system may be behind
 FOLDERS = {"bundle": "bundle", "model": "model", "run": "run"}  # key -> folder that is packed as a zip
+# Keys of what only those algorithms have that make this.
+ONLY = dict.fromkeys(("film", "gait", "gait_figures", "policy", "manifest", "bundle"), "policy") | {
+    "trajectories": "model", "model": "model"
+}  # fmt: skip
 
 
 def artefacts(db: Session, user: User, id: str, settings: Settings) -> list[Artefact]:
@@ -75,15 +79,24 @@ def open_artefact(db: Session, user: User, id: str, key: str, settings: Settings
     if key in FOLDERS:
         folder = _folder(session, key, settings)
         if not folder.is_dir():
-            raise NotFound(f"the session has no {key} yet")
+            raise _missing(session, key)
         packed = _packed(folder, settings.results / session.id / f"{key}.zip")
         return packed, Artefact(key, f"{_stem(session)}-{key}.zip", "application/zip", packed.stat().st_size)
     if key not in PLACES:
         raise NotFound(f"files are {', '.join((*PLACES, *FOLDERS))}")
     file = _place(session, key, settings)
     if not file.is_file():
-        raise NotFound(f"the session has no {key} yet")
+        raise _missing(session, key)
     return file, Artefact(key, f"{_stem(session)}-{PLACES[key][2]}", PLACES[key][1], file.stat().st_size)
+
+
+def _missing(session: TrainingSession, key: str) -> NotFound:
+    """Why there is no such file: this kind of training has none, or it is not there yet."""
+    makes = algorithm(session.algorithm).makes
+    if ONLY.get(key, makes) == makes:
+        return NotFound(f"the session has no {key} yet")
+    theirs = [one for one in (*PLACES, *FOLDERS) if ONLY.get(one, makes) == makes]
+    return NotFound(f"a session of {session.algorithm} makes a {makes} and has no {key}; files are {', '.join(theirs)}")
 
 
 def gait(db: Session, user: User, id: str, settings: Settings) -> dict[str, Any] | None:

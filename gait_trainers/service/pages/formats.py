@@ -6,6 +6,8 @@ import datetime
 import math
 from typing import Any
 
+from gait_envs.files import size_text
+
 DASH = "–"
 UNITS = {  # by the end of a key
     "m_s": "m/s", "rad_s": "rad/s", "ms": "ms", "s": "s", "bytes": "bytes", "mb": "MB", "mm": "mm", "deg": "°",
@@ -27,14 +29,8 @@ def duration(seconds: float | None) -> str:
 
 
 def size(number: float | None) -> str:
-    """Bytes in the largest decimal unit that leaves at least one: 1_250_000 -> "1.2 MB"."""
-    if number is None:
-        return DASH
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
+    """Bytes as `size_text` has them; a dash where they are not known."""
+    return DASH if number is None else size_text(number)
 
 
 def moment(time: datetime.datetime | None) -> str:

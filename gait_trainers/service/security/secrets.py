@@ -17,9 +17,14 @@ NOBODY = _hasher.hash(secrets.token_hex(16))  # compared with where there is no 
 
 def hash_password(password: str) -> str:
     """An argon2id hash; Invalid for a password that is too short or too long."""
-    if not LEAST <= len(password) <= MOST:
-        raise Invalid(f"a password has {LEAST} to {MOST} characters", "password")
+    check_password(password)
     return _hasher.hash(password)
+
+
+def check_password(password: str, where: str = "") -> None:
+    """Invalid for a password that is too short or too long; `where` says where it was found."""
+    if not LEAST <= len(password) <= MOST:
+        raise Invalid(f"{where and f'{where}: '}a password has {LEAST} to {MOST} characters", "password")
 
 
 def is_password(stored: str, password: str) -> bool:

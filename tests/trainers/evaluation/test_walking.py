@@ -16,7 +16,7 @@ from gait_envs.errors import GaitNetError
 from gait_envs.reference.clip import save_clip
 from gait_envs.reference.library import load_clips
 from gait_trainers.cli import app
-from gait_trainers.commands.checks import parse_env_set
+from gait_trainers.commands.checks import parse_env_set, stands_still
 from gait_trainers.evaluation.rollout import json_options, record
 from gait_trainers.evaluation.walking import (
     EvaluationError,
@@ -290,6 +290,24 @@ def test_table_has_a_row_a_command_and_one_for_all(loaded_stub):
     done = run_cli("--episodes", "4", "--command", "0.3", "--command", "0.5,0.1,0", "--env-set", "max_episode_steps=60")
     rows = {line.split("│")[0].strip() for line in done.stdout.splitlines()}
     assert {"0.3", "0.5, 0.1, 0", "all"} <= rows
+
+
+def test_a_symmetric_policy_in_a_symmetric_start_is_warned_of(monkeypatch):
+    symmetric = {"training": {"config": {"networks": {"symmetric": True}}}}
+    short = ("--episodes", "1", "--command", "0.3", "--env-set", "max_episode_steps=5")
+    for details in (symmetric, {}):
+        loaded = stub(details=details)
+        monkeypatch.setattr("gait_trainers.commands.evaluate.load_policy", lambda path, env=None, it=loaded: it)
+        for noise in (0, 0.0, 0.05):
+            done = run_cli(*short, "--env-set", f"reset_noise={noise}", "--json")
+            assert ("may never take a first step" in done.stderr) == (noise == 0 and details == symmetric)
+            assert json.loads(done.stdout)["success_rate"] == 1.0
+
+
+def test_the_bundled_walker_says_that_it_is_symmetric():
+    walker = load_policy("wildrobot_walk")
+    assert stands_still(walker, {"reset_noise": 0})
+    assert not stands_still(walker, {})
 
 
 def test_a_narrow_terminal_gets_the_figures_that_matter_most(loaded_stub):

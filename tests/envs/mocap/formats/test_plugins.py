@@ -19,6 +19,7 @@ from gait_envs.mocap import formats
 from gait_envs.mocap.capture import forward_kinematics
 from gait_envs.mocap.formats import ENTRY_POINTS, Format, all_formats, find_format, read_capture, register_format
 
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "extending.md"
 EXAMPLE = Path(__file__).resolve().parents[4] / "examples" / "extending" / "my_format.py"
 
 
@@ -74,14 +75,31 @@ def test_the_example_reads_its_angles(example: ModuleType, tmp_path: Path) -> No
     np.testing.assert_array_equal(np.concatenate([r for r, _ in blocks]), motion.rotations)
 
 
-def test_the_example_walks_on_a_robot(tmp_path: Path) -> None:
-    """As a user runs it: registered, read, retargeted."""
-    path = write_mot(tmp_path / "walk.mot")
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), str(path)], capture_output=True, text=True, check=False, cwd=EXAMPLE.parents[2]
+def run_example(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(EXAMPLE), *words], capture_output=True, text=True, check=False, cwd=EXAMPLE.parents[2]
     )
+
+
+def test_the_example_walks_on_a_robot() -> None:
+    """As the page says, with the file beside it: registered, read, retargeted."""
+    (line,) = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if "my_format.py " in line]
+    command, told = line.split("    # ")
+    done = run_example(*command.split()[2:])
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "3.00 s at 0.32 m/s; fit\n"  # 0.7 m/s on legs of 0.373 m for 0.82 m
+    assert done.stdout == f"{told}\n" == "3.00 s at 0.32 m/s; fit\n"  # 0.7 m/s on legs of 0.373 m for 0.82 m
+
+
+def test_a_file_that_is_missing_is_one_sentence() -> None:
+    done = run_example("nowhere.mot")
+    assert (done.returncode, done.stderr) == (2, "my_format.py: nowhere.mot: no such file\n")
+
+
+def test_the_file_beside_the_example_is_the_drawn_walk(tmp_path: Path) -> None:
+    shipped, drawn = (
+        np.loadtxt(path, skiprows=4) for path in (EXAMPLE.with_name("walk.mot"), write_mot(tmp_path / "walk.mot"))
+    )
+    np.testing.assert_allclose(shipped, drawn, atol=5.1e-5)
 
 
 def test_the_example_names_what_is_wrong(example: ModuleType, tmp_path: Path) -> None:
