@@ -3,7 +3,6 @@
     python examples/extending/my_format.py examples/extending/walk.mot
 
 A package offers the same to `gait-data import` and `gait-data retarget` with three lines of its pyproject.toml:
-
     [project.entry-points."gaitnet.motion_formats"]
     mot = "my_package.my_format:FORMAT"
 """
@@ -70,9 +69,8 @@ def open_capture(path: Path) -> Capture:
         for first in range(0, len(rows), size):
             yield pose(rows[first : first + size], columns, body)
 
-    return Capture(
-        body, frame_rate((time[-1] - time[0]) / (len(time) - 1)), len(rows), blocks, Path(path).stem, unit=1.0, up="+z"
-    )
+    rate = frame_rate((time[-1] - time[0]) / (len(time) - 1))
+    return Capture(body, rate, len(rows), blocks, Path(path).stem, unit=1.0, up="+z")
 
 
 def pose(rows: np.ndarray, columns: list[str], body: Skeleton) -> tuple[np.ndarray, np.ndarray]:
