@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -40,3 +44,17 @@ def test_port_0_listens_on_one_that_is_free(host: str) -> None:
             pass
         assert sockets[0].getsockname()[1] > 0
     assert all(one.fileno() == -1 for one in sockets)
+
+
+@pytest.mark.web  # seconds of a process
+def test_the_server_says_which_port_it_found_and_answers_there(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "gait_trainers.service.cli", "--home", str(tmp_path / "new"), "--port", "0"]
+    with subprocess.Popen([*words, "--no-supervisor"], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            told = next(line for line in server.stdout if line.startswith("GaitNet on "))
+            address = told.split()[2].rstrip(",")
+            assert httpx.get(f"{address}/api/v1/openapi.json", timeout=60).status_code == 200
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
