@@ -106,7 +106,7 @@ class Settings(Part):
             folder.mkdir(exist_ok=True, mode=0o700)
 
 
-GROUPS = {"quota": Quota, "mail": Mail}  # keys of settings that hold others
+GROUPS: dict[str, type[Part]] = {"quota": Quota, "mail": Mail}  # keys of settings that hold others
 
 
 def load_settings(home: Path, **given: object) -> Settings:
@@ -142,5 +142,5 @@ def _validated(tree: dict[Any, Any], file: Path) -> Settings:
 
 def _known(path: Sequence[int | str]) -> str:
     """The keys of the group of settings that is at a path."""
-    group: type[BaseModel] = GROUPS[str(path[0])] if path else Settings
+    group = GROUPS[str(path[0])] if path else Settings
     return f"known keys{f' of {path[0]}' if path else ''} are {', '.join(group.model_fields)}"

@@ -22,7 +22,7 @@ WHAT = {  # what the files beside a model do not say
     "wildrobot_captured": "Walks ahead at a commanded speed. Its prior is captured walks, which are not "
     "part of the project. Trained by PPO with adversarial motion priors from a clone of a policy that tracks them.",
     "wildrobot_clone": "A starting point for trainings: it has the gait of the policy that it imitates, but falls "
-    "within seconds. Not for use by itself.",
+    "within seconds at 0.4 m/s and above. Not for use by itself.",
     "wildrobot_imitation": "Tracks reference clips. It was trained on captured walks, which are not part of the "
     "project, and on the embedded ones, on which it is measured here.",
     "humanoid_imitation": "A human body with servos that tracks the embedded walks.",

@@ -78,3 +78,12 @@ def test_the_card_is_replayed(name: str, make_cards: ModuleType) -> None:
 def test_bundled_walkers_and_trackers_claim_to_succeed() -> None:
     claimed = {name: card(name)["replay"]["success_rate"] for name in bundled_policies()}
     assert claimed == dict.fromkeys(claimed, 1.0) | {"wildrobot_clone": 0.0}  # which is where trainings begin
+
+
+@pytest.mark.skipif(not SCRIPT.is_file(), reason="an installed package carries no pages")
+def test_the_clone_falls_where_the_pages_say_so() -> None:
+    rows = {row["command"][0]: row["success_rate"] for row in card("wildrobot_clone")["results"]["per_command"]}
+    assert {speed for speed, stays_up in rows.items() if stays_up == 0.0} == {speed for speed in rows if speed >= 0.4}
+    for page in ("docs/tutorials/walk.md", "docs/benchmarks.md"):
+        text = " ".join((SCRIPT.parents[1] / page).read_text(encoding="utf-8").split())
+        assert "at 0.4 m/s and above it falls" in text, page
