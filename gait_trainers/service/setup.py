@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine, select
 
-from gait_trainers.service.db.engine import make_engine, transaction
+from gait_trainers.service.db.engine import make_engine, transaction, usable
 from gait_trainers.service.db.migrate import migrate
 from gait_trainers.service.db.tables import User
 from gait_trainers.service.operations import registry, users
@@ -34,7 +34,7 @@ def open_database(settings: Settings) -> Engine:
 def prepare(settings: Settings, say: Callable[[str], None] = print) -> Engine:
     """Everything that has to be there before anything is served; can be called any number of times."""
     engine = open_database(settings)
-    with transaction(engine) as db:
+    with usable(engine), transaction(engine) as db:
         if db.scalar(select(User.id).limit(1)) is None:
             users.create(db, None, ADMINISTRATOR, _password(say), "administrator")
         registry.write_index(db, settings)  # a server that was killed may have left it behind

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from gait_trainers.service.cli import COMMANDS, app
+from gait_trainers.service.db import engine as database
 from gait_trainers.service.db.engine import DatabaseError, make_engine
 from gait_trainers.service.db.migrate import MigrationError, check_revision, migrate
 from gait_trainers.service.keeping import backup
@@ -71,6 +74,21 @@ def test_a_file_that_is_no_database_is_named(settings: Settings) -> None:
     file.write_text("no database " * 100)
     with pytest.raises(DatabaseError, match=rf"sqlite:///{file}: file is not a database"):
         open_database(Settings(home=settings.home))
+
+
+@pytest.mark.parametrize("words", [["--port", "0"], ["user", "bob"], ["supervise"]], ids=lambda words: words[0])
+def test_a_database_that_others_write_to_for_long_is_one_sentence(
+    words: list[str], settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY", 0.1)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own stay as they are
+    with sqlite3.connect(settings.home / "service.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = CliRunner().invoke(app, [*words, "--home", str(settings.home)], input="correct horse\n")
+        other.execute("ROLLBACK")
+    other.close()
+    assert isinstance(done.exception, DatabaseError), done.output
+    assert str(done.exception).endswith("service.sqlite: database is locked")
 
 
 def test_a_supervisor_and_a_backup_ask_for_a_database_that_is_up_to_date(tmp_path: Path) -> None:

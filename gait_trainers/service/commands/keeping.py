@@ -9,7 +9,7 @@ import typer
 
 from gait_envs.files import size_text
 from gait_trainers.service.cli import Database, Home
-from gait_trainers.service.db.engine import make_engine
+from gait_trainers.service.db.engine import make_engine, usable
 from gait_trainers.service.db.migrate import check_revision
 from gait_trainers.service.keeping import BackupError, backup, restore
 from gait_trainers.service.settings import load_settings
@@ -28,7 +28,8 @@ def backup_command(
         raise BackupError(f"{out} exists already; choose another --out")
     engine = make_engine(settings.database_url)
     check_revision(engine)
-    backup(engine, settings, out)
+    with usable(engine):
+        backup(engine, settings, out)
     typer.echo(f"{out}: {size_text(out.stat().st_size)}")
 
 

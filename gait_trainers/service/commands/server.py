@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import select
 
 from gait_trainers.service.cli import Database, Home
-from gait_trainers.service.db.engine import make_engine, transaction
+from gait_trainers.service.db.engine import make_engine, transaction, usable
 from gait_trainers.service.db.migrate import check_revision, migrate
 from gait_trainers.service.db.tables import User
 from gait_trainers.service.operations import users
@@ -30,7 +30,8 @@ def supervise_command(home: Home = Path("gaitnet-home"), database: Database = No
     check_revision(engine)
     settings.create_folders()
     try:
-        supervise(engine, settings)
+        with usable(engine):
+            supervise(engine, settings)
     except Locked:  # one works here already
         raise typer.Exit(LOCKED) from None
 
@@ -55,7 +56,7 @@ def user_command(
     engine = make_engine(settings.database_url)
     migrate(engine)
     password = _read_password()
-    with transaction(engine) as db:
+    with usable(engine), transaction(engine) as db:
         found = db.scalar(select(User).where(User.name == name))
         if found is None:
             users.create(db, None, name, password, role)
