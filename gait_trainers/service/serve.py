@@ -68,8 +68,9 @@ def listening(host: str, port: int) -> Iterator[list[socket.socket]]:
 def _reason(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeError):
         return "no name of a host"
-    known = error.errno is not None and error.errno > 0  # those of names that are not found are below 0
-    return os.strerror(error.errno) if known else one_line(error.strerror or error)
+    if error.errno is not None and error.errno > 0:  # those of names that are not found are below 0
+        return os.strerror(error.errno)
+    return one_line(error.strerror or error)
 
 
 def _sockets(host: str, port: int) -> Iterator[socket.socket]:

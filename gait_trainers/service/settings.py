@@ -142,5 +142,5 @@ def _validated(tree: dict[Any, Any], file: Path) -> Settings:
 
 def _known(path: Sequence[int | str]) -> str:
     """The keys of the group of settings that is at a path."""
-    group = GROUPS[str(path[0])] if path else Settings
+    group: type[Part] = GROUPS[str(path[0])] if path else Settings
     return f"known keys{f' of {path[0]}' if path else ''} are {', '.join(group.model_fields)}"
