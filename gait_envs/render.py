@@ -19,6 +19,7 @@ from mujoco.rendering.classic import gl_context
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing
+from gait_envs.reading.outputs import MADE_BY
 
 GHOST = (0.15, 0.75, 0.45, 0.4)  # red, green, blue, opacity
 FAST_SHADOWS = 1024  # edge of the shadow map in pixels, of films
@@ -57,6 +58,7 @@ def write_mp4(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: f
     height, width, _ = first.shape
     # yuv420p, which every browser plays, needs even sizes.
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
+    source += f" -metadata comment={MADE_BY}"
     target = "-an -c:v libx264 -crf 20 -pix_fmt yuv420p -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -movflags +faststart -f mp4"
     with replacing(path) as temporary:
         temporary.touch()  # if that fails, the system's error says more than ffmpeg's

@@ -15,7 +15,7 @@ from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.cleaning.convert import Cleaning, Look, convert, look
 from gait_envs.mocap.cleaning.repeats import without_repeats
 from gait_envs.mocap.formats import find_format
-from gait_envs.mocap.formats.bvh_writer import write_bvh
+from gait_envs.mocap.formats.bvh_writer import check_bvh, write_bvh
 from gait_envs.mocap.formats.capture_file import FORMAT_VERSION, write_capture
 from gait_envs.mocap.jobs import (
     Job,
@@ -30,6 +30,7 @@ from gait_envs.mocap.jobs import (
     open_job,
 )
 from gait_envs.mocap.provenance import meta_of, write_sidecar
+from gait_envs.reading.outputs import check_same_kind
 from gait_envs.reference.licenses import UNKNOWN, check_licenses
 
 TARGETS = ("npz", "bvh")
@@ -107,11 +108,19 @@ def fingerprint(job: Job, settings: ImportSettings) -> str:
 
 
 def check_folder(jobs: Sequence[Job], settings: ImportSettings, out: Path, accepted: bool) -> None:
-    """Refuse before any work to write over a capture, or to put several licences together unless that was `accepted`.
+    """Refuse before any work to write over a capture or what is something else, or to put several licences together
+    unless that was `accepted`.
 
     What earlier runs left in `out` counts.
     """
     check_targets((job.capture, target) for job in jobs for target in _targets(job, settings, out))
+    for target in (target for job in jobs for target in _targets(job, settings, out)):
+        if target.suffix == ".bvh":
+            check_bvh(target)
+        elif target.suffix == ".json":
+            check_same_kind(target, "origin", "history", "notes")
+        else:
+            check_same_kind(target, "format", "rotations", format="capture")
     made = {f"{job.name}.{settings.to}": job.origin.get("license", UNKNOWN) for job in jobs}
     there = {path.name: carried_meta(path) for to in TARGETS for path in sorted(out.glob(f"*.{to}"))}
     old = {name: meta["origin"].get("license", UNKNOWN) for name, meta in there.items() if "plan" in meta}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import zipfile
 from pathlib import Path
 
 from gait_envs.errors import GaitNetError
@@ -11,6 +13,8 @@ from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
 from gait_envs.reading.text import parse_json, read_text
 
 CLIP = "qpos", "qvel", "joint_names", "loop"  # arrays of a clip
+MADE_BY = "GaitNet"  # is written into films, and into pictures that Matplotlib does not sign
+_SIGNED = (".png", ".svg", ".pdf", ".ps", ".eps", ".pgf", ".jpg", ".jpeg", ".mp4", ".gif")
 
 
 class OutputError(GaitNetError, ValueError):
@@ -28,12 +32,47 @@ def check_output(path: str | os.PathLike[str], suffix: str, *holds: str, format:
         check_writable(path)  # which says so
     if path.suffix != suffix:
         raise OutputError(f"{path}: expected a name that ends in {suffix}")
-    if holds and path.is_file() and path.stat().st_size:
-        where = f"{path}: would be replaced, and is something else"
-        same = _json_has(path, where, holds) if suffix == ".json" else _archive_has(path, where, holds, format)
-        if not same:
-            raise OutputError(f"{where}; remove it, or give another name")
+    if holds:
+        check_same_kind(path, *holds, format=format)
     check_writable(path)
+
+
+def check_same_kind(path: Path, *holds: str, format: str | None = None) -> None:
+    """The part of `check_output` that looks at what lies there, if anything.
+
+    An empty file, and an `.npz` that breaks off, as a full disk leaves it, are nothing that could be lost.
+    """
+    if not _holds_anything(path) or _breaks_off(path):
+        return
+    where = f"{path}: would be replaced, and is something else"
+    if not (_json_has(path, where, holds) if path.suffix == ".json" else _archive_has(path, where, holds, format)):
+        raise something_else(path)
+
+
+def check_drawing(path: Path) -> None:
+    """OutputError if what lies at `path`, where a picture or film is to be written, is none that was made here.
+
+    By who signed it; of formats that hold no such word nothing is known, and nothing is refused.
+    """
+    if path.suffix.lower() in _SIGNED and _holds_anything(path):
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as found:
+            if not any(found.find(name.encode()) >= 0 for name in (MADE_BY, "Matplotlib")):
+                raise something_else(path)
+
+
+def something_else(path: Path) -> OutputError:
+    """For the caller to raise."""
+    return OutputError(f"{path}: would be replaced, and is something else; remove it, or give another name")
+
+
+def _holds_anything(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _breaks_off(path: Path) -> bool:
+    """Whether it begins as an archive and lacks the directory at its end."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
 
 
 def _archive_has(path: Path, where: str, holds: tuple[str, ...], format: str | None) -> bool:

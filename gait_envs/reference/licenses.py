@@ -1,4 +1,4 @@
-"""Licences of clips: which files may share a folder without explicit consent, and what a set is made of."""
+"""Licences and robots of clips: which files may share a folder, and what a set is made of."""
 
 from __future__ import annotations
 
@@ -28,16 +28,31 @@ def check_licenses(licenses: Mapping[str, str], accepted: bool) -> None:
     nobody named (empty or "unknown") counts as one of its own: it may forbid what the others allow. Raises
     `MotionError` that lists the files under each licence.
     """
-    groups: dict[str, list[str]] = {}
     spelled: dict[str, str] = {}
-    for file, license in licenses.items():
-        name = " ".join(license.split()) or UNKNOWN
-        spelled.setdefault(name.casefold(), name)
-        groups.setdefault(name.casefold(), []).append(file)
+    names = {file: " ".join(license.split()) or UNKNOWN for file, license in licenses.items()}
+    groups = _by_value({file: spelled.setdefault(name.casefold(), name) for file, name in names.items()})
     if accepted or len(groups) < 2:
         return
-    listing = "; ".join(f"{spelled[key]}: {some(sorted(files), _SHOWN)}" for key, files in sorted(groups.items()))
     raise MotionError(
-        f"{len(groups)} licences in one set: {listing}. Keep a folder for each licence, "
+        f"{len(groups)} licences in one set: {_listing(groups)}. Keep a folder for each licence, "
         f"or say --accept-license if you may publish them together"
     )
+
+
+def check_robots(robots: Mapping[str, str]) -> None:
+    """Refuse a set of clips (file to robot) of several robots, by a `MotionError` that lists the clips of each."""
+    groups = _by_value(robots)
+    if len(groups) > 1:
+        raise MotionError(f"clips of {len(groups)} robots in one set: {_listing(groups)}; keep a folder for each robot")
+
+
+def _by_value(files: Mapping[str, str]) -> dict[str, list[str]]:
+    """The files of each value."""
+    groups: dict[str, list[str]] = {}
+    for file, value in files.items():
+        groups.setdefault(value, []).append(file)
+    return groups
+
+
+def _listing(groups: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{name}: {some(sorted(groups[name]), _SHOWN)}" for name in sorted(groups, key=str.casefold))

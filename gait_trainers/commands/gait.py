@@ -13,7 +13,7 @@ from gait_envs.biomechanics.normative import read_normative
 from gait_envs.errors import one_line
 from gait_envs.files import check_writable, replacing
 from gait_envs.reading.loaders import loader
-from gait_envs.reading.outputs import check_output
+from gait_envs.reading.outputs import check_drawing, check_output
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
 from gait_trainers.commands.checks import parse_env_set, refuse_others
 from gait_trainers.commands.options import (
@@ -97,6 +97,7 @@ def command(
         conditions.append(("--compare-params", parse_params(compare_params, "--compare-params")))
     tables = read_normative(normative) if normative else None
     if out is not None:
+        check_drawing(out)
         check_writable(out)
     if as_json is not None:
         check_output(as_json, ".json", "policy", "walks")
@@ -109,6 +110,9 @@ def command(
         )
         for _, values in conditions
     ]  # fmt: skip
+    pages = [] if out is None else [page_path(out, result.name, len(made[0])) for result in made[0]]
+    for page in pages:
+        check_drawing(page)
     if as_json is not None:
         content = {
             "policy": loaded.name,
@@ -118,13 +122,14 @@ def command(
         with replacing(as_json) as temporary:
             temporary.write_text(json.dumps(content, allow_nan=False, indent=1) + "\n", encoding="utf-8")
     console = Console(width=None if Console().is_terminal else 110)
-    for together in zip(*made, strict=True):
+    for i, together in enumerate(zip(*made, strict=True)):
         labelled = [(label, result) for (label, _), result in zip(conditions, together, strict=True)]
         for label, result in labelled:
             which = f", {label}" if len(labelled) > 1 else ""
             print_walk(result, f"{loaded.name} along {result.name}{which}, against normative data", console)
         print_figures(labelled, console)
-        if out is not None:
+        if pages:
             from gait_trainers.reports.gait_page import draw_page  # matplotlib takes a second
 
-            draw_page(labelled, loaded.name, page_path(out, together[0].name, len(made[0])))
+            draw_page(labelled, loaded.name, pages[i])
+            typer.echo(f"page     {pages[i]}")

@@ -13,6 +13,7 @@ from rich.progress import track
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import check_writable, replacing
+from gait_envs.reading.outputs import MADE_BY, check_drawing
 from gait_envs.render import Offscreen, write_mp4
 from gait_trainers.evaluation.gait_metrics import Rollout, heading_velocity
 from gait_trainers.evaluation.rollout import Recording, record
@@ -89,9 +90,11 @@ def make_tracking_video(
 
 
 def check_format(path: str | Path) -> None:
-    """PlayError unless the file's ending names a format, before anything is simulated; OSError if it cannot be."""
+    """PlayError unless the file's ending names a format, before anything is simulated; OSError if it cannot be written,
+    OutputError if something else lies there."""
     if Path(path).suffix not in FORMATS:
         raise PlayError(f"{path}: videos end in {' or '.join(FORMATS)}")
+    check_drawing(Path(path))
     check_writable(path)
 
 
@@ -174,5 +177,6 @@ def _write_gif(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     palette = sample.quantize(128, method=Image.Quantize.FASTOCTREE)
     images = [Image.fromarray(p).quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
     images[0].save(
-        path, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, optimize=True
-    )
+        path, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, optimize=True,
+        comment=MADE_BY,
+    )  # fmt: skip

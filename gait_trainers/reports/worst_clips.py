@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from gait_envs.files import check_writable, replacing
+from gait_envs.reading.outputs import MADE_BY, check_drawing
 from gait_envs.render import Offscreen
 from gait_trainers.evaluation.rollout import EvaluationError, Recording
 from gait_trainers.evaluation.tracking import follow, open_reference, plan_whole, worst_first
@@ -26,6 +28,7 @@ def check_page(path: Path, policy: Policy) -> None:
         raise EvaluationError(f"{policy.name} follows no clips, so that there are no worst ones to draw")
     if path.suffix != ".png":
         raise EvaluationError(f"{path}: the page of the worst clips ends in .png")
+    check_drawing(path)
     check_writable(path)
 
 
@@ -51,8 +54,10 @@ def draw_worst(
         plan = plan_whole(opened, np.array([library.index(row["clip"])]), evaluation["seed"])
         found = follow(policy, opened.task, plan, np.array([0]), threads=1)
         strips.append(caption(film_strip(found), describe(row)))
+    signed = PngInfo()
+    signed.add_text("Software", MADE_BY)
     with replacing(path) as temporary:
-        Image.fromarray(np.concatenate(strips)).save(temporary, format="PNG")
+        Image.fromarray(np.concatenate(strips)).save(temporary, format="PNG", pnginfo=signed)
     return [row["clip"] for row in rows]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.mocap.commands.printing import say, warn
+from gait_envs.mocap.commands.printing import counted, say, warn
 from gait_envs.mocap.gait_sequences import as_walks, augment, captured, of_activity, recorded
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import humanoid
@@ -72,7 +72,8 @@ def augment_command(
     found = augment(every, "; ".join(sorted(sources)), "; ".join(sorted(licenses)), tables)
     save_sequences(out, found.sequences)
     stride, cadence = (found.sequences.params[:, found.sequences.names.index(key)] for key in ("stride", "cadence"))
-    say(f"{out}: {len(stride)} sequences of {len(set(found.sequences.walkers))} walkers")
+    walkers = len(set(found.sequences.walkers))
+    say(f"{out}: {counted(len(stride), 'sequence')} of {counted(walkers, 'walker')}")
     say(f"stride {stride.min():.2f} to {stride.max():.2f} m")
     say(f"cadence {cadence.min():.0f} to {cadence.max():.0f} steps/min")
     for why, count in sorted((left_out + Counter(found.dropped)).items()):

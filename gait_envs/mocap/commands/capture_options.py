@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gait_envs.errors import MotionError, one_line
-from gait_envs.mocap.commands.printing import warn
+from gait_envs.mocap.commands.printing import counted, warn
 from gait_envs.mocap.formats import all_formats, known_formats
 from gait_envs.mocap.jobs import Job, find_captures, with_origins
 from gait_envs.mocap.provenance import read_table
@@ -95,7 +95,7 @@ def find_jobs(
     jobs, passed = find_captures(captures)
     unused = rows.unused(job.capture for job in jobs) if rows else []
     if unused:
-        warn(f"{table}: no capture here for {_count(len(unused), 'row')}: {some(unused, 8)}")
+        warn(f"{table}: no capture here for {counted(len(unused), 'row')}: {some(unused, 8)}")
     if out is not None:
         passed = [path for path in passed if out.resolve() not in path.resolve().parents and path != table]
     return with_origins(jobs, told, rows), passed
@@ -113,7 +113,7 @@ def warn_unknown(origins: Sequence[Mapping[str, str]]) -> None:
     for key in ("source", "license"):
         unknown = sum(origin.get(key, UNKNOWN) == UNKNOWN for origin in origins)
         if unknown:
-            warn(f"the {key} of {_count(unknown, 'capture')} is unknown; say it with --{key} or --table")
+            warn(f"the {key} of {counted(unknown, 'capture')} is unknown; say it with --{key} or --table")
 
 
 def warn_notes(notes: Mapping[str, Sequence[str]]) -> None:
@@ -124,7 +124,3 @@ def warn_notes(notes: Mapping[str, Sequence[str]]) -> None:
             of.setdefault(text, []).append(name)
     for text, names in of.items():
         warn(f"{some(names, 1)}: {text}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -19,14 +19,16 @@ from gait_envs.mocap.axes import UNITS, in_axes
 from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.cleaning.convert import Cleaning, look
 from gait_envs.mocap.commands.clip_options import find_set
-from gait_envs.mocap.commands.printing import err_console, plain, say, warn
+from gait_envs.mocap.commands.printing import end, err_console, fail, plain, say, warn
 from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.export import clip_from_bvh, looped, motion_from_clip, resampled, seam
 from gait_envs.mocap.formats import all_formats, find_format, known_formats, open_capture
 from gait_envs.mocap.formats.bvh_verify import verify_bvh
-from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, write_bvh
+from gait_envs.mocap.formats.bvh_writer import ORDER, as_capture, check_bvh, write_bvh
 from gait_envs.mocap.jobs import check_targets
+from gait_envs.mocap.provenance import read_sidecar
 from gait_envs.mocap.retarget.target_body import load_body
+from gait_envs.reading.outputs import CLIP, check_same_kind, something_else
 from gait_envs.reference.clip import Clip, ClipError, load_clip, save_clip
 from gait_envs.reference.licenses import UNKNOWN
 
@@ -78,7 +80,7 @@ def export_command(
 
     A clip's joints keep the robot's names. Its BVH is y up, in metres, facing +z: upright and life-size in
     Blender with the importer's default settings. With --to clip, a clip is resampled to the robot's rate, or
-    to --fps.
+    to --fps. The exit status is 1 if some files could not be converted, 2 if none could.
     """
     if to not in _SUFFIXES:
         raise MotionError(f"--to {to}: expected one of {', '.join(_SUFFIXES)}")
@@ -112,7 +114,8 @@ def export_command(
     for note, targets in notes.items():
         warn(f"{targets[0]}{f' and {len(targets) - 1} more' if len(targets) > 1 else ''}: {note}")
     if failed:
-        raise MotionError(f"{failed} of {len(jobs)} files could not be converted")
+        fail(f"{failed} of {len(jobs)} files could not be converted")
+    end(failed, len(jobs))
 
 
 def _jobs(sources: list[str], out: Path | None, suffix: str) -> list[_Job]:
@@ -133,6 +136,13 @@ def _jobs(sources: list[str], out: Path | None, suffix: str) -> list[_Job]:
             raise MotionError(f"{taken[job.target]} and {job.path} would both be written to {job.target}")
         taken[job.target] = job.path
     check_targets((job.path, job.target) for job in jobs)
+    for job in jobs:
+        if suffix == ".bvh":
+            check_bvh(job.target)
+            if read_sidecar(job.target):  # of an imported capture, whose facts would be of what replaces it
+                raise something_else(job.target)
+        else:
+            check_same_kind(job.target, *CLIP)
     return jobs
 
 
@@ -211,12 +221,14 @@ def _to_bvh(
 
 
 def _is_clip(path: Path) -> bool:
-    """Does this archive hold a clip's arrays? A missing or broken file does not; its reader says why."""
+    """Does this archive hold a clip's arrays? A broken one may have; the reader of clips says what is wrong with it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {"qpos.npy", "joint_names.npy"} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except OSError:
         return False
+    except zipfile.BadZipFile:
+        return path.suffix.lower() == ".npz"
 
 
 def _is_motion(path: Path, suffix: str) -> bool:

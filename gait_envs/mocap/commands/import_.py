@@ -14,7 +14,7 @@ from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options
-from gait_envs.mocap.commands.printing import err_console, say
+from gait_envs.mocap.commands.printing import counted, end, err_console, say
 from gait_envs.mocap.formats import all_formats
 from gait_envs.mocap.importing import TARGETS, Imported, ImportSettings, check_folder, import_files
 from gait_envs.mocap.jobs import Job, Reading
@@ -53,7 +53,7 @@ def import_command(
     """Convert captures: gaps filled, at a constant rate, in metres, z up, with a history of the changes.
 
     An interrupted import can be run again: files already made with the same options are kept. The exit status
-    is 1 if any capture failed; the others are still converted.
+    is 1 if some captures failed, the others being converted all the same, and 2 if all did.
     """
     cleaning = Cleaning(
         fps, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map), options.read_speed(treadmill_speed)
@@ -79,8 +79,7 @@ def import_command(
     options.warn_unknown([result.job.origin for result, _ in results if result.path])
     options.warn_passed(passed)
     _print_end([result for result, _ in results])
-    if any(result.path is None for result, _ in results):
-        raise typer.Exit(1)
+    end(sum(result.path is None for result, _ in results), len(results))
 
 
 def _file_or_folder(out: Path, to: str | None) -> tuple[Path | None, str]:
@@ -115,7 +114,8 @@ def _print(result: Imported) -> None:
     capture, seen = result.capture, result.seen
     stature = "not seen" if seen.stature is None else f"{seen.stature:.2f} m"
     say(
-        f"written  {result.path}: {result.format}, {len(capture.skeleton.names)} joints, {capture.frames} frames at "
+        f"written  {result.path}: {result.format}, {counted(len(capture.skeleton.names), 'joint')}, "
+        f"{counted(capture.frames, 'frame')} at "
         f"{capture.fps:g} Hz, {(capture.frames - 1) / capture.fps:.2f} s; unit {seen.unit:.4g} m, up {seen.up}, "
         f"stature {stature}"
     )
@@ -127,7 +127,7 @@ def _print_end(results: Sequence[Imported]) -> None:
     """How many there were, and what failed, last, where it is seen."""
     failed = [result for result in results if result.path is None]
     kept = sum(result.kept for result in results)
-    captures = "capture" if len(results) == 1 else "captures"
-    say(f"{len(results)} {captures}: {len(results) - kept - len(failed)} written, {kept} kept, {len(failed)} failed")
+    written = len(results) - kept - len(failed)
+    say(f"{counted(len(results), 'capture')}: {written} written, {kept} kept, {len(failed)} failed")
     for result in failed:
         say(f"failed   {result.error}", err_console, "red")

@@ -11,8 +11,9 @@ import typer
 from rich.table import Table
 
 from gait_envs.errors import MotionError
+from gait_envs.mocap.cleaning.convert import Cleaning, look
 from gait_envs.mocap.commands.clip_options import SOURCES, body_of, choose_clip
-from gait_envs.mocap.commands.printing import out_console, plain, print_set, print_summary, say
+from gait_envs.mocap.commands.printing import end, out_console, plain, print_set, print_summary, say
 from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.formats import all_formats, open_with_gaps
 from gait_envs.mocap.pages.clip_page import check_picture, write_page
@@ -33,7 +34,10 @@ def inspect_command(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture to write: a page of plots.")] = None,
 ) -> None:
-    """Print what a clip holds, measured on its robot, the figures of every clip of a set, or what a capture holds."""
+    """Print what a clip holds, measured on its robot, the figures of every clip of a set, or what a capture holds.
+
+    The exit status is 1 if some files of a folder cannot be read, 2 if none can.
+    """
     if plot is not None:
         check_picture(plot)
     if Path(source).suffix.lower() in capture_suffixes() and Path(source).is_file():
@@ -47,10 +51,14 @@ def inspect_command(
 
 
 def _inspect_set(source: str, robot: str | None, plot: Path | None) -> None:
-    entries = list(_entries(source, robot))
-    print_set(entries, source)
+    """The table of a set; files that cannot be read are listed, and make the exit status 1."""
+    entries, refused = list(_entries(source, robot)), failures(Path(source))
+    if not entries and not refused:
+        raise MotionError(f"{source}: holds no .npz clip")
+    print_set([*entries, *refused], source)
     if plot is not None:
-        say(f"picture  {draw_set(plot, entries, Path(source).name)}")
+        say(f"picture  {draw_set(plot, [*entries, *refused], Path(source).name)}")
+    end(sum(entry.verdict == "failed" for entry in entries), len(entries))
 
 
 def capture_suffixes() -> set[str]:
@@ -72,9 +80,16 @@ def _inspect_capture(path: Path) -> None:
     }.items():
         table.add_row(key, plain(str(value)))
     out_console.print(table)
-    for note in capture.notes:
+    retarget, seen = f"gait-data retarget {path} --robot wildrobot --out {path.stem}.npz", None
+    try:
+        seen = look(capture, Cleaning())
+        notes = (*capture.notes, *(note for note in seen.notes if note not in capture.notes))
+    except MotionError as error:
+        notes = (*capture.notes, str(error))
+    for note in notes:
         say(f"note     {note}")
-    say(f"next     gait-data retarget {path} --robot wildrobot --out {path.stem}.npz")
+    if seen is not None and seen.leg is not None:
+        say(f"next     {retarget}")
 
 
 def _inspect_clip(clip: Clip, body: Body, plot: Path | None) -> None:
@@ -96,12 +111,8 @@ def _entries(source: str, robot: str | None) -> Iterator[Entry]:
     if not folder.is_dir() or (folder / HEADER).is_file():
         yield from (_measured(entry_of(clip), clip, robot) for clip in open_clips(source))
         return
-    entries, refused = read_entries(folder), failures(folder)
-    if not entries and not refused:
-        raise MotionError(f"{folder}: holds no .npz clip")
-    for entry in entries:
+    for entry in read_entries(folder):
         yield _measured(entry, folder / entry.file, robot) if entry.file else entry
-    yield from refused
 
 
 def _measured(entry: Entry, clip: Clip | Path, robot: str | None) -> Entry:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from gait_envs.mocap.commands.printing import err_console, say
+from gait_envs.mocap.commands.printing import counted, err_console, say
 from gait_envs.reference.packing import pack
 from gait_envs.reference.sources import open_clips
 
@@ -26,4 +26,4 @@ def pack_command(
         accept_license,
     )
     frames = int(packed.lengths.sum())
-    say(f"packed   {len(packed)} clips, {frames} frames, {frames / packed.fps / 60:.1f} min: {out}")
+    say(f"packed   {counted(len(packed), 'clip')}, {frames} frames, {frames / packed.fps / 60:.1f} min: {out}")

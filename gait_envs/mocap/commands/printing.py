@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
@@ -38,17 +40,36 @@ def print_summary(clip: Clip, quality: Mapping[str, float]) -> None:
     facts = {
         "model": clip.model,
         "frames": f"{clip.frames} at {clip.fps:g} Hz, {clip.duration:.2f} s",
-        "loop": clip.loop,
+        "loop": bool(clip.loop),
         "source": clip.source,
         "license": clip.license,
     }
     for key, value in (facts | meta).items():
-        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else plain(str(value)))
+        table.add_row(key, plain(_cut(value) if key == "cut_s" else _words(value)))
     table.add_section()
     table.add_row("course", _course(quality))
     for key, value in quality.items():
         table.add_row(key, f"{value:.4g}")
     out_console.print(table)
+
+
+def _words(value: Any) -> str:
+    """A value of a clip's facts as people write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "unknown", True: "yes", False: "no"}[value]
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_words, value)) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _cut(value: Any) -> str:
+    """What was cut out of the capture, [start, end] s."""
+    if not (isinstance(value, list) and len(value) == 2):  # somebody else's
+        return _words(value)
+    start, end = value
+    return f"{_words(start)} to {'the end' if end is None else _words(end)}"
 
 
 def print_set(entries: Sequence[Entry], title: str) -> None:
@@ -104,6 +125,17 @@ def warn(text: str) -> None:
 def fail(text: str) -> None:
     """What ends a command, as one line on stderr."""
     _complain("error", "red", text)
+
+
+def counted(number: int, what: str) -> str:
+    """1 clip, 2 clips."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def end(failed: int, of: int) -> None:
+    """End a command that went on past what failed: exit status 1, or 2 where there was nothing else."""
+    if failed:
+        raise typer.Exit(1 if failed < of else 2)
 
 
 def _complain(kind: str, color: str, text: str) -> None:

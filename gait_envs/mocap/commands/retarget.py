@@ -15,13 +15,13 @@ from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options
-from gait_envs.mocap.commands.printing import err_console, print_set, print_summary, say, warn
+from gait_envs.mocap.commands.printing import counted, end, err_console, print_set, print_summary, say, warn
 from gait_envs.mocap.jobs import Job, Reading, check_targets
 from gait_envs.mocap.pages.clip_page import write_page
 from gait_envs.mocap.pages.set_page import write_set
 from gait_envs.mocap.retarget.folder import Outcome, Recipe, check_folder, retarget_file, retarget_folder
 from gait_envs.mocap.retarget.target_body import load_body
-from gait_envs.reading.outputs import CLIP, check_output
+from gait_envs.reading.outputs import CLIP, check_drawing, check_output
 from gait_envs.reference.catalogue import VERDICTS, Entry, read_entries
 from gait_envs.reference.clip import save_clip
 
@@ -69,8 +69,8 @@ def retarget_command(
     """Retarget captured motion to a robot: scaled, within its joint limits, without foot sliding.
 
     An interrupted set can be run again: clips already made are kept. Unfit clips are set aside in OUT/unfit;
-    OUT/set.json and OUT/set.png summarise the set. The exit status is 1 if no clip is fit. The clip of a single
-    capture is written in any case, with a warning that says why it is unfit.
+    OUT/set.json and OUT/set.png summarise the set. The exit status is 1 if some captures failed or no clip is fit,
+    2 if all failed. The clip of a single capture is written in any case, with a warning that says why it is unfit.
     """
     cleaning = Cleaning(
         None, low_pass, repair, longest_gap, unit, up, options.read_map(joint_map), options.read_speed(treadmill_speed)
@@ -91,6 +91,8 @@ def _retarget_one(job: Job, recipe: Recipe, robot: str, out: Path, picture: bool
     """A single capture: its clip is written even if it is unfit, and said to be so."""
     check_targets((job.capture, target) for target in (out, out.with_suffix(".png")))
     check_output(out, ".npz", *CLIP)
+    if picture:
+        check_drawing(out.with_suffix(".png"))
     body = load_body(robot)
     result = retarget_file(job, recipe, body)
     options.warn_unknown([job.origin])
@@ -120,7 +122,7 @@ def _retarget_set(
         raise MotionError("say with --out in which folder the clips shall be")
     if out.suffix == ".npz" or out.is_file():
         raise MotionError(f"--out {out}: several captures need a folder")
-    check_folder(work, out, accepted)
+    check_folder(work, out, load_body(robot).name, accepted)
     out.mkdir(parents=True, exist_ok=True)
     outcomes = _with_progress(retarget_folder(work, recipe, robot, out, jobs, pictures), len(work))
     refused = [Entry(o.job.name, "failed", o.faults, capture=o.job.shown) for o in outcomes if o.clip is None]
@@ -134,9 +136,10 @@ def _retarget_set(
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     kept = sum(outcome.kept for outcome in outcomes)
     say(
-        f"{len(work)} {'capture' if len(work) == 1 else 'captures'}: "
+        f"{counted(len(work), 'capture')}: "
         f"{', '.join(f'{verdicts[verdict]} {verdict}' for verdict in VERDICTS)}; {kept} kept from an earlier run"
     )
+    end(verdicts["failed"], len(work))
     if not verdicts["fit"]:
         raise typer.Exit(1)
 

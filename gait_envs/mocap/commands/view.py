@@ -15,6 +15,7 @@ from gait_envs.files import replacing
 from gait_envs.mocap.commands.clip_options import SOURCES, choose_clip
 from gait_envs.mocap.commands.printing import say
 from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.reading.outputs import MADE_BY, check_drawing
 from gait_envs.reference.clip import Clip
 from gait_envs.render import HEADLESS, Offscreen, Window, write_mp4
 
@@ -45,6 +46,8 @@ def view_command(
     """Play a clip on its robot, in a window or as a video or pictures."""
     if out is not None and out.suffix.lower() not in (*VIDEOS, *STRIPS):
         raise MotionError(f"--out {out}: a video ends in {VIDEOS[0]}, a strip of pictures in {' or '.join(STRIPS)}")
+    if out is not None:
+        check_drawing(out)
     for option, pixels in (("width", width), ("height", height)):
         if pixels is not None and not 16 <= pixels <= _MOST:
             raise MotionError(f"--{option} {pixels}: expected 16 to {_MOST} pixels")
@@ -96,8 +99,10 @@ def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
     columns = -(-len(frames) // _ROWS)
     frames = frames + [np.full_like(frames[0], 255)] * (columns * _ROWS - len(frames))
     rows = [np.concatenate(frames[i : i + columns], axis=1) for i in range(0, len(frames), columns)]
+    format = path.suffix[1:].lower()
+    signed = {"pil_kwargs": {"comment": MADE_BY}} if format == "jpg" else {}
     with replacing(path) as temporary:
-        matplotlib.image.imsave(temporary, np.concatenate(rows), format=path.suffix[1:].lower())
+        matplotlib.image.imsave(temporary, np.concatenate(rows), format=format, **signed)
 
 
 def _play(qpos: np.ndarray, fps: float, body: Body, camera: str | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from gait_envs.errors import MotionError
 from gait_envs.euler import AXES, euler_from_quat
 from gait_envs.files import replacing
 from gait_envs.mocap.capture import BLOCK, Capture, Skeleton, SkeletonMotion
+from gait_envs.reading.outputs import something_else
 
 ORDER = "zxy"  # Biovision's own, and what most files have
 POSITIONS = ("moving", "root", "all")
+_LONG = 4096  # characters, more than a line of a hierarchy of ours has
 _STILL = 1e-10  # of the skeleton's longest offset, and of a quaternion: less is rounding
 
 
@@ -73,6 +76,35 @@ def as_capture(motion: SkeletonMotion | Capture) -> Capture:
         motion.skeleton, motion.fps, motion.frames, blocks, motion.name, motion.notes, motion.unit, motion.up,
         motion.origin, motion.history,
     )  # fmt: skip
+
+
+def check_bvh(path: Path) -> None:
+    """OutputError if what lies at `path`, if anything, is no BVH that `write_bvh` wrote."""
+    if path.is_file() and path.stat().st_size and not _is_own(path):
+        raise something_else(path)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a BVH looks as `write_bvh` writes it: its words one blank apart, its numbers as Python writes them.
+
+    What an animation tool saves has other numbers, such as 0.000000, even where it was ours before.
+    """
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in iter(partial(file.readline, _LONG), ""):
+            words = line.strip("\t\n").split(" ")
+            numbers = words[1:] if words[0] == "OFFSET" else words[2:] if words[:2] == ["Frame", "Time:"] else ()
+            if not all(words) or not all(_is_plain(word) for word in numbers):
+                return False
+            if words[0] == "Frame":
+                return True
+    return False
+
+
+def _is_plain(word: str) -> bool:
+    try:
+        return repr(float(word)) == word
+    except ValueError:
+        return False
 
 
 class _Layout:

@@ -15,6 +15,7 @@ from gait_envs.mocap.quality import robot_poses, sliding
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.landmarks import Landmarks
 from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.reading.outputs import MADE_BY, check_drawing
 from gait_envs.reference.clip import Clip
 
 _COLORS = {"left": "#1f77b4", "right": "#e66a24", "": "#444444"}
@@ -82,17 +83,21 @@ def _margins(
 
 
 def check_picture(path: Path) -> None:
-    """A `MotionError` unless the file's ending names a format that a figure can be written in."""
+    """A `MotionError` unless the file's ending names a format that a figure can be written in; an `OutputError` if
+    something else lies there."""
     known = FigureCanvasBase.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
         raise MotionError(f"{path}: pictures end in {', '.join(f'.{suffix}' for suffix in sorted(known))}")
+    check_drawing(path)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure whole or not at all; the suffix chooses the format."""
     path = Path(path)
+    format = path.suffix[1:].lower()
+    signed = {"pil_kwargs": {"comment": MADE_BY}} if format in ("jpg", "jpeg") else {}
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110, format=path.suffix[1:].lower())
+        figure.savefig(temporary, dpi=110, format=format, **signed)
     return path
 
 

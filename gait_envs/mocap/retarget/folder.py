@@ -27,9 +27,10 @@ from gait_envs.mocap.jobs import Job, Reading, check_targets, content_of, crash,
 from gait_envs.mocap.pages.clip_page import write_page
 from gait_envs.mocap.retarget.pipeline import Retargeted, retarget, time_scale
 from gait_envs.mocap.retarget.target_body import Body, load_body
+from gait_envs.reading.outputs import CLIP, check_drawing, check_same_kind
 from gait_envs.reference.catalogue import UNFIT, read_entry
 from gait_envs.reference.clip import FORMAT_VERSION, ClipError, load_clip, save_clip
-from gait_envs.reference.licenses import UNKNOWN, check_licenses
+from gait_envs.reference.licenses import UNKNOWN, check_licenses, check_robots
 
 _STRIDES = 0.2, 2.0  # of the captured one
 _HIGHEST = 0.5  # m, largest clearance at mid-swing
@@ -128,23 +129,38 @@ def targets(job: Job, out: Path) -> list[Path]:
     return [*clips, *(clip.with_suffix(".png") for clip in clips)]
 
 
-def check_folder(jobs: Sequence[Job], out: Path, accepted: bool) -> None:
+def check_folder(jobs: Sequence[Job], out: Path, robot: str, accepted: bool) -> None:
     """Refuse before any work a folder that the clips of these captures may not go to.
 
-    It may hold clips, including those to be replaced; not one of the captures, nor any other .npz. Together with the
-    clips to be made they must be under one licence, unless that was `accepted`.
+    It may hold clips of this robot, including those to be replaced; not one of the captures, nor any other .npz.
+    Together with the clips to be made they must be under one licence, unless that was `accepted`. What lies where a
+    page or the set's report goes must be one.
     """
     check_targets((job.capture, target) for job in jobs for target in targets(job, out))
+    for target in (target for job in jobs for target in targets(job, out)):
+        if target.suffix == ".npz":
+            check_same_kind(target, *CLIP)
+        else:
+            check_drawing(target)
+    check_same_kind(out / "set.json", "counts", "clips")
+    check_drawing(out / "set.png")
     mine = {job.name for job in jobs}
     licenses = {job.shown: job.origin.get("license", UNKNOWN) for job in jobs}
+    robots = dict.fromkeys(licenses, robot)
     for path in sorted([*out.glob("*.npz"), *(out / UNFIT).glob("*.npz")]):
-        if path.stem in mine:
-            continue
         if stored_meta(path):
             raise MotionError(f"{path}: is a capture, not a clip; clips need a folder of their own (--out)")
-        entry = read_entry(path, out)
-        licenses[entry.file] = entry.license
+        try:
+            entry = read_entry(path, out)
+        except ClipError:
+            if path.stem in mine:  # damaged, and made again
+                continue
+            raise
+        robots[entry.file] = entry.model
+        if path.stem not in mine:
+            licenses[entry.file] = entry.license
     check_licenses(licenses, accepted)
+    check_robots(robots)
 
 
 def retarget_folder(

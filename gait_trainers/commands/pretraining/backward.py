@@ -41,6 +41,7 @@ def command(
     from gait_trainers.pretrain.refnn import backward as training
     from gait_trainers.pretrain.refnn.windows import Windows, windows_of
 
+    training.check_backward(out)
     check_writable(out)
     settings = overriding(dict(parse_assignment(text) for text in set_ or ()))
     config = layered(training.BackwardConfig, settings, "--set")

@@ -34,12 +34,15 @@ def command(
     """Evaluate a model of motion: errors of one step and of rollouts, growth and stability, beside baselines."""
     import torch
 
+    from gait_envs.reading.outputs import check_drawing
     from gait_envs.reference.clip import ClipError
     from gait_trainers.models.motion import read_motion_model
     from gait_trainers.models.motion.storage import find_model
     from gait_trainers.pretrain.motionnn.evaluate import evaluate_motion
     from gait_trainers.reports.motion_tables import print_motion
 
+    if page is not None:
+        check_drawing(page)
     torch.set_num_threads(1)
     loaded, extras = read_motion_model(model)
     split = find_model(model).parent / "split.json"

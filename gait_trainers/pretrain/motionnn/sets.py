@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from gait_envs.reference.licenses import check_robots
 from gait_envs.reference.packed import PackedClips
 from gait_envs.reference.sources import LazyClips, open_clips
 from gait_envs.reference.split import group_of, hold_out, save_split, split
@@ -57,9 +59,12 @@ class TrainingSet:
 
 
 def open_training_set(source: str, config: DataConfig, seed: int) -> TrainingSet:
-    """Divide the clips of a folder or packed set; any other source (a part of a split) is trained on as a whole."""
+    """Divide the clips of a folder or packed set; any other source (a part of a split) is trained on as a whole.
+
+    MotionError where they are of several robots.
+    """
     clips = open_clips(source)
-    metas = {name: clips.meta(i) for i, name in enumerate(clips.names)}
+    metas = _metas(clips)
     divided = None
     if Path(source).is_dir():
         parts = divide({name: group_of(name, meta, config.by) for name, meta in metas.items()}, config, seed)
@@ -71,3 +76,14 @@ def open_training_set(source: str, config: DataConfig, seed: int) -> TrainingSet
             )
         parts = Parts(list(clips.names), [])
     return TrainingSet(clips, [activity_kind(metas[name]) for name in clips.names], parts, divided)
+
+
+def _metas(clips: PackedClips | LazyClips) -> dict[str, Mapping[str, Any]]:
+    """Metadata of every clip, by its name; MotionError for several robots, of which a packed set holds one."""
+    if isinstance(clips, PackedClips):
+        return {name: clips.meta(i) for i, name in enumerate(clips.names)}
+    metas, robots = {}, {}
+    for name, clip in zip(clips.names, clips, strict=True):  # each is read, and let go
+        metas[name], robots[name] = clip.meta, clip.model
+    check_robots(robots)
+    return metas

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gait_envs.files import write_durably
 from gait_envs.reading.loaders import loader
+from gait_envs.reading.outputs import something_else
 from gait_envs.reading.text import read_bytes
 from gait_trainers.config.section import Section
 from gait_trainers.models.backward import FRAMES, LATENT, BackwardNet, Inferred, seen
@@ -165,6 +166,18 @@ def save_backward(path: Path, model: BackwardNet) -> None:
     """Write the network; the RefNN that it is of is not part of the file, but its parameters' names are."""
     weights = {key: value for key, value in model.state_dict().items() if not key.startswith("forward_net.")}
     write_durably(path, encode({"names": list(model.forward_net.facts.names), "weights": weights}))
+
+
+def check_backward(path: Path) -> None:
+    """OutputError if what lies at `path`, if anything, is no network that `save_backward` wrote."""
+    if not (path.is_file() and path.stat().st_size):
+        return
+    try:
+        same = set(decode(read_bytes(path, RunError, MAX_BYTES))) == {"names", "weights"}
+    except (Damaged, RunError, TypeError):
+        same = False
+    if not same:
+        raise something_else(path)
 
 
 @loader("backward network", ".pt")

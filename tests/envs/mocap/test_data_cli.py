@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -140,6 +141,19 @@ def test_inspect(run, capture: Path, tmp_path: Path) -> None:
     assert "nowhere.npz: neither a clip, nor a folder of clips" in errors
 
 
+def test_facts_are_printed_as_words(run, capture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "clips" / "walk.npz"
+    for words in (("--end", "1.5"), ()):
+        text = run("retarget", capture, "--out", out, "--no-picture", *words)[1] + run("inspect", out)[1]
+        assert not re.search(r"None|False|True|[\[\]{}]", text.split("joints (rad)")[0])
+        assert re.search(r"loop +│ no", text)
+        assert re.search(r"cut_s +│ 0 to 1.5" if words else r"cut_s +│ 0 to the end", text)
+        assert "left_knee_pitch" in text.split("quick_percent")[1].split("captured_quick")[0]
+    np.savez(out.with_name("other.npz"), precious=np.zeros(1))
+    code, text, _ = run("inspect", out.parent)
+    assert (code, "other.npz: not a readable clip: model: missing; the archive has precious" in text) == (1, True)
+
+
 def test_inspect_without_contacts_or_robot(run, capture: Path, tmp_path: Path) -> None:
     out = tmp_path / "walk.npz"
     run("retarget", capture, "--out", out, "--no-picture")
@@ -189,7 +203,7 @@ def test_a_foreign_or_damaged_file_stops_no_other(run, capture: Path, tmp_path: 
     (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
     save_clip(folder / "other.npz", replace(load_clip(folder / "walk.npz"), model="hal", meta={}))
     code, text, errors = run("inspect", folder, "--plot", tmp_path / "set.png")
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (1, "")
     assert "foreign.npz: is a capture, not a clip; see gait-data retarget" in text
     assert "text.npz: not a readable clip" in text
     assert "cut.npz: not a readable clip" in text

@@ -255,5 +255,5 @@ def test_swapped_sides_are_an_error_whatever_is_given(run, walk: Path, tmp_path:
     text = walk.read_text().replace("Left", "LEFT").replace("Right", "Left").replace("LEFT", "Right")
     swapped.write_text(text)
     code, _, errors = run("import", swapped, "--out", tmp_path / "out", "--unit", "cm", "--up", "y")
-    assert code == 1
+    assert code == 2
     assert "left and right are swapped" in errors

@@ -15,6 +15,7 @@ from helpers.strolls import strolls
 from typer.testing import CliRunner
 
 from gait_envs.assets import asset_root
+from gait_envs.errors import MotionError
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import ClipError, load_clip
 from gait_envs.reference.split import read_part
@@ -406,6 +407,15 @@ def test_nothing_can_be_held_out_of_a_set_that_is_trained_on_as_a_whole() -> Non
     config = load_motion_config(None, "laptop", {"data.by": "clip", "data.held_out": ["walk_160"]})
     with pytest.raises(ConfigError, match=r"data\.held_out: human_walk is trained on as a whole"):
         open_training_set("human_walk", config.data, 0)
+
+
+def test_clips_of_two_robots_are_no_set(tmp_path: Path, reference: str, human_reference: str) -> None:
+    for folder in (reference, human_reference):
+        for path in Path(folder).glob("*.npz"):
+            shutil.copy(path, tmp_path)
+    config = load_motion_config(None, "laptop", {"data.by": "clip"})
+    with pytest.raises(MotionError, match=r"clips of 2 robots in one set: humanoid: human_12, human_8; wildrobot: "):
+        open_training_set(str(tmp_path), config.data, 0)
 
 
 @pytest.mark.parametrize("length", [30, 60, 300])

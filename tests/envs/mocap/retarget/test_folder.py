@@ -242,7 +242,7 @@ def test_the_report_tells_all(set_of: tuple[Path, dict[str, Outcome]], tmp_path:
 def test_the_command(run, captures: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     code, text, errors = run("retarget", captures, "--out", out, *ORIGIN, "--subject", "S1", "--activity", "walk")
-    assert code == 0
+    assert code == 1
     assert "4 captures: 2 fit, 1 unfit, 1 failed; 0 kept from an earlier run" in text
     assert "belt: no foot ever stands" in text
     assert "passed over, as nothing in them is a capture: notes.txt" in errors
@@ -250,7 +250,7 @@ def test_the_command(run, captures: Path, tmp_path: Path) -> None:
     clip = load_clip(out / "a-walk.npz")
     assert (clip.source, clip.license, clip.meta["subject"], clip.meta["activity"]) == ("drawn", "CC0", "S1", "walk")
     code, text, _ = run("retarget", captures, "--out", out, *ORIGIN, "--subject", "S1", "--activity", "walk")
-    assert code == 0
+    assert code == 1
     assert "3 kept from an earlier run" in text
     code, text, _ = run("inspect", out, "--plot", tmp_path / "set.png")
     assert code == 0
@@ -259,12 +259,12 @@ def test_the_command(run, captures: Path, tmp_path: Path) -> None:
     assert (tmp_path / "set.png").stat().st_size > 10_000
 
 
-def test_no_fit_clip_is_exit_1(run, captures: Path, tmp_path: Path) -> None:
+def test_no_fit_clip_is_exit_1_and_no_clip_exit_2(run, captures: Path, tmp_path: Path) -> None:
     code, text, _ = run("retarget", captures / "belt.bvh", captures / "cut.bvh", "--out", tmp_path / "set", *ORIGIN)
     assert code == 1
     assert "2 captures: 0 fit, 1 unfit, 1 failed" in text
     code, text, _ = run("retarget", captures / "cut.bvh", captures / "cut.bvh", "--out", tmp_path / "none", *ORIGIN)
-    assert code == 1
+    assert code == 2
     assert "0 fit, 0 unfit, 1 failed" in text
 
 
@@ -341,6 +341,21 @@ def test_several_licences_need_a_word(run, captures: Path, tmp_path: Path) -> No
     code, _, errors = run("retarget", captures / "belt.bvh", "--out", tmp_path / "set", "--license", "GPL")
     assert code == 2
     assert "2 licences in one set" in errors
+
+
+@pytest.mark.parametrize("name", ["a-walk", "other"])
+def test_a_folder_holds_clips_of_one_robot(run, captures: Path, tmp_path: Path, name: str, monkeypatch) -> None:
+    monkeypatch.setattr("gait_envs.mocap.retarget.folder.retarget", None)  # no work is done
+    bundled = sorted(asset_path("motions/wildrobot_walk").glob("*.npz"))[0]
+    there = tmp_path / f"{name}.npz"
+    save_clip(there, replace(load_clip(bundled), license="CC0"))
+    before = there.read_bytes()
+    code, _, errors = run("retarget", captures, "--robot", "humanoid", "--out", tmp_path, *ORIGIN)
+    assert code == 2
+    assert "clips of 2 robots in one set: humanoid: " in errors
+    assert f"wildrobot: {name}.npz; keep a folder for each robot" in errors
+    assert there.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [there.name]
 
 
 # --- the table of origins ----------------------------------------------------------------------------
