@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import numpy as np
+
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Skeleton
 from gait_envs.mocap.retarget.leg_chains import SIDES, find_legs
@@ -19,7 +21,7 @@ _SIDED = {
     "hip": ("upleg", "upperleg", "thigh", "hip", "femur"),
     "knee": ("leg", "lowerleg", "lowleg", "shin", "calf", "knee", "tibia"),
     "ankle": ("ankle", "foot", "talus"),
-    "toe": ("toebase", "toes", "toe", "toejoint", "forefoot", "ball", "foot"),
+    "toe": ("toebase", "toes", "toe", "toejoint", "bigtoe", "forefoot", "ball", "foot"),
     "shoulder": ("arm", "upperarm", "shldr", "shoulder", "humerus"),
     "elbow": ("forearm", "lowerarm", "elbow", "radius"),
     "wrist": ("wrist", "hand"),
@@ -31,6 +33,13 @@ _MIDDLE = {
     "head": ("head", "torsohead", "skull"),
 }
 _NEEDED = ("hip", "knee", "ankle")
+# What a robot's hinge has after the name of its joint: left_hip_pitch, left_hip_roll, as in our own BVH files.
+_AXIS = re.compile(
+    r"[_ -](pitch|roll|yaw|(dorsi|plantar)?flexion|extension|abduction|adduction|rotation|inversion|eversion|bending|"
+    r"pronation|deviation|protraction|elevation)([_ -]joint)?$",
+    re.IGNORECASE,
+)
+_SAME = 1e-9  # file units between hinges of one joint
 ROLES = (*(f"{side}_{part}" for side in SIDES for part in _SIDED), *_MIDDLE)
 
 
@@ -55,14 +64,14 @@ def find_joints(
     if unknown:
         raise MotionError(f"the joint map names unknown role {unknown[0]!r}; roles: {', '.join(ROLES)}")
     found = {role: skeleton.index(name) for role, name in overrides.items()}
-    by_name = _plain_names(skeleton.names)
-    for role in ROLES:
-        nodes = [by_name[name] for name in _candidates(role) if name in by_name]
-        free = [node for node in nodes if node not in found.values()]
-        if role not in found and free:
-            found[role] = free[0]
+    found = _named(skeleton.names, found)
     notes: tuple[str, ...] = ()
     needed = [f"{side}_{part}" for side in SIDES for part in _NEEDED]
+    if any(role not in found for role in needed):
+        hinged = _named(tuple(_AXIS.sub("", name) for name in skeleton.names), found)
+        if all(role in hinged for role in needed):
+            feet = {f"{side}_ankle": _last_hinge(skeleton, hinged[f"{side}_ankle"]) for side in SIDES}
+            found = hinged | {role: node for role, node in feet.items() if role not in found}
     if any(role not in found for role in needed) and not set(overrides) & {*needed, "left_toe", "right_toe"}:
         legs = find_legs(skeleton)
         if legs:
@@ -83,6 +92,24 @@ def find_joints(
             f"The skeleton has {', '.join(skeleton.names)}"
         )
     return found, notes
+
+
+def _named(names: tuple[str, ...], found: Mapping[str, int]) -> dict[str, int]:
+    """What was found, and a node for every other role that a name is known of."""
+    by_name, found = _plain_names(names), dict(found)
+    for role in ROLES:
+        nodes = [by_name[name] for name in _candidates(role) if name in by_name]
+        free = [node for node in nodes if node not in found.values()]
+        if role not in found and free:
+            found[role] = free[0]
+    return found
+
+
+def _last_hinge(skeleton: Skeleton, node: int) -> int:
+    """The last of the hinges that share a node's place: the foot turns as it does."""
+    while here := [child for child in skeleton.children(node) if not np.any(np.abs(skeleton.offsets[child]) > _SAME)]:
+        node = here[0]
+    return node
 
 
 def _candidates(role: str) -> list[str]:

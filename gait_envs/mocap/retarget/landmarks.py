@@ -20,7 +20,8 @@ from gait_envs.mocap.retarget.joint_names import SIDES, find_joints
 from gait_envs.mocap.retarget.vertical import find_vertical
 from gait_envs.rotations import normalize, quat_rotate, quat_rotate_inverse, quat_to_matrix, wrap_angle, yaw_quat
 
-_ADULT_LEG = 0.82  # m, hip joint to ankle of a 1.70 m adult
+_ADULT, _ADULT_LEG = 1.70, 0.82  # m, an adult, and from hip joint to ankle
+_NO_ADULT, _NOBODY = 1.4, 2.3  # times longer or shorter than an adult's legs, or than anybody's
 _STILL = 1e-4  # leg lengths: a pose that moves by less is held
 _FEW_REST = 3  # frames of a rest pose that are usual and not worth a note
 # Where the ball of an adult's foot is from the ankle, in leg lengths; for rigs without toes.
@@ -83,7 +84,7 @@ def extract_landmarks(
     leg = 0.5 * sum(float(np.median(np.linalg.norm(points[a] - points[b], axis=1))) for a, b in bones)
     if leg <= 0:
         raise MotionError("the legs have no length; check the joint map")
-    metres, notes = _unit(motion.unit if unit is None else unit, leg)
+    metres, notes = _unit(unit, motion.unit, leg)
     if up is None:
         up, doubts = find_vertical(motion, roles, points)
         notes += doubts
@@ -172,12 +173,25 @@ def _held_frames(stack: np.ndarray, leg: float) -> int:
     return held if step[0] > max(0.1 * leg, 2 * usual) else 0
 
 
-def _unit(unit: str | float | None, leg: float) -> tuple[float, tuple[str, ...]]:
-    """Metres a file unit: as given, or the one that makes `leg` (file units) nearest to an adult's."""
-    if unit is not None:
-        return unit_metres(unit), ()
-    metres = min(UNITS.values(), key=lambda m: abs(np.log(leg * m / _ADULT_LEG)))
-    if abs(np.log(leg * metres / _ADULT_LEG)) > np.log(1.4):
+def _unit(given: str | float | None, said: float | None, leg: float) -> tuple[float, tuple[str, ...]]:
+    """Metres a file unit: as given, else as the file says, else what makes `leg` (file units) nearest to an adult's."""
+    if given is None and said is not None:
+        return said, ()
+
+    def times_adult(metres: float) -> float:
+        """How many times longer, or shorter, than an adult's the legs would be."""
+        return float(np.exp(abs(np.log(leg * metres / _ADULT_LEG))))
+
+    likely = min(UNITS, key=lambda name: times_adult(UNITS[name]))
+    metres = UNITS[likely] if given is None else unit_metres(given)
+    fits = times_adult(UNITS[likely]) <= _NO_ADULT
+    tall = leg * _ADULT / _ADULT_LEG  # file units
+    if given is not None and fits and times_adult(metres) > _NOBODY:
+        return metres, (
+            f"a unit of {metres:g} m makes a person {tall * metres:.3g} m tall; "
+            f"{likely} would make {tall * UNITS[likely]:.2f} m",
+        )
+    if given is None and not fits:
         return metres, (f"the legs measure {leg * metres:.2f} m in the likeliest unit; set the unit if that is wrong",)
     return metres, ()
 

@@ -155,10 +155,10 @@ def test_short_gaps_are_filled_and_told(run, tmp_path: Path) -> None:
     ]
     assert all(line in text for line in history)
     code, _, errors = run(path, "--out", tmp_path / "strict", "--longest-gap", 0.04)
-    assert code == 1
+    assert code == 2
     assert "24 joints missing in frames 30 to 32; at most 2 frames (0.04 s) in a row are filled" in errors
     code, _, errors = run(path, "--out", tmp_path / "raw", "--no-repair")
-    assert code == 1
+    assert code == 2
     assert "gap.npz: poses: not finite at frame 30" in errors
     assert not list((tmp_path / "raw").glob("*"))
 
@@ -184,8 +184,25 @@ def test_unit_axis_and_format_are_as_given(run, tmp_path: Path) -> None:
     assert code == 0
     assert "unit 0.02 m, up y, stature 3.40 m" in text
     other = capture.rename(tmp_path / "walk.txt")
-    assert run(other, "--out", tmp_path / "two")[0] == 1
+    assert run(other, "--out", tmp_path / "two")[0] == 2
     assert run(other, "--out", tmp_path / "two", "--format", "bvh")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("unit", "note"),
+    [
+        ("m", "a unit of 1 m makes a person 170 m tall; cm would make 1.70 m"),
+        ("inch", "a unit of 0.0254 m makes a person 4.32 m tall; cm would make 1.70 m"),
+        ("mm", "a unit of 0.001 m makes a person 0.17 m tall; cm would make 1.70 m"),
+        ("cm", ""),
+        ("0.008", ""),  # a child
+    ],
+)
+def test_a_unit_that_makes_a_giant_is_told(run, tmp_path: Path, unit: str, note: str) -> None:
+    capture = walker_bvh(tmp_path / "walk.bvh", seconds=1.0)
+    code, _, errors = run(capture, "--out", tmp_path / "out", "--unit", unit, "--license", "CC0", "--source", "us")
+    assert (code, note in errors, "tall" in errors) == (0, True, bool(note))
+    assert carried_meta(tmp_path / "out" / "walk.npz")["notes"] == ([note] if note else [])
 
 
 # -- licences and provenance ------------------------------------------------------------------------------
@@ -319,7 +336,7 @@ def test_wrong_words_are_explained(run, tmp_path: Path, words: tuple, message: s
 def test_what_a_capture_cannot_take_is_its_failure(run, tmp_path: Path, words: tuple, message: str) -> None:
     capture = walker_bvh(tmp_path / "walk.bvh", seconds=1.0)
     code, _, errors = run(capture, "--out", tmp_path / "out", *words)
-    assert code == 1
+    assert code == 2
     assert f"failed   {capture}: " in errors
     assert message in errors
     assert not list((tmp_path / "out").glob("*"))
