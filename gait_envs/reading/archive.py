@@ -82,7 +82,9 @@ class Archive:
         except GaitNetError:
             raise
         except Exception as fault:  # a damaged archive raises a dozen kinds
-            raise self.fault(key, one_line(fault)) from None
+            missing = key not in self.keys
+            told = f"missing; the archive has {', '.join(self.keys) or 'nothing'}" if missing else fault
+            raise self.fault(key, one_line(told)) from None
 
     def _check(self, key: str, header: Header, stored: int, kinds: str, limit: int) -> None:
         if header.dtype.hasobject:

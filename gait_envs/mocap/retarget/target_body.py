@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from gait_envs.errors import MotionError
+from gait_envs.errors import MotionError, one_line
 from gait_envs.mocap.retarget.footholds import SoleShape
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.retarget_config import Description, Leg, Limb, Task, read_description
@@ -96,22 +96,13 @@ def load_body(robot: str | os.PathLike[str]) -> Body:
     description = read_description(robot)
     try:
         return _measure(description, mujoco.MjModel.from_xml_path(str(description.model)))
-    except (KeyError, ValueError) as error:  # MuJoCo's own messages name what is missing and what there is
+    except (KeyError, ValueError) as error:
         raise MotionError(f"{description.path}: {error}") from error
 
 
 def _measure(description: Description, model: mujoco.MjModel) -> Body:
     legs, tasks = description.legs, description.tasks
-    named = {f"legs.{side}.{part}": getattr(legs[side], part) for side in SIDES for part in ("hip", "knee", "ankle")}
-    for key, body in (named | {f"tasks.{name}.body": task.body for name, task in tasks.items()}).items():
-        if not isinstance(body, str):  # MuJoCo would take a number for an index
-            raise ValueError(f"{key} is {body!r}, expected the name of a body")
-    for side in SIDES:
-        sole, contacts = legs[side].sole, legs[side].contacts
-        if not isinstance(sole, str):
-            raise ValueError(f"legs.{side}.sole is {sole!r}, expected the name of a site")
-        if not (isinstance(contacts, list) and all(isinstance(name, str) for name in contacts)):
-            raise ValueError(f"legs.{side}.contacts is {contacts!r}, expected a list of names of geoms")
+    _check_names(description, model)
     if model.njnt == 0 or model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
         raise ValueError("the model must have a free root joint first")
     if (model.jnt_type[1:] != mujoco.mjtJoint.mjJNT_HINGE).any():
@@ -156,6 +147,31 @@ def _measure(description: Description, model: mujoco.MjModel) -> Body:
         corners=corners,
         strength=_strength(model),
     )
+
+
+def _check_names(description: Description, model: mujoco.MjModel) -> None:
+    """A ValueError that names the key, unless each name that the description takes from the model is there."""
+    known = {
+        "body": [model.body(i).name for i in range(1, model.nbody)],
+        "site": [model.site(i).name for i in range(model.nsite)],
+        "geom": [model.geom(i).name for i in range(model.ngeom)],
+    }
+    known["body or site"] = known["body"] + known["site"]
+    named = [(f"tasks.{key}.body", "body", description.tasks[key].body) for key in ("pelvis", "chest")]
+    for side, leg in description.legs.items():
+        named += [(f"legs.{side}.{part}", "body", getattr(leg, part)) for part in ("hip", "knee", "ankle")]
+        named.append((f"legs.{side}.sole", "site", leg.sole))
+        if not isinstance(leg.contacts, list):
+            raise ValueError(f"legs.{side}.contacts is {leg.contacts!r}, expected a list of names of geoms")
+        named += [(f"legs.{side}.contacts", "geom", name) for name in leg.contacts]
+    for key, limb in description.limbs.items():
+        named += [(f"limbs.{key}.chain.{role}", "body or site", str(part)) for role, part in limb.chain.items()]
+    for key, kind, name in named:
+        if not isinstance(name, str):  # MuJoCo would take a number for an index
+            raise ValueError(f"{key} is {one_line(repr(name))}, expected the name of a {kind}")
+        if name not in known[kind]:
+            there = one_line(", ".join(filter(None, known[kind])) or "none", 1000)
+            raise ValueError(f"{key}: the model has no {kind} {one_line(repr(name))}; it has {there}")
 
 
 def _bent_knees(model: mujoco.MjModel, legs: dict[str, Leg], margin: float) -> mujoco.MjModel:

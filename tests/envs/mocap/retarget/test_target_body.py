@@ -196,7 +196,11 @@ def test_strength_of_motors_and_servos(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("left_wrist: left_hand", "left_paw: left_hand", r"limbs\.left_arm\.chain: unknown role 'left_paw'; roles:"),
-        ("left_wrist: left_hand", "left_wrist: left_paw", "left_paw"),
+        ("left_wrist: left_hand", "left_wrist: paw", r"limbs\.left_arm\.chain\.left_wrist: the model has no body or"),
+        ("hip: left_thigh", "hip: left_thigth", r"legs\.left\.hip: the model has no body 'left_thigth'; it has pelv"),
+        ("sole: right_sole", "sole: sole", r"legs\.right\.sole: the model has no site 'sole'; it has .*left_sole"),
+        ("left_toe, left_heel]", "left_toe, heel]", r"legs\.left\.contacts: the model has no geom 'heel'; it has .*"),
+        ("body: torso,", "body: chest,", r"tasks\.chest\.body: the model has no body 'chest'; it has pelvis,"),
         ("left_wrist: left_hand", "left_wrist: left_forearm", r"'left_forearm' and 'left_forearm' are in one place"),
         ("weight: 5}", "weight: much}", r"limbs\.left_arm\.weight is 'much', expected a number"),
         ("chain: {left_shoulder", "links: {left_shoulder", r"unknown key limbs\.left_arm\.links; allowed: chain,"),
