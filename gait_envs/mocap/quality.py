@@ -20,6 +20,7 @@ _SPREAD = 1e-3  # ridge of the load's distribution: rather press with the whole 
 _FORCE_FIRST = np.array([10.0, 10.0, 10.0, 1.0, 1.0, 1.0])  # of force (N) and moment (N·m), in the fit of the load
 _CARRIED = 0.1  # of the weight: a frame is not feasible if the soles' pushes leave more than that unexplained
 _BALANCED = 0.05  # leg lengths: nor if the ground would have to push further than that outside the soles
+SHAKING = 10.0  # percentage points of the legs' power above 6 Hz beyond the capture's: the legs shake
 # More than this makes a clip unfit, and why.
 _MOST = {
     "penetration_mm": (5.0, "a sole is {:.1f} mm under the floor"),
@@ -29,7 +30,7 @@ _MOST = {
     "root_acceleration_max": (60.0, "the root leaps: its speed changes by {:.0f} m/s² from one frame to the next"),
     # Runs reach 28.
     "joint_leap_max": (30.0, "a joint leaps: its speed changes by {:.0f} rad/s from one frame to the next"),
-    "quick_excess_percent": (10.0, "the legs shake: above 6 Hz is {:.0f} % more of their power than captured"),
+    "quick_excess_percent": (SHAKING, "the legs shake: above 6 Hz is {:.0f} % more of their power than captured"),
 }
 # The same in millimetres a metre of leg: what is far for a small robot is near for a tall one.
 _MOST_OF_LEG = {

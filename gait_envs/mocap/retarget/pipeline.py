@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Recorded, SkeletonMotion
-from gait_envs.mocap.quality import carry, faults, measure, robot_poses
+from gait_envs.mocap.quality import SHAKING, carry, faults, measure, robot_poses
 from gait_envs.mocap.retarget.footholds import read_foot, sole_target, steadied
 from gait_envs.mocap.retarget.ik import Targets, solve
 from gait_envs.mocap.retarget.joint_names import SIDES, find_joints
@@ -17,7 +17,7 @@ from gait_envs.mocap.retarget.landmarks import Landmarks, crop, extract_landmark
 from gait_envs.mocap.retarget.pelvis_sway import sway
 from gait_envs.mocap.retarget.plausibility import doubts, floats, too_short
 from gait_envs.mocap.retarget.target_body import Body
-from gait_envs.mocap.smoothness import captured_smoothness, joint_shares
+from gait_envs.mocap.smoothness import captured_smoothness, joint_shares, smoothness
 from gait_envs.reference.clip import Clip, velocities
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
@@ -36,6 +36,7 @@ _KEPT = (
     "foot_yaw",
     "foot_roll",
 )
+_SMOOTHER = (2.0, 4.0, 8.0)  # times a body's cost of accelerations, tried one after the other
 STRIDE = 1.2  # captured seconds over which a heading is averaged: about one stride of a walk
 
 
@@ -86,13 +87,14 @@ def retarget(
     recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)
     landmarks = retime(captured, body.fps, pace)
     targets = make_targets(landmarks, body, scale, stride)
-    qpos = solve(targets, body, body.fps)
-    load = carry(qpos, body.fps, targets.contact, body)
-    quality = measure(qpos, body.fps, targets.contact, load, body) | _errors(qpos, targets, body)
     first = captured.dropped + round(start * motion.fps)
     roles, _ = find_joints(motion.skeleton, joint_map)
-    quality |= captured_smoothness(motion, roles, slice(first, first + captured.frames), pace, body.fps)
-    if "captured_quick_legs_percent" in quality:
+    told = captured_smoothness(motion, roles, slice(first, first + captured.frames), pace, body.fps)
+    qpos, times = solve_smoothly(targets, body, told.get("captured_quick_legs_percent"))
+    load = carry(qpos, body.fps, targets.contact, body)
+    quality = measure(qpos, body.fps, targets.contact, load, body) | _errors(qpos, targets, body)
+    quality |= told
+    if told:
         quality["quick_excess_percent"] = quality["quick_legs_percent"] - quality["captured_quick_legs_percent"]
     found = [*faults(quality, body), *doubts(captured, STRIDE)]
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
@@ -100,6 +102,8 @@ def retarget(
     stands = np.asarray(targets.contact.any(axis=1))
     strange = (too_short((captured.frames - 1) / captured.fps), floats(landmarks, stands))
     notes += [note for note in strange if note]
+    if times > 1:
+        notes.append(f"the joints' accelerations weigh {times:g} times as much as usual, or the legs would shake")
     qpos[:, :2] -= qpos[0, :2].copy()  # the solution's own first frame is what starts over the origin
     meta = {
         "subject": origin["subject"],
@@ -110,7 +114,8 @@ def retarget(
         "scale": scale,
         "time_scale": pace,
         "stride_scale": stride,
-        "body": {key: getattr(body, key) for key in _KEPT} | {"digest": body.digest},
+        "body": {key: getattr(body, key) for key in _KEPT}
+        | {"acceleration": times * body.acceleration, "digest": body.digest},
         "contacts": "estimated by inverse dynamics",
         "history": [*motion.history, f"retargeted to {body.name} at {body.fps:g} Hz"],
         "quality": quality,
@@ -133,6 +138,21 @@ def retarget(
         meta=meta,
     )
     return Retargeted(clip, targets, landmarks, quality, found)
+
+
+def solve_smoothly(targets: Targets, body: Body, captured: float | None) -> tuple[np.ndarray, float]:
+    """Joint positions (T, nq), and how many times the body's own cost of accelerations they took.
+
+    More than once only where the legs would shake: where their quick share exceeds the captured one (percent; None:
+    not known) by more than a fit clip's may. Where no cost helps, it is the body's own.
+    """
+    solved = solve(targets, body, body.fps)
+    for times in (1.0, *_SMOOTHER):
+        qpos = solved if times == 1 else solve(targets, replace(body, acceleration=times * body.acceleration), body.fps)
+        quick = smoothness(qpos, body.fps, body).get("quick_legs_percent", 0.0)
+        if captured is None or quick - captured <= SHAKING:
+            return qpos, times
+    return solved, 1.0
 
 
 def _pace(landmarks: Landmarks, scale: float, speed: float) -> float:

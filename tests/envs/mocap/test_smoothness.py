@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from helpers.walker import walker_bvh
 
+from gait_envs.assets import asset_path
 from gait_envs.mocap.capture import Skeleton, SkeletonMotion
+from gait_envs.mocap.export import motion_from_clip
 from gait_envs.mocap.formats import read_capture
-from gait_envs.mocap.quality import carry, faults, measure
+from gait_envs.mocap.quality import SHAKING, carry, faults, measure
+from gait_envs.mocap.retarget.ik import solve
 from gait_envs.mocap.retarget.landmarks import _rest_frames
-from gait_envs.mocap.retarget.pipeline import Retargeted, retarget
+from gait_envs.mocap.retarget.pipeline import Retargeted, retarget, solve_smoothly
 from gait_envs.mocap.retarget.target_body import Body, load_body
 from gait_envs.mocap.retarget.trajectory import newton_step, settle
 from gait_envs.mocap.smoothness import (
@@ -22,6 +25,7 @@ from gait_envs.mocap.smoothness import (
     smoothness,
     speed_power,
 )
+from gait_envs.reference.clip import load_clip
 
 FPS = 50.0
 TIME = np.arange(200) / FPS  # 4 s: whole periods of 2 and of 10 Hz
@@ -113,6 +117,25 @@ def test_a_captures_own_share() -> None:
     assert captured_smoothness(motion, roles, slice(0, None), 2.0, FPS)["captured_quick_legs_percent"] < 0.05
     still = SkeletonMotion(skeleton, np.tile([1.0, 0, 0, 0], (200, 7, 1)), np.zeros((200, 7, 3)), FPS)
     assert captured_smoothness(still, roles, slice(0, None), 1.0, FPS) == {}  # positions alone
+
+
+def test_a_motion_whose_legs_would_shake_is_solved_more_smoothly(body: Body, walk: Retargeted) -> None:
+    """A drawn walk of WildRobot, retargeted to it: at the usual cost of accelerations its legs shake."""
+    clip = load_clip(asset_path("motions/wildrobot_walk/walk_030_calm_0.npz"))
+    result = retarget(motion_from_clip(clip, body), body)
+    assert result.faults == []
+    assert result.clip.meta["body"]["acceleration"] == 4 * body.acceleration
+    assert any("accelerations weigh 4 times as much as usual" in note for note in result.clip.meta["notes"])
+    assert result.quality["sole_error_mm"] < 3.0
+    captured = result.quality["captured_quick_legs_percent"]
+    usual = solve(result.targets, body, body.fps)
+    assert smoothness(usual, body.fps, body)["quick_legs_percent"] - captured > SHAKING
+    for told, times in ((captured, 4.0), (None, 1.0), (-100.0, 1.0)):  # not known; and where no cost would help
+        qpos, found = solve_smoothly(result.targets, body, told)
+        assert found == times
+        assert np.array_equal(qpos, usual) == (times == 1.0)
+    assert walk.clip.meta["body"]["acceleration"] == body.acceleration  # as most walks
+    assert not any("accelerations" in note for note in walk.clip.meta["notes"])
 
 
 def test_a_shaking_clip_is_unfit(body: Body, walk: Retargeted) -> None:
