@@ -99,10 +99,10 @@ def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
     columns = -(-len(frames) // _ROWS)
     frames = frames + [np.full_like(frames[0], 255)] * (columns * _ROWS - len(frames))
     rows = [np.concatenate(frames[i : i + columns], axis=1) for i in range(0, len(frames), columns)]
-    format = path.suffix[1:].lower()
-    signed = {"pil_kwargs": {"comment": MADE_BY}} if format == "jpg" else {}
     with replacing(path) as temporary:
-        matplotlib.image.imsave(temporary, np.concatenate(rows), format=format, **signed)
+        matplotlib.image.imsave(
+            temporary, np.concatenate(rows), format=path.suffix[1:].lower(), pil_kwargs={"comment": MADE_BY}
+        )
 
 
 def _play(qpos: np.ndarray, fps: float, body: Body, camera: str | None) -> None:

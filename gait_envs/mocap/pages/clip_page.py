@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
@@ -95,7 +96,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure whole or not at all; the suffix chooses the format."""
     path = Path(path)
     format = path.suffix[1:].lower()
-    signed = {"pil_kwargs": {"comment": MADE_BY}} if format in ("jpg", "jpeg") else {}
+    signed: dict[str, Any] = {"pil_kwargs": {"comment": MADE_BY}} if format in ("jpg", "jpeg") else {}
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format=format, **signed)
     return path

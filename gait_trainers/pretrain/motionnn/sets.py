@@ -82,7 +82,8 @@ def _metas(clips: PackedClips | LazyClips) -> dict[str, Mapping[str, Any]]:
     """Metadata of every clip, by its name; MotionError for several robots, of which a packed set holds one."""
     if isinstance(clips, PackedClips):
         return {name: clips.meta(i) for i, name in enumerate(clips.names)}
-    metas, robots = {}, {}
+    metas: dict[str, Mapping[str, Any]] = {}
+    robots: dict[str, str] = {}
     for name, clip in zip(clips.names, clips, strict=True):  # each is read, and let go
         metas[name], robots[name] = clip.meta, clip.model
     check_robots(robots)
