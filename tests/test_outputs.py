@@ -182,6 +182,9 @@ def test_a_bvh_that_an_animation_tool_saved_is_not_ours_any_more(tmp_path: Path)
     text = path.read_text()
     path.write_text(re.sub(r"OFFSET .*", "OFFSET 0.000000 0.100000 0.000000", text))
     assert isinstance(called(*words), OutputError)
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)  # endless, and told at once
+    assert isinstance(called(*words), OutputError)
     path.write_text(text)
     write_sidecar(path, {"origin": {}, "history": [], "notes": []})  # as an import leaves it: it is a capture
     assert isinstance(called(*words), OutputError)

@@ -15,6 +15,7 @@ from gait_envs.reading.text import parse_json, read_text
 CLIP = "qpos", "qvel", "joint_names", "loop"  # arrays of a clip
 MADE_BY = "GaitNet"  # is written into films, and into pictures that Matplotlib does not sign
 _SIGNED = (".png", ".svg", ".pdf", ".ps", ".eps", ".pgf", ".jpg", ".jpeg", ".mp4", ".gif")
+_LOOKED_AT = 256 << 20  # bytes; a sparse file may seem to have any number
 
 
 class OutputError(GaitNetError, ValueError):
@@ -55,7 +56,8 @@ def check_drawing(path: Path) -> None:
     By who signed it; of formats that hold no such word nothing is known, and nothing is refused.
     """
     if path.suffix.lower() in _SIGNED and _holds_anything(path):
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as found:
+        looked_at = min(path.stat().st_size, _LOOKED_AT)
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), looked_at, access=mmap.ACCESS_READ) as found:
             if not any(found.find(name.encode()) >= 0 for name in (MADE_BY, "Matplotlib")):
                 raise something_else(path)
 

@@ -21,6 +21,7 @@ from gait_envs.reading.outputs import something_else
 
 ORDER = "zxy"  # Biovision's own, and what most files have
 POSITIONS = ("moving", "root", "all")
+_WORDS = {"HIERARCHY", "ROOT", "JOINT", "End", "{", "}", "OFFSET", "CHANNELS", "MOTION", "Frames:", "Frame"}
 _LONG = 4096  # characters, more than a line of a hierarchy of ours has
 _STILL = 1e-10  # of the skeleton's longest offset, and of a quaternion: less is rounding
 
@@ -93,7 +94,7 @@ def _is_own(path: Path) -> bool:
         for line in iter(partial(file.readline, _LONG), ""):
             words = line.strip("\t\n").split(" ")
             numbers = words[1:] if words[0] == "OFFSET" else words[2:] if words[:2] == ["Frame", "Time:"] else ()
-            if not all(words) or not all(_is_plain(word) for word in numbers):
+            if words[0] not in _WORDS or not all(words) or not all(_is_plain(word) for word in numbers):
                 return False
             if words[0] == "Frame":
                 return True
