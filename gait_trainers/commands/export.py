@@ -11,7 +11,7 @@ import typer
 
 from gait_trainers.commands.options import EnvOption
 from gait_trainers.policies.bundle import MANIFEST
-from gait_trainers.policies.loading import find_policy
+from gait_trainers.policies.loading import check_is_run, find_policy
 from gait_trainers.web.body import PageError
 from gait_trainers.web.page import check_page_out, page_bytes, write_page
 from gait_trainers.web.vendor import vendored
@@ -48,6 +48,7 @@ def command(
         assert web is not None
         show_page(write_page(found, web, force=force))
         return
+    check_is_run(found)
     with tempfile.TemporaryDirectory() as temporary:
         bundle = _export(run, out or Path(temporary) / run.resolve().name, force or out is None, env)
         if out is not None:

@@ -9,15 +9,17 @@ from typing import Annotated
 import typer
 
 from gait_envs.files import size_text
+from gait_trainers.policies.loading import find_bundle
 from gait_trainers.policies.validation import CALLS, validate_bundle
 
 
 def command(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle, or a bundled name (gait-train list).")],
     calls: Annotated[int, typer.Option(min=10, help="Number of calls that the latency is measured on.")] = CALLS,
     as_json: Annotated[bool, typer.Option("--json", help="Print every figure as one JSON object.")] = False,
 ) -> None:
     """Validate a bundle: checksums, parity with torch, ranges of inputs and outputs, latency, size."""
+    bundle = find_bundle(bundle)
     found = validate_bundle(bundle, calls=calls)
     if as_json:
         print(json.dumps(found, allow_nan=False))

@@ -9,6 +9,7 @@ from gait_envs.assets import asset_root
 from gait_envs.errors import one_line
 from gait_envs.reading.archive import Archive
 from gait_envs.reading.foreign import refuse_pickles
+from gait_trainers.config.kinds import check_kind
 from gait_trainers.policies.base import GaussianPolicy, PolicyError
 from gait_trainers.policies.bundle import MANIFEST, load_bundle
 from gait_trainers.policies.environment import in_environment
@@ -48,13 +49,23 @@ def read_policy(path: Path) -> GaussianPolicy:
     """The policy at a path, in its own environment."""
     if (path / MANIFEST).exists():
         return load_bundle(path)
-    _check_is_run(path)
+    check_is_run(path)
     from gait_trainers.policies.torch_policy import policy_from_run  # needs torch; a bundle does not
 
     return policy_from_run(path)
 
 
-def _check_is_run(path: Path) -> None:
+def find_bundle(path: str | Path) -> Path:
+    """The folder of a bundle, as `find_policy` finds it; PolicyError says what else is there."""
+    found = find_policy(path)
+    if not (found / MANIFEST).is_file():
+        check_is_run(found)
+        check_kind(found / "config.yaml", "policy")
+        raise PolicyError(f"{found}: a run, not a bundle; gait-train export {found} --out FOLDER makes one of it")
+    return found
+
+
+def check_is_run(path: Path) -> None:
     """PolicyError, which says what is there instead, unless the path is a run folder or a checkpoint of one."""
     refuse_sb3_model(path)
     refuse_pickles(path, PolicyError)

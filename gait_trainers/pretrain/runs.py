@@ -5,6 +5,7 @@ RUN/config.yaml, provenance.json, metrics.csv, tb/, .lock, checkpoints/step_<upd
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gait_trainers.config.checking import checked
+from gait_trainers.config.kinds import KindName, check_kind
 from gait_trainers.config.section import Section
 from gait_trainers.runs.checkpoint_files import load_checkpoint
-from gait_trainers.runs.lock import locked
+from gait_trainers.runs.lock import Locked, locked
 from gait_trainers.runs.resumption import check_unchanged
-from gait_trainers.runs.run_folder import Run, begin_folder, new_folder, open_run
+from gait_trainers.runs.run_folder import Run, begin_folder, is_stillborn, new_folder, open_run
 
 KEPT = 2  # checkpoints
 C = TypeVar("C", bound=Section)
@@ -35,6 +37,7 @@ class Stored(Generic[C]):
 
 def read_run(
     path: str | Path,
+    kind: KindName,
     load: Callable[[Path, Mapping[str, Any] | None], C],
     overrides: Mapping[str, Any] | None,
     resumable: Collection[str],
@@ -46,6 +49,7 @@ def read_run(
     RunError or ConfigError names the file that cannot be used, and the settings that are not those of the checkpoint.
     """
     run, checkpoint = open_run(path)
+    check_kind(run.config_file, kind)
     config, origin = load(run.config_file, overrides), run.origin()
     if checkpoint is None:
         return Stored(run, config, origin, None, {})
@@ -61,9 +65,17 @@ def read_run(
 def beginning(out: Path, seed: int, settings: str) -> Iterator[tuple[Run, Callable[[Mapping[str, Any]], None]]]:
     """A new run folder, locked; the second value makes it a run, with more for its provenance. RunError where there is
     one already, Locked where another process works there."""
+    new = not out.exists()
     run = new_folder(out, "--out")
-    with locked(run.path):
-        yield run, lambda origin: begin_folder(run, seed, origin, settings, "--out")
+    try:
+        with locked(run.path):
+            yield run, lambda origin: begin_folder(run, seed, origin, settings, "--out")
+    except Locked:
+        raise
+    except BaseException:  # what could not begin leaves no folder behind
+        if new and is_stillborn(run):
+            shutil.rmtree(run.path)
+        raise
 
 
 @contextmanager

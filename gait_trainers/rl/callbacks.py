@@ -34,7 +34,8 @@ def diverged(run: Run, iteration: int) -> str:
 class RunCallback(BaseCallback):
     """Closes each iteration once PPO's update is done, which is when SB3 starts the next rollout.
 
-    `until` is called after each iteration with its number; if it returns a sentence, training ends.
+    `until` is called after each iteration with its number; if it returns a sentence, training ends. `interrupted` is
+    asked after each iteration, too; if it is true, the iteration is saved and KeyboardInterrupt raised.
     """
 
     model: PPO
@@ -57,6 +58,7 @@ class RunCallback(BaseCallback):
         self.elapsed = 0.0  # s of training, earlier parts of a resumed run included
         self.stopped: str | None = None  # why training ended before its last iteration
         self.goal_met = False  # whether that is because run.stop_when was reached
+        self.interrupted: Callable[[], bool] = lambda: False
         self._collecting = False
         self._saved_at = -1
 
@@ -130,8 +132,16 @@ class RunCallback(BaseCallback):
             self.logger.dump(self.model.num_timesteps)
         for warning in self.health.check(row):
             self.say(f"warning: {warning}", style="yellow")
-        if last or self.iteration % self.config.run.checkpoint_every == 0:
+        ends = self.interrupted() and not last
+        if last or ends or self.iteration % self.config.run.checkpoint_every == 0:
             self.save()
+        if ends:
+            raise KeyboardInterrupt
+
+    @property
+    def saved_iteration(self) -> int:
+        """The iteration that the last checkpoint was written after."""
+        return max(self._saved_at, 0) // self.config.rollout_steps
 
     def out_of_time(self) -> str | None:
         """A sentence once the training, earlier parts included, has taken as long as it may."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from gait_envs.errors import one_line
 from gait_envs.reference.course import describe, seconds_of
 from gait_trainers.config.layers import dump_yaml
 from gait_trainers.config.registry import learner_specs
-from gait_trainers.config.schema import TrainConfig, full_schedule
+from gait_trainers.config.schema import ConfigError, TrainConfig, full_schedule
 from gait_trainers.rl.build import Training, build, make_vec_env
 from gait_trainers.rl.callbacks import RunCallback, diverged
 from gait_trainers.rl.early_stop import WalkGoal
@@ -25,9 +24,18 @@ from gait_trainers.rl.reward_schedule import ScheduleCallback
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.rl.warm_start import begin_from
 from gait_trainers.runs.checkpoint import load_checkpoint, read_networks, restore
+from gait_trainers.runs.interruption import ending_gently
 from gait_trainers.runs.lock import locked
 from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay
-from gait_trainers.runs.resumption import RESUMABLE, check_same_run, check_unchanged, flat
+from gait_trainers.runs.resumption import (
+    RESUMABLE,
+    check_same_run,
+    check_unchanged,
+    complete,
+    elsewhere,
+    flat,
+    interrupted,
+)
 from gait_trainers.runs.run_folder import Run, RunError, create_run, new_run, open_run
 from gait_trainers.runs.sinks import make_sinks
 
@@ -73,7 +81,10 @@ def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
         state = None if checkpoint is None else load_checkpoint(checkpoint)
         if checkpoint is not None and state is not None and "config" in state:
             check_same_run(config, state["config"], run.path, checkpoint)
-        training = build(config)
+        try:
+            training = build(config)
+        except ConfigError as error:
+            raise ConfigError(f"{error}{elsewhere(error, _named_files(config))}") from error
         if state is None:
             _begin(training)
         run.remove_leftovers()
@@ -118,8 +129,17 @@ def smoke_settings() -> dict[str, Any]:
 
 
 def iterations_for(total_steps: int, config: TrainConfig) -> int:
-    """Iterations that make at least `total_steps` environment steps."""
-    return max(1, math.ceil(total_steps / config.rollout_steps))
+    """Iterations that make at least `total_steps` environment steps; ConfigError unless that is a step or more."""
+    if total_steps < 1:
+        raise ConfigError(f"total_steps is {total_steps}, expected at least 1")
+    return -(-total_steps // config.rollout_steps)
+
+
+def _named_files(config: TrainConfig) -> list[str]:
+    """Clips and models that a configuration names."""
+    values = flat(config.model_dump())
+    found = [values.get(key) or [] for key in ("env.kwargs.reference", "amp.data", "encoder.path")]
+    return [str(name) for value in found for name in ([value] if isinstance(value, str) else value)]
 
 
 def _begin(training: Training) -> dict[str, Any] | None:
@@ -155,6 +175,8 @@ def _run(
         goal.reached = state.get("goal_reached", 0)  # checkpoints of earlier versions have none
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to the continuation that is run again
+        if done >= config.total_steps or keeper.stopped is not None:
+            display.say(complete(run.path, "--set run.minutes=N" if keeper.stopped else "--iterations N"))
     for learner in learners.values():
         for line in learner.describe(model):
             display.say(line)
@@ -166,18 +188,19 @@ def _run(
         callbacks.append(ScheduleCallback(schedule, config.rollout_steps, training.base, learners.values()))
     try:
         if done < config.total_steps and keeper.stopped is None:
-            model.learn(
-                config.total_steps - done,
-                CallbackList(callbacks),
-                log_interval=None,  # type: ignore[arg-type] # RunCallback logs, once the update is done
-                reset_num_timesteps=state is None,
-            )
+            with ending_gently() as keeper.interrupted:
+                model.learn(
+                    config.total_steps - done,
+                    CallbackList(callbacks),
+                    log_interval=None,  # type: ignore[arg-type] # RunCallback logs, once the update is done
+                    reset_num_timesteps=state is None,
+                )
     except ValueError as error:
         if "satisfy the constraint" not in str(error):  # torch's words of a distribution whose mean is no number
             raise
         raise RunError(diverged(run, keeper.iteration + 1)) from error
     except KeyboardInterrupt:
-        display.say(f"interrupted; continue with --resume {run.path}")
+        display.say(interrupted(config.algorithm, run.path, f"iteration {keeper.saved_iteration}"))
         raise
     finally:
         model.logger.close()

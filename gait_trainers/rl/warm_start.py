@@ -55,7 +55,7 @@ def begin_from(
     try:
         source = _read(path)
         check_task(source.policy, base.core.task, config.env.id)
-    except (PolicyError, RunError, EnvironmentOptionError, OSError) as error:
+    except (ConfigError, PolicyError, RunError, EnvironmentOptionError, OSError) as error:
         raise ConfigError(f"run.init: {error}") from None
     taken = _take_policy(source, path, config, model)
     for name, learner in learners.items():

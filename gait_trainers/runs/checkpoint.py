@@ -166,19 +166,20 @@ def _base(model: OnPolicyAlgorithm) -> SB3VecEnv:
 def read_networks(run_or_checkpoint: str | Path) -> tuple[ActorCriticPolicy, ObsNormalizer, TrainConfig]:
     """Policy, observation normaliser and configuration of a run's last checkpoint, or of a given one."""
     run, file = open_run(run_or_checkpoint)
+    config = run.config()
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
     state = load_checkpoint(file)
-    config = run.config()
     return *stored_networks(config, state, file), config
 
 
 def load_artefacts(run_or_checkpoint: str | Path) -> list[Artefacts]:
     """What the learners of a run left in its last checkpoint, or in a given one, for acting and export."""
     run, file = open_run(run_or_checkpoint)
+    config = run.config()
     if file is None:
         raise RunError(f"{run.path} has no checkpoint yet")
-    config, state = run.config(), load_checkpoint(file)
+    state = load_checkpoint(file)
     with fitting(file):
         states = state["learners"]
         return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,24 @@ def check_unchanged(
             f"{file} is not what {checkpoint.name} was trained with: {shown}. When a run is resumed, only "
             f"{', '.join(sorted(resumable))} may change. Put the old values back, or {afresh}"
         )
+
+
+def interrupted(command: str, run: Path, saved: str) -> str:
+    """What to say of an interrupted training of `gait-train COMMAND`, whose last checkpoint is of `saved`."""
+    return f"interrupted; from {saved} it goes on with: gait-train {command} --resume {run}"
+
+
+def complete(run: Path, longer: str) -> str:
+    """What to say of a run that is resumed with nothing left to do; `longer` is the option that makes it longer."""
+    return f"{run} is complete: nothing is left to train; {longer} makes it longer"
+
+
+def elsewhere(error: Exception, named: Iterable[str]) -> str:
+    """What to add to an error about files that a run names, where one of them may be named from another folder."""
+    lost = [name for name in named if name in str(error)]
+    if any(not Path(name).is_absolute() and not Path(name).exists() for name in lost):
+        return "; relative names in a run are of the folder that it was begun in: resume it from there"
+    return ""
 
 
 def check_given(options: Mapping[str, Any], resumable: Collection[str]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from gait_envs.errors import GaitNetError
 from gait_envs.files import is_leftover, remove_leftovers, write_durably
 from gait_envs.reading.text import read_json
+from gait_trainers.config.kinds import check_kind
 from gait_trainers.config.layers import dump_yaml, load_config
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.config.stored import check_stored
@@ -49,6 +50,7 @@ class Run:
 
         A run folder may come from anybody: its environment must be a registered one, with options of its own.
         """
+        check_kind(self.config_file, "policy")
         config = load_config(self.config_file, overrides=overrides)
         check_stored(config.env.id, config.env.kwargs, str(self.config_file))
         return config
@@ -114,12 +116,12 @@ class Run:
                 beside.unlink()
 
 
-def new_run(config: TrainConfig) -> Run:
+def new_run(config: TrainConfig, method: str | None = None) -> Run:
     """An empty folder for a run; RunError where there is one already. A run that was killed before its configuration
-    was written is no run yet.
+    was written is no run yet. One without a name is called by its method, which is the algorithm unless given.
     """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = config.run.name or f"{config.algorithm}-{stamp}-seed{config.run.seed}"
+    name = config.run.name or f"{method or config.algorithm}-{stamp}-seed{config.run.seed}"
     return new_folder(Path(config.run.out) / name, "--name")
 
 
@@ -176,6 +178,8 @@ def open_run(path: str | Path) -> tuple[Run, Path | None]:
     run = Run(path)
     if (path / "policy.json").is_file():
         raise RunError(f"{path} is a bundle, not a run folder; a new training begins from it with --init {path}")
+    if not path.exists():
+        raise RunError(f"{path}: no such file or folder; expected a run folder, or a checkpoint of one")
     if not run.config_file.is_file():
         if run.path.is_dir() and any(run.path.iterdir()) and is_stillborn(run):
             raise RunError(f"{path} was killed before its config.yaml was written; start it again as it was started")

@@ -12,6 +12,7 @@ import typer
 from gait_envs.files import check_writable
 from gait_envs.reference.refnn.walks import WalkError, Walks, load_walks
 from gait_trainers.config.checking import layered, overriding
+from gait_trainers.config.kinds import check_kind
 from gait_trainers.config.layers import parse_assignment
 
 
@@ -42,6 +43,7 @@ def command(
     from gait_trainers.pretrain.refnn.windows import Windows, windows_of
 
     training.check_backward(out)
+    check_kind(Path(model) / "config.yaml", "refnn")
     check_writable(out)
     settings = overriding(dict(parse_assignment(text) for text in set_ or ()))
     config = layered(training.BackwardConfig, settings, "--set")

@@ -34,10 +34,10 @@ def command(
     threads: PhysicsThreads = 0,
 ) -> None:
     """Record a policy that follows looping clips under sampled stride, cadence and body parameters."""
+    loaded = load_policy(policy)
     file = out / f"walks_{seed:03d}.npz"
     check_output(file, ".npz", "format", format="gaitnet walks")
     ranges = RANGES if range_ is None else dict(parse_range(text) for text in range_)
-    loaded = load_policy(policy)
     found = record_walks(
         loaded, walkers, reference=reference, ranges=ranges, seconds=seconds, seed=seed, threads=threads
     )

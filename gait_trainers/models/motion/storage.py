@@ -29,6 +29,7 @@ from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.text import parse_json
 from gait_trainers.config.checking import checked
+from gait_trainers.config.kinds import check_kind
 from gait_trainers.config.section import ConfigError
 from gait_trainers.models.motion.model import MotionModel
 from gait_trainers.models.motion.spec import ModelSpec
@@ -120,11 +121,19 @@ def find_model(path: str | os.PathLike[str]) -> Path:
             raise ModelError(
                 f"{path}: neither a motion model, nor a run folder, nor a bundled model ({error})"
             ) from None
-    if given.is_dir():
-        given = given / FILE
-    if not given.is_file():
-        raise ModelError(f"{given}: no such motion model")
-    return given
+    if not given.is_dir():
+        if not given.is_file():
+            raise ModelError(f"{given}: no such motion model")
+        return given
+    if (given / FILE).is_file():
+        return given / FILE
+    try:
+        check_kind(given / "config.yaml", "motionnn")
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
+    if (given / "config.yaml").is_file():
+        raise ModelError(f"{given / FILE}: no such motion model yet; gait-train motionnn --resume {given} ends the run")
+    raise ModelError(f"{given / FILE}: no such motion model")
 
 
 def _table(model: MotionModel) -> list[list[Any]]:

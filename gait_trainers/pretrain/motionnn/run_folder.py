@@ -19,7 +19,9 @@ def read_motion_run(
 ) -> Stored[MotionConfig]:
     """A run folder, or one of its checkpoints, which has at most `limit` bytes; RunError or ConfigError names the file
     that cannot be used."""
-    stored = read_run(path, lambda file, over: load_motion_config(file, None, over), overrides, RESUMABLE, limit)
+    stored = read_run(
+        path, "motionnn", lambda file, over: load_motion_config(file, None, over), overrides, RESUMABLE, limit
+    )
     if not isinstance(stored.origin.get("clips"), str):
         raise RunError(f"{stored.run.provenance_file}: does not say which clips the run was trained on")
     return stored

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gait_envs.reference.clip import ClipError
 from gait_trainers.config.section import ConfigError
 from gait_trainers.data.windows import MotionStream
 from gait_trainers.learners.base import Column
@@ -31,7 +32,9 @@ from gait_trainers.pretrain.motionnn.run_folder import read_motion_run
 from gait_trainers.pretrain.motionnn.sets import TrainingSet, open_training_set
 from gait_trainers.pretrain.runs import KEPT, Stored, beginning, continuing, note_resumption
 from gait_trainers.runs.checkpoint_files import fitting, restore_optimizer, restore_weights, save_checkpoint
+from gait_trainers.runs.interruption import ending_gently
 from gait_trainers.runs.loggers import MetricsCSV, ProgressDisplay, TensorBoard
+from gait_trainers.runs.resumption import complete, elsewhere, interrupted
 from gait_trainers.runs.run_folder import Run
 
 SPLIT = "split.json"
@@ -254,7 +257,10 @@ def resume(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Path
 
 def restored(stored: Stored[MotionConfig], source: str) -> Training:
     """The training of a run folder as it was at its checkpoint, if there is one; RunError where it does not fit."""
-    training = build(stored.config, source)
+    try:
+        training = build(stored.config, source)
+    except ClipError as error:
+        raise ClipError(f"{error}{elsewhere(error, [source])}") from None
     if stored.checkpoint is not None:
         try:
             with fitting(stored.checkpoint):
@@ -276,26 +282,30 @@ def _run(training: Training, run: Run) -> Path:
     if not (run.path / SPLIT).exists():
         training.chosen.save_split(run.path / SPLIT)
     display = ProgressDisplay(total, done, COLUMNS, "training")
+    if done >= total:
+        display.say(complete(run.path, "--updates N"))
     csv = MetricsCSV(run.metrics_file, done)
     board = TensorBoard(str(run.tensorboard), done + 1 if done else None) if config.run.tensorboard else None
-    begun = time.monotonic()
+    writers = [csv, display, *([board] if board else [])]
+    begun, saved = time.monotonic(), done
     try:
-        while training.update < total:
-            training.window.append(training.step())
-            if training.update % config.run.log_every == 0 or training.update == total:
-                now = time.monotonic()
-                training.seconds += now - begun
-                window = training.window
-                row = {f"motion/{key}": float(np.mean([one[key] for one in window])) for key in window[0]}
-                row["motion/frames_per_second"] = sum(one["frames"] for one in window) / (now - begun)
-                row |= {"time/iteration": training.update, "time/elapsed": training.seconds}
-                for writer in (csv, display, *([board] if board else [])):
-                    writer.write(dict(row), dict.fromkeys(row, ()), training.update)
-                training.window, begun = [], now
-            if training.update % config.run.checkpoint_every == 0 and training.update < total:
-                save_checkpoint(run, training.get_state(), training.update, KEPT)
+        with ending_gently() as asked:
+            while training.update < total:
+                training.window.append(training.step())
+                if training.update % config.run.log_every == 0 or training.update == total:
+                    now = time.monotonic()
+                    row = _row(training, now - begun)
+                    for writer in writers:
+                        writer.write(dict(row), dict.fromkeys(row, ()), training.update)
+                    training.window, begun = [], now
+                ends = asked() and training.update < total
+                if ends or (training.update % config.run.checkpoint_every == 0 and training.update < total):
+                    save_checkpoint(run, training.get_state(), training.update, KEPT)
+                    saved = training.update
+                if ends:
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
-        display.say(f"interrupted; continue with --resume {run.path}")
+        display.say(interrupted("motionnn", run.path, f"update {saved}"))
         raise
     finally:
         display.close()
@@ -304,6 +314,15 @@ def _run(training: Training, run: Run) -> Path:
     save_motion_model(run.path / FILE, training.model, _extras(training))
     save_checkpoint(run, training.get_state(), training.update, KEPT)
     return run.path
+
+
+def _row(training: Training, seconds: float) -> dict[str, float]:
+    """Means of the metrics of the last `seconds`, since the row before."""
+    training.seconds += seconds
+    window = training.window
+    row = {f"motion/{key}": float(np.mean([one[key] for one in window])) for key in window[0]}
+    row["motion/frames_per_second"] = sum(one["frames"] for one in window) / seconds
+    return row | {"time/iteration": training.update, "time/elapsed": training.seconds}
 
 
 def _extras(training: Training) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import torch
 from gait_envs.files import replacing_folder
 from gait_envs.reading.loaders import FOLDER, loader
 from gait_envs.reference.refnn.network import NETWORK, save_network
+from gait_envs.reference.refnn.walks import WalkError
 from gait_trainers.models.ref_nn import RefNN
 from gait_trainers.policies.bundle import write_checksums
 from gait_trainers.pretrain.refnn.config import RESUMABLE, RefNNConfig, dump_refnn_config, load_refnn_config
@@ -32,7 +33,9 @@ from gait_trainers.pretrain.refnn.learner import RefLearner, pose_loss
 from gait_trainers.pretrain.runs import KEPT, Stored, beginning, continuing, note_resumption, read_run
 from gait_trainers.runs.checkpoint_files import fitting, save_checkpoint
 from gait_trainers.runs.checkpoint_format import MAX_CHECKPOINT
+from gait_trainers.runs.interruption import ending_gently
 from gait_trainers.runs.loggers import MetricsCSV, TensorBoard
+from gait_trainers.runs.resumption import complete, elsewhere, interrupted
 from gait_trainers.runs.run_folder import Run, RunError
 
 Say = Callable[[str], None]
@@ -101,7 +104,12 @@ def resume_refnn(
 
 def restored(stored: Stored[RefNNConfig], sources: Sequence[str | Path]) -> Training:
     """The training of a run folder as it was at its checkpoint, if there is one; RunError where it does not fit."""
-    training = build(stored.config, sources)
+    try:
+        training = build(stored.config, sources)
+    except (WalkError, FileNotFoundError) as error:
+        if not (hint := elsewhere(error, map(str, sources))):
+            raise
+        raise WalkError(f"{error}{hint}") from None
     if stored.checkpoint is not None:
         with fitting(stored.checkpoint):
             training.set_state(stored.state)
@@ -114,7 +122,9 @@ def read_refnn_run(
 ) -> Stored[RefNNConfig]:
     """A run folder, or one of its checkpoints, which has at most `limit` bytes; RunError or ConfigError names the file
     that cannot be used."""
-    stored = read_run(path, lambda file, over: load_refnn_config(file, None, over), overrides, RESUMABLE, limit)
+    stored = read_run(
+        path, "refnn", lambda file, over: load_refnn_config(file, None, over), overrides, RESUMABLE, limit
+    )
     sources = stored.origin.get("sources")
     if not isinstance(sources, list) or not sources or not all(isinstance(source, str) for source in sources):
         raise RunError(f"{stored.run.provenance_file}: does not say which data the run was trained on")
@@ -123,27 +133,35 @@ def read_refnn_run(
 
 def _run(training: Training, run: Run, say: Say) -> RefNN:
     config, data, learner, stream = training
+    if learner.iteration >= config.iterations:
+        say(complete(run.path, "--set iterations=N"))
     test = None if not data.held_out else rows_of(*data.whole(held_out=True))
     table = MetricsCSV(run.metrics_file, keep_iterations=learner.iteration)
-    seconds = time.monotonic()
+    seconds, saved = time.monotonic(), learner.iteration
     with closing(TensorBoard(str(run.tensorboard), purge_step=learner.iteration + 1)) as board:
         try:
-            while learner.iteration < config.iterations:
-                rate = learner.learning_rate()
-                loss = learner.learn(*stream.draw())
-                last = learner.iteration == config.iterations
-                row: dict[str, Any] = {"iteration": learner.iteration, "loss": loss, "learning_rate": rate}
-                if learner.iteration % config.checkpoint_every == 0 or last:
-                    row |= {} if test is None else {"held_out_loss": held_out_loss(learner, *test)}
-                    figures = [f"{key} {value:.3g}" for key, value in row.items() if key != "iteration"]
-                    elapsed = time.monotonic() - seconds
-                    say(f"{learner.iteration}/{config.iterations} {elapsed:.0f} s: {', '.join(figures)}")
-                table.write(row, {}, learner.iteration)
-                board.write(row, dict.fromkeys(row, ()), learner.iteration)
-                if learner.iteration % config.checkpoint_every == 0 or last:
-                    save_checkpoint(run, training.get_state(), learner.iteration, KEPT)
+            with ending_gently() as asked:
+                while learner.iteration < config.iterations:
+                    rate = learner.learning_rate()
+                    loss = learner.learn(*stream.draw())
+                    last = learner.iteration == config.iterations
+                    due = learner.iteration % config.checkpoint_every == 0 or last
+                    row: dict[str, Any] = {"iteration": learner.iteration, "loss": loss, "learning_rate": rate}
+                    if due:
+                        row |= {} if test is None else {"held_out_loss": held_out_loss(learner, *test)}
+                        figures = [f"{key} {value:.3g}" for key, value in row.items() if key != "iteration"]
+                        elapsed = time.monotonic() - seconds
+                        say(f"{learner.iteration}/{config.iterations} {elapsed:.0f} s: {', '.join(figures)}")
+                    table.write(row, {}, learner.iteration)
+                    board.write(row, dict.fromkeys(row, ()), learner.iteration)
+                    ends = asked() and not last
+                    if due or ends:
+                        save_checkpoint(run, training.get_state(), learner.iteration, KEPT)
+                        saved = learner.iteration
+                    if ends:
+                        raise KeyboardInterrupt
         except KeyboardInterrupt:
-            say(f"interrupted; continue with --resume {run.path}")
+            say(interrupted("refnn", run.path, f"iteration {saved}"))
             raise
     _write_model(run, data, learner)
     return learner.network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,6 +162,35 @@ def test_interrupted_and_resumed_is_undisturbed(
     assert len(Run(out).origin()["resumed"]) == 1
 
 
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_ends_after_the_update_and_a_second_one_at_once(
+    kind: Kind, data: Path, whole: Path, presses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the fifth update, after which no checkpoint is due; the last one before it is of the third."""
+    (owner, name), made = kind.step, []
+    step = getattr(owner, name)
+
+    def pressed(*args: Any) -> Any:
+        made.append(1)
+        for _ in range(presses if len(made) == 5 else 0):
+            signal.raise_signal(signal.SIGINT)
+        return step(*args)
+
+    out = tmp_path / "cut"
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, pressed)
+        result = kind.train(data, out)
+    saved = 5 if presses == 1 else 3
+    assert result.exit_code != 0
+    assert f"from {'update' if kind.name == 'motionnn' else 'iteration'} {saved} it goes on with: gait-train " in (
+        " ".join(result.output.split())
+    )
+    assert int(Run(out).checkpoints()[-1].stem.removeprefix("step_")) == saved
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert kind.run("--resume", str(out)).exit_code == 0
+    assert_same(whole, out, kind)
+
+
 def test_a_checkpoint_may_be_named_and_what_came_after_it_goes(kind: Kind, whole: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "again"))
     early, late = Run(out).checkpoints()
@@ -171,6 +201,16 @@ def test_a_checkpoint_may_be_named_and_what_came_after_it_goes(kind: Kind, whole
     assert said.startswith(f"{late} cannot be read as a checkpoint: ")
     assert said.endswith(f"the latest intact one before it is {early}")
     assert kind.run("--resume", str(early)).exit_code == 0
+    assert_same(whole, out, kind)
+
+
+def test_a_complete_run_says_so_and_stays_as_it_is(kind: Kind, whole: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "done"))
+    result = kind.run("--resume", str(out))
+    assert result.exit_code == 0, result.output
+    longer = "--updates N" if kind.name == "motionnn" else "--set iterations=N"
+    said = " ".join(result.output.split())
+    assert f"done is complete: nothing is left to train; {longer} makes it longer" in said
     assert_same(whole, out, kind)
 
 

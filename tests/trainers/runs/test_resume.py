@@ -73,6 +73,19 @@ def kill_after(process: subprocess.Popen, run: Run, iterations: int) -> None:
     assert process.returncode == -signal.SIGKILL, errors
 
 
+def interrupt_after(process: subprocess.Popen, run: Run, iterations: int) -> str:
+    """SIGINT, as of Ctrl-C, once `iterations` are logged; what it says on stderr."""
+    deadline = time.monotonic() + 600
+    while process.poll() is None and time.monotonic() < deadline:
+        if run.metrics_file.is_file() and len(run.metrics_file.read_text().splitlines()) > iterations:
+            break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode not in (0, -signal.SIGINT), errors
+    return str(errors)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, reference_clip: Path) -> Path:
     out = tmp_path_factory.mktemp("runs")
@@ -96,15 +109,35 @@ def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Path, reference_
     assert [row["iteration"] for row in metrics(run.path)] == [str(i) for i in range(1, ITERATIONS + 1)]
 
 
-def test_resume_or_train_begins_a_run_then_continues_it_then_leaves_it(reference_clip: Path, tmp_path: Path) -> None:
+def test_interrupted_ends_with_a_checkpoint_of_its_last_iteration(
+    uninterrupted: Path, reference_clip: Path, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "cut")
+    rare = settings(tmp_path, "cut", reference_clip, checkpoint_every=1000)
+    said = interrupt_after(start_killable(*(f"--set={key}={value}" for key, value in rare.items())), run, 3)
+    done = len(read_metrics(run.metrics_file))
+    assert 3 <= done < ITERATIONS
+    assert int(run.checkpoints()[-1].stem.removeprefix("step_")) == done * 8 * 16
+    assert "ends once this iteration is done and saved; Ctrl-C again ends at once" in said
+    assert f"interrupted; from iteration {done} it goes on with: gait-train ppo-amp --resume {run.path}" in said
+    resume(run.path)
+    assert differences(final_state(uninterrupted), final_state(run.path)) == []
+    assert metrics(run.path) == metrics(uninterrupted)
+
+
+def test_resume_or_train_begins_a_run_then_continues_it_then_leaves_it(
+    reference_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     own = settings(tmp_path, "again", reference_clip)
     first = resume_or_train(load_config(overrides=own | {"run.iterations": 2}))
     assert first.run.path == tmp_path / "again"
     longer = resume_or_train(load_config(overrides=own | {"run.iterations": 3}))
     assert [row["iteration"] for row in read_metrics(longer.run.metrics_file)] == ["1", "2", "3"]
     before = longer.run.metrics_file.read_bytes()
+    assert "is complete" not in capsys.readouterr().err
     assert resume_or_train(load_config(overrides=own | {"run.iterations": 3})).steps == longer.steps
     assert longer.run.metrics_file.read_bytes() == before
+    assert "again is complete: nothing is left to train; --iterations N makes it longer" in capsys.readouterr().err
     with pytest.raises(ConfigError, match=r"asked for now is not what again was trained with: ppo\.gamma is 0\.5, was"):
         resume_or_train(load_config(overrides=own | {"ppo.gamma": 0.5}))
     with pytest.raises(RunError, match=r"run\.name is not given"):
@@ -168,11 +201,14 @@ def test_a_robot_that_stands_still_does_not_walk(reference_clip: Path, tmp_path:
     assert float(row["check_success_rate"]) == 0.0
 
 
-def test_a_run_whose_time_is_up_is_complete_until_it_is_given_more(reference_clip: Path, tmp_path: Path) -> None:
+def test_a_run_whose_time_is_up_is_complete_until_it_is_given_more(
+    reference_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = train(load_config(overrides=settings(tmp_path, "timed", reference_clip, minutes=1e-4, iterations=3)))
     assert (first.iterations, first.stopped) == (1, "0.0001 minutes of training are up")
     before = final_state(tmp_path / "timed")
     again = resume(tmp_path / "timed")
+    assert "timed is complete: nothing is left to train; --set run.minutes=N makes it longer" in capsys.readouterr().err
     assert (again.iterations, again.steps, again.stopped) == (1, first.steps, first.stopped)
     assert differences(before, final_state(tmp_path / "timed")) == []
     assert len(read_metrics(tmp_path / "timed" / "metrics.csv")) == 1
