@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import importlib
+import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,14 @@ import typer.core
 from gait_envs.constants import __version__
 from gait_envs.errors import GaitNetError, printable
 
+Command = Callable[..., None]
 
-def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.TyperGroup]:
-    """A group of commands in separate modules: name -> ("module:function", text for the list).
+
+def lazy_group(
+    elsewhere: Mapping[str, tuple[str, str]], around: Callable[[Command], Command] = lambda command: command
+) -> type[typer.core.TyperGroup]:
+    """A group of commands in separate modules: name -> ("module:function", text for the list). `around` makes of each
+    command what is run.
 
     A module is imported when its command runs or prints its help, not for the list of commands: some imports
     take seconds.
@@ -32,6 +40,12 @@ def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.Type
             self.listing = True
             super().format_help(ctx, formatter)
 
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            known, name = self.list_commands(ctx), args[0] if args else ""
+            if name not in known and not ctx.resilient_parsing and (close := nearest(name, known)):
+                ctx.fail(f"No such command {name!r}. Did you mean {close!r}?")
+            return super().resolve_command(ctx, args)
+
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             if cmd_name not in elsewhere:
                 return super().get_command(ctx, cmd_name)
@@ -40,10 +54,28 @@ def lazy_group(elsewhere: Mapping[str, tuple[str, str]]) -> type[typer.core.Type
                 return typer.core.TyperCommand(cmd_name, help=text)
             module, function = place.split(":")
             single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            single.command(cmd_name)(getattr(importlib.import_module(module), function))
+            single.command(cmd_name)(around(getattr(importlib.import_module(module), function)))
             return typer.main.get_command(single)
 
     return LazyGroup
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The command that somebody may have meant; None where nothing is like it."""
+    return next(iter(difflib.get_close_matches(name.replace("_", "-"), list(known), n=1)), None)
+
+
+def finite_numbers(command: Command) -> Command:
+    """The command, but `nan` and `inf`, which pass the bounds of an option, are errors."""
+
+    @functools.wraps(command)
+    def checked(**values: Any) -> None:
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise GaitNetError(f"--{name.replace('_', '-')} {value}: expected a finite number")
+        command(**values)
+
+    return checked
 
 
 def version_option(program: str) -> Any:

@@ -1,4 +1,5 @@
-"""The base class of every error that a user can cause; the command line prints its message without a traceback."""
+"""The base class of every error that a user can cause; the command line prints its message without a traceback.
+And how texts for people are written."""
 
 from __future__ import annotations
 
@@ -15,6 +16,11 @@ def one_line(value: object, most: int = 200) -> str:
     """What somebody else wrote, for a message: on one line, and no longer than `most` characters."""
     text = printable(" ".join(str(value)[: 8 * most].split()))
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 clip", "2 clips", "3,000 clips"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

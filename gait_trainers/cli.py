@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.cli import lazy_group, run, version_option
+from gait_envs.cli import finite_numbers, lazy_group, run, version_option
 
 _FOLDER = "gait_trainers.commands"
 # Name: where its function is, and the text for the list of commands.
@@ -68,7 +68,7 @@ COMMANDS = {
     ),
 }
 
-app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=lazy_group(COMMANDS, finite_numbers), no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from gait_envs.errors import counted
 from gait_envs.reading.outputs import check_output
 from gait_trainers.commands.checks import parse_env_set
 from gait_trainers.commands.options import (
@@ -65,7 +66,9 @@ def demonstrate_command(
         seed=seed, threads=threads,
     )  # fmt: skip
     save_demonstrations(out, found)
-    typer.echo(f"{out}: {len(found.episodes)} of {episodes} episodes, {found.steps:,} steps in {found.env_id}")
+    typer.echo(
+        f"{out}: {len(found.episodes)} of {counted(episodes, 'episode')}, {found.steps:,} steps in {found.env_id}"
+    )
 
 
 @training_command
@@ -129,7 +132,7 @@ def _adversarial(method: Literal["gail", "airl"], given: Given, demonstrations: 
         from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
     settings = Adversarial(horizon=horizon, batch_size=min(1024, config.rollout_steps, found.steps))  # type: ignore[arg-type]
     run = train_adversarial(method, config, found, settings, typer.echo)
-    typer.echo(f"{config.run.iterations} iterations, {config.total_steps:,} steps: {run.path}")
+    typer.echo(f"{counted(config.run.iterations, 'iteration')}, {config.total_steps:,} steps: {run.path}")
 
 
 def _prepare(given: Given, file: Path) -> tuple[Demonstrations, TrainConfig]:

@@ -8,12 +8,14 @@ import re
 import textwrap
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gait_envs.assets import asset_path
-from gait_envs.reference.library import EMBEDDED_SETS
+from gait_envs.errors import counted
+from gait_envs.reference.clip import load_clip
 from gait_envs.registry import ENVIRONMENTS
 from gait_trainers.config.layers import preset_names
 from gait_trainers.imitation.demonstrations import bundled_demonstrations, find_demonstrations, load_demonstrations
@@ -40,9 +42,14 @@ def everything() -> dict[str, dict[str, str]]:
         "environments (--env)": {row.id: _of_row(row) for row in ENVIRONMENTS.values()},
         "presets (--preset)": {name: _of_preset(name) for name in preset_names()},
         "bundled policies (gait-train play NAME)": {name: _of_policy(name) for name in bundled_policies()},
-        "clips (--reference, --clip)": {name: _of_set(name, body) for body, name in EMBEDDED_SETS.items()},
+        "clips (--reference, --clip)": {folder.name: _of_set(folder) for folder in embedded_sets()},
         "demonstrations (gait-train bc NAME)": {name: _of_demonstrations(name) for name in bundled_demonstrations()},
     }
+
+
+def embedded_sets() -> list[Path]:
+    """The folders of the clips that come with the package, each of which its name stands for."""
+    return sorted(path for path in asset_path("motions").iterdir() if any(path.glob("*.npz")))
 
 
 def section(title: str, rows: Mapping[str, str]) -> str:
@@ -74,9 +81,10 @@ def _of_policy(name: str) -> str:
 
 def _of_demonstrations(name: str) -> str:
     found = load_demonstrations(find_demonstrations(name))
-    return f"{len(found.episodes)} episodes, {found.steps:,} steps of {found.env_id}"
+    return f"{counted(len(found.episodes), 'episode')}, {found.steps:,} steps of {found.env_id}"
 
 
-def _of_set(name: str, body: str) -> str:
-    clips = sorted(path.stem for path in asset_path(f"motions/{name}").glob("*.npz"))
-    return f"{body}: {clips[0]} … {clips[-1]}, {len(clips)} clips" if clips else body
+def _of_set(folder: Path) -> str:
+    clips = sorted(path.stem for path in folder.glob("*.npz"))
+    between = clips[0] if len(clips) == 1 else f"{clips[0]} … {clips[-1]}"
+    return f"{load_clip(folder / f'{clips[0]}.npz').model}: {between}, {counted(len(clips), 'clip')}"

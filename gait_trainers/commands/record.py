@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gait_envs.errors import counted
 from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, SeedOption, StochasticOption
 from gait_trainers.evaluation.record import NOISE, RecordError, check_out, record_clips, write_recordings
 from gait_trainers.policies.loading import load_policy
@@ -55,4 +56,4 @@ def command(
     if not recorded.clips:
         raise RecordError("no clip was tracked to its end; nothing was written")
     write_recordings(out, recorded.clips, recorded.figures)
-    typer.echo(f"{len(recorded.clips)} clips in {out}")
+    typer.echo(f"{counted(len(recorded.clips), 'clip')} in {out}")

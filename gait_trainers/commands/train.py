@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gait_envs.constants import MOST_SEED, MOST_THREADS
+from gait_envs.errors import counted
 from gait_envs.tasks.config import TrackConfig
 from gait_trainers.commands.options import ReferenceOption, ResumeOption
 from gait_trainers.config.layers import load_config, parse_assignment, preset_names
@@ -27,11 +29,11 @@ ConfigFile = Annotated[
     typer.Option("--config", help="YAML file of settings, applied over the preset.", exists=True, dir_okay=False),
 ]
 Preset = Annotated[str | None, typer.Option(help=f"Preset that comes with the package: {', '.join(preset_names())}.")]
-Iterations = Annotated[int | None, typer.Option(help="Number of rollouts, each followed by an update.")]
-TotalSteps = Annotated[int | None, typer.Option(help="Total environment steps, in place of --iterations.")]
-NumEnvs = Annotated[int | None, typer.Option(help="Number of environments stepped together.")]
+Iterations = Annotated[int | None, typer.Option(min=1, help="Number of rollouts, each followed by an update.")]
+TotalSteps = Annotated[int | None, typer.Option(min=1, help="Total environment steps, in place of --iterations.")]
+NumEnvs = Annotated[int | None, typer.Option(min=1, help="Number of environments stepped together.")]
 Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of PPO.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of every random number generator.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of every random number generator.")]
 Verify = Annotated[
     bool,
     typer.Option(
@@ -40,7 +42,13 @@ Verify = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="Torch device of the networks, such as cpu or cuda.")]
 Threads = Annotated[
-    int | None, typer.Option("--torch-threads", help="Threads of torch; more than one slows the physics threads down.")
+    int | None,
+    typer.Option(
+        "--torch-threads",
+        min=1,
+        max=MOST_THREADS,
+        help="Threads of torch; more than one slows the physics threads down.",
+    ),
 ]
 Memory = Annotated[
     str | None,
@@ -166,14 +174,19 @@ def imitate(given: Given, env: Followed = None, reference: ReferenceOption = Non
     usual = {"env.id": IMITATION, "algorithm": "ppo"}
     if given.resume is None:
         _check_follows(load_config(given.config, given.preset, given.overrides, usual).env.id)
-    _train(given, {}, usual)
+    _train(given, {}, usual, imitates=True)
 
 
 def _check_follows(env_id: Any) -> None:
     """ConfigError for one of our environments that follows no clips."""
-    options = env_options(str(env_id))
-    if options is not None and not issubclass(options, TrackConfig):
+    if _follows_none(env_id):
         raise ConfigError(f"env.id {env_id!r} follows no clips; one that does is {IMITATION!r}")
+
+
+def _follows_none(env_id: Any) -> bool:
+    """Whether it is one of our environments that follows no clips."""
+    options = env_options(str(env_id))
+    return options is not None and not issubclass(options, TrackConfig)
 
 
 @training_command
@@ -187,8 +200,9 @@ def muscle(given: Given, env: Trained = None, reference: ReferenceOption = None)
     _train(given, {"algorithm": "muscle"}, {"env.id": MUSCLES})
 
 
-def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None = None) -> None:
-    """Train or continue; `implied` are the settings that the command itself stands for, `usual` what it begins from."""
+def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None = None, imitates: bool = False) -> None:
+    """Train or continue; `implied` are the settings that the command itself stands for, `usual` what it begins from;
+    `imitates`: it is the command that tracks clips."""
     overrides = given.overrides
     if given.total_steps is not None and "run.iterations" in overrides:
         raise ConfigError("--total-steps and --iterations say the same thing twice; give one of them")
@@ -201,7 +215,8 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
 
     if given.resume is not None:
         run_config = trainer.open_run(given.resume)[0].config()
-        if run_config.algorithm != implied.get("algorithm", run_config.algorithm):
+        another = run_config.algorithm != implied.get("algorithm", run_config.algorithm)
+        if another or (imitates and _follows_none(run_config.env.id)):
             typer.echo(f"{given.resume} is a run of gait-train {run_config.algorithm}, and goes on as one", err=True)
         if given.total_steps is not None:
             overrides["run.iterations"] = trainer.iterations_for(given.total_steps, run_config)
@@ -216,4 +231,5 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
         result = trainer.verify(settings) if given.verify else trainer.train(settings)
     if result.stopped:
         typer.echo(result.stopped)
-    typer.echo(f"{result.iterations} iterations, {result.steps:,} steps in {result.seconds:.0f} s: {result.run.path}")
+    trained = f"{counted(result.iterations, 'iteration')}, {result.steps:,} steps in {result.seconds:.0f} s"
+    typer.echo(f"{trained}: {result.run.path}")

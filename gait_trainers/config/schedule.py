@@ -32,6 +32,7 @@ class KeyFrame(Section):
     max_distance: float | None = Field(
         default=None,
         gt=0,
+        allow_inf_nan=True,
         description="Maximum mean distance from the reference, in m; .inf disables the limit, null keeps it.",
     )
     ent_coef: FiniteFloat | None = Field(default=None, ge=0, description="Weight of the entropy bonus; null keeps it.")

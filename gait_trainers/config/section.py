@@ -14,9 +14,10 @@ class ConfigError(GaitNetError, ValueError):
 
 
 class Section(BaseModel):
-    """A mapping of settings; an unknown key is an error, and defaults are validated too."""
+    """A mapping of settings; an unknown key is an error, as are numbers that are not finite, and defaults are validated
+    too."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 Sizes = list[Annotated[int, Field(ge=1)]]  # of hidden layers

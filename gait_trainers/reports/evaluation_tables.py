@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from gait_envs.errors import counted
 from gait_trainers.evaluation.record import METRICS, Recorded
 from gait_trainers.evaluation.tracking import worst_first
 from gait_trainers.evaluation.walking import show_command
@@ -48,7 +49,7 @@ def table_rows(result: Mapping[str, Any], columns: int = len(WALKING)) -> list[l
 def print_table(result: Mapping[str, Any], console: Console) -> None:
     """The table as wide as the terminal allows: on a narrow one the figures of the gait are left out."""
     columns = len(WALKING) if console.width >= WIDE else NARROW_COLUMNS
-    title = f"{result['policy']}: {result['episodes']} episodes, {result['mode']}"
+    title = f"{result['policy']}: {counted(result['episodes'], 'episode')}, {result['mode']}"
     caption = f"gait figures need {WIDE} columns, or --json" if columns < len(WALKING) else ""
     headings = ("command\nm/s", *(heading for heading, _, _ in WALKING[:columns]), "falls")
     console.print(figure_table(title, headings, table_rows(result, columns), ("falls",), caption))
@@ -76,7 +77,7 @@ def print_tracking(result: Mapping[str, Any], console: Console) -> None:
     if left_out > 0:
         rows = worst_first(rows)[:SHOWN]
     title = f"{result['policy']} along {show_reference(result['reference'])}: "
-    title += f"{result['episodes']} episodes, {result['mode']}"
+    title += f"{counted(result['episodes'], 'episode')}, {result['mode']}"
     limit = result["max_distance"]
     caption = "failure: a fall" + (f", or bodies {limit:g} m off the clip on average" if limit else "")
     if left_out > 0:

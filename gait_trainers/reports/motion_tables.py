@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from gait_envs.errors import counted
 from gait_trainers.reports.tables import UNKNOWN, figure_table
 
 MODEL = "the model"
@@ -24,7 +25,9 @@ def print_motion(figures: Mapping[str, Any], console: Console) -> None:
     """A table for each kind of error, baselines above the model; then growth, stability and long rollouts."""
     conditions = ", ".join(figures["conditions"])
     conditioned = f"conditioned on {conditions}" if conditions else "unconditioned"
-    console.print(f"{figures['windows']} windows of {figures['clips']} clips; the model is {conditioned}")
+    console.print(
+        f"{counted(figures['windows'], 'window')} of {counted(figures['clips'], 'clip')}; the model is {conditioned}"
+    )
     if figures["privileged"]:
         console.print("path, speed and phase are read from the whole clip, so they know its future", style="yellow")
     for title, key in _TABLES:

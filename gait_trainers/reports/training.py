@@ -14,6 +14,7 @@ import numpy as np
 
 from gait_envs.biomechanics.events import runs, stance, touchdowns
 from gait_envs.constants import GRAVITY
+from gait_envs.errors import counted
 from gait_envs.files import replacing
 from gait_envs.render import Offscreen, body_rows
 from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity
@@ -286,5 +287,5 @@ def _table(result: Mapping[str, Any]) -> str:
     row = "<tr>{}</tr>".format
     head = row("".join(f"<th>{html.escape(heading)}</th>" for heading in headings))
     body = "".join(row("".join(f"<td>{html.escape(cell)}</td>" for cell in cells)) for cells in table_rows(result))
-    title = f"{result['policy']}: {result['episodes']} episodes, {result['mode']}"
+    title = f"{result['policy']}: {counted(result['episodes'], 'episode')}, {result['mode']}"
     return f"<h2>{html.escape(title)}</h2><table>{head}{body}</table>"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gait_envs.constants import MOST_SEED
 from gait_trainers.commands.options import ResumeOption
 from gait_trainers.config.layers import parse_assignment
 from gait_trainers.config.section import ConfigError
@@ -38,8 +39,10 @@ def command(
     hold_out: Annotated[
         list[str] | None, typer.Option(help="Subject (or group of data.by) kept for the test; may be repeated.")
     ] = None,
-    updates: Annotated[int | None, typer.Option(help="Number of updates.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random number generator.")] = None,
+    updates: Annotated[int | None, typer.Option(min=1, help="Number of updates.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of every random number generator.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting, as dotted.key=value; may be repeated.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gait_envs.constants import MOST_THREADS
 from gait_trainers.commands.options import ResumeOption
 from gait_trainers.config.layers import parse_assignment
 from gait_trainers.config.section import ConfigError
@@ -27,7 +28,9 @@ def command(
         list[str] | None, typer.Option("--set", help="Set one setting, as key=value; may be repeated.")
     ] = None,
     resume: ResumeOption = None,
-    torch_threads: Annotated[int | None, typer.Option(help="Threads of torch.", show_default="1")] = None,
+    torch_threads: Annotated[
+        int | None, typer.Option(min=1, max=MOST_THREADS, help="Threads of torch.", show_default="1")
+    ] = None,
 ) -> None:
     """Train a RefNN: from stride, cadence, other parameters and phase to the humanoid's pose."""
     overrides = dict(parse_assignment(text) for text in set_ or ())

@@ -20,13 +20,14 @@ def asked(monkeypatch) -> list:
     for name in ("train", "verify"):
         monkeypatch.setattr(trainer, name, lambda config: found.append(config) or result)
     monkeypatch.setattr(trainer, "resume", lambda path, overrides: found.append((path.name, overrides)) or result)
-    run = SimpleNamespace(config=lambda: SimpleNamespace(algorithm="ppo-amp"))
+    env = SimpleNamespace(id="GaitNet/WildRobot-v0")
+    run = SimpleNamespace(config=lambda: SimpleNamespace(algorithm="ppo-amp", env=env))
     monkeypatch.setattr(trainer, "open_run", lambda path: (run, None))
     return found
 
 
-def run_cli(*arguments: str) -> None:
-    CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+def run_cli(*arguments: str) -> str:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False).output
 
 
 def test_options_land_in_the_configuration(asked):
@@ -116,8 +117,9 @@ def test_options_of_walking_are_not_for_imitation(asked):
 
 
 def test_resuming_takes_the_runs_own_settings(asked, tmp_path):
-    run_cli("imitate", "--resume", tmp_path, "--iterations", "9")
-    run_cli("ppo-amp", "--resume", tmp_path)
+    said = run_cli("imitate", "--resume", tmp_path, "--iterations", "9")
+    assert f"{tmp_path} is a run of gait-train ppo-amp, and goes on as one" in said
+    assert "goes on as one" not in run_cli("ppo-amp", "--resume", tmp_path)
     assert asked == [(tmp_path.name, {"run.iterations": 9}), (tmp_path.name, {})]
     for arguments, named in ((["--reference", "x"], "env.kwargs.reference"), (["--verify"], "--verify")):
         with pytest.raises(ConfigError, match=f"so {named} cannot be given"):

@@ -128,4 +128,4 @@ def test_the_extra_play_needs_no_torch() -> None:
     command = [sys.executable, "-c", WITHOUT_TORCH]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert "wildrobot_walk: 1 episodes, deterministic" in result.stdout
+    assert "wildrobot_walk: 1 episode, deterministic" in result.stdout
