@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import gait_envs  # noqa: F401 - registers the environments
 from gait_envs.models.mirror import MirrorError
+from gait_envs.reference.clip import ClipError
+from gait_envs.reference.refnn.network import RefNNError
 from gait_envs.registry import IDS
 from gait_envs.tasks.symmetry import task_mirror
 from gait_trainers.config.schema import ConfigError, TrainConfig
@@ -136,9 +139,23 @@ def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
         close = difflib.get_close_matches(config.env.id, IDS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigError(f"env.id: no environment {config.env.id!r}; {hint}Registered are {', '.join(IDS)}") from error
+    except (ClipError, RefNNError) as error:
+        raise ConfigError(f"{clips_setting(config)}: {error}") from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
+        if re.search("unexpected keyword argument '(autoreset_mode|threads)'", str(error)):
+            raise ConfigError(
+                f"env.id {config.env.id!r} has no vector form that a training can step: it would have to take "
+                f"autoreset_mode and threads, as those of {', '.join(IDS)} do"
+            ) from error
         raise ConfigError(f"env.id {config.env.id!r} cannot be made with env.kwargs: {error}") from error
     return SB3VecEnv(env)
+
+
+def clips_setting(config: TrainConfig) -> str:
+    """Which setting names the clips of the environment, as somebody who set them would look for it."""
+    style = getattr(getattr(config, "amp", None), "data", None)
+    same = style is not None and style == config.env.kwargs.get("reference")
+    return "amp.data and env.kwargs.reference" if same else "env.kwargs.reference"
 
 
 def build_learners(config: TrainConfig, base: SB3VecEnv) -> dict[str, Learner]:

@@ -14,11 +14,12 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from gait_envs.models.mirror import mirror_of
 from gait_envs.reference.amp_features import clip_features
-from gait_envs.reference.clip import Clip, check_fits
+from gait_envs.reference.clip import Clip, ClipError, check_fits
 from gait_envs.reference.course import describe as describe_course
 from gait_envs.reference.course import seconds_of
 from gait_envs.reference.library import EMBEDDED_SETS, load_clips
 from gait_envs.reference.mirror import mirror
+from gait_envs.reference.refnn.network import RefNNError
 from gait_envs.tasks.config import WalkConfig
 from gait_trainers.config.schedule import Settings
 from gait_trainers.config.schema import TrainConfig
@@ -123,9 +124,12 @@ def reference_clips(config: TrainConfig, base: SB3VecEnv) -> list[Clip]:
     source = amp.data or config.env.kwargs.get("reference") or EMBEDDED_SETS.get(robot.name)
     if source is None:
         raise ConfigError(f"amp.data is null, and there are no embedded clips of the robot {robot.name!r}; name clips")
-    clips = list(load_clips(source))
-    for clip in clips:
-        check_fits(clip, robot.joint_names, robot.control_rate)
+    try:
+        clips = list(load_clips(source))
+        for clip in clips:
+            check_fits(clip, robot.joint_names, robot.control_rate)
+    except (ClipError, RefNNError) as error:
+        raise ConfigError(f"{'amp.data' if amp.data else 'env.kwargs.reference'}: {error}") from error
     return clips + [mirror(clip, mirror_of(robot)) for clip in clips] if amp.mirror else clips
 
 
