@@ -66,6 +66,8 @@ def hold_out(
     ClipError where a group has no clip, or no clip is left to train on.
     """
     known = sorted(set(groups.values()))
+    if known == [UNKNOWN]:
+        raise ClipError(f"{key}: no clip says its {by}; group them by something else, such as clip")
     if missing := [group for group in held_out if group not in known]:
         raise ClipError(f"{key}: no clip of {by} {missing[0]!r}; there are {one_line(', '.join(known))}")
     test = [name for name, group in groups.items() if group in held_out]

@@ -15,6 +15,7 @@ from imitation.algorithms.adversarial.common import AdversarialTrainer
 from imitation.algorithms.adversarial.gail import GAIL
 from imitation.rewards.reward_nets import BasicRewardNet, BasicShapedRewardNet, RewardNet
 from imitation.util.logger import configure
+from imitation.util.networks import training as in_training
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_trainers.config.schema import TrainConfig
@@ -62,13 +63,24 @@ def train_adversarial(
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # for its log
         trainer = _trainer(method, training, env, demonstrations, settings, folder)
-        trainer.train(config.total_steps, Progress(trainer, config.run.iterations, say))
+        _train(trainer, config.run.iterations, Progress(trainer, config.run.iterations, say))
     origin = {
         "method": method,
         **demonstrations.provenance(),
         "settings": vars(settings) | {"hidden": list(settings.hidden)},
     }
     return leave_run(training, origin)
+
+
+def _train(trainer: AdversarialTrainer, rounds: int, progress: Progress) -> None:
+    """The trainer's own `train`, whose bar would be drawn between the lines of progress."""
+    for number in range(rounds):
+        trainer.train_gen(trainer.gen_train_timesteps)
+        for _ in range(trainer.n_disc_updates_per_round):
+            with in_training(trainer.reward_train):
+                trainer.train_disc()
+        progress(number)
+        trainer.logger.dump(number)
 
 
 def _schedule_over(model: Any, steps: int) -> None:

@@ -93,7 +93,7 @@ def leave_run(training: Training, origin: Mapping[str, Any]) -> Run:
     config = training.config
     licenses = {*origin.get("licenses", ()), *training.begun.get("licenses", ())}
     known = {"taken": ["policy"], **origin, "licenses": sorted(licenses)}
-    run = new_run(config)
+    run = new_run(config, origin.get("method"))
     with locked(run.path):
         create_run(config, known | ({"begun": dict(training.begun)} if training.begun else {}), run)
         keeper = RunCallback(run, config, training.base, training.learners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,9 @@ def read_table(
     they are not of the model's robot, or none is of these kinds of activity."""
     parts: list[MotionFrames] = []
     names: list[str] = []
+    shown: set[str] = set()
     for clip in open_clips(source):
+        shown.add(activity_kind(clip.meta))
         if kinds and activity_kind(clip.meta) not in kinds:
             continue
         if clip.model != model.spec.robot:
@@ -69,7 +72,10 @@ def read_table(
             parts.append(read_frames(clip, robot, side))
             names.append(clip.name)
     if not parts:
-        raise ClipError(f"{source}: no clip shows {' or '.join(kinds) or 'anything'}")
+        named = source if isinstance(source, str | os.PathLike) else ", ".join(map(str, source))
+        raise ClipError(
+            f"{named}: no clip shows {' or '.join(kinds) or 'anything'}; they show {', '.join(sorted(shown))}"
+        )
     return joined(parts), np.cumsum([len(part) for part in parts]), names
 
 

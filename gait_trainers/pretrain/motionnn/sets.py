@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.reference.licenses import check_robots
+from gait_envs.reference.clip import ClipError
 from gait_envs.reference.packed import PackedClips
 from gait_envs.reference.sources import LazyClips, open_clips
 from gait_envs.reference.split import group_of, hold_out, save_split, split
@@ -31,7 +32,11 @@ def divide(groups: Mapping[str, str], config: DataConfig, seed: int) -> Parts:
     if config.held_out:
         parts = hold_out(groups, config.by, config.held_out, "data.held_out")
     elif config.test_share:
-        parts = split(groups, {TRAIN: 1 - config.test_share, TEST: config.test_share}, seed)
+        try:
+            parts = split(groups, {TRAIN: 1 - config.test_share, TEST: config.test_share}, seed)
+        except ClipError as error:
+            other = "" if config.by == "clip" else "; data.by=clip holds out single clips"
+            raise ClipError(f"data.by is {config.by}: {error}{other}, and data.test_share=0 none") from None
     else:
         parts = {TRAIN: list(groups), TEST: []}
     return Parts(sorted(parts[TRAIN]), sorted(parts[TEST]))

@@ -209,14 +209,16 @@ def test_options_of_dagger_need_rounds(option: str, value: str, tmp_path: Path) 
     "method, horizon", [("gail", "fixed"), ("airl", "fixed"), pytest.param("gail", "variable", marks=pytest.mark.slow)]
 )
 def test_adversarial_imitation_trains_and_leaves_a_policy(
-    method: str, horizon: str, demonstrations: Demonstrations, tmp_path: Path
+    method: str, horizon: str, demonstrations: Demonstrations, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told: list[str] = []
     settings = Adversarial(horizon, hidden=[16], batch_size=32, updates=1)  # type: ignore[arg-type]
-    chosen = config(tmp_path, **{"run.iterations": 2, "ppo.lr_schedule": "cosine"})
+    chosen = config(tmp_path, **{"run.iterations": 2, "ppo.lr_schedule": "cosine", "run.name": None})
     before = prepare(chosen, demonstrations).model.policy.state_dict()  # the same seed
     run = train_adversarial(method, chosen, demonstrations, settings, told.append)  # type: ignore[arg-type]
     assert "discriminator 0." in told[-1] or "discriminator 1." in told[-1]
+    assert "it/s" not in capfd.readouterr().err  # no bar between the lines
+    assert run.path.name.startswith(f"{method}-")
     assert run.checkpoints()[-1].name == "step_000000000128.pt"
     assert load_policy(run.path).act(demonstrations.episodes[0].obs, (), np.ones(501, bool))[0].shape == (501, 9)
     after = load_checkpoint(run.checkpoints()[-1])["policy"]  # the step size is 0 at the very end only

@@ -7,6 +7,7 @@ import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from gait_envs.assets import asset_root
 from gait_envs.errors import MotionError
 from gait_envs.models.robot import wildrobot
 from gait_envs.reference.clip import ClipError, load_clip
+from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.reference.split import read_part
 from gait_trainers.cli import app
 from gait_trainers.config.section import ConfigError
@@ -28,7 +30,7 @@ from gait_trainers.pretrain.motionnn.again import resume_or_train_motion
 from gait_trainers.pretrain.motionnn.augment import Style
 from gait_trainers.pretrain.motionnn.conditioning import straight
 from gait_trainers.pretrain.motionnn.config import DataConfig, load_motion_config, preset_names
-from gait_trainers.pretrain.motionnn.evaluate import evaluate_motion
+from gait_trainers.pretrain.motionnn.evaluate import evaluate_motion, read_table
 from gait_trainers.pretrain.motionnn.figures import errors, fast_share, free_running, growth, r_squared, stability
 from gait_trainers.pretrain.motionnn.generate import generate
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
@@ -206,6 +208,49 @@ def test_parts_share_no_group() -> None:
     assert not {groups[name] for name in drawn.train} & {groups[name] for name in drawn.test}
     with pytest.raises(ClipError, match=r"data\.held_out: no clip of subject 'Z'; there are A, B, C"):
         divide(groups, DataConfig(held_out=["Z"]), 0)
+    nameless = {"a1": UNKNOWN, "b1": UNKNOWN}
+    with pytest.raises(ClipError, match=r"data\.held_out: no clip says its subject; group them by something else"):
+        divide(nameless, DataConfig(held_out=["A"]), 0)
+    with pytest.raises(ClipError, match=r"data\.by is subject: too few .*; data\.by=clip holds out single clips"):
+        divide(nameless, DataConfig(), 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"data.held_out": ["Z"]},
+        {"data.held_out": ["C"], "data.curriculum": [{"until": 1.0, "activities": ["jump"]}]},
+    ],
+)
+def test_a_training_that_cannot_begin_leaves_no_folder(wrong: dict[str, Any], clips: Path, tmp_path: Path) -> None:
+    own = TINY | wrong
+    with pytest.raises((ClipError, ConfigError)):
+        train(load_motion_config(None, "laptop", own), str(clips), tmp_path / "runs" / "new")
+    assert not (tmp_path / "runs" / "new").exists()
+    (tmp_path / "mine").mkdir()  # somebody's own folder stays
+    with pytest.raises((ClipError, ConfigError)):
+        train(load_motion_config(None, "laptop", own), str(clips), tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_an_activity_that_no_clip_shows_is_told_beside_those_there_are(run: Path, clips: Path) -> None:
+    model, _ = read_motion_model(run)
+    with pytest.raises(ClipError, match=rf"^{clips}: no clip shows wlk; they show "):
+        read_table([str(clips)], model, ["wlk"])
+
+
+def test_clips_named_from_another_folder_are_told_from_missing_ones(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(clips, tmp_path / "set")
+    monkeypatch.chdir(tmp_path)
+    train(load_motion_config(None, "laptop", TINY | {"optim.updates": 1}), "set", Path("run"))
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    with pytest.raises(ClipError, match="relative names in a run are of the folder that it was begun in"):
+        resume(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    resume(tmp_path / "run")
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -370,8 +415,13 @@ def test_bundled_models_walk_from_anywhere(name: str, tmp_path: Path, monkeypatc
     result = CliRunner().invoke(app, ["generate", name, "--speed", "1.2", "--seconds", "4", "--out", "walk.npz"])
     assert result.exit_code == 0, result.output
     clip = load_clip("walk.npz")
-    if "conditioned" in name:  # the other only begins at this speed
+    if "conditioned" in name:  # the other only begins at this speed, and is warned of
         assert clip.mean_speed == pytest.approx(1.2, abs=0.1)
+        assert "warning" not in result.stderr
+        fast = CliRunner().invoke(app, ["generate", name, "--speed", "9", "--seconds", "1", "--out", "fast.npz"])
+        assert "warning: 9 m/s is outside of what the model was trained on, mostly " in fast.stderr
+    else:
+        assert "1.2 m/s were asked for: the model is not conditioned on speed" in result.stderr
     assert 0.7 < clip.qpos[:, 2].min() < clip.qpos[:, 2].max() < 1.0
     told_by_json = ["evaluate-motion", name, "--data", "walk.npz", "--long", "0", "--json"]
     found = json.loads(CliRunner().invoke(app, told_by_json).stdout.splitlines()[-1])
