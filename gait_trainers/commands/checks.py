@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import typer
+
 from gait_envs.reading.yaml_text import parse_yaml
+from gait_envs.tasks.config import WalkConfig
+from gait_trainers.config.schema import env_options
 from gait_trainers.evaluation.rollout import EvaluationError
+from gait_trainers.evaluation.walking import Command, show_command
 from gait_trainers.policies.base import Policy
-from gait_trainers.policies.environment import follows_clips
+from gait_trainers.policies.environment import deployment_kwargs, follows_clips
+
+AXES = ("m/s ahead", "m/s to the left", "rad/s")  # of a command
 
 
 def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
@@ -37,3 +44,24 @@ def refuse_others(policy: Policy, **given: Any) -> None:
     wrong = [f"--{name}" for name, value in given.items() if value and name not in theirs]
     if wrong:
         raise EvaluationError(f"{', '.join(wrong)}: in {policy.env_id} {policy.name} {does}")
+
+
+def beyond_training(policy: Policy, commands: Sequence[Command]) -> list[str]:
+    """A warning for each command that is outside of what the policy was trained to obey, where that is known."""
+    options = env_options(policy.env_id)
+    if options is None or not issubclass(options, WalkConfig):
+        return []
+    config = options(**deployment_kwargs(policy.env_kwargs))
+    trained = list(zip(AXES, config.command_low, config.command_high, strict=True))
+    return [
+        f"warning: command {show_command(command)}: {policy.name} was trained for {low:g} to {high:g} {axis}"
+        for command in commands
+        for value, (axis, low, high) in zip(command, trained, strict=True)
+        if not low - 1e-6 <= value <= high + 1e-6
+    ]
+
+
+def warn(texts: Sequence[str]) -> None:
+    """Print warnings, on stderr."""
+    for text in texts:
+        typer.echo(text, err=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from gait_trainers.commands.checks import parse_env_set, refuse_others, stands_still
+from gait_trainers.commands.checks import beyond_training, parse_env_set, refuse_others, stands_still, warn
 from gait_trainers.commands.options import (
     ClipsOption,
     CommandsOption,
@@ -80,7 +80,9 @@ def command(
     if follows_clips(loaded.env_id):
         run = partial(evaluate_tracking, loaded, episodes, clip, reference, **common)
     else:
-        commands = [*(GRID if sweep else ()), *(parse_command(text) for text in command or ())] or None
+        asked = [parse_command(text) for text in command or ()]
+        warn(beyond_training(loaded, asked))
+        commands = [*(GRID if sweep else ()), *asked] or None
         run = partial(evaluate, loaded, episodes or 100, commands, reference=reference, **common)
     results = [run(stochastic=mode) for mode in ((False, True) if both else (stochastic,))]
     if worst is not None:

@@ -15,7 +15,7 @@ from gait_envs.files import check_writable, replacing
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.outputs import check_drawing, check_output
 from gait_envs.reading.yaml_text import parse_yaml, read_yaml
-from gait_trainers.commands.checks import parse_env_set, refuse_others
+from gait_trainers.commands.checks import beyond_training, parse_env_set, refuse_others, warn
 from gait_trainers.commands.options import (
     MOST_SECONDS,
     ClipsOption,
@@ -27,12 +27,16 @@ from gait_trainers.commands.options import (
     ReferenceOption,
     SeedOption,
 )
-from gait_trainers.evaluation.clinical import SECONDS, SETTLE, figures, walk
+from gait_trainers.evaluation.clinical import SECONDS, SETTLE, Walk, figures, walk
 from gait_trainers.evaluation.rollout import EvaluationError
+from gait_trainers.evaluation.walking import parse_command
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.reports.gait_tables import print_figures, print_walk
+from gait_trainers.runs.resumption import flat
 
 PAGES = (".png", ".svg", ".pdf")
+FILES = (".yaml", ".yml", ".json")  # of parameters
+LONGEST_NAME = 40  # characters of a walker's
 
 
 @loader("body parameters", ".yaml", ".yml", ".json")
@@ -40,7 +44,7 @@ def parse_params(text: str | None, option: str) -> dict[str, Any]:
     """'{"force": {"left_soleus": 0.5}}', or the name of a YAML or JSON file that holds it, -> that mapping."""
     if text is None:
         return {}
-    is_file = Path(text).suffix in (".yaml", ".yml", ".json")
+    is_file = Path(text).suffix in FILES
     try:
         params = read_yaml(text, EvaluationError) if is_file else parse_yaml(text, option, EvaluationError)
     except EvaluationError as error:
@@ -53,6 +57,17 @@ def parse_params(text: str | None, option: str) -> dict[str, Any]:
             '{"force": {"left_soleus": 0.5}}, or a .yaml or .json file of one'
         )
     return params
+
+
+def walker_name(given: str | None, place: str) -> str:
+    """What a walker is called in tables and messages: by its file, or by its parameters where they are few words."""
+    if given is None:
+        return "healthy"
+    if Path(given).suffix in FILES:
+        return one_line(Path(given).stem, LONGEST_NAME)
+    values = flat(parse_params(given, "parameters"))
+    name = ", ".join(f"{key} {value}" for key, value in values.items())
+    return name if 0 < len(name) <= LONGEST_NAME else f"{place} walker"
 
 
 def page_path(out: Path, name: str, count: int) -> Path:
@@ -92,9 +107,11 @@ def command(
     """Analyse gait: joint angles, moments, ground reaction forces and muscle timing against normative curves."""
     if out is not None and out.suffix not in PAGES:
         raise EvaluationError(f"{out}: pages end in {' or '.join(PAGES)}")
-    conditions = [("--params" if params else "healthy", parse_params(params, "--params"))]
+    conditions = [(walker_name(params, "first"), parse_params(params, "--params"))]
     if compare_params is not None:
-        conditions.append(("--compare-params", parse_params(compare_params, "--compare-params")))
+        second = walker_name(compare_params, "second")
+        second = f"{second} (second)" if second == conditions[0][0] else second
+        conditions.append((second, parse_params(compare_params, "--compare-params")))
     tables = read_normative(normative) if normative else None
     if out is not None:
         check_drawing(out)
@@ -103,13 +120,20 @@ def command(
         check_output(as_json, ".json", "policy", "walks")
     loaded = load_policy(policy, env)
     refuse_others(loaded, command=command, reference=reference, clip=clip)
-    made = [
-        walk(
-            loaded, clip or command, reference, params=values, tables=tables,
-            seconds=seconds, settle=settle, env_kwargs=parse_env_set(env_set or ()), seed=seed, threads=threads,
-        )
-        for _, values in conditions
-    ]  # fmt: skip
+    warn(beyond_training(loaded, [parse_command(text) for text in command or ()]))
+    made: list[list[Walk]] = []
+    failed: EvaluationError | None = None
+    for label, values in conditions:
+        try:
+            made.append(walk(
+                loaded, clip or command, reference, params=values, tables=tables,
+                seconds=seconds, settle=settle, env_kwargs=parse_env_set(env_set or ()), seed=seed, threads=threads,
+            ))  # fmt: skip
+        except EvaluationError as error:
+            failed = error if len(conditions) == 1 else EvaluationError(f"{label}: {error}")
+            break
+    if failed is not None:
+        out = as_json = None  # nothing is written of half a comparison; what is known of the first walker is printed
     pages = [] if out is None else [page_path(out, result.name, len(made[0])) for result in made[0]]
     for page in pages:
         check_drawing(page)
@@ -121,9 +145,10 @@ def command(
         }
         with replacing(as_json) as temporary:
             temporary.write_text(json.dumps(content, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+        typer.echo(f"figures  {as_json}")
     console = Console(width=None if Console().is_terminal else 110)
     for i, together in enumerate(zip(*made, strict=True)):
-        labelled = [(label, result) for (label, _), result in zip(conditions, together, strict=True)]
+        labelled = [(label, result) for (label, _), result in zip(conditions, together, strict=False)]
         for label, result in labelled:
             which = f", {label}" if len(labelled) > 1 else ""
             print_walk(result, f"{loaded.name} along {result.name}{which}, against normative data", console)
@@ -133,3 +158,5 @@ def command(
 
             draw_page(labelled, loaded.name, pages[i])
             typer.echo(f"page     {pages[i]}")
+    if failed is not None:
+        raise failed

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gait_trainers.commands.checks import refuse_others
+from gait_trainers.commands.checks import beyond_training, refuse_others, warn
 from gait_trainers.commands.options import (
     MOST_SECONDS,
     EnvOption,
@@ -57,6 +57,8 @@ def command(
     """Show a policy that walks or tracks a clip, in a window or as a video."""
     loaded = load_policy(policy, env)
     refuse_others(loaded, command=command, reference=reference, clip=clip)
+    if command is not None:
+        warn(beyond_training(loaded, [parse_command(command)]))
     common: dict[str, Any] = {"seed": seed, "stochastic": stochastic}
     if viewer == "web":
         if video is not None:

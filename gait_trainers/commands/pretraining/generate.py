@@ -10,7 +10,12 @@ import typer
 
 def command(
     model: Annotated[str, typer.Argument(help="Motion model: a file, a run folder or the name of a bundled model.")],
-    speed: Annotated[float, typer.Option(help="Walking speed, in m/s.")] = 1.2,
+    speed: Annotated[
+        float,
+        typer.Option(
+            help="Walking speed, in m/s; a model that is not conditioned on it only begins in the cycle of this speed."
+        ),
+    ] = 1.2,
     seconds: Annotated[float, typer.Option(help="Length of the motion, in seconds.")] = 10.0,
     cadence: Annotated[
         float | None, typer.Option(help="Cadence, in steps/min; by default that of the training clips at this speed.")
@@ -21,9 +26,11 @@ def command(
     from gait_envs.reading.outputs import CLIP, check_output
     from gait_envs.reference.clip import save_clip
     from gait_trainers.models.motion import read_motion_model
-    from gait_trainers.pretrain.motionnn.generate import generate
+    from gait_trainers.pretrain.motionnn.generate import doubts, generate
 
     check_output(out, ".npz", *CLIP)
     loaded, extras = read_motion_model(model)
     clip = generate(loaded, extras, speed, seconds, cadence, out.stem)
     typer.echo(f"clip     {save_clip(out, clip)}: {clip.duration:.1f} s at {clip.mean_speed:.2f} m/s")
+    for text in doubts(loaded, extras, speed, clip.mean_speed):
+        typer.echo(f"warning: {text}", err=True)

@@ -19,7 +19,7 @@ from gait_envs.reference.clip import Clip, save_clip, velocities
 from gait_envs.simulation.instruments import Samples
 from gait_trainers.cli import app
 from gait_trainers.commands import gait as module
-from gait_trainers.commands.gait import page_path, parse_params
+from gait_trainers.commands.gait import page_path, parse_params, walker_name
 from gait_trainers.evaluation import clinical as gait_walks
 from gait_trainers.evaluation.clinical import Walk, figures, walk
 from gait_trainers.evaluation.rollout import EvaluationError
@@ -131,6 +131,39 @@ def test_the_command_writes_everything(slow: Walk, monkeypatch: pytest.MonkeyPat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.json", "page_a.svg", "page_b.svg"]
     content = json.loads((tmp_path / "all.json").read_text())
     assert [found["walk"] for found in content["walks"]] == ["a", "a", "b", "b"]
+    said = "".join(result.stdout.split())
+    for file in tmp_path.iterdir():
+        assert str(file) in said
+    assert "idlealonga,healthy,againstnormativedata" in said
+    assert "idlealongb,mass0.9,againstnormativedata" in said
+
+
+def test_the_walker_that_failed_is_named_and_the_other_shown(
+    slow: Walk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def walked(*args: object, **options: object) -> list[Walk]:
+        if options["params"]:
+            raise EvaluationError("idle at walk_060 fell")
+        return [slow]
+
+    (tmp_path / "weak.yaml").write_text("mass: 0.9\n")
+    monkeypatch.setattr(module, "load_policy", lambda path, env: idle())
+    monkeypatch.setattr(module, "walk", walked)
+    words = ["gait", "any", "--out", str(tmp_path / "page.png"), "--json", str(tmp_path / "all.json")]
+    result = CliRunner().invoke(app, [*words, "--compare-params", str(tmp_path / "weak.yaml")])
+    assert str(result.exception) == "weak: idle at walk_060 fell"
+    assert "push-off power A2" in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["weak.yaml"]
+    result = CliRunner().invoke(app, [*words, "--params", str(tmp_path / "weak.yaml")])
+    assert str(result.exception) == "idle at walk_060 fell"  # nobody to be told from
+
+
+def test_walkers_are_called_by_what_they_are_given() -> None:
+    assert walker_name(None, "first") == "healthy"
+    assert walker_name("some/where/weak.yaml", "second") == "weak"
+    assert walker_name('{"force": {"left_soleus": 0.5}}', "second") == "force.left_soleus 0.5"
+    assert walker_name(str({f"muscle_{i}": 0.5 for i in range(9)}), "second") == "second walker"
+    assert walker_name("{}", "first") == "first walker"
 
 
 def test_a_page_that_cannot_be_drawn_is_refused_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
