@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -53,6 +54,18 @@ def commands(page: Path, program: str) -> Iterator[list[str]]:
         match = re.match(rf"\s*{program} (?=\S)(.*)", line)
         if match:
             yield shlex.split(match[1], comments=True)
+
+
+@each_page
+def test_commands_of_a_page_write_nothing_over_one_another(page: Path) -> None:
+    """Whoever runs a page in one folder finds under each name what the page says of it."""
+    made: dict[str, set[str]] = {}
+    for program in ("gait-train", "gait-data"):
+        for words in commands(page, program):
+            for option, value in itertools.pairwise(words):
+                if option in ("--out", "--video", "--json", "--page", "--worst", "--table") and value[0] != "-":
+                    made.setdefault(value.rstrip("/"), set()).add(f"{program} {words[0]}")
+    assert {name: makers for name, makers in made.items() if len(makers) > 1} == {}
 
 
 # -- tables --------------------------------------------------------------------------------------------
