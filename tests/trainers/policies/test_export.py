@@ -226,8 +226,11 @@ def test_force_replaces_bundles_only(run, tmp_path):
 
 
 def test_no_run_no_export(tmp_path):
-    with pytest.raises(RunError, match="is not a run folder"):
+    with pytest.raises(RunError, match="nowhere: no such file or folder; expected a run folder"):
         export(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match="is not a run folder"):
+        export(tmp_path / "empty", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

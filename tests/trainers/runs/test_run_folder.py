@@ -450,7 +450,7 @@ def test_progress_line_leaves_out_what_is_not_known() -> None:
         (["ppo", "--preset", "desktop"], ["unknown preset 'desktop'", "laptop"]),
         (["ppo", "--iterations", "3", "--total-steps", "9"], ["give one of them"]),
         (["ppo-amp", "--resume", "somewhere", "--lr", "0.1"], ["ppo.learning_rate cannot be given"]),
-        (["ppo-amp", "--resume", "somewhere"], ["somewhere is not a run folder"]),
+        (["ppo-amp", "--resume", "somewhere"], ["somewhere: no such file or folder"]),
     ],
 )
 def test_expected_problems_are_one_sentence(
