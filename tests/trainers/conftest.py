@@ -1,7 +1,9 @@
-"""A small reference clip that needs no asset."""
+"""A small reference clip that needs no asset, and Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,3 +27,12 @@ def reference_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         qpos, velocities(qpos, 50.0), 50.0, robot.joint_names, True, "wildrobot", "a test", "MIT", contacts=contacts
     )
     return save_clip(tmp_path_factory.mktemp("clips") / "swing.npz", clip)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts, here and in processes that are started, even where the tests run in the background of a shell
+    that has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -312,7 +312,8 @@ def _run(training: Training, run: Run) -> Path:
         if board:
             board.close()
     save_motion_model(run.path / FILE, training.model, _extras(training))
-    save_checkpoint(run, training.get_state(), training.update, KEPT)
+    if training.update > done:
+        save_checkpoint(run, training.get_state(), training.update, KEPT)
     return run.path
 
 

@@ -162,6 +162,7 @@ def test_interrupted_and_resumed_is_undisturbed(
     assert len(Run(out).origin()["resumed"]) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_ends_after_the_update_and_a_second_one_at_once(
     kind: Kind, data: Path, whole: Path, presses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

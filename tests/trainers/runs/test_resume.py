@@ -109,6 +109,7 @@ def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Path, reference_
     assert [row["iteration"] for row in metrics(run.path)] == [str(i) for i in range(1, ITERATIONS + 1)]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_ends_with_a_checkpoint_of_its_last_iteration(
     uninterrupted: Path, reference_clip: Path, tmp_path: Path
 ) -> None:
