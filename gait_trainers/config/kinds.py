@@ -35,11 +35,11 @@ def check_kind(config_file: Path, expected: KindName) -> None:
 
     Settings of no known kind, and a file that is not there, pass: who reads them says what is wrong.
     """
-    tree = read_yaml(config_file, ConfigError) if config_file.is_file() else None
+    tree: Any = read_yaml(config_file, ConfigError) if config_file.is_file() else None
     found = kind_of(tree)
-    if found not in (None, expected):
-        command = tree.get("algorithm") if found == "policy" else found
-        made_by = command if command in (*ALGORITHMS, found) else "ppo"
+    if found is not None and found != expected:
+        algorithm = tree.get("algorithm") if found == "policy" else found
+        made_by = algorithm if algorithm in (*ALGORITHMS, found) else "ppo"
         raise ConfigError(f"{config_file.parent} is a run of gait-train {made_by}, for {KINDS[found].taken_by}")
 
 
