@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gait_envs.reference.licenses import check_robots
 from gait_envs.reference.clip import ClipError
+from gait_envs.reference.licenses import check_robots
 from gait_envs.reference.packed import PackedClips
 from gait_envs.reference.sources import LazyClips, open_clips
 from gait_envs.reference.split import group_of, hold_out, save_split, split
