@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import read_yaml
 from gait_trainers.config.registry import ALGORITHMS
 from gait_trainers.config.section import ConfigError
@@ -30,6 +31,7 @@ KINDS: dict[KindName, Kind] = {
 }
 
 
+@loader("kind of run", ".yaml")
 def check_kind(config_file: Path, expected: KindName) -> None:
     """ConfigError, which names the commands that take it, where a run's settings are those of another kind.
 

@@ -512,6 +512,7 @@ EXAMPLES: dict[str, Callable[[], list[Example]]] = {
     "normative data": normative,
     "muscle network": muscle_network,
     "configuration": lambda: [Example({"config.yaml": CONFIG.encode()})],
+    "kind of run": lambda: [Example({"config.yaml": CONFIG.encode()}, arguments=("policy",))],
     "metrics": lambda: [Example({"metrics.csv": b"iteration,success_rate\n1,0.5\n2,0.75\n"})],
     "checkpoint": checkpoint,
     "demonstrations": demonstrations,
