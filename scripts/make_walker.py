@@ -193,7 +193,8 @@ def main() -> None:
         tracker = follow(args.work, args.clips)
         settings |= of_captures(recorded(tracker, args.clips, cadence, args.work / "recorded"))
         run = cloned(args.work, "clone", tracker, args.clips, rounds=10, episodes=210)
-    for number, own in enumerate(STAGES if args.clips is None else map(smaller, STAGES)):
+    stages = STAGES if args.clips is None else [smaller(own) for own in (*STAGES, STAGES[-1])]  # smaller, so one more
+    for number, own in enumerate(stages):
         run = stage("laptop", args.work, run, f"walker_{number}_{args.seed}", args.seed, settings | own)
     if args.export is None:
         return
