@@ -49,7 +49,7 @@ COMPARISONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "symmetry": {"plain": {"networks.symmetric": False, "amp.mirror_policy": False}, "symmetric": {}},
     "window": {f"{frames} frames": {"amp.frames": frames} for frames in (2, 5, 10, 20)},
-    # Targets changed and explored alike, in rad. From random networks alone: those of `--init` have a scale.
+    # With the same exploration and cost of changes, in rad. Without --init: networks are trained for one scale.
     "action_scale": {
         "action_scale 1": {
             "env.kwargs.action_scale": 1.0,

@@ -17,8 +17,8 @@ work folder are not repeated, so that another seed of the walker takes stages 2 
     python scripts/make_walker.py --clips clips --work runs/captured --seed 0
 
 Captured walks straight ahead take two stages before these: the bundled tracker learns to follow them, with costs for
-feet that slide, scuff and rebound, and is recorded along them. The recordings that step as often as their clip does,
-each step at once, are the prior; the walker obeys the speeds that they have. The bundle is `wildrobot_captured`.
+feet that slide, scuff and rebound, and is recorded along them. The recordings that step as often as their clip does and
+do not rebound are the prior; the walker obeys the speeds that they have. The bundle is `wildrobot_captured`.
 """
 
 from __future__ import annotations

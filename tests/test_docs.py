@@ -63,8 +63,8 @@ def test_commands_of_a_page_write_nothing_over_one_another(page: Path) -> None:
     for program in ("gait-train", "gait-data"):
         for words in commands(page, program):
             for option, value in itertools.pairwise(words):
-                if option in ("--out", "--video", "--json", "--page", "--worst", "--table") and value[0] != "-":
-                    made.setdefault(value.rstrip("/"), set()).add(f"{program} {words[0]}")
+                if option in ("--out", "--video", "--json", "--page", "--worst") and value[0] != "-":
+                    made.setdefault(value.rstrip("/"), set()).add(shlex.join([program, *words]))
     assert {name: makers for name, makers in made.items() if len(makers) > 1} == {}
 
 
