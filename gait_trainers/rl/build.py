@@ -153,9 +153,10 @@ def make_vec_env(config: TrainConfig, num_envs: int | None = None) -> SB3VecEnv:
 
 def clips_setting(config: TrainConfig) -> str:
     """Which setting names the clips of the environment, as somebody who set them would look for it."""
-    style = getattr(getattr(config, "amp", None), "data", None)
-    same = style is not None and style == config.env.kwargs.get("reference")
-    return "amp.data and env.kwargs.reference" if same else "env.kwargs.reference"
+    clips = config.env.kwargs.get("reference")
+    sections = {spec.name: config.section(spec.name) for spec in config.specs}
+    alike = [f"{name}.data" for name, section in sections.items() if clips and getattr(section, "data", None) == clips]
+    return " and ".join([*alike, "env.kwargs.reference"])
 
 
 def build_learners(config: TrainConfig, base: SB3VecEnv) -> dict[str, Learner]:

@@ -138,7 +138,8 @@ def iterations_for(total_steps: int, config: TrainConfig) -> int:
 def _named_files(config: TrainConfig) -> list[str]:
     """Clips and models that a configuration names."""
     values = flat(config.model_dump())
-    found = [values.get(key) or [] for key in ("env.kwargs.reference", "amp.data", "encoder.path")]
+    keys = ("env.kwargs.reference", *(f"{name}.data" for name in learner_specs()), "encoder.path")
+    found = [values.get(key) or [] for key in keys]
     return [str(name) for value in found for name in ([value] if isinstance(value, str) else value)]
 
 
