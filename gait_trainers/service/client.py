@@ -39,8 +39,8 @@ class Client:
 
     def __init__(self, url: str, token: str, *, timeout: float = 30.0, transport: Any = None) -> None:
         """transport: another than the network, as in tests. ClientError for what is no address or no token."""
-        self.url = url.rstrip("/")
-        self._http = transport or _connection(self.url, token, timeout)
+        self.url = _shown(url.rstrip("/"))  # for messages
+        self._http = transport or _connection(url.rstrip("/"), token, timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -162,6 +162,11 @@ class Client:
         return ClientError(one_line(f"{before}{told}", 500), answer.status_code, field)
 
 
+def _shown(url: str) -> str:
+    """An address for a message, without the name and password that it may hold; also of what is no address."""
+    return re.sub(r"^([a-z][a-z0-9+.-]*:/*)?.*@", r"\1", url, flags=re.IGNORECASE | re.DOTALL)
+
+
 def _connection(url: str, token: str, timeout: float) -> httpx.Client:
     """A connection to the service; ClientError where the address or the token cannot be one."""
     try:
@@ -169,8 +174,10 @@ def _connection(url: str, token: str, timeout: float) -> httpx.Client:
     except httpx.InvalidURL:
         address = httpx.URL()
     if address.scheme not in ("http", "https") or not address.host:
-        raise ClientError(f"{one_line(url)!r} is no address of a service (GAITNET_URL, --url); write it as {EXAMPLE}")
+        raise ClientError(
+            f"{one_line(_shown(url))!r} is no address of a service (GAITNET_URL, --url); write it as {EXAMPLE}"
+        )
     if not re.fullmatch(r"[!-~]+", token):
         what = "is not one: it has other characters than letters, digits and signs" if token else "is missing"
-        raise ClientError(f"the token {what} (GAITNET_TOKEN, --token); the page Account of {url} makes one")
+        raise ClientError(f"the token {what} (GAITNET_TOKEN, --token); the page Account of {_shown(url)} makes one")
     return httpx.Client(base_url=f"{url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=timeout)

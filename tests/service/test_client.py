@@ -97,6 +97,24 @@ def test_a_service_that_is_away_is_named_with_what_to_set(tmp_path: Path) -> Non
             assert str(found.value) == f"no service answers at {url} (GAITNET_URL, --url): Connection refused"
 
 
+def test_a_password_in_the_address_is_not_repeated(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://user:secret@127.0.0.1:{free.getsockname()[1]}"
+    with Client(url, "gn_x") as service, pytest.raises(ClientError, match=r"answers at http://127\.0\.0\.1:") as away:
+        service.sessions()
+    told = [str(away.value)]
+    for wrong, token in (
+        (url, ""),
+        ("ftp://u:secret@host", "gn_x"),
+        ("u:secret@host", "gn_x"),
+        ("http://u:secret@host:port", "x"),
+    ):
+        with pytest.raises(ClientError) as found:
+            Client(wrong, token)
+        told.append(str(found.value))
+    assert "secret" not in " ".join(told)
+
+
 def test_a_token_that_is_not_accepted_says_where_it_came_from() -> None:
     one = client(lambda _: httpx.Response(401, json={"detail": "log in, or send a token", "field": None}))
     with pytest.raises(ClientError, match=r"does not accept the token \(GAITNET_TOKEN, --token\)") as found:

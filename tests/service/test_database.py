@@ -25,7 +25,10 @@ WRONG = {
     "user:secret": "the address of the database is no URL",
     "postgresql+psycopg://user:secret@host:port/name": "the address of the database is no URL",
     "postgresql+nosuch://user:secret@host/name": "nosuch",
-    "sqlite:////nowhere/secret.sqlite": "unable to open database file",
+    "mysql://user@host/name?password=secret": "mysql://user@host/name: databases are SQLite and PostgreSQL",
+    "postgresql+nosuch://user@host/name?password=secret": "postgresql.nosuch://user@host/name: ",
+    "postgresql+psycopg://user@127.0.0.1:1/name?password=secret": "postgresql.psycopg://user@127.0.0.1:1/name: .*refused",
+    "sqlite:////nowhere/service.sqlite": "unable to open database file",
 }
 
 
@@ -34,7 +37,7 @@ def test_a_wrong_address_is_one_sentence_and_makes_no_home(url: str, tmp_path: P
     with pytest.raises(DatabaseError, match=WRONG[url]) as found:
         open_database(Settings(home=tmp_path / "home", database=url))
     assert "\n" not in str(found.value)
-    assert "secret@" not in str(found.value)
+    assert "secret" not in str(found.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -89,6 +92,13 @@ def test_a_database_that_others_write_to_for_long_is_one_sentence(
     other.close()
     assert isinstance(done.exception, DatabaseError), done.output
     assert str(done.exception).endswith("service.sqlite: database is locked")
+
+
+def test_a_database_of_another_version_is_named_without_its_options(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path}/old.sqlite?timeout=7")
+    with pytest.raises(MigrationError) as found:
+        check_revision(engine)
+    assert "timeout" not in str(found.value)
 
 
 def test_a_supervisor_and_a_backup_ask_for_a_database_that_is_up_to_date(tmp_path: Path) -> None:

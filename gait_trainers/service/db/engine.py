@@ -30,10 +30,10 @@ def make_engine(url: str) -> Engine:
         return _postgres(address) if address.get_backend_name() == "postgresql" else _sqlite(address)
     except ModuleNotFoundError as error:
         raise DatabaseError(
-            f"{address}: {error.name} is not installed; write {EXAMPLE} and pip install 'gaitnet[postgres]'"
+            f"{shown(address)}: {error.name} is not installed; write {EXAMPLE} and pip install 'gaitnet[postgres]'"
         ) from None
     except (SQLAlchemyError, TypeError) as error:  # TypeError: options that the driver does not take
-        raise DatabaseError(f"{address}: {one_line(error)}") from None
+        raise DatabaseError(f"{shown(address)}: {one_line(error)}") from None
 
 
 @contextmanager
@@ -43,7 +43,12 @@ def usable(engine: Engine) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseError(f"{engine.url}: {one_line(reason, 500)}") from None
+        raise DatabaseError(f"{shown(engine.url)}: {one_line(reason, 500)}") from None
+
+
+def shown(url: URL) -> str:
+    """An address for a message: without the password, which may be among the options behind its "?" as well."""
+    return str(url.set(query={}))
 
 
 def _address(url: str) -> URL:
@@ -53,7 +58,7 @@ def _address(url: str) -> URL:
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise DatabaseError(f"the address of the database is no URL; write it as {EXAMPLE}") from None
     if address.get_backend_name() not in ("sqlite", "postgresql"):
-        raise DatabaseError(f"{address}: databases are SQLite and PostgreSQL ({EXAMPLE})")
+        raise DatabaseError(f"{shown(address)}: databases are SQLite and PostgreSQL ({EXAMPLE})")
     return address
 
 

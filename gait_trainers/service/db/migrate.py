@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from gait_envs.errors import GaitNetError
-from gait_trainers.service.db.engine import usable
+from gait_trainers.service.db.engine import shown, usable
 from gait_trainers.service.db.tables import Base
 
 PLACE = "gait_trainers.service.db:migrations"
@@ -38,7 +38,7 @@ def check_revision(engine: Engine) -> None:
         newest = ScriptDirectory.from_config(_config(connection)).get_current_head()
     if now != newest:
         raise MigrationError(
-            f"{engine.url}: its tables have revision {now or 'none'}, and this version works with {newest}; "
+            f"{shown(engine.url)}: its tables have revision {now or 'none'}, and this version works with {newest}; "
             "gait-serve migrate brings it up to date"
         )
 
