@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError, OperationalError
 from typer.testing import CliRunner
 
 from gait_trainers.service.cli import COMMANDS, app
@@ -101,6 +102,17 @@ def test_a_database_of_another_version_is_named_without_its_options(tmp_path: Pa
     assert "timeout" not in str(found.value)
 
 
+@pytest.mark.parametrize("command", [["supervise"], ["backup", "--out", "b.tar.gz"]], ids=lambda words: words[0])
+def test_who_asks_for_an_up_to_date_database_makes_none(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    done = CliRunner().invoke(app, [*command, "--home", str(tmp_path / "home")])
+    assert isinstance(done.exception, MigrationError), done.output
+    assert [path.name for path in tmp_path.rglob("*")] == ["home"]
+
+
 def test_a_supervisor_and_a_backup_ask_for_a_database_that_is_up_to_date(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path}/old.sqlite")
     with pytest.raises(MigrationError, match=r"revision none, .*gait-serve migrate"):
@@ -124,3 +136,15 @@ def test_a_password_that_is_missing_says_where_it_was_looked_for(
     done = CliRunner().invoke(app, ["user", "bob", "--home", str(settings.home)], input=typed)
     assert told in str(done.exception)
     assert "standard input" in str(done.exception)
+
+
+def test_a_mistake_in_the_supervisor_keeps_its_traceback(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise error("", {}, Exception("told"))
+
+    monkeypatch.setattr("gait_trainers.service.jobs.supervisor.supervise", broken)
+    for error, raised in ((IntegrityError, IntegrityError), (OperationalError, DatabaseError)):
+        done = CliRunner().invoke(app, ["supervise", "--home", str(settings.home)])
+        assert type(done.exception) is raised

@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import select
 
 from gait_trainers.service.cli import Database, Home
-from gait_trainers.service.db.engine import make_engine, transaction, usable
+from gait_trainers.service.db.engine import make_engine, reachable, transaction, usable
 from gait_trainers.service.db.migrate import check_revision, migrate
 from gait_trainers.service.db.tables import User
 from gait_trainers.service.operations import users
@@ -30,7 +30,7 @@ def supervise_command(home: Home = Path("gaitnet-home"), database: Database = No
     check_revision(engine)
     settings.create_folders()
     try:
-        with usable(engine):
+        with reachable(engine):
             supervise(engine, settings)
     except Locked:  # one works here already
         raise typer.Exit(LOCKED) from None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from gait_envs.errors import GaitNetError, one_line
@@ -42,8 +42,21 @@ def usable(engine: Engine) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseError(f"{shown(engine.url)}: {one_line(reason, 500)}") from None
+        raise _failed(engine, error) from None
+
+
+@contextmanager
+def reachable(engine: Engine) -> Iterator[None]:
+    """`usable` for much code: what only a mistake in it can bring about (IntegrityError, …) keeps its traceback."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise _failed(engine, error) from None
+
+
+def _failed(engine: Engine, error: SQLAlchemyError) -> DatabaseError:
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    return DatabaseError(f"{shown(engine.url)}: {one_line(reason, 500)}")
 
 
 def shown(url: URL) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -33,14 +35,26 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 def check_revision(engine: Engine) -> None:
     """MigrationError unless the database is up to date; nothing is changed."""
-    with usable(engine), engine.connect() as connection:
-        now = MigrationContext.configure(connection).get_current_revision()
-        newest = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    now = None if _is_missing(engine) else _revision(engine)
     if now != newest:
         raise MigrationError(
             f"{shown(engine.url)}: its tables have revision {now or 'none'}, and this version works with {newest}; "
             "gait-serve migrate brings it up to date"
         )
+
+
+def _revision(engine: Engine) -> str | None:
+    with usable(engine), engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _is_missing(engine: Engine) -> bool:
+    """Whether it would be a new file in a folder that there is: to connect would make it."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name.startswith((":", "file:")):
+        return False
+    return Path(name).parent.is_dir() and not (Path(name).exists() and Path(name).stat().st_size)
 
 
 def differences(engine: Engine) -> list[object]:
@@ -50,7 +64,7 @@ def differences(engine: Engine) -> list[object]:
         return list(compare_metadata(context, Base.metadata))
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", PLACE)
     config.attributes["connection"] = connection
