@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Engine
@@ -28,7 +29,7 @@ WRONG = {
     "postgresql+nosuch://user:secret@host/name": "nosuch",
     "mysql://user@host/name?password=secret": "mysql://user@host/name: databases are SQLite and PostgreSQL",
     "postgresql+nosuch://user@host/name?password=secret": "postgresql.nosuch://user@host/name: ",
-    "postgresql+psycopg://user@127.0.0.1:1/name?password=secret": "postgresql.psycopg://user@127.0.0.1:1/name: .*refused",
+    "postgresql+psycopg://user@127.0.0.1:1/name?password=secret": "user@127.0.0.1:1/name: .*refused",
     "sqlite:////nowhere/service.sqlite": "unable to open database file",
 }
 
@@ -141,10 +142,8 @@ def test_a_password_that_is_missing_says_where_it_was_looked_for(
 def test_a_mistake_in_the_supervisor_keeps_its_traceback(
     settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise error("", {}, Exception("told"))
-
-    monkeypatch.setattr("gait_trainers.service.jobs.supervisor.supervise", broken)
     for error, raised in ((IntegrityError, IntegrityError), (OperationalError, DatabaseError)):
+        broken = Mock(side_effect=error("", {}, Exception("told")))
+        monkeypatch.setattr("gait_trainers.service.jobs.supervisor.supervise", broken)
         done = CliRunner().invoke(app, ["supervise", "--home", str(settings.home)])
         assert type(done.exception) is raised
