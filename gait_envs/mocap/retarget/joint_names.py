@@ -33,10 +33,11 @@ _MIDDLE = {
     "head": ("head", "torsohead", "skull"),
 }
 _NEEDED = ("hip", "knee", "ankle")
-# What a robot's hinge has after the name of its joint: left_hip_pitch, left_hip_roll, as in our own BVH files.
+# What a robot's hinge has after the name of its joint: left_hip_pitch, left_hip_roll, as in our own BVH files, and
+# left_hip_pitch_joint, left_knee_joint, as in URDFs.
 _AXIS = re.compile(
-    r"[_ -](pitch|roll|yaw|(dorsi|plantar)?flexion|extension|abduction|adduction|rotation|inversion|eversion|bending|"
-    r"pronation|deviation|protraction|elevation)([_ -]joint)?$",
+    r"([_ -](pitch|roll|yaw|(dorsi|plantar)?flexion|extension|abduction|adduction|rotation|inversion|eversion|bending|"
+    r"pronation|deviation|protraction|elevation))?([_ -]joint)?$",
     re.IGNORECASE,
 )
 _SAME = 1e-9  # file units between hinges of one joint
@@ -63,15 +64,15 @@ def find_joints(
     unknown = [role for role in overrides if role not in ROLES]
     if unknown:
         raise MotionError(f"the joint map names unknown role {unknown[0]!r}; roles: {', '.join(ROLES)}")
-    found = {role: skeleton.index(name) for role, name in overrides.items()}
-    found = _named(skeleton.names, found)
+    given = {role: skeleton.index(name) for role, name in overrides.items()}
+    found = _named(skeleton.names, given)
     notes: tuple[str, ...] = ()
     needed = [f"{side}_{part}" for side in SIDES for part in _NEEDED]
     if any(role not in found for role in needed):
-        hinged = _named(tuple(_AXIS.sub("", name) for name in skeleton.names), found)
+        hinged = _named(tuple(_AXIS.sub("", name) for name in skeleton.names), given)
         if all(role in hinged for role in needed):
             feet = {f"{side}_ankle": _last_hinge(skeleton, hinged[f"{side}_ankle"]) for side in SIDES}
-            found = hinged | {role: node for role, node in feet.items() if role not in found}
+            found = hinged | {role: node for role, node in feet.items() if role not in given}
     if any(role not in found for role in needed) and not set(overrides) & {*needed, "left_toe", "right_toe"}:
         legs = find_legs(skeleton)
         if legs:

@@ -147,10 +147,12 @@ def solve_smoothly(targets: Targets, body: Body, captured: float | None) -> tupl
     not known) by more than a fit clip's may. Where no cost helps, it is the body's own.
     """
     solved = solve(targets, body, body.fps)
+    if captured is None:
+        return solved, 1.0
     for times in (1.0, *_SMOOTHER):
         qpos = solved if times == 1 else solve(targets, replace(body, acceleration=times * body.acceleration), body.fps)
         quick = smoothness(qpos, body.fps, body).get("quick_legs_percent", 0.0)
-        if captured is None or quick - captured <= SHAKING:
+        if quick - captured <= SHAKING:
             return qpos, times
     return solved, 1.0
 

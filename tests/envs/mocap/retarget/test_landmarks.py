@@ -52,6 +52,28 @@ ALSO = {
 }
 
 
+# Robots' hinges of the left leg, from the hip on, and which of them is hip, knee, ankle and toe.
+HINGES = {
+    "left_hip_pitch left_hip_roll left_knee left_ankle_pitch left_ankle_roll left_foot": (0, 2, 4, 5),
+    "left_hip_pitch_joint left_hip_roll_joint left_knee_joint left_ankle_pitch_joint left_ankle_roll_joint": (0, 2, 4),
+    "left_hip_joint left_knee_joint left_ankle_joint left_toe_joint": (0, 1, 2, 3),
+}
+
+
+@pytest.mark.parametrize("leg", HINGES)
+def test_hinges_of_a_robot_are_parts_of_its_joints(leg: str) -> None:
+    left, count = leg.split(), len(leg.split())
+    names = ("pelvis", *left, *(name.replace("left", "right") for name in left))
+    parents = np.array([-1, 0, *range(1, count), 0, *range(count + 1, 2 * count)])
+    shares = np.array([name.rsplit("_", 1)[0].endswith("roll") or name.endswith("roll") for name in left])
+    offsets = np.where(shares, 0.0, 0.4)[:, None] * [0.0, -1.0, 0.0]
+    skeleton = Skeleton(names, parents, np.concatenate([np.zeros((1, 3)), offsets, offsets]))
+    roles = ("hip", "knee", "ankle", "toe")[: len(HINGES[leg])]
+    found = {f"left_{role}": 1 + at for role, at in zip(roles, HINGES[leg], strict=True)}
+    found |= {role.replace("left", "right"): node + count for role, node in found.items()}
+    assert match_joints(skeleton) == found
+
+
 def mirrored(name: str) -> str:
     """The right side's name."""
     for left, right in (("Left", "Right"), ("left", "right"), ("L_", "R_"), ("_L", "_R"), ("LHip", "RHip")):
