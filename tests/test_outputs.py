@@ -131,7 +131,9 @@ def test_something_else_of_that_name_is_not_replaced(name: str, tmp_path: Path) 
     places = {"CLIP": f"{CLIPS}/walk_030_calm_0.npz", "CLIPS": CLIPS}
     error = called(*(places.get(word, word).format(tmp_path) for word in words.split()))
     assert isinstance(error, OutputError), error
-    assert f"{tmp_path / victim}: would be replaced, and is something else" in str(error)
+    is_signed = Path(victim).suffix in (".bvh", ".png", ".pdf", ".mp4", ".gif")
+    what = "is not known to be GaitNet's" if is_signed else "is something else"
+    assert f"{tmp_path / victim}: would be replaced, and {what}" in str(error)
     assert (tmp_path / victim).read_bytes() == before
 
 
@@ -166,13 +168,24 @@ def test_what_was_written_here_is_replaced(tmp_path: Path) -> None:
     for suffix in ("png", "svg", "pdf", "ps", "eps", "jpg"):
         check_drawing(save_figure(figure, tmp_path / f"page.{suffix}"))
     frames = [np.zeros((32, 32, 3), np.uint8)] * 2
-    _write_strip(tmp_path / "strip.jpg", frames)
+    for suffix in ("jpg", "png"):
+        _write_strip(tmp_path / f"strip.{suffix}", frames)
+        check_drawing(tmp_path / f"strip.{suffix}")
     from gait_trainers.reports.video import write_video
 
     for suffix in (".mp4", ".gif"):
         write_video(tmp_path / f"film{suffix}", frames, 25)
-    for path in (tmp_path / "strip.jpg", tmp_path / "film.mp4", tmp_path / "film.gif"):
-        check_drawing(path)
+    for suffix in (".mp4", ".gif"):
+        check_drawing(tmp_path / f"film{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "eps", "jpg", "tif", "webp", "svgz"])
+def test_pictures_of_others_that_matplotlib_drew_are_not_replaced(suffix: str, tmp_path: Path) -> None:
+    figure = Figure()
+    figure.suptitle("GaitNet and others")
+    figure.savefig(tmp_path / f"page.{suffix}")
+    with pytest.raises(OutputError, match="not known to be GaitNet's; remove it"):
+        check_drawing(tmp_path / f"page.{suffix}")
 
 
 def test_a_bvh_that_an_animation_tool_saved_is_not_ours_any_more(tmp_path: Path) -> None:

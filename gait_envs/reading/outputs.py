@@ -6,6 +6,7 @@ import mmap
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import check_writable
@@ -13,8 +14,8 @@ from gait_envs.reading.archive import MAX_TEXT_ARRAY, Archive
 from gait_envs.reading.text import parse_json, read_text
 
 CLIP = "qpos", "qvel", "joint_names", "loop"  # arrays of a clip
-MADE_BY = "GaitNet"  # is written into films, and into pictures that Matplotlib does not sign
-_SIGNED = (".png", ".svg", ".pdf", ".ps", ".eps", ".pgf", ".jpg", ".jpeg", ".mp4", ".gif")
+MADE_BY = "made-by-GaitNet"  # is written into films and pictures
+_KEYS = {"png": "Software", "svg": "Creator", "pdf": "Creator", "ps": "Creator", "eps": "Creator"}
 _LOOKED_AT = 256 << 20  # bytes; a sparse file may seem to have any number
 
 
@@ -53,18 +54,33 @@ def check_same_kind(path: Path, *holds: str, format: str | None = None) -> None:
 def check_drawing(path: Path) -> None:
     """OutputError if what lies at `path`, where a picture or film is to be written, is none that was made here.
 
-    By who signed it; of formats that hold no such word nothing is known, and nothing is refused.
+    By its mark (`signature`), so that nothing is ever replaced in a format that holds none.
     """
-    if path.suffix.lower() in _SIGNED and _holds_anything(path):
+    if _holds_anything(path):
         looked_at = min(path.stat().st_size, _LOOKED_AT)
         with open(path, "rb") as file, mmap.mmap(file.fileno(), looked_at, access=mmap.ACCESS_READ) as found:
-            if not any(found.find(name.encode()) >= 0 for name in (MADE_BY, "Matplotlib")):
-                raise something_else(path)
+            if found.find(MADE_BY.encode()) < 0:
+                raise not_known(path)
+
+
+def signature(path: Path) -> dict[str, Any]:
+    """Options with which Matplotlib writes our mark into a picture; none for formats that it cannot sign."""
+    format = path.suffix[1:].lower()
+    if format in ("jpg", "jpeg"):
+        return {"pil_kwargs": {"comment": MADE_BY}}
+    return {"metadata": {_KEYS[format]: MADE_BY}} if format in _KEYS else {}
 
 
 def something_else(path: Path) -> OutputError:
     """For the caller to raise."""
     return OutputError(f"{path}: would be replaced, and is something else; remove it, or give another name")
+
+
+def not_known(path: Path) -> OutputError:
+    """For the caller to raise, where it may have been written here by a version that signed nothing."""
+    return OutputError(
+        f"{path}: would be replaced, and is not known to be GaitNet's; remove it if it may go, or give another name"
+    )
 
 
 def _holds_anything(path: Path) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gait_envs.biomechanics.gait_cycles import MUSCLE_GROUPS, PERCENT
 from gait_envs.files import replacing
+from gait_envs.reading.outputs import signature
 from gait_trainers.evaluation.clinical import Walk, ending, unit
 from gait_trainers.evaluation.cycles import JointCycles
 from gait_trainers.evaluation.style import CYCLE_POINTS
@@ -41,7 +42,7 @@ def draw_page(conditions: Sequence[tuple[str, Walk]], policy: str, path: Path) -
         figure.suptitle(_title(conditions, policy), fontsize=11, x=0.01, ha="left")
         figure.tight_layout(h_pad=0.5, rect=(0, 0, 1, 0.985))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:])
+            figure.savefig(temporary, format=path.suffix[1:], **signature(path))
         plt.close(figure)
 
 
@@ -100,7 +101,7 @@ def draw_cycles(walk: JointCycles, policy: str, path: Path) -> None:
         )  # fmt: skip
         figure.tight_layout(h_pad=0.5, rect=(0, 0, 1, 0.98))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:])
+            figure.savefig(temporary, format=path.suffix[1:], **signature(path))
         plt.close(figure)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from gait_envs.files import replacing
 from gait_envs.models.robot import load_robot
+from gait_envs.reading.outputs import signature
 from gait_trainers.data.motion_state import Z, poses
 from gait_trainers.models.motion import MotionModel
 from gait_trainers.pretrain.motionnn.evaluate import Judged
@@ -45,7 +46,7 @@ def write_motion_page(path: Path, model: MotionModel, judged: Judged, figures: M
         )  # fmt: skip
         figure.tight_layout(h_pad=0.5, rect=(0, 0, 1, 0.985))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:] or "png", dpi=110)
+            figure.savefig(temporary, format=path.suffix[1:] or "png", dpi=110, **signature(path))
         plt.close(figure)
 
 

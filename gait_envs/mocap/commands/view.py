@@ -15,7 +15,7 @@ from gait_envs.files import replacing
 from gait_envs.mocap.commands.clip_options import SOURCES, choose_clip
 from gait_envs.mocap.commands.printing import say
 from gait_envs.mocap.retarget.target_body import Body
-from gait_envs.reading.outputs import MADE_BY, check_drawing
+from gait_envs.reading.outputs import check_drawing, signature
 from gait_envs.reference.clip import Clip
 from gait_envs.render import HEADLESS, Offscreen, Window, write_mp4
 
@@ -100,9 +100,7 @@ def _write_strip(path: Path, frames: list[np.ndarray]) -> None:
     frames = frames + [np.full_like(frames[0], 255)] * (columns * _ROWS - len(frames))
     rows = [np.concatenate(frames[i : i + columns], axis=1) for i in range(0, len(frames), columns)]
     with replacing(path) as temporary:
-        matplotlib.image.imsave(
-            temporary, np.concatenate(rows), format=path.suffix[1:].lower(), pil_kwargs={"comment": MADE_BY}
-        )
+        matplotlib.image.imsave(temporary, np.concatenate(rows), format=path.suffix[1:].lower(), **signature(path))
 
 
 def _play(qpos: np.ndarray, fps: float, body: Body, camera: str | None) -> None:

@@ -17,7 +17,7 @@ from gait_envs.errors import MotionError
 from gait_envs.euler import AXES, euler_from_quat
 from gait_envs.files import replacing
 from gait_envs.mocap.capture import BLOCK, Capture, Skeleton, SkeletonMotion
-from gait_envs.reading.outputs import something_else
+from gait_envs.reading.outputs import not_known
 
 ORDER = "zxy"  # Biovision's own, and what most files have
 POSITIONS = ("moving", "root", "all")
@@ -80,9 +80,12 @@ def as_capture(motion: SkeletonMotion | Capture) -> Capture:
 
 
 def check_bvh(path: Path) -> None:
-    """OutputError if what lies at `path`, if anything, is no BVH that `write_bvh` wrote."""
+    """OutputError if what lies at `path`, if anything, does not look as `write_bvh` writes a BVH.
+
+    A format without a place for a mark: what another program writes with Python's numbers looks the same.
+    """
     if path.is_file() and path.stat().st_size and not _is_own(path):
-        raise something_else(path)
+        raise not_known(path)
 
 
 def _is_own(path: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
@@ -16,7 +15,7 @@ from gait_envs.mocap.quality import robot_poses, sliding
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.landmarks import Landmarks
 from gait_envs.mocap.retarget.target_body import Body
-from gait_envs.reading.outputs import MADE_BY, check_drawing
+from gait_envs.reading.outputs import check_drawing, signature
 from gait_envs.reference.clip import Clip
 
 _COLORS = {"left": "#1f77b4", "right": "#e66a24", "": "#444444"}
@@ -95,10 +94,8 @@ def check_picture(path: Path) -> None:
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure whole or not at all; the suffix chooses the format."""
     path = Path(path)
-    format = path.suffix[1:].lower()
-    signed: dict[str, Any] = {"pil_kwargs": {"comment": MADE_BY}} if format in ("jpg", "jpeg") else {}
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110, format=format, **signed)
+        figure.savefig(temporary, dpi=110, format=path.suffix[1:].lower(), **signature(path))
     return path
 
 
