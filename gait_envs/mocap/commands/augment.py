@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.mocap.commands.printing import counted, say, warn
+from gait_envs.errors import counted
+from gait_envs.mocap.commands.printing import say, warn
 from gait_envs.mocap.gait_sequences import as_walks, augment, captured, of_activity, recorded
 from gait_envs.models.mirror import mirror_of
 from gait_envs.models.robot import humanoid

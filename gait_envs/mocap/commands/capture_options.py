@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.errors import MotionError, one_line
-from gait_envs.mocap.commands.printing import counted, warn
+from gait_envs.errors import MotionError, counted, one_line
+from gait_envs.mocap.commands.printing import warn
 from gait_envs.mocap.formats import all_formats, known_formats
 from gait_envs.mocap.jobs import Job, find_captures, with_origins
 from gait_envs.mocap.provenance import read_table

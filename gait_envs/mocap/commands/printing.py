@@ -127,11 +127,6 @@ def fail(text: str) -> None:
     _complain("error", "red", text)
 
 
-def counted(number: int, what: str) -> str:
-    """1 clip, 2 clips."""
-    return f"{number} {what}{'s' * (number != 1)}"
-
-
 def end(failed: int, of: int) -> None:
     """End a command that went on past what failed: exit status 1, or 2 where there was nothing else."""
     if failed:

@@ -11,11 +11,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gait_envs.constants import MOST_THREADS
-from gait_envs.errors import MotionError
+from gait_envs.errors import MotionError, counted
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options
-from gait_envs.mocap.commands.printing import counted, end, err_console, print_set, print_summary, say, warn
+from gait_envs.mocap.commands.printing import end, err_console, print_set, print_summary, say, warn
 from gait_envs.mocap.jobs import Job, Reading, check_targets
 from gait_envs.mocap.pages.clip_page import write_page
 from gait_envs.mocap.pages.set_page import write_set
