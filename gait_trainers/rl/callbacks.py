@@ -60,7 +60,7 @@ class RunCallback(BaseCallback):
         self.goal_met = False  # whether that is because run.stop_when was reached
         self.interrupted: Callable[[], bool] = lambda: False
         self._collecting = False
-        self._saved_at = -1
+        self.saved_at = -1  # steps at the last checkpoint
 
     def _on_training_start(self) -> None:
         self._mark = time.perf_counter()
@@ -100,19 +100,19 @@ class RunCallback(BaseCallback):
         if self.stopped is None:
             self._end_iteration()
         for learner in self.learners.values():  # what it has found out since the last checkpoint
-            learner.save_files(self.run.checkpoint_file(self._saved_at))
+            learner.save_files(self.run.checkpoint_file(self.saved_at))
 
     def save(self) -> None:
         """Write a checkpoint; to be called between two iterations only."""
-        if self._saved_at == self.model.num_timesteps:
+        if self.saved_at == self.model.num_timesteps:
             return
-        self._saved_at = self.model.num_timesteps
+        self.saved_at = self.model.num_timesteps
         for learner in self.learners.values():  # first, so that no checkpoint is without its files
-            learner.save_files(self.run.checkpoint_file(self._saved_at))
+            learner.save_files(self.run.checkpoint_file(self.saved_at))
         state = capture(self.model, self.learners, self.metrics, self.health)
         state["elapsed"], state["config"] = self.elapsed, dump_yaml(self.config)
         state["goal_reached"] = getattr(self.until, "reached", 0)
-        save_checkpoint(self.run, state, self._saved_at, self.config.run.keep_checkpoints)
+        save_checkpoint(self.run, state, self.saved_at, self.config.run.keep_checkpoints)
 
     def _end_iteration(self) -> None:
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.policy.parameters()):
@@ -127,21 +127,29 @@ class RunCallback(BaseCallback):
         self._mark = now
         self.stopped = self.stopped or self.out_of_time()
         last = self.iteration >= self.config.run.iterations or self.stopped is not None
-        row = self._record()
+        warnings = self.health.check(self._record())
+        ends = self.interrupted()
+        if ends:
+            self.save()  # first, as Ctrl-C may have ended what is written to
         if last or self.iteration % self.config.run.log_interval == 0:
             self.logger.dump(self.model.num_timesteps)
-        for warning in self.health.check(row):
+        for warning in warnings:
             self.say(f"warning: {warning}", style="yellow")
-        ends = self.interrupted() and not last
-        if last or ends or self.iteration % self.config.run.checkpoint_every == 0:
+        if last or self.iteration % self.config.run.checkpoint_every == 0:
             self.save()
         if ends:
             raise KeyboardInterrupt
 
     @property
+    def complete(self) -> bool:
+        """Whether nothing is left to train, and all of it is in the last checkpoint."""
+        ended = self.iteration >= self.config.run.iterations or self.stopped is not None
+        return ended and self.saved_iteration == self.iteration
+
+    @property
     def saved_iteration(self) -> int:
         """The iteration that the last checkpoint was written after."""
-        return max(self._saved_at, 0) // self.config.rollout_steps
+        return max(self.saved_at, 0) // self.config.rollout_steps
 
     def out_of_time(self) -> str | None:
         """A sentence once the training, earlier parts included, has taken as long as it may."""

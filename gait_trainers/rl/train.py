@@ -173,6 +173,7 @@ def _run(
         except Exception as error:  # torch raises many kinds for what does not fit
             raise RunError(f"{checkpoint}: cannot be continued by this version: {one_line(error)}") from error
         keeper.elapsed, keeper.iteration = state["elapsed"], done // config.rollout_steps
+        keeper.saved_at = done
         goal.reached = state.get("goal_reached", 0)  # checkpoints of earlier versions have none
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to the continuation that is run again
@@ -201,7 +202,7 @@ def _run(
             raise
         raise RunError(diverged(run, keeper.iteration + 1)) from error
     except KeyboardInterrupt:
-        display.say(interrupted(config.algorithm, run.path, f"iteration {keeper.saved_iteration}"))
+        display.say(interrupted(config.algorithm, run.path, f"iteration {keeper.saved_iteration}", keeper.complete))
         raise
     finally:
         model.logger.close()

@@ -43,8 +43,10 @@ def check_unchanged(
         )
 
 
-def interrupted(command: str, run: Path, saved: str) -> str:
+def interrupted(command: str, run: Path, saved: str, is_complete: bool = False) -> str:
     """What to say of an interrupted training of `gait-train COMMAND`, whose last checkpoint is of `saved`."""
+    if is_complete:
+        return f"interrupted; {run} is complete"
     return f"interrupted; from {saved} it goes on with: gait-train {command} --resume {run}"
 
 
