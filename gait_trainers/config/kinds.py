@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import read_yaml
-from gait_trainers.config.registry import ALGORITHMS
 from gait_trainers.config.section import ConfigError
 
 KindName = Literal["policy", "motionnn", "refnn"]
@@ -19,15 +18,26 @@ class Kind:
     """A kind of training."""
 
     marks: frozenset[str]  # keys that its settings always have, and no other kind's
+    made_by: str
     taken_by: str  # commands of gait-train, and options
 
 
 KINDS: dict[KindName, Kind] = {
     "policy": Kind(
-        frozenset({"env", "ppo"}), "evaluate, play, record, export and, to go on, --resume and --init of ppo"
+        frozenset({"env", "ppo"}),
+        "a policy's training",  # bc, gail and airl leave settings of ppo
+        "evaluate, play, record, export and, to go on, --resume and --init of ppo",
     ),
-    "motionnn": Kind(frozenset({"loss", "optim"}), "evaluate-motion, generate, motionnn --resume and ppo --encoder"),
-    "refnn": Kind(frozenset({"hidden", "stream_batch"}), "refnn --resume; evaluate-refnn and backward take its model/"),
+    "motionnn": Kind(
+        frozenset({"loss", "optim"}),
+        "gait-train motionnn",
+        "evaluate-motion, generate, motionnn --resume and ppo --encoder",
+    ),
+    "refnn": Kind(
+        frozenset({"hidden", "stream_batch"}),
+        "gait-train refnn",
+        "refnn --resume; evaluate-refnn and backward take its model/",
+    ),
 }
 
 
@@ -40,9 +50,7 @@ def check_kind(config_file: Path, expected: KindName) -> None:
     tree: Any = read_yaml(config_file, ConfigError) if config_file.is_file() else None
     found = kind_of(tree)
     if found is not None and found != expected:
-        algorithm = tree.get("algorithm") if found == "policy" else found
-        made_by = algorithm if algorithm in (*ALGORITHMS, found) else "ppo"
-        raise ConfigError(f"{config_file.parent} is a run of gait-train {made_by}, for {KINDS[found].taken_by}")
+        raise ConfigError(f"{config_file.parent} is a run of {KINDS[found].made_by}, for {KINDS[found].taken_by}")
 
 
 def kind_of(tree: Any) -> KindName | None:

@@ -19,7 +19,7 @@ SETTINGS = {
     "motionnn": dump_motion_config(MotionConfig()),
     "refnn": dump_refnn_config(RefNNConfig()),
 }
-MADE_BY = {"policy": "ppo-amp", "motionnn": "motionnn", "refnn": "refnn"}
+MADE_BY = {"policy": "a policy's training", "motionnn": "gait-train motionnn", "refnn": "gait-train refnn"}
 SMALL = ["--num-envs", "8", "--set", "ppo.n_steps=8", "--set", "ppo.minibatches=1"]
 # Command lines with a run in the place of RUN, by the kind that they take.
 TAKERS = {
@@ -63,7 +63,7 @@ def test_another_kind_of_run_is_named(words: str, kind: str, tmp_path: Path, mon
     result = CliRunner().invoke(app, [*words.replace("RUN", str(run)).split(), *more])
     assert isinstance(result.exception, GaitNetError), result.output
     said = str(result.exception)
-    assert f"{run} is a run of gait-train {MADE_BY[kind]}, for {KINDS[kind].taken_by}" in said
+    assert f"{run} is a run of {MADE_BY[kind]}, for {KINDS[kind].taken_by}" in said
     assert len(said) < 400
     assert not list(tmp_path.glob("x*"))
 
