@@ -16,7 +16,7 @@ from gait_trainers.config.checking import checked
 from gait_trainers.config.kinds import KindName, check_kind
 from gait_trainers.config.section import Section
 from gait_trainers.runs.checkpoint_files import load_checkpoint
-from gait_trainers.runs.lock import Locked, locked
+from gait_trainers.runs.lock import locked
 from gait_trainers.runs.resumption import check_unchanged
 from gait_trainers.runs.run_folder import Run, begin_folder, is_stillborn, new_folder, open_run
 
@@ -67,15 +67,13 @@ def beginning(out: Path, seed: int, settings: str) -> Iterator[tuple[Run, Callab
     one already, Locked where another process works there."""
     new = not out.exists()
     run = new_folder(out, "--out")
-    try:
-        with locked(run.path):
+    with locked(run.path):
+        try:
             yield run, lambda origin: begin_folder(run, seed, origin, settings, "--out")
-    except Locked:
-        raise
-    except BaseException:  # what could not begin leaves no folder behind
-        if new and is_stillborn(run):
-            shutil.rmtree(run.path)
-        raise
+        except BaseException:  # what could not begin leaves no folder behind
+            if new and is_stillborn(run):  # while locked, as another process may be about to begin there
+                shutil.rmtree(run.path, ignore_errors=True)  # Windows keeps the lock, an open file
+            raise
 
 
 @contextmanager
