@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
+from imitation.algorithms.adversarial import common
 from imitation.algorithms.adversarial.airl import AIRL
 from imitation.algorithms.adversarial.common import AdversarialTrainer
 from imitation.algorithms.adversarial.gail import GAIL
 from imitation.rewards.reward_nets import BasicRewardNet, BasicShapedRewardNet, RewardNet
 from imitation.util.logger import configure
-from imitation.util.networks import training as in_training
 from stable_baselines3.common.vec_env import VecEnv
 
 from gait_trainers.config.schema import TrainConfig
@@ -63,7 +66,9 @@ def train_adversarial(
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # for its log
         trainer = _trainer(method, training, env, demonstrations, settings, folder)
-        _train(trainer, config.run.iterations, Progress(trainer, config.run.iterations, say))
+        progress = Progress(trainer, config.run.iterations, say)
+        with _without_bar():
+            trainer.train(config.run.iterations * trainer.gen_train_timesteps, progress)
     origin = {
         "method": method,
         **demonstrations.provenance(),
@@ -72,15 +77,15 @@ def train_adversarial(
     return leave_run(training, origin)
 
 
-def _train(trainer: AdversarialTrainer, rounds: int, progress: Progress) -> None:
-    """The trainer's own `train`, whose bar would be drawn between the lines of progress."""
-    for number in range(rounds):
-        trainer.train_gen(trainer.gen_train_timesteps)
-        for _ in range(trainer.n_disc_updates_per_round):
-            with in_training(trainer.reward_train):
-                trainer.train_disc()
-        progress(number)
-        trainer.logger.dump(number)
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    """Hide the bar of the trainer's `train`, which would be drawn between the lines of progress; it has no option."""
+    tqdm = common.tqdm
+    common.tqdm = SimpleNamespace(tqdm=functools.partial(tqdm.tqdm, disable=True))
+    try:
+        yield
+    finally:
+        common.tqdm = tqdm
 
 
 def _schedule_over(model: Any, steps: int) -> None:
