@@ -220,7 +220,7 @@ def _train(given: Given, implied: dict[str, Any], usual: dict[str, Any] | None =
             typer.echo(f"{given.resume} is a run of gait-train {run_config.algorithm}, and goes on as one", err=True)
         if given.total_steps is not None:
             overrides["run.iterations"] = trainer.iterations_for(given.total_steps, run_config)
-        result = trainer.resume(given.resume, overrides)
+        result = trainer.resume(given.resume, overrides, by_command=True)
     else:
         # What is given on the command line wins over what --verify makes small, and that over files and presets.
         overrides = implied | (trainer.smoke_settings() if given.verify else {}) | overrides

@@ -69,11 +69,12 @@ def clip_licenses(training: Training) -> list[str]:
     return sorted(found.union(*(learner.licenses for learner in training.learners.values())))
 
 
-def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
+def resume(path: str | Path, overrides: dict[str, Any] | None = None, *, by_command: bool = False) -> Result:
     """Continue a run folder from its last checkpoint, or from a given one, as if it had never stopped.
 
     A run without a checkpoint begins at its first step. ConfigError where the configuration differs from that of the
-    checkpoint in more than `RESUMABLE`; Locked where another process trains in the folder.
+    checkpoint in more than `RESUMABLE`; Locked where another process trains in the folder. by_command: say which option
+    of gait-train makes a complete run longer.
     """
     with locked(open_run(path)[0].path):
         run, checkpoint = open_run(path)  # now that nobody else writes there
@@ -89,7 +90,7 @@ def resume(path: str | Path, overrides: dict[str, Any] | None = None) -> Result:
             _begin(training)
         run.remove_leftovers()
         run.note_resumption(config.run.seed, dump_yaml(config))
-        return _run(training, run, state, checkpoint)
+        return _run(training, run, state, checkpoint, by_command=by_command)
 
 
 def resume_or_train(config: TrainConfig) -> Result:
@@ -150,7 +151,11 @@ def _begin(training: Training) -> dict[str, Any] | None:
 
 
 def _run(
-    training: Training, run: Run, state: Mapping[str, Any] | None = None, checkpoint: Path | None = None
+    training: Training,
+    run: Run,
+    state: Mapping[str, Any] | None = None,
+    checkpoint: Path | None = None,
+    by_command: bool = False,
 ) -> Result:
     """Train to the end, from the beginning or from the state of a checkpoint."""
     start = time.monotonic()
@@ -178,7 +183,8 @@ def _run(
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
         run.drop_checkpoints_after(done)  # they belong to the continuation that is run again
         if done >= config.total_steps or keeper.stopped is not None:
-            display.say(complete(run.path, "--set run.minutes=N" if keeper.stopped else "--iterations N"))
+            longer = "--set run.minutes=N" if keeper.stopped else "--iterations N"
+            display.say(complete(run.path, longer if by_command else None))
     for learner in learners.values():
         for line in learner.describe(model):
             display.say(line)

@@ -50,9 +50,10 @@ def interrupted(command: str, run: Path, saved: str, is_complete: bool = False) 
     return f"interrupted; from {saved} it goes on with: gait-train {command} --resume {run}"
 
 
-def complete(run: Path, longer: str) -> str:
-    """What to say of a run that is resumed with nothing left to do; `longer` is the option that makes it longer."""
-    return f"{run} is complete: nothing is left to train; {longer} makes it longer"
+def complete(run: Path, longer: str | None) -> str:
+    """What to say of a run that is resumed with nothing left to do; `longer` is the option that makes it longer, None
+    where it is no command that resumes it."""
+    return f"{run} is complete: nothing is left to train" + (f"; {longer} makes it longer" if longer else "")
 
 
 def elsewhere(error: Exception, named: Iterable[str]) -> str:

@@ -63,7 +63,7 @@ def command(
         check_given(given | overrides, RESUMABLE)
         from gait_trainers.pretrain.motionnn import train as trainer
 
-        typer.echo(f"model    {trainer.resume(resume, overrides)}")
+        typer.echo(f"model    {trainer.resume(resume, overrides, by_command=True)}")
         return
     if clips is None or out is None:
         raise ConfigError("name the clips and the run folder: gait-train motionnn CLIPS --out RUN")

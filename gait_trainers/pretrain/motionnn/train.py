@@ -66,7 +66,8 @@ class Training:
     style: Style = field(default_factory=Style)
     window: list[dict[str, float]] = field(default_factory=list)  # metrics since the last row of them
     update: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # until the last row
+    pending: float = 0.0  # s since then
 
     def steps(self) -> tuple[int, bool]:
         """Length of the next rollout, and whether gradients stop between its steps."""
@@ -137,6 +138,7 @@ class Training:
             "window": self.window,
             "update": self.update,
             "seconds": self.seconds,
+            "pending": self.pending,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -144,8 +146,9 @@ class Training:
         fit raises one of many kinds of errors."""
         self._check_same_clips(state["model"])
         update, seconds = state["update"], float(state["seconds"])
-        if type(update) is not int or update < 0 or not 0 <= seconds < math.inf:
-            raise ValueError(f"update is {update!r} after {seconds!r} s")
+        pending = float(state.get("pending", 0))  # checkpoints of earlier versions have none
+        if type(update) is not int or update < 0 or not 0 <= seconds < math.inf or not 0 <= pending < math.inf:
+            raise ValueError(f"update is {update!r} after {seconds!r} s and {pending!r} s")
         ratio, noise = float(state["ratio"]), state["noise"]
         if not 0 <= ratio < math.inf or (noise is None) != (self.noise is None):
             raise ValueError("ratio or noise is not of this training")
@@ -158,7 +161,8 @@ class Training:
         torch.set_rng_state(state["torch"])
         self.rng.bit_generator.state = state["rng"]
         self.window = [dict(row) for row in state.get("window", [])]  # checkpoints of earlier versions have none
-        self.ratio, self.noise, self.update, self.seconds = ratio, noise, update, seconds
+        self.ratio, self.noise, self.update = ratio, noise, update
+        self.seconds, self.pending = seconds, pending
 
     def _check_same_clips(self, weights: Mapping[str, Tensor]) -> None:
         """ValueError where the clips, of which normaliser, balance and noise were fitted, are no longer the same."""
@@ -240,19 +244,19 @@ def train(config: MotionConfig, source: str, out: Path) -> Path:
             return _run(training, run)
 
 
-def resume(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Path:
+def resume(path: str | Path, overrides: Mapping[str, Any] | None = None, *, by_command: bool = False) -> Path:
     """Continue a run from its last checkpoint, or from a given one, bit for bit; its folder.
 
     One without a checkpoint begins at its first update. ConfigError where the configuration differs from that of the
     checkpoint in more than `RESUMABLE`, RunError where clips or checkpoint are not those of the run, Locked where
-    another process trains there.
+    another process trains there. by_command: say which option of gait-train makes a complete run longer.
     """
     with continuing(path, lambda path: read_motion_run(path, overrides)) as stored:
         torch.set_num_threads(stored.config.run.torch_threads)
         training = restored(stored, stored.origin["clips"])
         with closing(training.stream):
             note_resumption(stored, stored.config.run.seed, dump_motion_config(stored.config), training.update)
-            return _run(training, stored.run)
+            return _run(training, stored.run, by_command)
 
 
 def restored(stored: Stored[MotionConfig], source: str) -> Training:
@@ -276,51 +280,59 @@ def _licenses(training: Training) -> set[str]:
     return {clips[i].license for i in range(len(clips))}
 
 
-def _run(training: Training, run: Run) -> Path:
+def _run(training: Training, run: Run, by_command: bool = False) -> Path:
     config, done = training.config, training.update
     total = config.optim.updates
     if not (run.path / SPLIT).exists():
         training.chosen.save_split(run.path / SPLIT)
     display = ProgressDisplay(total, done, COLUMNS, "training")
     if done >= total:
-        display.say(complete(run.path, "--updates N"))
+        display.say(complete(run.path, "--updates N" if by_command else None))
     csv = MetricsCSV(run.metrics_file, done)
     board = TensorBoard(str(run.tensorboard), done + 1 if done else None) if config.run.tensorboard else None
     writers = [csv, display, *([board] if board else [])]
-    begun, saved = time.monotonic(), done
+    saved, mark = done, time.monotonic()
+
+    def save() -> None:
+        nonlocal saved
+        if training.update > saved:
+            save_checkpoint(run, training.get_state(), training.update, KEPT)
+            saved = training.update
+
     try:
         with ending_gently() as asked:
             while training.update < total:
                 training.window.append(training.step())
-                if training.update % config.run.log_every == 0 or training.update == total:
-                    now = time.monotonic()
-                    row = _row(training, now - begun)
-                    for writer in writers:
-                        writer.write(dict(row), dict.fromkeys(row, ()), training.update)
-                    training.window, begun = [], now
-                ends = asked() and training.update < total
-                if ends or (training.update % config.run.checkpoint_every == 0 and training.update < total):
-                    save_checkpoint(run, training.get_state(), training.update, KEPT)
-                    saved = training.update
+                now = time.monotonic()
+                training.pending, mark = training.pending + now - mark, now
+                due = training.update % config.run.log_every == 0 or training.update == total
+                row = _row(training) if due else {}
+                ends = asked()
                 if ends:
+                    save()  # first, as Ctrl-C may have ended what is written to
+                for writer in writers if row else ():
+                    writer.write(dict(row), dict.fromkeys(row, ()), training.update)
+                if training.update % config.run.checkpoint_every == 0 and training.update < total:
+                    save()
+                if ends and training.update < total:
                     raise KeyboardInterrupt
+            save_motion_model(run.path / FILE, training.model, _extras(training))
+            save()
     except KeyboardInterrupt:
-        display.say(interrupted("motionnn", run.path, f"update {saved}"))
+        display.say(interrupted("motionnn", run.path, f"update {saved}", saved == total))
         raise
     finally:
         display.close()
         if board:
             board.close()
-    save_motion_model(run.path / FILE, training.model, _extras(training))
-    if training.update > done:
-        save_checkpoint(run, training.get_state(), training.update, KEPT)
     return run.path
 
 
-def _row(training: Training, seconds: float) -> dict[str, float]:
-    """Means of the metrics of the last `seconds`, since the row before."""
+def _row(training: Training) -> dict[str, float]:
+    """Means of the metrics since the row before, which begin again."""
+    window, seconds = training.window, training.pending
+    training.window, training.pending = [], 0.0
     training.seconds += seconds
-    window = training.window
     row = {f"motion/{key}": float(np.mean([one[key] for one in window])) for key in window[0]}
     row["motion/frames_per_second"] = sum(one["frames"] for one in window) / seconds
     return row | {"time/iteration": training.update, "time/elapsed": training.seconds}

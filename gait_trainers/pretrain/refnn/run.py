@@ -138,6 +138,13 @@ def _run(training: Training, run: Run, say: Say) -> RefNN:
     test = None if not data.held_out else rows_of(*data.whole(held_out=True))
     table = MetricsCSV(run.metrics_file, keep_iterations=learner.iteration)
     seconds, saved = time.monotonic(), learner.iteration
+
+    def save() -> None:
+        nonlocal saved
+        if learner.iteration > saved:
+            save_checkpoint(run, training.get_state(), learner.iteration, KEPT)
+            saved = learner.iteration
+
     with closing(TensorBoard(str(run.tensorboard), purge_step=learner.iteration + 1)) as board:
         try:
             with ending_gently() as asked:
@@ -147,23 +154,25 @@ def _run(training: Training, run: Run, say: Say) -> RefNN:
                     last = learner.iteration == config.iterations
                     due = learner.iteration % config.checkpoint_every == 0 or last
                     row: dict[str, Any] = {"iteration": learner.iteration, "loss": loss, "learning_rate": rate}
+                    if due and test is not None:
+                        row["held_out_loss"] = held_out_loss(learner, *test)
+                    ends = asked()
+                    if ends:
+                        save()  # first, as Ctrl-C may have ended what is written to
                     if due:
-                        row |= {} if test is None else {"held_out_loss": held_out_loss(learner, *test)}
                         figures = [f"{key} {value:.3g}" for key, value in row.items() if key != "iteration"]
                         elapsed = time.monotonic() - seconds
                         say(f"{learner.iteration}/{config.iterations} {elapsed:.0f} s: {', '.join(figures)}")
                     table.write(row, {}, learner.iteration)
                     board.write(row, dict.fromkeys(row, ()), learner.iteration)
-                    ends = asked() and not last
-                    if due or ends:
-                        save_checkpoint(run, training.get_state(), learner.iteration, KEPT)
-                        saved = learner.iteration
-                    if ends:
+                    if due:
+                        save()
+                    if ends and not last:
                         raise KeyboardInterrupt
+                _write_model(run, data, learner)
         except KeyboardInterrupt:
-            say(interrupted("refnn", run.path, f"iteration {saved}"))
+            say(interrupted("refnn", run.path, f"iteration {saved}", saved >= config.iterations))
             raise
-    _write_model(run, data, learner)
     return learner.network
 
 

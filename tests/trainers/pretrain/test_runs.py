@@ -109,7 +109,7 @@ def final_state(run: Path) -> dict[str, Any]:
     file = Run(run).checkpoints()[-1]
     assert file.name == "step_000000000008.pt"
     state = load_checkpoint(file)
-    return {key: value for key, value in state.items() if key != "seconds"}
+    return {key: value for key, value in state.items() if key not in ("seconds", "pending")}
 
 
 def arrays(file: Path) -> dict[str, np.ndarray]:
@@ -189,6 +189,27 @@ def test_ctrl_c_ends_after_the_update_and_a_second_one_at_once(
     assert int(Run(out).checkpoints()[-1].stem.removeprefix("step_")) == saved
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert kind.run("--resume", str(out)).exit_code == 0
+    assert_same(whole, out, kind)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_in_the_last_update_ends_what_would_follow(
+    kind: Kind, data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (owner, name), made = kind.step, []
+    step = getattr(owner, name)
+
+    def pressed(*args: Any) -> Any:
+        made.append(1)
+        if len(made) == 8:
+            signal.raise_signal(signal.SIGINT)
+        return step(*args)
+
+    monkeypatch.setattr(owner, name, pressed)
+    out = tmp_path / "cut"
+    result = kind.train(data, out)
+    assert result.exit_code != 0
+    assert f"interrupted; {out} is complete" in " ".join(result.output.split())
     assert_same(whole, out, kind)
 
 
