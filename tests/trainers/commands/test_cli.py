@@ -19,7 +19,13 @@ def asked(monkeypatch) -> list:
     result = SimpleNamespace(stopped=None, iterations=0, steps=0, seconds=0.0, run=SimpleNamespace(path="run"))
     for name in ("train", "verify"):
         monkeypatch.setattr(trainer, name, lambda config: found.append(config) or result)
-    monkeypatch.setattr(trainer, "resume", lambda path, overrides: found.append((path.name, overrides)) or result)
+
+    def resume(path, overrides, *, by_command):
+        assert by_command
+        found.append((path.name, overrides))
+        return result
+
+    monkeypatch.setattr(trainer, "resume", resume)
     env = SimpleNamespace(id="GaitNet/WildRobot-v0")
     run = SimpleNamespace(config=lambda: SimpleNamespace(algorithm="ppo-amp", env=env))
     monkeypatch.setattr(trainer, "open_run", lambda path: (run, None))
