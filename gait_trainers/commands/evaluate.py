@@ -70,10 +70,11 @@ def command(
     run: Callable[..., dict[str, Any]]
     refuse_others(loaded, command=command, sweep=sweep, clip=clip)
     if stands_still(loaded, common["env_kwargs"]):
-        typer.echo(
-            f"gait-train: {loaded.name} is mirror-symmetric: with reset_noise=0 it begins in a pose that is its own "
-            "mirror image, out of which it may never take a first step",
-            err=True,
+        warn(
+            [
+                f"warning: {loaded.name} is mirror-symmetric: with reset_noise=0 it begins in a pose that is its own "
+                "mirror image, out of which it may never take a first step"
+            ]
         )
     if worst is not None:
         check_page(worst, loaded)
