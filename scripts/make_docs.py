@@ -233,14 +233,16 @@ def options_table(kind: type, only: Iterable[str] | None = None) -> str:
 def termination_table(task: str) -> str:
     made, steps = make_task(task, {}), find(task).steps
     config, robot = made.config, made.robot
+    clip = isinstance(config, TrackConfig)
+    tilted = "root tilted from the clip by more than" if clip else "root tilted more than"
     rows = [
         ("root lower than", f"{config.min_height:g} m", "`min_height`", "`terminated`"),
         ("root higher than", f"{config.max_height:g} m", "`max_height`", "`terminated`"),
-        ("root tilted more than", f"{config.max_tilt:g} rad", "`max_tilt`", "`terminated`"),
+        (tilted, f"{config.max_tilt:g} rad", "`max_tilt`", "`terminated`"),
         ("simulation diverged", f"undefined, or any velocity of {MAX_SPEED:g} and more", "–", "`terminated`"),
         ("time limit", f"{steps} steps ({steps * robot.dt:g} s)", "–", "`truncated`"),
     ]
-    if isinstance(config, TrackConfig):
+    if clip:
         rows.insert(3, ("bodies off the reference by", f"{config.max_distance:g} m", "`max_distance`", "`terminated`"))
         rows.insert(5, ("last frame of a clip that does not loop", "", "–", "`truncated`"))
     return markdown(("condition", "limit", "option", "sets"), rows)

@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 from gait_envs.biomechanics.events import step_figures
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.mocap.retarget.toes import toe_heights
 from gait_envs.mocap.smoothness import smoothness
 from gait_envs.reference.clip import velocities
 from gait_envs.reference.course import COURSE, course
@@ -20,6 +21,9 @@ _SPREAD = 1e-3  # ridge of the load's distribution: rather press with the whole 
 _FORCE_FIRST = np.array([10.0, 10.0, 10.0, 1.0, 1.0, 1.0])  # of force (N) and moment (N·m), in the fit of the load
 _CARRIED = 0.1  # of the weight: a frame is not feasible if the soles' pushes leave more than that unexplained
 _BALANCED = 0.05  # leg lengths: nor if the ground would have to push further than that outside the soles
+_ENDS = 0.25  # s at either end of a clip, of which a capture that begins or ends with a flaw loses what it must
+_WORSE = 1.5  # times as bad as the worst of the rest
+_LOST = 0.4, 0.5  # leg lengths outside the soles, share of the weight: less is no such flaw
 SHAKING = 10.0  # percentage points of the legs' power above 6 Hz beyond the capture's: the legs shake
 # More than this makes a clip unfit, and why.
 _MOST = {
@@ -168,6 +172,7 @@ def measure(qpos: np.ndarray, fps: float, contact: np.ndarray, load: Load, body:
         "slip_median": float(np.median(slip)) if slip.size else 0.0,
         "slip_p95": float(np.percentile(slip, 95)) if slip.size else 0.0,
         "penetration_mm": 1e3 * max(0.0, -float(lowest.min())),
+        "toe_penetration_mm": 1e3 * float(np.maximum(0.0, -toe_heights(qpos, body.model, body.toes)).max(initial=0.0)),
         "float_mm": 1e3 * float(np.maximum(lowest, 0.0)[contact].mean()) if contact.any() else 0.0,
         "limit_violations": float((beyond > 1e-6).sum()),
         "at_limit_percent": 100.0 * float((beyond > -1.5 * body.limit_margin).mean()),
@@ -192,6 +197,24 @@ def feasible(load: Load, body: Body) -> np.ndarray:
     carried = load.missing_force <= _CARRIED * body.weight
     balanced = load.missing_moment <= _BALANCED * body.leg_length * body.weight
     return carried & balanced & np.all(np.abs(load.torque) <= body.strength, axis=1)
+
+
+def flawed_ends(load: Load, body: Body) -> tuple[int, int]:
+    """How many frames at the start and at the end no ground could carry, though it carries the rest.
+
+    Recordings may begin or end with markers that settle. What the pushes of standing soles cannot explain there is a
+    flaw where it is `_WORSE` times the worst of what is between the ends. At most `_ENDS` are counted, of a clip at
+    least four times as long.
+    """
+    most = int(_ENDS * body.fps)
+    if len(load.torque) < 4 * most or most == 0:
+        return 0, 0
+    bad = np.zeros(len(load.torque), bool)
+    units = (body.leg_length * body.weight, load.missing_moment), (body.weight, load.missing_force)
+    for few, (unit, lost) in zip(_LOST, units, strict=True):
+        bad |= lost > max(few * unit, _WORSE * lost[most:-most].max())
+    first, last = np.flatnonzero(bad[:most]), np.flatnonzero(bad[-most:])
+    return int(first[-1]) + 1 if first.size else 0, most - int(last[0]) if last.size else 0
 
 
 def faults(quality: dict[str, float], body: Body) -> list[str]:

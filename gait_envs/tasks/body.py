@@ -28,6 +28,7 @@ from gait_envs.tasks.view import (
     yaw_rate,
 )
 
+DOWN = np.array([0.0, 0.0, -1.0])  # gravity's direction in an upright body
 STRIDE = 0.5  # s, time constant of the running mean: about a stride of a walk
 
 
@@ -54,18 +55,31 @@ def command_part(dt: float) -> Part:
     )
 
 
-def body_part(robot: Robot, config: TaskConfig) -> Part:
-    """Observation of joints, root and last action; falls; logged quantities."""
+def falls(config: TaskConfig, posture: Callable[[View], tuple[Array, Array]] | None = None) -> Callable[[View], Array]:
+    """Whether a body lies, (n,) bool: its root too low, too high or tilted over.
+
+    posture: how far above home the root is meant to be, (n,) m, and gravity's direction in the body as it is meant to
+    be, (n, 3); None: upright. The tilt is counted from there, and so is the height where the root is meant to be lower
+    or higher.
+    """
+    least = np.cos(config.max_tilt) if config.max_tilt < np.pi else -np.inf  # there is no larger tilt
+
+    def fallen(view: View) -> Array:
+        lift, down = (np.zeros(len(view)), DOWN) if posture is None else posture(view)
+        height = view.state.qpos[:, 2]
+        low = height < config.min_height + np.minimum(lift, 0.0)
+        high = height > config.max_height + np.maximum(lift, 0.0)
+        return low | high | ((gravity(view) * down).sum(axis=-1) < least)
+
+    return fallen
+
+
+def body_part(robot: Robot, config: TaskConfig, fallen: Callable[[View], Array] | None = None) -> Part:
+    """Observation of joints, root and last action; falls, by `fallen` (None: from upright); logged quantities."""
     joints, held = len(robot.joint_names), held_actions(robot, config)
     shown = as_slice(held)
     who = robot.traits.legs_in_words if config.previous_action == "legs" else "all servos"
     in_world = config.velocity_frame == "world"
-    upright = np.cos(config.max_tilt) if config.max_tilt < np.pi else -np.inf  # there is no larger tilt
-
-    def fallen(view: View) -> Array:
-        """Too low, too high or tilted over."""
-        height = view.state.qpos[:, 2]
-        return (height < config.min_height) | (height > config.max_height) | (gravity(view)[:, 2] > -upright)
 
     return Part(
         observed=(
@@ -83,7 +97,7 @@ def body_part(robot: Robot, config: TaskConfig) -> Part:
         ),
         terms=WALKING,
         columns=(_of_muscles() if robot.muscles is not None else {}) | _of_root(robot),
-        failures=(fallen,),
+        failures=(fallen or falls(config),),
     )  # fmt: skip
 
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from gait_envs.models.robot import Robot
 from gait_envs.reference.refnn.generator import open_generator
-from gait_envs.rotations import Array, heading_frame, quat_conj, quat_mul, quat_to_rotvec
+from gait_envs.rotations import Array, gravity_direction, heading_frame, quat_conj, quat_mul, quat_to_rotvec
 from gait_envs.simulation.checks import is_whole, plain
 from gait_envs.simulation.parameters import ParamSpace
 from gait_envs.tasks import terms
 from gait_envs.tasks.actions import Actions
 from gait_envs.tasks.base import Task
-from gait_envs.tasks.body import body_part, command_part, feet_part, pace_part
+from gait_envs.tasks.body import DOWN, body_part, command_part, falls, feet_part, pace_part
 from gait_envs.tasks.config import TrackConfig
 from gait_envs.tasks.layouts import reference_rows
 from gait_envs.tasks.memory import Field, Memory
@@ -50,7 +50,7 @@ def track(robot: Robot, config: TrackConfig) -> Task:
         (
             following.part,
             command_part(robot.dt),
-            body_part(robot, config),
+            body_part(robot, config, falls(config, following.posture)),
             feet_part(robot),
             pace_part(robot.dt),
             success_part(robot.dt, follows=True),
@@ -192,6 +192,13 @@ class Following:
         """How far the bodies are from the reference, (n,) m, by the rule of the options."""
         distances = np.linalg.norm(memory.error, axis=-1)
         return distances.max(axis=-1) if self.config.distance_rule == "any" else distances.mean(axis=-1)
+
+    def posture(self, view: View) -> tuple[Array, Array]:
+        """What a fall is counted from: the clip's own height above home and its tilt, while it must be followed."""
+        if view.settings.free:
+            return np.zeros(len(view)), DOWN
+        root = view.memory.reference_qpos[:, :7]
+        return root[:, 2] - self.robot.home_qpos[2], gravity_direction(root[:, 3:])
 
     def end_error(self, view: View) -> Array:
         """Position errors of the end effectors relative to the root, in its heading frame, (n, ends, 3) m."""

@@ -94,11 +94,12 @@ def retarget_file(job: Job, recipe: Recipe, body: Body) -> Retargeted:
             motion, body, joint_map=cleaning.joint_map, start=start, end=end, time=recipe.time, speed=recipe.speed,
             stride=recipe.stride,
         )  # fmt: skip
+    first, last = result.clip.meta["cut_s"]  # of what was left to cut
     told = {
         "capture": job.shown,
         "recipe": mark,
         "notes": [*dict.fromkeys(result.clip.meta["notes"])],
-        "cut_s": [recipe.start, recipe.end],
+        "cut_s": [recipe.start + first - start, recipe.end if last == end else recipe.start + last - start],
     }
     return replace(result, clip=replace(result.clip, name=job.name, meta=result.clip.meta | told))
 

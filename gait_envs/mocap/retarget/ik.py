@@ -15,6 +15,7 @@ from gait_envs.mocap.retarget.footholds import SoleTarget
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.retarget_config import Task
 from gait_envs.mocap.retarget.target_body import Body, Bone
+from gait_envs.mocap.retarget.toes import bend_toes
 from gait_envs.mocap.retarget.trajectory import settle
 from gait_envs.rotations import quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
 
@@ -92,7 +93,7 @@ def solve(targets: Targets, body: Body, fps: float) -> np.ndarray:
     # A sole that the joints cannot level dips an edge below the floor; the whole robot rises by as much.
     dip = -robot_poses(qpos, body).corners[..., 2].min(axis=(1, 2))
     qpos[:, 2] += envelope(np.maximum(dip, 0.0), round(_LIFT * fps))
-    return qpos
+    return bend_toes(qpos, body.model, body.toes, body.limit_margin, fps)
 
 
 class Aims:

@@ -9,18 +9,17 @@ import numpy as np
 
 from gait_envs.errors import MotionError
 from gait_envs.mocap.capture import Recorded, SkeletonMotion
-from gait_envs.mocap.quality import SHAKING, carry, faults, measure, robot_poses
-from gait_envs.mocap.retarget.footholds import read_foot, sole_target, steadied
+from gait_envs.mocap.quality import SHAKING, Load, carry, faults, flawed_ends, measure, robot_poses
 from gait_envs.mocap.retarget.ik import Targets, solve
-from gait_envs.mocap.retarget.joint_names import SIDES, find_joints
-from gait_envs.mocap.retarget.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
-from gait_envs.mocap.retarget.pelvis_sway import sway
+from gait_envs.mocap.retarget.joint_names import find_joints
+from gait_envs.mocap.retarget.landmarks import Landmarks, crop, extract_landmarks, face_forward, retime
 from gait_envs.mocap.retarget.plausibility import doubts, floats, too_short
 from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.mocap.retarget.targets import STRIDE, make_targets
 from gait_envs.mocap.smoothness import captured_smoothness, joint_shares, smoothness
 from gait_envs.reference.clip import Clip, velocities
 from gait_envs.reference.licenses import UNKNOWN
-from gait_envs.rotations import normalize, quat_from_rotvec, quat_mul, quat_rotate, yaw_quat
+from gait_envs.rotations import normalize
 
 _LEGS = 0.01, 100.0  # m, shortest and longest of anybody captured or animated
 # What of a body a clip names beside its digest.
@@ -36,8 +35,8 @@ _KEPT = (
     "foot_yaw",
     "foot_roll",
 )
+_TRIMS = 2  # times that flawed ends are looked for and left out; the new ends may have some of the flaw
 _SMOOTHER = (2.0, 4.0, 8.0)  # times a body's cost of accelerations, tried one after the other
-STRIDE = 1.2  # captured seconds over which a heading is averaged: about one stride of a walk
 
 
 @dataclass(frozen=True)
@@ -76,34 +75,34 @@ def retarget(
     """
     given = {"source": source, "license": license, "subject": subject, "activity": activity}
     origin = {key: value or motion.origin.get(key) or UNKNOWN for key, value in given.items()}
-    captured = crop(extract_landmarks(motion, joint_map, unit, up), start, end)
-    captured = face_forward(captured, STRIDE)
-    if not _LEGS[0] <= captured.leg_length <= _LEGS[1]:
-        raise MotionError(
-            f"the legs are {captured.leg_length:g} m long, with a unit of {captured.unit:g} m; give another"
-        )
-    scale = body.leg_length / captured.leg_length
-    pace = time_scale(time, scale) if speed is None else _pace(captured, scale * stride, speed)
-    recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)
-    landmarks = retime(captured, body.fps, pace)
-    targets = make_targets(landmarks, body, scale, stride)
-    first = captured.dropped + round(start * motion.fps)
+    landmarks = extract_landmarks(motion, joint_map, unit, up)
     roles, _ = find_joints(motion.skeleton, joint_map)
-    told = captured_smoothness(motion, roles, slice(first, first + captured.frames), pace, body.fps)
-    qpos, times = solve_smoothly(targets, body, told.get("captured_quick_legs_percent"))
-    load = carry(qpos, body.fps, targets.contact, body)
+    part = solve_part(motion, roles, landmarks, body, start, end, time, speed, stride)
+    lost = np.zeros(2)  # s of the capture, at its start and at its end
+    for _ in range(_TRIMS):
+        ends = np.array(flawed_ends(part.load, body)) / (body.fps * part.pace)
+        if not ends.any():
+            break
+        end = start + (len(part.qpos) - 1) / (body.fps * part.pace) - ends[1]
+        start, lost = start + ends[0], lost + ends
+        part = solve_part(motion, roles, landmarks, body, start, end, time, speed, stride)
+    told = " and ".join(f"the {which} {s:.2f} s" for which, s in zip(("first", "last"), lost, strict=True) if s)
+    notes = [f"no ground could carry {told}, as it does the rest: left out"] if told else []
+    captured, targets, qpos, load = part.captured, part.targets, part.qpos, part.load
+    landmarks, pace, scale = part.landmarks, part.pace, part.scale
+    recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)
     quality = measure(qpos, body.fps, targets.contact, load, body) | _errors(qpos, targets, body)
-    quality |= told
-    if told:
+    quality |= part.told
+    if part.told:
         quality["quick_excess_percent"] = quality["quick_legs_percent"] - quality["captured_quick_legs_percent"]
     found = [*faults(quality, body), *doubts(captured, STRIDE)]
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
-    notes = [f"the capture lacks joints of {limb}; the robot's stays near its home pose" for limb in untold]
+    notes += [f"the capture lacks joints of {limb}; the robot's stays near its home pose" for limb in untold]
     stands = np.asarray(targets.contact.any(axis=1))
     strange = (too_short((captured.frames - 1) / captured.fps), floats(landmarks, stands))
     notes += [note for note in strange if note]
-    if times > 1:
-        notes.append(f"the joints' accelerations weigh {times:g} times as much as usual, or the legs would shake")
+    if part.times > 1:
+        notes.append(f"the joints' accelerations weigh {part.times:g} times as much as usual, or the legs would shake")
     qpos[:, :2] -= qpos[0, :2].copy()  # the solution's own first frame is what starts over the origin
     meta = {
         "subject": origin["subject"],
@@ -115,7 +114,7 @@ def retarget(
         "time_scale": pace,
         "stride_scale": stride,
         "body": {key: getattr(body, key) for key in _KEPT}
-        | {"acceleration": times * body.acceleration, "digest": body.digest},
+        | {"acceleration": part.times * body.acceleration, "digest": body.digest},
         "contacts": "estimated by inverse dynamics",
         "history": [*motion.history, f"retargeted to {body.name} at {body.fps:g} Hz"],
         "quality": quality,
@@ -138,6 +137,42 @@ def retarget(
         meta=meta,
     )
     return Retargeted(clip, targets, landmarks, quality, found)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a capture, solved."""
+
+    captured: Landmarks  # facing +x, in the capture's time
+    landmarks: Landmarks  # in the robot's time
+    targets: Targets
+    qpos: np.ndarray  # (T, nq)
+    load: Load
+    told: dict[str, float]  # smoothness of the capture itself
+    times: float  # see `solve_smoothly`
+    pace: float  # see `time_scale`
+    scale: float
+
+
+def solve_part(
+    motion: SkeletonMotion, roles: Mapping[str, int], whole: Landmarks, body: Body, start: float, end: float | None,
+    time: str | float, speed: float | None, stride: float,
+) -> Part:  # fmt: skip
+    """The capture from `start` to `end` (s) on the robot; `whole` are its landmarks."""
+    captured = face_forward(crop(whole, start, end), STRIDE)
+    if not _LEGS[0] <= captured.leg_length <= _LEGS[1]:
+        raise MotionError(
+            f"the legs are {captured.leg_length:g} m long, with a unit of {captured.unit:g} m; give another"
+        )
+    scale = body.leg_length / captured.leg_length
+    pace = time_scale(time, scale) if speed is None else _pace(captured, scale * stride, speed)
+    landmarks = retime(captured, body.fps, pace)
+    targets = make_targets(landmarks, body, scale, stride)
+    first = captured.dropped + round(start * motion.fps)
+    told = captured_smoothness(motion, roles, slice(first, first + captured.frames), pace, body.fps)
+    qpos, times = solve_smoothly(targets, body, told.get("captured_quick_legs_percent"))
+    load = carry(qpos, body.fps, targets.contact, body)
+    return Part(captured, landmarks, targets, qpos, load, told, times, pace, scale)
 
 
 def solve_smoothly(targets: Targets, body: Body, captured: float | None) -> tuple[np.ndarray, float]:
@@ -185,86 +220,6 @@ def time_scale(choice: str | float, scale: float) -> float:
     if not 0 < value < np.inf:
         raise MotionError(f"time {choice!r}: expected keep, froude or a positive number")
     return value
-
-
-def make_targets(landmarks: Landmarks, body: Body, scale: float, stride: float = 1.0) -> Targets:
-    """Scale the landmarks, already in the robot's time, and say where its pelvis, chest and soles should be.
-
-    Along the floor they are scaled by `stride` as well; the feet are as far apart as without it.
-    """
-    yaw = heading(landmarks, STRIDE * landmarks.time_scale)
-    feet = [steadied(read_foot(landmarks, side), landmarks) for side in SIDES]
-    left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)  # (T, 2)
-    ground = scale * stride  # along the floor
-    width = float(np.median(np.sum(landmarks.across("ankle")[:, :2] * left, axis=1)))
-    wanted = scale * width if isinstance(body.step_width, str) else body.step_width
-    outward = 0.5 * (wanted - ground * width) * left
-    paths = [
-        np.column_stack([foot.ankle[:, :2] * ground + sign * outward, foot.rise * scale - shape.bottom])
-        for foot, shape, sign in zip(feet, body.shapes, (1, -1), strict=True)
-    ]
-    soles = tuple(
-        sole_target(foot, path, yaw, scale, shape, body.swing_clearance, body.foot_yaw, body.foot_roll)
-        for foot, path, shape in zip(feet, paths, body.shapes, strict=True)
-    )
-    hips = landmarks.mid("hip")
-    standing_ankle = np.mean([foot.ankle[:, 2] - foot.rise for foot in feet], axis=0)  # (T,) m
-    bottom = float(np.mean([shape.bottom for shape in body.shapes]))
-    height = (hips[:, 2] - standing_ankle) * scale - bottom - body.crouch
-    pelvis_turn, chest_turn = _trunk(landmarks, yaw, body.lean, body.pelvis_yaw)
-    pelvis = np.column_stack([hips[:, :2] * ground, height]) - quat_rotate(pelvis_turn, body.hip_centre)
-    if body.sway is not None:
-        pelvis = sway(pelvis, soles, yaw, body.sway, landmarks.fps, STRIDE * landmarks.time_scale)
-    return Targets(
-        pelvis=pelvis,
-        pelvis_quat=quat_mul(pelvis_turn, body.turns["pelvis"]),
-        chest_quat=quat_mul(chest_turn, body.turns["chest"]),
-        soles=soles,
-        bones=_bone_directions(landmarks, body),
-        captured=np.stack(paths, axis=1),
-    )
-
-
-def _bone_directions(landmarks: Landmarks, body: Body) -> np.ndarray:
-    """Where the captured bones that the body's limbs follow point (T, bones, 3): that carries over between builds."""
-    directions = np.zeros((landmarks.frames, len(body.bones), 3))
-    for i, bone in enumerate(body.bones):
-        start, end = (landmarks.points.get(role) for role in bone.roles)
-        if start is not None and end is not None:
-            directions[:, i] = normalize(end - start)
-    return directions
-
-
-def _trunk(
-    landmarks: Landmarks, yaw: np.ndarray, mean_lean: float | None, pelvis_yaw: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations (T, 4) of pelvis and chest from home: heading `yaw` (T,), hips' tilt, trunk's lean, shoulders' turn."""
-    hips = landmarks.across("hip")
-    zero = np.zeros_like(yaw)
-    lean, turn, chest_roll = zero, zero, _tilt(hips)
-    if "left_shoulder" in landmarks.points and "right_shoulder" in landmarks.points:
-        up = landmarks.mid("shoulder") - landmarks.mid("hip")
-        lean = np.arctan2(up[:, 0] * np.cos(yaw) + up[:, 1] * np.sin(yaw), up[:, 2])
-        shoulders = landmarks.across("shoulder")
-        turn, chest_roll = _turn(shoulders, yaw), _tilt(shoulders)
-    if mean_lean is not None:
-        lean = lean - lean.mean() + mean_lean
-    pelvis = quat_mul(
-        yaw_quat(yaw + pelvis_yaw * _turn(hips, yaw)), quat_from_rotvec(np.stack([_tilt(hips), lean, zero], axis=1))
-    )
-    chest = quat_mul(yaw_quat(yaw), quat_from_rotvec(np.stack([chest_roll, lean, zero], axis=1)))
-    return pelvis, quat_mul(chest, yaw_quat(turn))
-
-
-def _tilt(across: np.ndarray) -> np.ndarray:
-    """How much (T,) rad the left end of a line (T, 3) from right to left is up."""
-    return np.arcsin(across[:, 2] / np.linalg.norm(across, axis=1))
-
-
-def _turn(across: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    """How much (T,) rad a line (T, 3) from right to left is turned against a heading, without jumps."""
-    turn = np.unwrap(np.arctan2(-across[:, 0], across[:, 1])) - yaw
-    return turn - 2 * np.pi * np.round(turn.mean() / (2 * np.pi))
 
 
 def _errors(qpos: np.ndarray, targets: Targets, body: Body) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Leg:
     ankle: str
     sole: str  # site
     contacts: list[str]  # box geoms of the foot, in the order of a clip's contacts
+    toes: Sequence[str] = ()  # capsule geoms, each on a hinge of its own, that bend where the floor is in their way
 
 
 @dataclass(frozen=True)

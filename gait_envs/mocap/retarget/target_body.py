@@ -14,6 +14,7 @@ from gait_envs.errors import MotionError, one_line
 from gait_envs.mocap.retarget.footholds import SoleShape
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.retarget_config import Description, Leg, Limb, Task, read_description
+from gait_envs.mocap.retarget.toes import Toe, find_toe
 from gait_envs.rotations import quat_from_matrix
 
 _ANGLES = 721  # of a knee that are tried for the straightest
@@ -68,6 +69,7 @@ class Body:
     shapes: tuple[SoleShape, ...]  # left, right; at home
     turns: dict[str, np.ndarray]  # (4,) orientation at home of pelvis, chest, left_sole and right_sole
     corners: np.ndarray  # (contacts, 4, 3) m, lower corners of each contact box, in the box's own frame
+    toes: tuple[Toe, ...]  # of the left foot, then of the right
     strength: np.ndarray  # (joints,) N·m that the actuators give; infinite where the model does not say
 
     @property
@@ -145,6 +147,7 @@ def _measure(description: Description, model: mujoco.MjModel) -> Body:
         shapes=tuple(SoleShape(foot[:, 0].max(), foot[:, 0].min(), foot[:, 2].min()) for foot in feet),
         turns={key: quat_from_matrix(frame.reshape(3, 3)) for key, frame in frames.items()},
         corners=corners,
+        toes=tuple(find_toe(model, name) for leg in legs.values() for name in leg.toes),
         strength=_strength(model),
     )
 
@@ -161,9 +164,10 @@ def _check_names(description: Description, model: mujoco.MjModel) -> None:
     for side, leg in description.legs.items():
         named += [(f"legs.{side}.{part}", "body", getattr(leg, part)) for part in ("hip", "knee", "ankle")]
         named.append((f"legs.{side}.sole", "site", leg.sole))
-        if not isinstance(leg.contacts, list):
-            raise ValueError(f"legs.{side}.contacts is {leg.contacts!r}, expected a list of names of geoms")
-        named += [(f"legs.{side}.contacts", "geom", name) for name in leg.contacts]
+        for key, names in (("contacts", leg.contacts), ("toes", leg.toes)):
+            if not isinstance(names, list | tuple):
+                raise ValueError(f"legs.{side}.{key} is {names!r}, expected a list of names of geoms")
+            named += [(f"legs.{side}.{key}", "geom", name) for name in names]
     for key, limb in description.limbs.items():
         named += [(f"limbs.{key}.chain.{role}", "body or site", str(part)) for role, part in limb.chain.items()]
     for key, kind, name in named:

@@ -19,8 +19,9 @@ from gait_envs.mocap.quality import carry, faults, measure, robot_poses
 from gait_envs.mocap.retarget.footholds import CapturedFoot, SoleShape, _blend, _floor, _rolling, read_foot, sole_target
 from gait_envs.mocap.retarget.joint_names import ROLES, match_joints
 from gait_envs.mocap.retarget.landmarks import Landmarks, crop, extract_landmarks, face_forward, heading, retime
-from gait_envs.mocap.retarget.pipeline import Retargeted, _trunk, retarget, time_scale
+from gait_envs.mocap.retarget.pipeline import Retargeted, retarget, time_scale
 from gait_envs.mocap.retarget.target_body import Body, load_body
+from gait_envs.mocap.retarget.targets import _trunk
 from gait_envs.rotations import quat_conj, quat_from_rotvec, quat_mul, quat_to_rotvec
 
 LEG_ROBOT = 0.193 + 0.180  # m, thigh and shank of WildRobot

@@ -12,9 +12,10 @@ from helpers.walker import SPEED, walker_bvh
 from gait_envs.mocap.capture import SkeletonMotion
 from gait_envs.mocap.formats import read_capture
 from gait_envs.mocap.retarget.landmarks import extract_landmarks
-from gait_envs.mocap.retarget.pipeline import STRIDE, retarget
+from gait_envs.mocap.retarget.pipeline import retarget
 from gait_envs.mocap.retarget.plausibility import doubts, floats, treadmill
 from gait_envs.mocap.retarget.target_body import load_body
+from gait_envs.mocap.retarget.targets import STRIDE
 
 
 def walk(folder: Path, share: float = 1.0, backwards: bool = False) -> SkeletonMotion:
