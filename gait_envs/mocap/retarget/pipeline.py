@@ -83,8 +83,9 @@ def retarget(
         ends = np.array(flawed_ends(part.load, body)) / (body.fps * part.pace)
         if not ends.any():
             break
-        end = start + (len(part.qpos) - 1) / (body.fps * part.pace) - ends[1]
-        start, lost = start + ends[0], lost + ends
+        if ends[1]:
+            end = float(start + (len(part.qpos) - 1) / (body.fps * part.pace) - ends[1])
+        start, lost = float(start + ends[0]), lost + ends
         part = solve_part(motion, roles, landmarks, body, start, end, time, speed, stride)
     told = " and ".join(f"the {which} {s:.2f} s" for which, s in zip(("first", "last"), lost, strict=True) if s)
     notes = [f"no ground could carry {told}, as it does the rest: left out"] if told else []

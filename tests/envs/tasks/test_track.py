@@ -503,6 +503,27 @@ def test_too_far_from_the_reference_is_a_failure(straight: str) -> None:
 TOLERANT = {"max_distance": 10.0, "max_tilt": 9.0, "min_height": 0.0, "max_height": 9.0}
 
 
+def test_the_clips_own_posture_is_no_fall(clips: Callable) -> None:
+    """A fall is counted from the clip, which here bends over by 1.2 rad and crouches, or hops, by 0.2 m."""
+    allowed = {"max_tilt": 1.0, "min_height": ROBOT.home_qpos[2] - 0.1, "max_height": ROBOT.home_qpos[2] + 0.1}
+    for rise, tilt in ((0.0, 1.2), (-0.2, 0.0), (0.2, 0.0), (-0.2, 1.2)):
+        clip = walking(61)
+        clip.qpos[:, 2] += rise
+        clip.qpos[:, 3:7] = np.array([np.cos(tilt / 2), 0.0, np.sin(tilt / 2), 0.0])
+        env = tracking(clips(bent=clip), 4, max_distance=10.0, **allowed)
+        task, right, memory = on_reference(env)
+        off = right.qpos.copy()
+        turn = lambda angle: np.array([np.cos(angle / 2), 0.0, np.sin(angle / 2), 0.0])  # noqa: E731
+        off[1, 3:7] = turn(tilt + 0.9)
+        off[2, 3:7] = turn(tilt + 1.1)
+        off[3, 2] += np.copysign(0.11, rise)  # beyond what the clip itself is off
+        view = task.view(posed(env.core.physics, off, right.qvel), memory)
+        assert task.failed(task.advance(view)).tolist() == [False, False, True, True]
+        # Without a limit on the distance a clip only commands, and a fall is counted from upright.
+        without = task.adjusted(task.settings, max_distance=np.inf)
+        assert task.failed(task.advance(task.view(right, memory, without))).all()
+
+
 def test_the_end_of_a_clip_truncates(clips: Callable) -> None:
     folder = clips(finite=walking(31), loop=walking(31, loop=True))
     env = tracking(folder, 2, reference_observation="none", **TOLERANT)

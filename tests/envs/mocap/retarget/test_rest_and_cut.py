@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gait_envs.mocap.cleaning.convert import Cleaning, convert
 from gait_envs.mocap.formats import open_capture, read_capture
 from gait_envs.mocap.formats.bvh_writer import as_capture, write_bvh
 from gait_envs.mocap.jobs import Job
+from gait_envs.mocap.quality import Load, flawed_ends
 from gait_envs.mocap.retarget.folder import Recipe, retarget_file
 from gait_envs.mocap.retarget.landmarks import extract_landmarks
 from gait_envs.mocap.retarget.target_body import Body, load_body
@@ -111,3 +113,66 @@ def test_who_turns_about_outside_of_the_cut_is_on_a_treadmill(tmp_path: Path, bo
             retarget_file(job, Recipe(belt, start=start, end=end), body)
     clip = retarget_file(job, Recipe(belt, start=0.2, end=1.8), body).clip
     assert clip.mean_speed == pytest.approx(0.7 * clip.meta["scale"], rel=0.05)
+
+
+# -- ends that no ground could carry -------------------------------------------------------------------
+
+
+def settling(frames: int, where: int) -> np.ndarray:
+    """(T,) 0 to 1: an offset that a recording loses, or takes up, in a tenth of a second at 60 Hz."""
+    way = np.zeros(frames)
+    way[:6] = (1 - np.arange(6) / 6) ** 2
+    return way if where == 0 else way[::-1]
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_an_end_that_leaps_is_left_out(tmp_path: Path, body: Body, where: int) -> None:
+    path = write(tmp_path)
+    motion, job = read_capture(path), Job(path, "walk", "walk.bvh")
+    whole = retarget_file(job, Recipe(), body).clip
+    assert whole.meta["cut_s"] == [0.0, None]
+    assert "no ground could carry" not in " ".join(whole.meta["notes"])
+    motion.translations[:, 0, 0] += 0.1 * settling(motion.frames, where) * np.ptp(motion.translations[:, 0, 2])
+    write_bvh(path, as_capture(motion))
+    found = retarget_file(job, Recipe(), body)
+    assert found.faults == []
+    lost = whole.duration - found.clip.duration
+    assert 0.05 < lost < 0.3
+    notes = [note for note in found.clip.meta["notes"] if note.startswith("no ground could carry")]
+    (told,) = re.findall(rf"the {('first', 'last')[where]} (0\.\d\d) s, as it does the rest: left out$", *notes)
+    assert float(told) == pytest.approx(lost, abs=0.025)  # whole frames of capture and robot
+    first, last = found.clip.meta["cut_s"]
+    if where == 0:
+        assert (first, last) == (pytest.approx(lost, abs=0.025), None)
+    else:
+        assert (first, last) == (0.0, pytest.approx(whole.duration - lost, abs=0.025))
+    # What an earlier cut leaves out counts from the capture's own beginning.
+    late = retarget_file(job, Recipe(start=1.0), body).clip
+    assert late.meta["cut_s"][0] == 1.0
+
+
+def test_flawed_ends_are_worse_than_all_between(body: Body) -> None:
+    """At 50 Hz a quarter of a second are 12 frames; a flaw is beyond 0.4 leg lengths, and 1.5 times all between."""
+    unit = body.leg_length * body.weight
+
+    def ends(moment: np.ndarray, force: np.ndarray | None = None) -> tuple[int, int]:
+        none = np.zeros(len(moment))
+        load = Load(np.zeros((len(moment), 4)), np.zeros((len(moment), 9)), none if force is None else force, moment)
+        return flawed_ends(load, body)
+
+    moment = np.full(100, 0.1 * unit)
+    assert ends(moment) == (0, 0)
+    moment[3], moment[98] = 0.41 * unit, 0.41 * unit
+    assert ends(moment) == (4, 2)
+    moment[12] = 9.0 * unit  # the first that belongs to the rest: all of it is bad
+    assert ends(moment) == (0, 0)
+    moment[12], moment[50] = 0.1 * unit, 0.28 * unit
+    assert ends(moment) == (0, 0)  # 0.41 is less than 1.5 times 0.28
+    moment[50] = 0.27 * unit
+    assert ends(moment) == (4, 2)
+    assert ends(moment[:47]) == (0, 0)  # too short to tell
+    force = np.zeros(100)
+    force[1] = 0.51 * body.weight
+    assert ends(np.zeros(100), force) == (2, 0)
+    force[1] = 0.49 * body.weight
+    assert ends(np.zeros(100), force) == (0, 0)

@@ -121,6 +121,7 @@ def test_the_built_in_humanoid(human: SkeletonMotion) -> None:
     for side in ("left", "right"):
         assert joint(result, f"{side}_knee_flexion").min() > 0.0  # never bent backwards, though it could by 5°
         assert np.ptp(joint(result, f"{side}_arm_flexion")) > 0.4
+    assert result.quality["toe_penetration_mm"] < 0.1
 
 
 # --- parts -------------------------------------------------------------------------------------------
