@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from gait_envs.files import check_writable, replacing
@@ -17,9 +17,10 @@ from gait_trainers.evaluation.rollout import EvaluationError, Recording
 from gait_trainers.evaluation.tracking import follow, open_reference, plan_whole, worst_first
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import follows_clips
-from gait_trainers.reports.video import caption
+from gait_trainers.reports.video import INK, PAPER
 
 PICTURES, SIZE = 8, 200  # in a strip, and the width of each in pixels; they are 4:3
+HEADING = 30  # pixels above each strip
 
 
 def check_page(path: Path, policy: Policy) -> None:
@@ -53,12 +54,19 @@ def draw_worst(
     for row in rows:
         plan = plan_whole(opened, np.array([library.index(row["clip"])]), evaluation["seed"])
         found = follow(policy, opened.task, plan, np.array([0]), threads=1)
-        strips.append(caption(film_strip(found), describe(row)))
+        strips.append(under_heading(film_strip(found), describe(row)))
     signed = PngInfo()
     signed.add_text("Software", MADE_BY)
     with replacing(path) as temporary:
         Image.fromarray(np.concatenate(strips)).save(temporary, format="PNG", pnginfo=signed)
     return [row["clip"] for row in rows]
+
+
+def under_heading(picture: np.ndarray, text: str) -> np.ndarray:
+    """The picture below a line of text, which must hide nothing of it."""
+    band = Image.new("RGB", (picture.shape[1], HEADING), PAPER)
+    ImageDraw.Draw(band).text((8, 5), text, font=ImageFont.load_default(HEADING // 2), fill=INK)
+    return np.concatenate([np.asarray(band), picture])
 
 
 def film_strip(found: Recording) -> np.ndarray:

@@ -13,7 +13,7 @@ from PIL import Image
 from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.reports import worst_clips
-from gait_trainers.reports.worst_clips import PICTURES, SIZE, check_page, describe, draw_worst, worst_first
+from gait_trainers.reports.worst_clips import HEADING, PICTURES, SIZE, check_page, describe, draw_worst, worst_first
 
 
 def test_the_worst_are_those_that_failed_the_earliest() -> None:
@@ -43,7 +43,11 @@ def test_a_page_holds_a_strip_of_each(tmp_path: Path, monkeypatch: pytest.Monkey
     assert drawn[0][0] == pytest.approx(0.0)
     assert drawn[PICTURES - 1][0] > 0.2  # where the clip was when it was lost
     with Image.open(page) as image:
-        assert image.size == (PICTURES * SIZE, 2 * (SIZE * 3 // 4))
+        assert image.size == (PICTURES * SIZE, 2 * (HEADING + SIZE * 3 // 4))
+        picture = np.asarray(image)
+    strip = picture[HEADING : HEADING + SIZE * 3 // 4]
+    assert (strip == 200).all()  # the heading hides nothing
+    assert np.ptp(picture[:HEADING]) > 100
     told = describe(found["per_clip"][0])
     assert told.startswith("glide   lost after ")
     assert " of 0.8 s   off " in told
