@@ -18,11 +18,6 @@ def one_line(value: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 clip", "2 clips", "3,000 clips"."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def printable(text: str) -> str:
     """The text with an escape for each character that would steer a terminal, or end the line, instead of showing."""
     if text.isprintable():

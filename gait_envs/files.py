@@ -135,15 +135,6 @@ class _Kept(Exception):
     """Ends the trial before anything is replaced."""
 
 
-def size_text(number: float) -> str:
-    """Bytes in the largest decimal unit that leaves at least one: 1_250_000 -> "1.2 MB"."""
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
-
-
 def temporary_beside(path: Path) -> Path:
     """Of this thread alone, as two may write one file at once; the process comes last, for `remove_leftovers`."""
     return path.with_name(f".{path.name}.{threading.get_native_id()}.{os.getpid()}.tmp")

@@ -18,7 +18,7 @@ from gait_envs.cli import run_script
 from gait_envs.reference.sources import open_clips
 from gait_trainers.data.windows import MotionStream
 from gait_trainers.pretrain.motionnn.config import load_motion_config
-from gait_trainers.pretrain.motionnn.train import build
+from gait_trainers.pretrain.motionnn.training import build
 
 
 def speed(clips: str, seconds: float) -> tuple[float, float]:

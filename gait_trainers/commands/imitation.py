@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gait_envs.errors import counted
 from gait_envs.reading.outputs import check_output
+from gait_envs.wording import counted
 from gait_trainers.commands.checks import parse_env_set
 from gait_trainers.commands.options import (
     EnvSetOption,

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from gait_envs.assets import asset_path
-from gait_envs.errors import counted
 from gait_envs.reference.clip import load_clip
 from gait_envs.registry import ENVIRONMENTS
+from gait_envs.wording import counted
 from gait_trainers.config.layers import preset_names
 from gait_trainers.imitation.demonstrations import bundled_demonstrations, find_demonstrations, load_demonstrations
 from gait_trainers.policies.bundle import MANIFEST

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gait_envs.errors import counted
+from gait_envs.wording import counted
 from gait_trainers.commands.options import PhysicsThreads, PolicyArgument, ReferenceOption, SeedOption, StochasticOption
 from gait_trainers.evaluation.record import NOISE, RecordError, check_out, record_clips, write_recordings
 from gait_trainers.policies.loading import load_policy

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from gait_envs.constants import MOST_SEED, MOST_THREADS
-from gait_envs.errors import counted
 from gait_envs.tasks.config import TrackConfig
+from gait_envs.wording import counted
 from gait_trainers.commands.options import ReferenceOption, ResumeOption
 from gait_trainers.config.layers import load_config, parse_assignment, preset_names
 from gait_trainers.config.schema import ConfigError, env_options

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.files import size_text
+from gait_envs.wording import size_text
 from gait_trainers.policies.loading import find_bundle
 from gait_trainers.policies.validation import CALLS, validate_bundle
 

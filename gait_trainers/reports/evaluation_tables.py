@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from gait_envs.errors import counted
+from gait_envs.wording import counted
 from gait_trainers.evaluation.record import METRICS, Recorded
 from gait_trainers.evaluation.tracking import worst_first
 from gait_trainers.evaluation.walking import show_command

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gait_envs.errors import counted
+from gait_envs.wording import counted
 from gait_trainers.reports.tables import UNKNOWN, figure_table
 
 MODEL = "the model"

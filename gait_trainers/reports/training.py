@@ -14,9 +14,9 @@ import numpy as np
 
 from gait_envs.biomechanics.events import runs, stance, touchdowns
 from gait_envs.constants import GRAVITY
-from gait_envs.errors import counted
 from gait_envs.files import replacing
 from gait_envs.render import Offscreen, body_rows
+from gait_envs.wording import counted
 from gait_trainers.evaluation.gait_metrics import STANCE_LOAD, Rollout, heading_velocity
 from gait_trainers.evaluation.rollout import record
 from gait_trainers.evaluation.walking import Command, show_command

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.errors import counted
 from gait_envs.mocap.commands.printing import say, warn
 from gait_envs.mocap.gait_sequences import as_walks, augment, captured, of_activity, recorded
 from gait_envs.models.mirror import mirror_of
@@ -17,6 +16,7 @@ from gait_envs.reading.outputs import check_output
 from gait_envs.reference.clip import check_fits
 from gait_envs.reference.refnn.walks import WalkError, is_walks, load_walks, save_sequences, save_walks
 from gait_envs.reference.sources import load_clips
+from gait_envs.wording import counted
 
 
 def augment_command(

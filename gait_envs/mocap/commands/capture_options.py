@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.errors import MotionError, counted, one_line
+from gait_envs.errors import MotionError, one_line
 from gait_envs.mocap.commands.printing import warn
 from gait_envs.mocap.formats import all_formats, known_formats
 from gait_envs.mocap.jobs import Job, find_captures, with_origins
@@ -18,6 +18,7 @@ from gait_envs.mocap.retarget.retarget_config import read_yaml
 from gait_envs.reading.loaders import loader
 from gait_envs.reference.licenses import UNKNOWN
 from gait_envs.reference.packed import some
+from gait_envs.wording import counted
 
 Captures = Annotated[
     list[Path],

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gait_envs.errors import MotionError, counted
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options
@@ -18,6 +18,7 @@ from gait_envs.mocap.commands.printing import end, err_console, say
 from gait_envs.mocap.formats import all_formats
 from gait_envs.mocap.importing import TARGETS, Imported, ImportSettings, check_folder, import_files
 from gait_envs.mocap.jobs import Job, Reading
+from gait_envs.wording import counted
 
 
 def import_command(

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from gait_envs.errors import counted
 from gait_envs.mocap.commands.printing import err_console, say
 from gait_envs.reference.packing import pack
 from gait_envs.reference.sources import open_clips
+from gait_envs.wording import counted
 
 
 def pack_command(

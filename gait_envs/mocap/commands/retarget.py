@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gait_envs.constants import MOST_THREADS
-from gait_envs.errors import MotionError, counted
+from gait_envs.errors import MotionError
 from gait_envs.mocap.cleaning.convert import Cleaning
 from gait_envs.mocap.cleaning.repair import LONGEST
 from gait_envs.mocap.commands import capture_options as options
@@ -24,6 +24,7 @@ from gait_envs.mocap.retarget.target_body import load_body
 from gait_envs.reading.outputs import CLIP, check_drawing, check_output
 from gait_envs.reference.catalogue import VERDICTS, Entry, read_entries
 from gait_envs.reference.clip import save_clip
+from gait_envs.wording import counted
 
 
 def retarget_command(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gait_envs.files import size_text
+from gait_envs.wording import size_text
 from gait_trainers.config.layers import parse_assignment
 from gait_trainers.service.client import AWAY, Client, ClientError
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gait_envs.files import size_text
+from gait_envs.wording import size_text
 from gait_trainers.service.cli import Database, Home
 from gait_trainers.service.db.engine import make_engine, usable
 from gait_trainers.service.db.migrate import check_revision

@@ -6,7 +6,7 @@ import datetime
 import math
 from typing import Any
 
-from gait_envs.files import size_text
+from gait_envs.wording import size_text
 
 DASH = "–"
 UNITS = {  # by the end of a key

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gait_envs.assets import asset_path
-from gait_envs.errors import counted
 from gait_envs.mocap.cli import app as data_app
+from gait_envs.wording import counted
 from gait_trainers.cli import COMMANDS, app
 from gait_trainers.commands.checks import beyond_training
 from gait_trainers.commands.list import embedded_sets

@@ -36,7 +36,8 @@ from gait_trainers.pretrain.motionnn.generate import generate
 from gait_trainers.pretrain.motionnn.losses import balance, frame_weights, horizon_at, motion_losses
 from gait_trainers.pretrain.motionnn.mean_cycle import MeanCycle
 from gait_trainers.pretrain.motionnn.sets import divide, open_training_set
-from gait_trainers.pretrain.motionnn.train import build, resume, train
+from gait_trainers.pretrain.motionnn.train import resume, train
+from gait_trainers.pretrain.motionnn.training import build
 from gait_trainers.pretrain.refnn.config import load_refnn_config
 from gait_trainers.runs.run_folder import Run, RunError
 

@@ -23,7 +23,7 @@ from gait_envs.reference.refnn.walks import WalkError, save_sequences
 from gait_trainers.cli import app
 from gait_trainers.config.section import ConfigError
 from gait_trainers.pretrain.motionnn.run_folder import read_motion_run
-from gait_trainers.pretrain.motionnn.train import Training as MotionTraining
+from gait_trainers.pretrain.motionnn.training import Training as MotionTraining
 from gait_trainers.pretrain.refnn.data import Version, open_data
 from gait_trainers.pretrain.refnn.learner import RefLearner
 from gait_trainers.pretrain.refnn.run import read_refnn_run
