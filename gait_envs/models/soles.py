@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import copy
+
 import mujoco
 import numpy as np
 
 from gait_envs.models.robot import SOLES, Robot
+from gait_envs.models.segments import stretched
 
 
-def sole_positions(robot: Robot, qpos: np.ndarray) -> np.ndarray:
-    """Centres (T, 4, 3) m of the undersides of the sole boxes, in `SOLES` order, in poses (T, nq)."""
-    model, data = robot.model, mujoco.MjData(robot.model)
+def resized(robot: Robot, scale: np.ndarray | None) -> mujoco.MjModel:
+    """The robot's model, or a copy with other lengths, `scale` (segments,)."""
+    if scale is None or (scale == 1.0).all():
+        return robot.model
+    model = copy.copy(robot.model)
+    for field, values in stretched(model, robot.segments.factors(scale[None])).items():
+        getattr(model, field)[:] = values[0]
+    return model
+
+
+def sole_positions(robot: Robot, qpos: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+    """Centres (T, 4, 3) m of the undersides of the sole boxes, in `SOLES` order, in poses (T, nq).
+
+    scale: (segments,) of a body of other lengths
+    """
+    model = resized(robot, scale)
+    data = mujoco.MjData(model)
     soles = robot.soles[: len(SOLES)]
     below = np.zeros((len(soles), 3))
     below[:, 2] = -model.geom_size[soles, 2]

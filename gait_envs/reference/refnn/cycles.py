@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gait_envs.models.robot import humanoid
 from gait_envs.reference.pose_features import POSE_LAYOUT, six_dof_to_pose
+from gait_envs.reference.refnn.footholds import planted
 from gait_envs.reference.refnn.network import ReferenceNetwork
 from gait_envs.reference.refnn.walks import CYCLE, to_coordinates
 
@@ -57,8 +59,18 @@ def make_cycles(network: ReferenceNetwork, params: np.ndarray) -> Cycles:
     steps[..., 1] -= steps[..., 1].mean(axis=1, keepdims=True)
     qpos = six_dof_to_pose(poses)
     coordinates = hold_still(network, params, smoothed(to_coordinates(qpos), stride))
+    rows = zip(coordinates, stride, _scales(network, params), strict=True)
+    coordinates = smoothed(np.stack([planted(*row) for row in rows]), stride)
     coordinates[..., :2] -= coordinates[:, :1, :2]  # the root begins over the origin
     return Cycles(coordinates, stride)
+
+
+def _scales(network: ReferenceNetwork, params: np.ndarray) -> list[np.ndarray | None]:
+    """Lengths (segments,) of n walkers; None of a network that knows no other lengths."""
+    names = [f"scale.{segment}" for segment in humanoid().segments.names]
+    if not set(names) <= set(network.facts.names):
+        return [None] * len(params)
+    return list(params[:, [network.facts.names.index(name) for name in names]])
 
 
 def hold_still(network: ReferenceNetwork, params: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
