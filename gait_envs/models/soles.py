@@ -38,3 +38,22 @@ def sole_positions(robot: Robot, qpos: np.ndarray, scale: np.ndarray | None = No
         turn = data.geom_xmat[soles].reshape(-1, 3, 3)
         row[:] = data.geom_xpos[soles] + (turn @ below[:, :, None])[..., 0]
     return out
+
+
+def foot_jacobians(robot: Robot, qpos: np.ndarray, joints: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+    """Jacobians (2, T, 6, k) of the left and the right foot, m and rad a rad, in poses (T, nq).
+
+    joints: (2, k), numbers of the joints of each leg; scale: (segments,) of a body of other lengths
+    """
+    model = resized(robot, scale)
+    data, whole = mujoco.MjData(model), np.zeros((6, model.nv))
+    feet = model.geom_bodyid[robot.soles[[SOLES.index("left_heel"), SOLES.index("right_heel")]]]
+    out = np.empty((2, len(qpos), 6, joints.shape[1]))
+    for t, pose in enumerate(qpos):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        for own, foot, leg in zip(out, feet, joints, strict=True):
+            mujoco.mj_jacBody(model, data, whole[:3], whole[3:], int(foot))
+            own[t] = whole[:, 6 + leg]
+    return out

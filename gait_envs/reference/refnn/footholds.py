@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import functools
 
-import mujoco
 import numpy as np
 
-from gait_envs.models.robot import Robot, humanoid
-from gait_envs.models.soles import resized, sole_positions
+from gait_envs.models.robot import humanoid
+from gait_envs.models.soles import foot_jacobians, sole_positions
 from gait_envs.reference.refnn.walks import CYCLE, from_coordinates
 
 STANDS, SWINGS = 0.01, 0.02  # m above the foot's lowest place: below the first it stands, above the second it swings
@@ -21,8 +20,7 @@ FAST, SHORT = 1 / 60, 1.0  # strides, of this length in m at least, from one pha
 # as far swings, however low it is
 LEVEL = 0.005  # m above the lower part of its sole up to which the other part stands with it
 BEND, ROOT, FOOT = 0.03, 1e-3, 0.01  # weights of detours' second differences, and of their sizes, beside slip's
-ROUNDS = 2  # of inverse kinematics: detours are a centimetre or two
-DAMPING = 1e-3  # (m/rad)², of its least squares: a straight leg is not bent for a millimetre
+DAMPING = 1e-3  # (m/rad)², of inverse kinematics: a straight leg is not bent for a millimetre
 LEG = ("hip_flexion", "hip_abduction", "hip_rotation", "knee_flexion", "ankle_dorsiflexion", "ankle_inversion",
        "ankle_rotation")  # fmt: skip
 SIDES = ("left", "right")  # as in `sole_positions`
@@ -31,13 +29,20 @@ SIDES = ("left", "right")  # as in `sole_positions`
 def planted(coordinates: np.ndarray, stride: float, scale: np.ndarray | None = None) -> np.ndarray:
     """A cycle (CYCLE, 56) whose standing feet slip less; it goes ahead by `stride` (m) as before.
 
+    Detours are a centimetre or two: one step of damped least squares bends the legs to them.
+
     scale: (segments,) of a body of other lengths
     """
     robot, out = humanoid(), coordinates.copy()
     places = sole_positions(robot, from_coordinates(coordinates), scale).reshape(CYCLE, 2, 2, 3)
     root, feet = detours(np.swapaxes(places, 0, 1), stride)
-    for side, way in zip(SIDES, feet, strict=True):
-        _bend(out, side, way, robot, scale)
+    legs = np.array([[robot.joint_names.index(f"{side}_{name}") for name in LEG] for side in SIDES])
+    jacobians = foot_jacobians(robot, from_coordinates(coordinates), legs, scale)
+    for joints, own, way in zip(6 + legs, jacobians, feet, strict=True):
+        push = np.concatenate([way, np.zeros((CYCLE, 4))], axis=1)  # neither up nor turned
+        normal = np.swapaxes(own, 1, 2) @ own + DAMPING * np.eye(len(LEG))
+        bent = out[:, joints] + np.linalg.solve(normal, np.swapaxes(own, 1, 2) @ push[..., None])[..., 0]
+        out[:, joints] = np.clip(bent, robot.lower[joints - 6], robot.upper[joints - 6])
     out[:, :2] += root
     return out
 
@@ -80,35 +85,3 @@ def _differences() -> tuple[np.ndarray, np.ndarray]:
     one = np.eye(CYCLE)
     step = np.roll(one, 1, axis=1) - one
     return step, step @ step
-
-
-def _bend(coordinates: np.ndarray, side: str, way: np.ndarray, robot: Robot, scale: np.ndarray | None) -> None:
-    """Bend one leg of a cycle (CYCLE, 56), in place, so that its foot is displaced by `way` (CYCLE, 2) m."""
-    model = resized(robot, scale)
-    data, foot = mujoco.MjData(model), int(model.geom_bodyid[model.geom(f"{side}_heel").id])
-    joints = np.array([model.joint(f"{side}_{name}").dofadr[0] for name in LEG])
-    lower, upper = robot.lower[joints - 6], robot.upper[joints - 6]
-    jacobian, size = np.zeros((6, model.nv)), DAMPING * np.eye(len(joints))
-    for pose, coordinate, towards in zip(from_coordinates(coordinates), coordinates, way, strict=True):
-        data.qpos[:] = pose
-        for i in range(ROUNDS):
-            mujoco.mj_kinematics(model, data)
-            mujoco.mj_comPos(model, data)
-            if i == 0:
-                place = data.xpos[foot] + [*towards, 0.0]
-                turn = data.xquat[foot].copy()
-            mujoco.mj_jacBody(model, data, jacobian[:3], jacobian[3:], foot)
-            missed = np.concatenate([place - data.xpos[foot], _turned(turn, data.xquat[foot])])
-            own = jacobian[:, joints]
-            bent = data.qpos[joints + 1] + np.linalg.solve(own.T @ own + size, own.T @ missed)
-            data.qpos[joints + 1] = np.clip(bent, lower, upper)
-        coordinate[joints] = data.qpos[joints + 1]
-
-
-def _turned(wanted: np.ndarray, quat: np.ndarray) -> np.ndarray:
-    """The rotation (3,) rad in the world from `quat` to `wanted`."""
-    out, local, inverse = np.zeros(3), np.zeros(4), np.zeros(4)
-    mujoco.mju_negQuat(inverse, quat)
-    mujoco.mju_mulQuat(local, wanted, inverse)
-    mujoco.mju_quat2Vel(out, local, 1.0)
-    return out
