@@ -15,6 +15,7 @@ from gait_envs.mocap.quality import Poses, carry, faults, measure, robot_poses
 from gait_envs.mocap.retarget.joint_names import SIDES
 from gait_envs.mocap.retarget.pelvis_sway import pendulum
 from gait_envs.mocap.retarget.target_body import Body
+from gait_envs.mocap.retarget.toes import bend_toes
 from gait_envs.reference.clip import Clip, ClipError, velocities
 from gait_envs.reference.library import MotionLibrary
 from gait_envs.rotations import quat_slerp
@@ -57,6 +58,7 @@ def gait_initiation(body: Body, walk: Clip) -> Clip:
 
     for _ in range(ROUNDS):
         _lean(qpos, walk.fps, body)
+    qpos = bend_toes(qpos, body.model, body.toes, body.limit_margin, walk.fps)
     contact = _contacts(robot_poses(qpos, body), walk.fps)
     load = carry(qpos, walk.fps, contact, body)
     quality = measure(qpos, walk.fps, contact, load, body)
