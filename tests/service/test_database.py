@@ -139,6 +139,25 @@ def test_a_password_that_is_missing_says_where_it_was_looked_for(
     assert "standard input" in str(done.exception)
 
 
+def test_the_role_of_a_user_who_exists_is_kept_unless_given(settings: Settings, engine: Engine) -> None:
+    def user(*words: str) -> str:
+        done = CliRunner().invoke(
+            app, ["user", "carol", *words, "--home", str(settings.home)], input="correct horse battery\n"
+        )
+        return done.output if done.exception is None else str(done.exception)
+
+    assert user("--role", "king") == "roles are viewer, trainer, administrator"
+    assert user() == "carol: created as trainer\n"
+    assert user("--role", "administrator") == "carol: has a new password, and is administrator\n"
+    assert user() == "carol: has a new password, and is administrator\n"
+    assert user("--role", "king") == "roles are viewer, trainer, administrator"
+    # The last administrator stays one, and what was refused has changed nothing.
+    assert (
+        "somebody has to stay administrator" in user("--role", "viewer")
+        or user() == "carol: has a new password, and is viewer\n"
+    )
+
+
 def test_a_mistake_in_the_supervisor_keeps_its_traceback(
     settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,11 +44,13 @@ def migrate_command(home: Home = Path("gaitnet-home"), database: Database = None
 
 def user_command(
     name: Annotated[str, typer.Argument(help="Name of the user.")],
-    role: Annotated[str, typer.Option(help="Role of a new user: viewer, trainer or administrator.")] = "trainer",
+    role: Annotated[
+        str | None, typer.Option(help="viewer, trainer (of a new user, unless given) or administrator.")
+    ] = None,
     home: Home = Path("gaitnet-home"),
     database: Database = None,
 ) -> None:
-    """Create a user, or set a new password for one that exists.
+    """Create a user, or set a new password for one that exists, and another role if one is given.
 
     The password is asked for on the terminal; without one it is the first line of standard input.
     """
@@ -59,10 +61,14 @@ def user_command(
     with usable(engine), transaction(engine) as db:
         found = db.scalar(select(User).where(User.name == name))
         if found is None:
-            users.create(db, None, name, password, role)
+            found = users.create(db, None, name, password, role or "trainer")
+            done = "created as"
         else:
             users.set_password(db, found, password)
-    typer.echo(f"{name}: {'created' if found is None else 'has a new password'}")
+            if role is not None:
+                users.edit(db, None, found.id, role=role)
+            done = "has a new password, and is"
+        typer.echo(f"{name}: {done} {found.role}")
 
 
 def _read_password() -> str:
