@@ -39,6 +39,7 @@ REPLAYED_STEPS = 60  # of a clip
 REFERENCES = {
     "wildrobot_imitation": ("wildrobot_walk", "walk_040_calm_0"),
     "humanoid_imitation": ("human_walk", "walk_120"),
+    "humanoid_refnn": ("refnn:refnn", "walk_120"),
     "humanoid_tracker": ("human_walk", "walk_120"),
     "muscle_humanoid_imitation": ("human_walk", "walk_120"),
     "muscle_humanoid_tracker": ("human_walk", "walk_120"),

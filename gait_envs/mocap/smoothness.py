@@ -73,10 +73,12 @@ def joint_shares(qpos: np.ndarray, fps: float, body: Body) -> dict[str, float]:
 def smoothness(qpos: np.ndarray, fps: float, body: Body) -> dict[str, float]:
     """Quick shares of hips, knees, ankles and legs of positions (T, nq), percent; and the worst leap of a joint.
 
-    A leap is how much a joint's speed changes from one frame to the next, rad/s.
+    A leap is how much a joint's speed changes from one frame to the next, rad/s; toes, which the floor bends at once,
+    are left out.
     """
     speed = np.diff(qpos[:, 7:], axis=0) * fps
-    leap = float(np.abs(np.diff(speed, axis=0)).max(initial=0.0))
+    toes = [toe.joint - 1 for toe in body.toes]
+    leap = float(np.abs(np.diff(np.delete(speed, toes, axis=1), axis=0)).max(initial=0.0))
     if len(speed) < _FEW:
         return {"joint_leap_max": leap}
     power = speed_power(speed, fps)

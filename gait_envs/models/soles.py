@@ -26,34 +26,38 @@ def sole_positions(robot: Robot, qpos: np.ndarray, scale: np.ndarray | None = No
 
     scale: (segments,) of a body of other lengths
     """
-    model = resized(robot, scale)
+    model, out = resized(robot, scale), np.empty((len(qpos), len(SOLES), 3))
     data = mujoco.MjData(model)
-    soles = robot.soles[: len(SOLES)]
-    below = np.zeros((len(soles), 3))
-    below[:, 2] = -model.geom_size[soles, 2]
-    out = np.empty((len(qpos), len(soles), 3))
     for pose, row in zip(qpos, out, strict=True):
         data.qpos[:] = pose
         mujoco.mj_kinematics(model, data)
-        turn = data.geom_xmat[soles].reshape(-1, 3, 3)
-        row[:] = data.geom_xpos[soles] + (turn @ below[:, :, None])[..., 0]
+        row[:] = _undersides(robot, model, data)
     return out
 
 
-def foot_jacobians(robot: Robot, qpos: np.ndarray, joints: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
-    """Jacobians (2, T, 6, k) of the left and the right foot, m and rad a rad, in poses (T, nq).
+def foot_kinematics(
+    robot: Robot, qpos: np.ndarray, joints: np.ndarray, scale: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`sole_positions`, and the Jacobians (2, T, 6, k) of the left and the right foot, m and rad a rad.
 
-    joints: (2, k), numbers of the joints of each leg; scale: (segments,) of a body of other lengths
+    joints: (2, k), numbers of the joints of each leg
     """
     model = resized(robot, scale)
     data, whole = mujoco.MjData(model), np.zeros((6, model.nv))
     feet = model.geom_bodyid[robot.soles[[SOLES.index("left_heel"), SOLES.index("right_heel")]]]
-    out = np.empty((2, len(qpos), 6, joints.shape[1]))
+    places, jacobians = np.empty((len(qpos), len(SOLES), 3)), np.empty((2, len(qpos), 6, joints.shape[1]))
     for t, pose in enumerate(qpos):
         data.qpos[:] = pose
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
-        for own, foot, leg in zip(out, feet, joints, strict=True):
+        places[t] = _undersides(robot, model, data)
+        for own, foot, leg in zip(jacobians, feet, joints, strict=True):
             mujoco.mj_jacBody(model, data, whole[:3], whole[3:], int(foot))
             own[t] = whole[:, 6 + leg]
-    return out
+    return places, jacobians
+
+
+def _undersides(robot: Robot, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    soles = robot.soles[: len(SOLES)]
+    turn = data.geom_xmat[soles].reshape(-1, 3, 3)
+    return np.asarray(data.geom_xpos[soles] - model.geom_size[soles, 2, None] * turn[:, :, 2])

@@ -129,8 +129,11 @@ def check_limit(most: int | None) -> None:
 def _why(core: Core) -> np.ndarray:
     """(n,) one of CAUSES, for episodes that have ended by a failure."""
     cause = np.where(core.physics.diverged, "diverged", fall_cause(core.state.qpos))
-    held_up = core.state.qpos[:, 2] >= core.task.config.min_height
-    return np.where(core.task.follows & held_up & (cause == "low"), "strayed", cause)
+    if not core.task.follows:
+        return cause
+    lift = core.memory.reference_qpos[:, 2] - core.robot.home_qpos[2]  # of a clip that crouches
+    held_up = core.state.qpos[:, 2] >= core.task.config.min_height + np.minimum(lift, 0.0)
+    return np.where(held_up & (cause == "low"), "strayed", cause)
 
 
 def _activations(states: Sequence[State]) -> np.ndarray | None:

@@ -137,4 +137,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "min_height": config.min_height,  # m
         "max_height": config.max_height,
         "max_tilt": config.max_tilt,  # rad
+        # Falls are counted from the clip's own root height and tilt, while it must be followed.
+        "falls_from_clip": task.follows and not task.settings.free,
+        "home_height": float(task.robot.home_qpos[2]),  # m
     }

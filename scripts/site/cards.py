@@ -26,6 +26,8 @@ WHAT = {  # what the files beside a model do not say
     "wildrobot_imitation": "Tracks reference clips. It was trained on captured walks, which are not part of the "
     "project, and on the embedded ones, on which it is measured here.",
     "humanoid_imitation": "A human body with servos that tracks the embedded walks.",
+    "humanoid_refnn": "A human body with servos that follows the walks that the bundled RefNN makes, also with strides "
+    "and cadences that it was not trained on.",
     "humanoid_tracker": "A human body with servos that tracks captured walks, runs and turns. These are not part "
     "of the project; it is measured here on the embedded walks.",
     "humanoid_walk": "A human body with servos that starts from standing and walks at a commanded speed. It learned "

@@ -80,21 +80,22 @@ def retarget(
     part = solve_part(motion, roles, landmarks, body, start, end, time, speed, stride)
     lost = np.zeros(2)  # s of the capture, at its start and at its end
     for _ in range(_TRIMS):
-        ends = np.array(flawed_ends(part.load, body)) / (body.fps * part.pace)
+        fps = part.captured.fps
+        ends = np.ceil(np.array(flawed_ends(part.load, body)) / (body.fps * part.pace) * fps - 1e-6) / fps
         if not ends.any():
             break
         if ends[1]:
             end = float(start + (len(part.qpos) - 1) / (body.fps * part.pace) - ends[1])
         start, lost = float(start + ends[0]), lost + ends
         part = solve_part(motion, roles, landmarks, body, start, end, time, speed, stride)
-    told = " and ".join(f"the {which} {s:.2f} s" for which, s in zip(("first", "last"), lost, strict=True) if s)
-    notes = [f"no ground could carry {told}, as it does the rest: left out"] if told else []
+    words = " and ".join(f"the {which} {s:.2f} s" for which, s in zip(("first", "last"), lost, strict=True) if s)
+    notes = [f"left out {words}, which the ground could carry far less than the rest"] if words else []
     captured, targets, qpos, load = part.captured, part.targets, part.qpos, part.load
     landmarks, pace, scale = part.landmarks, part.pace, part.scale
     recorded = motion.recorded or Recorded(motion.fps, captured.unit, captured.up, captured.dropped)
     quality = measure(qpos, body.fps, targets.contact, load, body) | _errors(qpos, targets, body)
-    quality |= part.told
-    if part.told:
+    quality |= part.smoothness
+    if part.smoothness:
         quality["quick_excess_percent"] = quality["quick_legs_percent"] - quality["captured_quick_legs_percent"]
     found = [*faults(quality, body), *doubts(captured, STRIDE)]
     untold = sorted({bone.limb for i, bone in enumerate(body.bones) if not targets.bones[:, i].any()})
@@ -141,25 +142,28 @@ def retarget(
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a capture, solved."""
+class Solved:
+    """A part of a capture on the robot."""
 
     captured: Landmarks  # facing +x, in the capture's time
     landmarks: Landmarks  # in the robot's time
     targets: Targets
     qpos: np.ndarray  # (T, nq)
     load: Load
-    told: dict[str, float]  # smoothness of the capture itself
+    smoothness: dict[str, float]  # of the capture itself; empty where it cannot be told
     times: float  # see `solve_smoothly`
     pace: float  # see `time_scale`
-    scale: float
+    scale: float  # robot's leg length over the captured
 
 
 def solve_part(
     motion: SkeletonMotion, roles: Mapping[str, int], whole: Landmarks, body: Body, start: float, end: float | None,
     time: str | float, speed: float | None, stride: float,
-) -> Part:  # fmt: skip
-    """The capture from `start` to `end` (s) on the robot; `whole` are its landmarks."""
+) -> Solved:  # fmt: skip
+    """The capture from `start` to `end` (s) on the robot; `whole` are its landmarks.
+
+    MotionError where legs have no possible length, the cut is not in the capture, or the pace cannot be had.
+    """
     captured = face_forward(crop(whole, start, end), STRIDE)
     if not _LEGS[0] <= captured.leg_length <= _LEGS[1]:
         raise MotionError(
@@ -173,7 +177,7 @@ def solve_part(
     told = captured_smoothness(motion, roles, slice(first, first + captured.frames), pace, body.fps)
     qpos, times = solve_smoothly(targets, body, told.get("captured_quick_legs_percent"))
     load = carry(qpos, body.fps, targets.contact, body)
-    return Part(captured, landmarks, targets, qpos, load, told, times, pace, scale)
+    return Solved(captured, landmarks, targets, qpos, load, told, times, pace, scale)
 
 
 def solve_smoothly(targets: Targets, body: Body, captured: float | None) -> tuple[np.ndarray, float]:

@@ -147,7 +147,7 @@ def _measure(description: Description, model: mujoco.MjModel) -> Body:
         shapes=tuple(SoleShape(foot[:, 0].max(), foot[:, 0].min(), foot[:, 2].min()) for foot in feet),
         turns={key: quat_from_matrix(frame.reshape(3, 3)) for key, frame in frames.items()},
         corners=corners,
-        toes=tuple(find_toe(model, name) for leg in legs.values() for name in leg.toes),
+        toes=_toes(model, legs),
         strength=_strength(model),
     )
 
@@ -231,6 +231,19 @@ def _lower_corners(model: mujoco.MjModel, state: mujoco.MjData, legs: dict[str, 
             own.append(corners[lowest])
             world.append(placed[lowest])
     return np.array(own), np.array(world)
+
+
+def _toes(model: mujoco.MjModel, legs: dict[str, Leg]) -> tuple[Toe, ...]:
+    found = []
+    for side, leg in legs.items():
+        for i, name in enumerate(leg.toes):
+            if name in leg.toes[:i]:
+                raise ValueError(f"legs.{side}.toes: {name!r} is there twice")
+            try:
+                found.append(find_toe(model, name, leg.ankle))
+            except ValueError as error:
+                raise ValueError(f"legs.{side}.toes: {error}") from None
+    return tuple(found)
 
 
 def _bones(model: mujoco.MjModel, state: mujoco.MjData, name: str, limb: Limb) -> list[Bone]:

@@ -22,12 +22,21 @@ class Toe:
     most: float  # rad, the end of the joint's range to which the toe rises
 
 
-def find_toe(model: mujoco.MjModel, name: str) -> Toe:
-    """The toe whose geom has this name; ValueError where it is no capsule on a single hinge with limits."""
+def find_toe(model: mujoco.MjModel, name: str, ankle: str) -> Toe:
+    """The toe whose geom has this name, on the foot that hangs on the body `ankle`.
+
+    ValueError where the geom is no capsule, not beyond the ankle, or its body has not one hinge with limits that
+    raises or lowers it.
+    """
     geom = model.geom(name)
     body = model.body(geom.bodyid[0])
     if geom.type[0] != mujoco.mjtGeom.mjGEOM_CAPSULE:
         raise ValueError(f"toe geom {name!r} is not a capsule")
+    above, foot = int(body.parentid[0]), model.body(ankle).id
+    while above not in (foot, 0):
+        above = int(model.body_parentid[above])
+    if above == 0:
+        raise ValueError(f"toe geom {name!r} is on no body that hangs on {ankle!r}")
     joint = int(body.jntadr[0])
     if body.jntnum[0] != 1 or model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_HINGE or not model.jnt_limited[joint]:
         raise ValueError(f"toe geom {name!r} must be on a body with one joint, a hinge with limits")
@@ -37,6 +46,8 @@ def find_toe(model: mujoco.MjModel, name: str) -> Toe:
         data.qpos[model.jnt_qposadr[joint]] += angle
         mujoco.mj_kinematics(model, data)
         heights.append(data.geom_xpos[geom.id, 2])
+    if abs(heights[1] - heights[0]) < 1e-6:
+        raise ValueError(f"toe geom {name!r}: its hinge neither raises nor lowers it")
     lower, upper = model.jnt_range[joint]
     return Toe(joint, geom.id, float(upper if heights[1] > heights[0] else lower))
 
@@ -44,7 +55,8 @@ def find_toe(model: mujoco.MjModel, name: str) -> Toe:
 def bend_toes(qpos: np.ndarray, model: mujoco.MjModel, toes: Iterable[Toe], margin: float, fps: float) -> np.ndarray:
     """The same poses (T, nq), each toe bent up from where it is as far as the floor demands, and slow to return.
 
-    A toe keeps `margin` (rad) from the end of its range; what it cannot bend stays below the floor.
+    A toe keeps `margin` (rad) from the end of its range; what it cannot bend stays below the floor. Toes that bending
+    would not raise, as of a foot whose sole is up, stay as they are.
     """
     kept = np.exp(-1.0 / (_RETURN * fps))
     qpos = qpos.copy()
@@ -58,9 +70,12 @@ def bend_toes(qpos: np.ndarray, model: mujoco.MjModel, toes: Iterable[Toe], marg
             middle = 0.5 * (low + high)
             enough = turned.height(middle) >= 0
             low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        bend = np.where(turned.height(np.zeros(len(qpos))) >= 0, 0.0, high)
+        now = turned.height(np.zeros(len(qpos)))
+        bend = np.where((now >= 0) | (turned.height(high) <= now), 0.0, high)
         for t in range(1, len(bend)):
             bend[t] = max(bend[t], kept * bend[t - 1], key=abs)
+            if abs(bend[t]) > abs(end[t] - straight[t]):
+                bend[t] = end[t] - straight[t]
         qpos[:, address] = straight + bend
     return qpos
 

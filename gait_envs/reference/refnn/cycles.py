@@ -12,7 +12,7 @@ import numpy as np
 
 from gait_envs.models.robot import humanoid
 from gait_envs.reference.pose_features import POSE_LAYOUT, six_dof_to_pose
-from gait_envs.reference.refnn.footholds import planted
+from gait_envs.reference.refnn.foot_slip import without_slip
 from gait_envs.reference.refnn.network import ReferenceNetwork
 from gait_envs.reference.refnn.walks import CYCLE, to_coordinates
 
@@ -60,7 +60,7 @@ def make_cycles(network: ReferenceNetwork, params: np.ndarray) -> Cycles:
     qpos = six_dof_to_pose(poses)
     coordinates = hold_still(network, params, smoothed(to_coordinates(qpos), stride))
     rows = zip(coordinates, stride, _scales(network, params), strict=True)
-    coordinates = smoothed(np.stack([planted(*row) for row in rows]), stride)
+    coordinates = smoothed(np.stack([without_slip(*row) for row in rows]), stride)
     coordinates[..., :2] -= coordinates[:, :1, :2]  # the root begins over the origin
     return Cycles(coordinates, stride)
 

@@ -111,9 +111,14 @@ export class Walker {
   /** Too low, too high or tilted over, as an episode ends in gait_envs; also where a number has become undefined. */
   get fallen() {
     const { qpos } = this.state;
-    const { min_height, max_height, max_tilt } = this.body;
-    const lowest = max_tilt < Math.PI ? -Math.cos(max_tilt) : Infinity;
-    return !(qpos[2] >= min_height && qpos[2] <= max_height && gravity(qpos)[2] <= lowest);
+    const { min_height, max_height, max_tilt, falls_from_clip, home_height } = this.body;
+    const meant = falls_from_clip && this.reference ? this.reference.here.qpos : null;
+    const lift = meant ? meant[2] - home_height : 0;
+    const down = meant ? gravity(meant) : [0, 0, -1];
+    const least = max_tilt < Math.PI ? Math.cos(max_tilt) : -Infinity;
+    const upright = gravity(qpos).reduce((sum, value, axis) => sum + value * down[axis], 0);
+    const low = min_height + Math.min(lift, 0), high = max_height + Math.max(lift, 0);
+    return !(qpos[2] >= low && qpos[2] <= high && upright >= least);
   }
 
   /** Measured as the command is: forward m/s, leftward m/s, turn rad/s. */

@@ -519,6 +519,11 @@ def test_the_clips_own_posture_is_no_fall(clips: Callable) -> None:
         off[3, 2] += np.copysign(0.11, rise)  # beyond what the clip itself is off
         view = task.view(posed(env.core.physics, off, right.qvel), memory)
         assert task.failed(task.advance(view)).tolist() == [False, False, True, True]
+        # A lower clip does not lower the ceiling, and a higher one does not raise the floor.
+        off[:, 3:7] = turn(tilt)
+        off[0, 2], off[1, 2] = ROBOT.home_qpos[2] - 0.09, ROBOT.home_qpos[2] + 0.09
+        view = task.view(posed(env.core.physics, off, right.qvel), memory)
+        assert task.failed(task.advance(view))[:2].tolist() == [False, False]
         # Without a limit on the distance a clip only commands, and a fall is counted from upright.
         without = task.adjusted(task.settings, max_distance=np.inf)
         assert task.failed(task.advance(task.view(right, memory, without))).all()

@@ -22,6 +22,7 @@ from gait_trainers.rl.build import make_vec_env
 
 BUNDLED = [
     "humanoid_imitation",
+    "humanoid_refnn",
     "humanoid_tracker",
     "humanoid_walk",
     "muscle_humanoid_imitation",
