@@ -150,7 +150,7 @@ class Solved:
     targets: Targets
     qpos: np.ndarray  # (T, nq)
     load: Load
-    smoothness: dict[str, float]  # of the capture itself; empty where it cannot be told
+    smoothness: dict[str, float]  # of the capture itself; empty where it is not known
     times: float  # see `solve_smoothly`
     pace: float  # see `time_scale`
     scale: float  # robot's leg length over the captured

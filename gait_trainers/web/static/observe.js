@@ -44,7 +44,7 @@ export function yaw(qpos) {
 
 /** Unit vector of gravity in the body's frame; upright is (0, 0, -1). */
 export function gravity(qpos) {
-  const [w, x, y, z] = qpos.subarray(3, 7);
+  const [w, x, y, z] = qpos.slice(3, 7);
   const tx = 2 * y, ty = -2 * x;
   return [w * tx + z * ty, w * ty - z * tx, y * tx - x * ty - 1];
 }

@@ -243,6 +243,32 @@ def test_walks_on(page: Any, name: str) -> None:
         assert rate > 50 or busy()
 
 
+def test_falls_are_counted_as_in_the_environment(page: Any) -> None:
+    """From the clip that must be followed, which here bends over by 1.2 rad and crouches; else from upright."""
+    found = page.evaluate(
+        """() => {
+          const { walker, body } = window.gaitnet;
+          walker.begin();
+          const pose = (lift, tilt) => {
+            const qpos = Array.from(walker.state.qpos);
+            qpos[2] = body.home_height + lift;
+            [qpos[3], qpos[4], qpos[5], qpos[6]] = [Math.cos(tilt / 2), 0, Math.sin(tilt / 2), 0];
+            return qpos;
+          };
+          const crouch = body.min_height - body.home_height - 0.05, state = walker.state;
+          const here = walker.reference?.here;
+          if (here) walker.reference.here = { ...here, qpos: pose(crouch, 1.2) };
+          const at = (lift, tilt) => { walker.state = { ...state, qpos: pose(lift, tilt) }; return walker.fallen; };
+          const fallen = [at(0, 0), at(crouch, 1.2), at(0, 1.2), at(0, 2.3), at(2 * crouch, 1.2)];
+          walker.state = state;
+          if (here) walker.reference.here = here;
+          return { fallen, follows: body.falls_from_clip };
+        }"""
+    )
+    by_clip, by_upright = [True, False, False, True, True], [False, True, True, True, True]
+    assert found["fallen"] == (by_clip if found["follows"] else by_upright)
+
+
 def test_actions_can_take_effect_later(walker: Any) -> None:
     """With a lag of two control steps, the third aims at what the first action asked for."""
     first, aimed = walker.evaluate(
