@@ -125,6 +125,7 @@ def tracked(body: Body, work: Path, seed: int, threads: int, reference: list[str
     """The run of the tracker, complete."""
     shared = {
         "env.threads": threads,
+        "run.torch_threads": max(threads, 1),
         "env.kwargs.reference": reference,
         "run.checkpoint_every": 100,
         "run.out": str(work),

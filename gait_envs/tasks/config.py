@@ -28,6 +28,7 @@ DISTANCE_RULES = ("mean", "any")
 LONGEST = 1e6  # s between two commands
 FASTEST = 100.0  # m/s or rad/s of a command
 FARTHEST = 10_000  # frames to come
+FINEST = 10_000.0  # Hz of physics steps
 LARGEST_SCALE = 2.0  # half ranges: the whole range, from one end of it to the other
 
 
@@ -50,6 +51,7 @@ class TaskConfig:
     reference: str | tuple[str, ...] | None = None  # clips to start from: the name of a set, a file or a folder
     rsi_probability: float = 0.0  # share of episodes that start from a reference frame
     randomize: RandomizeConfig = field(default_factory=RandomizeConfig)  # or a bool, or a mapping of its keys
+    physics_rate: float | None = None  # Hz of physics steps, fewer for a quicker training; None: the model's own
 
     @property
     def drive(self) -> Drive:
@@ -82,6 +84,8 @@ class TaskConfig:
         for key in ("reset_noise", "tracking_sharpness"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} is {getattr(self, key)}, allowed is 0 or more")
+        if self.physics_rate is not None and not 0.0 < self.physics_rate <= FINEST:
+            raise ValueError(f"physics_rate is {self.physics_rate} Hz, allowed is more than 0, to {FINEST:g}, or None")
         choices = {"velocity_frame": ("heading", "world"), "previous_action": ("legs", "all")}
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:

@@ -20,7 +20,7 @@ from gait_trainers.policies.base import GaussianPolicy, Policy, PolicyError
 # evaluations start from their defaults, unless asked otherwise.
 TRAINING_KWARGS = (
     "reference", "rsi_probability", "start_noise", "curriculum", "command_interval", "standing_probability",
-    "randomize", "distance_rule",
+    "randomize", "distance_rule", "physics_rate",
 )  # fmt: skip
 
 

@@ -603,7 +603,7 @@ OTHER: dict[str, Any] = {
     "reference_observation": "phase", "future_frames": (1, 3), "whole_clips": True, "action_base": "home",
     "pose_sharpness": 1.0, "rate_sharpness": 0.02, "action_gain": 0.2, "max_distance": 0.1,
     "distance_rule": "any", "muscle_controller": "nn", "params": {"mass": 1.2}, "rsi_probability": 0.4,
-    "standing_probability": 0.5, "start_noise": 0.03,
+    "standing_probability": 0.5, "start_noise": 0.03, "physics_rate": 300.0,
 }  # fmt: skip
 FLIPPED = {"previous_action": ("legs", "all"), "feed_forward": (True, False), "actuation": ("muscle", "activation")}
 
