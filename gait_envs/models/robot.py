@@ -220,8 +220,8 @@ def _compile(
 def set_physics_rate(model: mujoco.MjModel, rate: float, control_rate: float, traits: Traits) -> None:
     """Have a compiled model take `rate` physics steps a second, in place; ValueError for no multiple of control_rate.
 
-    Stable PD over a step of h takes h² kp off a joint's armature. Where a longer step would take more than there is, the
-    joint gets that much: 0.09 kg·m² at the ankles of the humanoid at 120 Hz, the most of all.
+    Stable PD over a step of h takes h² kp off the armature of a joint with a motor. Where a longer step would take more
+    than there is, the joint gets that much: 0.09 kg·m² at the ankles of the humanoid at 120 Hz, the most of all.
     """
     steps = round(rate / control_rate)
     if steps < 1 or abs(steps * control_rate - rate) > 1e-9 * rate:
@@ -229,7 +229,7 @@ def set_physics_rate(model: mujoco.MjModel, rate: float, control_rate: float, tr
     model.opt.timestep = 1.0 / rate
     if traits.gains is None:
         return
-    for joint in range(1, model.njnt):
+    for joint in model.actuator_trnid[model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT, 0]:
         kp, _ = traits.gains[_unsided(model.joint(joint).name)]
         dof = model.jnt_dofadr[joint]
         model.dof_armature[dof] = max(model.dof_armature[dof], _SPARE * kp / rate**2)

@@ -50,7 +50,10 @@ class MuscleSimulation(BatchSimulation):
         if robot.muscles is None:
             raise ValueError(f"{robot.name} has no muscles")
         if robot.substeps % REFRESH:
-            raise ValueError(f"{robot.substeps} physics steps a control step are no whole number of {REFRESH}")
+            raise ValueError(
+                f"{1.0 / robot.model.opt.timestep:g} Hz physics: muscles are updated every {REFRESH} physics steps, so "
+                f"that their rate is a multiple of {REFRESH * robot.control_rate:g} Hz"
+            )
         self.muscles = robot.muscles
         model, dofs = robot.model, np.arange(6, robot.model.nv)
         kp, kd = np.zeros((2, model.nv))
