@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,6 +122,11 @@ def command(
     loaded = load_policy(policy, env)
     refuse_others(loaded, command=command, reference=reference, clip=clip)
     warn(beyond_training(loaded, [parse_command(text) for text in command or ()]))
+
+    def check_pages(names: Sequence[str]) -> None:
+        for name in names if out is not None else ():
+            check_drawing(page_path(out, name, len(names)))
+
     made: list[list[Walk]] = []
     failed: EvaluationError | None = None
     for label, values in conditions:
@@ -128,6 +134,7 @@ def command(
             made.append(walk(
                 loaded, clip or command, reference, params=values, tables=tables,
                 seconds=seconds, settle=settle, env_kwargs=parse_env_set(env_set or ()), seed=seed, threads=threads,
+                begin=check_pages,
             ))  # fmt: skip
         except EvaluationError as error:
             failed = error if len(conditions) == 1 else EvaluationError(f"{label}: {error}")
@@ -135,8 +142,6 @@ def command(
     if failed is not None:
         out = as_json = None  # nothing is written of half a comparison; what is known of the first walker is printed
     pages = [] if out is None else [page_path(out, result.name, len(made[0])) for result in made[0]]
-    for page in pages:
-        check_drawing(page)
     if as_json is not None:
         content = {
             "policy": loaded.name,

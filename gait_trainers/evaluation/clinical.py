@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +85,13 @@ def walk(
     env_kwargs: Mapping[str, Any] | None = None,
     seed: int = 0,
     threads: int = 0,
+    begin: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> list[Walk]:
     """Walks along clips of the reference (None: all of them), or to commands such as "1.2".
 
     A walk lasts for `seconds`, or as long as its clip where that does not loop; its first `settle` seconds are left
-    out. An `EvaluationError` says which walk has no whole gait cycle.
+    out. An `EvaluationError` says which walk has no whole gait cycle. `begin` is called with the names of the walks
+    before they are simulated.
     """
     for key, value in (("seconds", seconds), ("settle", settle)):
         if not np.isfinite(value):
@@ -106,6 +108,7 @@ def walk(
         except ValueError as error:
             raise EvaluationError(f"params: {error}") from error
         options |= {"params": np.array([dict(params)] * len(names), dtype=object)}
+    begin(names)
     robot, instruments = core.robot, Instruments(core.physics)
     limits = np.full(len(names), round(seconds / robot.dt))
     found = record_episodes(policy, core, range(seed, seed + len(names)), options, limits=limits)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing, replacing_folder
-from gait_trainers.service.db.engine import DatabaseError, make_engine
+from gait_trainers.service.db.engine import DatabaseError, make_engine, sqlite_file
 from gait_trainers.service.db.migrate import migrate
 from gait_trainers.service.db.tables import Base, Job, Supervisor
 from gait_trainers.service.settings import Settings
@@ -35,7 +35,7 @@ class BackupError(GaitNetError, RuntimeError):
 def backup(engine: Engine, settings: Settings, file: Path) -> None:
     """Write everything to a .tar.gz, whole or not at all."""
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
-        rows = make_engine(f"sqlite:///{folder}/{ROWS}")
+        rows = make_engine(sqlite_file(Path(folder) / ROWS))
         try:
             migrate(rows)
             with _snapshot(engine) as source, rows.begin() as target:
@@ -99,8 +99,8 @@ def restore(settings: Settings, file: Path) -> None:
             raise BackupError(f"{file}: no whole backup: {error}") from None
         if not (temporary / ROWS).is_file():
             raise BackupError(f"{file}: no backup of a service: it has no {ROWS}")
-        url = settings.database or f"sqlite:///{temporary / 'service.sqlite'}"
-        rows, target = make_engine(f"sqlite:///{temporary / ROWS}"), make_engine(url)
+        url = settings.database or sqlite_file(temporary / "service.sqlite")
+        rows, target = make_engine(sqlite_file(temporary / ROWS)), make_engine(url)
         try:
             _update_rows(rows, file)
             migrate(target)

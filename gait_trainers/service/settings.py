@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import URL
 
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import read_yaml
+from gait_trainers.service.db.engine import sqlite_file
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -70,9 +72,9 @@ class Settings(Part):
     grace_days: float = Field(default=7.0, ge=0, description="Days for which a deleted model version is kept.")
 
     @property
-    def database_url(self) -> str:
+    def database_url(self) -> str | URL:
         """The URL for SQLAlchemy."""
-        return self.database or f"sqlite:///{self.home / 'service.sqlite'}"
+        return self.database or sqlite_file(self.home / "service.sqlite")
 
     @property
     def runs(self) -> Path:

@@ -55,6 +55,25 @@ def test_a_database_of_a_later_version_is_left_alone(engine: Engine) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": before})
 
 
+@pytest.mark.parametrize("name", ["where?", "a#b", "50%41", "x;y", "a b", "?cache=shared&mode=memory", "für"])
+def test_a_home_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """In an address as text, what follows "?" are options: the tables were made in a file of another name."""
+    here, there = Settings(home=tmp_path / name), Settings(home=tmp_path / f"{name} again")
+    here.create_folders()
+    engine = make_engine(here.database_url)
+    migrate(engine)
+    file = tmp_path / name / "backup.tar.gz"
+    backup(engine, here, file)
+    engine.dispose()
+    restore(there, file)
+    again = make_engine(there.database_url)
+    assert differences(again) == []
+    again.dispose()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name} again"])
+    assert (here.home / "service.sqlite").is_file()
+    assert (there.home / "service.sqlite").is_file()
+
+
 def test_a_backup_brings_everything_back(
     trainer: TestClient, engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:
@@ -151,7 +170,7 @@ def test_a_database_that_is_in_use_is_not_restored_to(
     trainer: TestClient, engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:
     backup(engine, settings, tmp_path / "backup.tar.gz")
-    there = Settings(home=tmp_path / "there", database=settings.database_url)
+    there = Settings(home=tmp_path / "there", database=str(settings.database_url))
     with pytest.raises(BackupError, match="not empty: it has users"):
         restore(there, tmp_path / "backup.tar.gz")
     assert not there.home.exists()

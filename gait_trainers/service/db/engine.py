@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -20,7 +21,12 @@ class DatabaseError(GaitNetError, RuntimeError):
     """A database that cannot be used; names its address without the password."""
 
 
-def make_engine(url: str) -> Engine:
+def sqlite_file(path: Path) -> URL:
+    """The address of a database in this file, whatever signs its folders have in their names."""
+    return URL.create("sqlite", database=str(path))
+
+
+def make_engine(url: str | URL) -> Engine:
     """An engine with a pool of connections; on SQLite with foreign keys, WAL, and patience with other writers.
 
     DatabaseError for an address that is none, or whose driver is not installed. Nothing is connected yet.
@@ -64,7 +70,7 @@ def shown(url: URL) -> str:
     return str(url.set(query={}))
 
 
-def _address(url: str) -> URL:
+def _address(url: str | URL) -> URL:
     """The URL in its parts; what is none may hold a password, and is not repeated."""
     try:
         address = make_url(url)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from gait_envs.biomechanics.gait_cycles import MUSCLE_GROUPS, PERCENT, SIDES, GaitError
 from gait_envs.biomechanics.normative import EMG_NAMES
 from gait_envs.models.robot import humanoid
+from gait_envs.reading.outputs import OutputError
 from gait_envs.reference.clip import Clip, save_clip, velocities
 from gait_envs.simulation.instruments import Samples
 from gait_trainers.cli import app
@@ -206,6 +207,17 @@ def test_a_walk_beyond_the_published_speeds_is_analysed_without_them(
     draw_page([("healthy", unknown)], "idle", tmp_path / "page.png")
     page = Path(__file__).parents[3] / "docs" / "gait_analysis.md"
     assert "0.51 to 2.07 m/s" in " ".join(page.read_text(encoding="utf-8").split())
+
+
+def test_pages_of_others_are_refused_before_anybody_walks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "load_policy", lambda path, env: idle())
+    monkeypatch.setattr(gait_walks, "record_episodes", lambda *args, **options: pytest.fail("too late"))
+    theirs = tmp_path / "page_walk_080.png"
+    theirs.write_bytes(b"\x89PNG somebody's")
+    words = ["gait", "any", "--clip", "walk_060", "--clip", "walk_080", "--out", str(tmp_path / "page.png")]
+    with pytest.raises(OutputError, match=r"page_walk_080\.png: would be replaced"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert theirs.read_bytes() == b"\x89PNG somebody's"
 
 
 def test_what_cannot_be_told_is_a_dash(slow: Walk) -> None:

@@ -16,6 +16,7 @@ from gait_envs.mocap.formats import open_capture, read_capture
 from gait_envs.mocap.formats.bvh_writer import as_capture, write_bvh
 from gait_envs.mocap.jobs import Job
 from gait_envs.mocap.quality import Load, flawed_ends
+from gait_envs.mocap.retarget import pipeline
 from gait_envs.mocap.retarget.folder import Recipe, retarget_file
 from gait_envs.mocap.retarget.landmarks import extract_landmarks
 from gait_envs.mocap.retarget.target_body import Body, load_body
@@ -149,6 +150,29 @@ def test_an_end_that_leaps_is_left_out(tmp_path: Path, body: Body, where: int) -
     # What an earlier cut leaves out counts from the capture's own beginning.
     late = retarget_file(job, Recipe(start=1.0), body).clip
     assert late.meta["cut_s"][0] == 1.0
+
+
+def test_ends_are_left_out_twice_at_most_in_the_captures_own_time(
+    tmp_path: Path, body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 50 Hz and 1.25 times the captured duration, three frames are 0.048 s of the capture, three of its own at
+    60 Hz; two are 0.032 s, again two, and one is one. Four seconds lose 5/60 s at the start and 1/60 s at the end."""
+    asked: list[int] = []
+    ends = iter([(3, 0), (2, 1)])
+
+    def told(load: Load, body: Body) -> tuple[int, int]:
+        asked.append(len(load.missing_moment))
+        return next(ends)
+
+    monkeypatch.setattr(pipeline, "flawed_ends", told)
+    clip = retarget_file(Job(write(tmp_path), "walk", "walk.bvh"), Recipe(time=1.25), body).clip
+    first, last = clip.meta["cut_s"]
+    whole = asked[0] - 1  # robot frames from the first to the last
+    assert first == pytest.approx(5 / 60)
+    assert last == pytest.approx(whole / 62.5 - 1 / 60, abs=1 / 60)
+    assert len(asked) == 2
+    assert asked[1] == asked[0] - 3
+    assert "left out the first 0.08 s and the last 0.02 s, which" in " ".join(clip.meta["notes"])
 
 
 def test_flawed_ends_are_worse_than_all_between(body: Body) -> None:
