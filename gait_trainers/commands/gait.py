@@ -71,10 +71,12 @@ def walker_name(given: str | None, place: str) -> str:
     return name if 0 < len(name) <= LONGEST_NAME else f"{place} walker"
 
 
-def page_path(out: Path, name: str, count: int) -> Path:
-    """Where the page of a walk goes; of several, its name is part of the file's."""
-    part = "".join(c if c.isalnum() else "_" for c in name).strip("_")
-    return out if count == 1 else out.with_name(f"{out.stem}_{part}{out.suffix}")
+def page_paths(out: Path | None, names: Sequence[str]) -> list[Path]:
+    """Where the page of each walk goes, if anywhere; of several, its name is part of the file's."""
+    if out is None or len(names) == 1:
+        return [] if out is None else [out]
+    parts = ["".join(c if c.isalnum() else "_" for c in name).strip("_") for name in names]
+    return [out.with_name(f"{out.stem}_{part}{out.suffix}") for part in parts]
 
 
 def command(
@@ -124,8 +126,8 @@ def command(
     warn(beyond_training(loaded, [parse_command(text) for text in command or ()]))
 
     def check_pages(names: Sequence[str]) -> None:
-        for name in names if out is not None else ():
-            check_drawing(page_path(out, name, len(names)))
+        for page in page_paths(out, names):
+            check_drawing(page)
 
     made: list[list[Walk]] = []
     failed: EvaluationError | None = None
@@ -141,7 +143,7 @@ def command(
             break
     if failed is not None:
         out = as_json = None  # nothing is written of half a comparison; what is known of the first walker is printed
-    pages = [] if out is None else [page_path(out, result.name, len(made[0])) for result in made[0]]
+    pages = page_paths(out, [result.name for result in made[0]] if made else [])
     if as_json is not None:
         content = {
             "policy": loaded.name,

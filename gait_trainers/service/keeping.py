@@ -18,10 +18,10 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from gait_envs.errors import GaitNetError
 from gait_envs.files import replacing, replacing_folder
-from gait_trainers.service.db.engine import DatabaseError, make_engine, sqlite_file
+from gait_trainers.service.db.engine import DatabaseError, make_engine
 from gait_trainers.service.db.migrate import migrate
 from gait_trainers.service.db.tables import Base, Job, Supervisor
-from gait_trainers.service.settings import Settings
+from gait_trainers.service.settings import Settings, sqlite_file
 
 ROWS = "rows.sqlite"
 KEPT = ("runs", "results", "motions", "registry", "optuna.journal", "service.yaml")

@@ -15,13 +15,17 @@ from sqlalchemy import URL
 from gait_envs.errors import GaitNetError, one_line
 from gait_envs.reading.loaders import loader
 from gait_envs.reading.yaml_text import read_yaml
-from gait_trainers.service.db.engine import sqlite_file
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class SettingsError(GaitNetError, ValueError):
     """Settings of the service that cannot be used; names the file and the key."""
+
+
+def sqlite_file(path: Path) -> URL:
+    """The address of a database in this file, whatever signs its folders have in their names."""
+    return URL.create("sqlite", database=str(path))
 
 
 class Part(BaseModel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -19,11 +18,6 @@ EXAMPLE = "postgresql+psycopg://user@host/name"
 
 class DatabaseError(GaitNetError, RuntimeError):
     """A database that cannot be used; names its address without the password."""
-
-
-def sqlite_file(path: Path) -> URL:
-    """The address of a database in this file, whatever signs its folders have in their names."""
-    return URL.create("sqlite", database=str(path))
 
 
 def make_engine(url: str | URL) -> Engine:

@@ -20,7 +20,7 @@ from gait_envs.reference.clip import Clip, save_clip, velocities
 from gait_envs.simulation.instruments import Samples
 from gait_trainers.cli import app
 from gait_trainers.commands import gait as module
-from gait_trainers.commands.gait import page_path, parse_params, walker_name
+from gait_trainers.commands.gait import page_paths, parse_params, walker_name
 from gait_trainers.evaluation import clinical as gait_walks
 from gait_trainers.evaluation.clinical import Walk, figures, walk
 from gait_trainers.evaluation.rollout import EvaluationError
@@ -237,8 +237,12 @@ def test_endless_walks_are_refused(key: str, value: float) -> None:
 
 
 def test_pages_of_several_walks_have_their_names() -> None:
-    assert page_path(Path("x/page.png"), "walk_120", 1) == Path("x/page.png")
-    assert page_path(Path("x/page.png"), "1.2, 0, 0.5 m/s", 2) == Path("x/page_1_2__0__0_5_m_s.png")
+    page = Path("x/page.png")
+    assert page_paths(None, ["walk_120"]) == []
+    assert page_paths(page, ["walk_120"]) == [page]
+    assert page_paths(page, ["1.2, 0, 0.5 m/s", "walk_060"]) == [
+        Path("x/page_1_2__0__0_5_m_s.png"), Path("x/page_walk_060.png")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["0.5", "[1]", "{", "force"])
