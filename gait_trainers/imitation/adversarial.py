@@ -6,8 +6,8 @@ import functools
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -21,11 +21,13 @@ from imitation.rewards.reward_nets import BasicRewardNet, BasicShapedRewardNet, 
 from imitation.util.logger import configure
 from stable_baselines3.common.vec_env import VecEnv
 
+from gait_envs.wording import counted
 from gait_trainers.config.schema import TrainConfig
 from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstrations, Episode
 from gait_trainers.imitation.horizon import FixedHorizon
 from gait_trainers.imitation.student import Say, leave_run, normalized, prepare
 from gait_trainers.rl.build import Training
+from gait_trainers.runs.interruption import ending_gently
 from gait_trainers.runs.run_folder import Run
 
 EVERY = 5.0  # s between two lines of progress
@@ -49,7 +51,11 @@ def train_adversarial(
     settings: Adversarial,
     say: Say = print,
 ) -> Run:
-    """Train a policy whose only reward is to be mistaken for the expert; returns the run."""
+    """Train a policy whose only reward is to be mistaken for the expert; returns the run.
+
+    After a first Ctrl-C the running iteration is the last; the run of what was trained so far is left all the same, and
+    KeyboardInterrupt raised.
+    """
     training = prepare(config, demonstrations)
     model, base = training.model, training.base
     norm = model.get_vec_normalize_env()
@@ -63,18 +69,22 @@ def train_adversarial(
         if limit is None:
             raise DemonstrationError(f"{config.env.id} has no time limit, which would be the horizon")
         env = FixedHorizon(env, limit)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # for its log
-        trainer = _trainer(method, training, env, demonstrations, settings, folder)
-        progress = Progress(trainer, config.run.iterations, say)
-        with _without_bar():
-            trainer.train(config.run.iterations * trainer.gen_train_timesteps, progress)
     origin = {
         "method": method,
         **demonstrations.provenance(),
         "settings": vars(settings) | {"hidden": list(settings.hidden)},
     }
-    return leave_run(training, origin)
+    with ending_gently() as ending:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # for its log
+            trainer = _trainer(method, training, env, demonstrations, settings, folder)
+            progress = Progress(trainer, config.run.iterations, say, ending)
+            with _without_bar(), suppress(Ended):
+                trainer.train(config.run.iterations * trainer.gen_train_timesteps, progress)
+        run = leave_run(training, origin | {"iterations": progress.done})
+        if progress.done < config.run.iterations:
+            say(f"interrupted after {progress.done} of {counted(config.run.iterations, 'iteration')}: {run.path}")
+    return run
 
 
 @contextmanager
@@ -97,13 +107,24 @@ def _schedule_over(model: Any, steps: int) -> None:
     model._update_current_progress_remaining = update
 
 
-class Progress:
-    """A line every few seconds; called after each round with its number."""
+class Ended(Exception):
+    """Ends the trainer's `train` early."""
 
-    def __init__(self, trainer: AdversarialTrainer, rounds: int, say: Say) -> None:
+
+class Progress:
+    """A line every few seconds; called after each round with its number. Ends the training where `ending` says so."""
+
+    def __init__(self, trainer: AdversarialTrainer, rounds: int, say: Say, ending: Callable[[], bool]) -> None:
         self.trainer, self.rounds, self.say, self.last = trainer, rounds, say, time.monotonic()
+        self.ending, self.done = ending, 0
 
     def __call__(self, number: int) -> None:
+        self.done = number + 1
+        self._tell(number)
+        if self.ending():
+            raise Ended
+
+    def _tell(self, number: int) -> None:
         now = time.monotonic()
         if now - self.last < EVERY and number + 1 < self.rounds:
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,12 @@ from gait_trainers.imitation.demonstrations import DemonstrationError, Demonstra
 from gait_trainers.policies.base import PolicyError
 from gait_trainers.rl.sb3_vec import SB3VecEnv
 from gait_trainers.runs.checkpoint import load_checkpoint
+from gait_trainers.runs.run_folder import Run
 
 pytest.importorskip("imitation")
 from imitation.algorithms import bc
 
+from gait_trainers.imitation import adversarial
 from gait_trainers.imitation.adversarial import Adversarial, train_adversarial
 from gait_trainers.imitation.cloning import Cloning, act, clone, dagger, fit
 from gait_trainers.imitation.horizon import FixedHorizon
@@ -223,6 +227,29 @@ def test_adversarial_imitation_trains_and_leaves_a_policy(
     assert load_policy(run.path).act(demonstrations.episodes[0].obs, (), np.ones(501, bool))[0].shape == (501, 9)
     after = load_checkpoint(run.checkpoints()[-1])["policy"]  # the step size is 0 at the very end only
     assert any(not torch.equal(after[name], values) for name, values in before.items())
+
+
+def test_ctrl_c_leaves_what_gail_has_trained(
+    demonstrations: Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The iteration at whose end it comes is the last; what it has made is what as many iterations make."""
+    monkeypatch.setattr(adversarial, "EVERY", 0.0)
+    settings = Adversarial(hidden=[16], batch_size=32, updates=1)
+    told: list[str] = []
+
+    def say(line: str) -> None:
+        told.append(line)
+        if line.startswith("2/4"):
+            signal.raise_signal(signal.SIGINT)
+
+    chosen = config(tmp_path, **{"run.iterations": 4, "run.name": "ended"})
+    with pytest.raises(KeyboardInterrupt):
+        train_adversarial("gail", chosen, demonstrations, settings, say)
+    ended = Run(tmp_path / "ended")
+    assert [path.name for path in ended.checkpoints()] == ["step_000000000128.pt"]
+    assert told[-1] == f"interrupted after 2 of 4 iterations: {ended.path}"
+    assert json.loads((ended.path / "provenance.json").read_text())["init"]["iterations"] == 2
+    assert load_policy(ended.path).act(demonstrations.episodes[0].obs, (), np.ones(501, bool))[0].shape == (501, 9)
 
 
 def test_a_clone_of_a_symmetric_policy_is_symmetric(demonstrations: Demonstrations, tmp_path: Path) -> None:
