@@ -63,6 +63,12 @@ class Environment:
     def shared_robot(self, options: TaskConfig) -> Robot:
         """Its body, as it is before anybody edits a copy."""
         robot: Robot = _found(self.robot)(options)
+        rate = options.physics_rate
+        if rate is not None and abs(robot.model.opt.timestep * rate - 1.0) > 1e-9:
+            raise ValueError(
+                f"physics_rate is {rate:g} Hz, and the robot of {self.id} is simulated at "
+                f"{1.0 / robot.model.opt.timestep:g}: it must pass options.physics_rate to load_robot"
+            )
         return robot
 
 

@@ -24,7 +24,7 @@ from gait_envs.registry import find_id
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import evaluate
 from gait_trainers.policies.base import Policy
-from gait_trainers.policies.environment import follows_clips
+from gait_trainers.policies.environment import deployment_kwargs, follows_clips
 from gait_trainers.policies.loading import load_policy
 
 # Hz, the body's own first: 50 Hz of control for WildRobot and 30 for the human bodies, times whole numbers.
@@ -40,8 +40,10 @@ N, STEPS = 64, 24  # sub-environments and control steps of a turn
 def speeds(policy: Policy, rates: tuple[int, ...], turns: int, threads: int) -> dict[int, float]:
     """Control steps a second at each rate: medians over the turns."""
     task = find_id(policy.env_id).task
+    own = deployment_kwargs(policy.env_kwargs)
     tapes = {
-        rate: record(N, STEPS, threads, task=task, settle=10, size=0.1, physics_rate=float(rate)) for rate in rates
+        rate: record(N, STEPS, threads, task=task, settle=10, size=0.1, **own | {"physics_rate": float(rate)})
+        for rate in rates
     }
     found: dict[int, list[float]] = {rate: [] for rate in rates}
     for turn in range(turns):

@@ -27,7 +27,7 @@ from gait_trainers.imitation.collect import demonstrate
 from gait_trainers.imitation.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
-from gait_trainers.runs.run_folder import RunError, open_run
+from gait_trainers.runs.run_folder import Run, RunError, open_run, steps_of
 
 EXPERT, EPISODES = "wildrobot_walk", 50
 FIXED = ", fixed statistics"  # those of the observations, which the policy was fitted to, stay as they are
@@ -41,16 +41,23 @@ def demonstrations(file: Path) -> Demonstrations:
     return load_demonstrations(file)
 
 
+def iterations_of(run: Path) -> int:
+    """How many iterations a run has made, which Ctrl-C may have ended before its last one."""
+    made, checkpoint = open_run(run)
+    assert checkpoint is not None
+    return (steps_of(checkpoint) or 0) // made.config().rollout_steps
+
+
 def run_of(out: Path, method: str, shown: Demonstrations, seed: int, iterations: int) -> Path:
     """The complete run folder of a method and a seed: trained now, continued or found."""
     run = out / f"{method.replace(' + ', '_').replace(FIXED, '_fixed')}_{seed}"
-    begun = (run / "checkpoints").is_dir()
+    begun = bool(Run(run).checkpoints())
     if method == "bc":
         return run if begun else clone(_config(out, run, "ppo", seed, iterations), shown, Cloning()).path
     learner = method.removeprefix("bc + ").removesuffix(FIXED)
     if learner in ("gail", "airl"):
         if begun:
-            made = open_run(run)[0].config().run.iterations
+            made = iterations_of(run)
             if made != iterations:
                 raise RunError(f"{run}: has {made} iterations, not {iterations}; name another --out")
             return run

@@ -88,7 +88,7 @@ def tracked(work: Path, seed: int, threads: int) -> Path:
 def cloned(work: Path, tracker: Path, seed: int, rounds: int, threads: int) -> Path:
     """The run of the clone of that tracker."""
     run = work / f"walk_{seed}"
-    if (run / "checkpoints").is_dir():
+    if Run(run).checkpoints():
         return run
     expert, file = load_policy(tracker), work / f"demonstrations_{seed}.npz"
     if not file.is_file():
@@ -110,7 +110,7 @@ def last_stage(work: Path, clone: str | Path, seed: int, threads: int) -> TrainC
 def calibrated(config: TrainConfig) -> Path:
     """The run of that clone with its command corrected; ConfigError where it is there already, of another clone."""
     run = Path(config.run.out) / str(config.run.name)
-    if not (run / "checkpoints").is_dir():
+    if not Run(run).checkpoints():
         return calibrate(config, MEASURED).path
     if (other := Run(run).config().run.init) != config.run.init:
         raise ConfigError(f"{run} was made from {other}; give another --work or --seed")

@@ -34,7 +34,7 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import make_env
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
-from gait_trainers.runs.run_folder import RunError
+from gait_trainers.runs.run_folder import Run, RunError
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def cloned(body: Body, work: Path, seed: int, threads: int) -> Path | None:
     if body.teacher is None:
         return None if body.begin is None else Path(body.begin)
     run = work / f"clone_{seed}"
-    if (run / "checkpoints").is_dir():
+    if Run(run).checkpoints():
         return run
     expert, file = load_policy(asset_path(body.teacher)), work / "demonstrations.npz"
     if not file.is_file():

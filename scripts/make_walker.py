@@ -47,7 +47,7 @@ from gait_trainers.policies.base import Policy
 from gait_trainers.policies.export import export
 from gait_trainers.policies.loading import load_policy
 from gait_trainers.rl.train import resume_or_train
-from gait_trainers.runs.run_folder import RunError
+from gait_trainers.runs.run_folder import Run, RunError
 
 TRACKER, REFERENCE = "wildrobot_imitation", "wildrobot_walk"
 SHARED = {"ppo.freeze_obs_after": 0}
@@ -81,7 +81,7 @@ REBOUNDS = 0.1  # largest share of a recording's swings that are too short to be
 def cloned(work: Path, name: str, tracker: Policy, reference: str, **how: int) -> Path:
     """The run folder `name`, in `work`, of a clone of a tracker; `how` many rounds and episodes."""
     run = work / name
-    if (run / "checkpoints").is_dir():
+    if Run(run).checkpoints():
         return run
     return clone_tracker(tracker, work, reference, name=name, **how)
 

@@ -52,15 +52,15 @@ class MyWalkConfig(WalkConfig):
 
 
 @functools.cache
-def my_robot() -> Robot:
+def my_robot(physics_rate: float | None = None) -> Robot:
     """The compiled model; raises ValueError that names what the MJCF lacks."""
-    return load_robot(MODEL, traits=TRAITS)
+    return load_robot(MODEL, traits=TRAITS, physics_rate=physics_rate)
 
 
 ENVIRONMENT = Environment(
     id=ID,
     task="my_robot_walk",
-    robot=lambda options: my_robot(),
+    robot=lambda options: my_robot(options.physics_rate),
     make=find("walk").make,  # the task of WildRobot
     options=MyWalkConfig,
     steps=500,  # 10 s

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+REFRESH = 2  # physics steps that activations are held
 WRAP, TRANSMISSION = mujoco.mjtWrap, mujoco.mjtTrn
 PEAK_FORCE = 2  # its place among MuJoCo's parameters of a muscle, active and passive
 SCALAR = (int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE))

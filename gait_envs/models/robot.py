@@ -14,8 +14,9 @@ import mujoco
 import numpy as np
 
 from gait_envs.assets import asset_path
+from gait_envs.errors import one_line
 from gait_envs.models.bumps import COUNT, with_bumps
-from gait_envs.models.muscles import Muscles, find_muscles
+from gait_envs.models.muscles import REFRESH, Muscles, find_muscles
 from gait_envs.models.segments import Segments, find_segments, stretched_body_pos
 from gait_envs.models.servos import use_stable_pd_servos
 from gait_envs.models.traits import TRAITS, Traits
@@ -167,6 +168,11 @@ def _compile(
     servos = np.flatnonzero(model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT)
     driven = model.actuator_trnid[servos, 0] - 1
     muscles = find_muscles(model) if len(servos) < model.nactuator else None
+    if muscles is not None and substeps % REFRESH:
+        raise ValueError(
+            f"{1.0 / model.opt.timestep:g} Hz physics: muscles are updated every {REFRESH} physics steps, so that "
+            f"their rate is a multiple of {REFRESH * control_rate:g} Hz"
+        )
     pulled = np.zeros(0, dtype=int) if muscles is None else muscles.dofs - 6
     if np.sort(np.concatenate([driven, pulled])).tolist() != list(range(len(names))) or (np.diff(driven) < 0).any():
         raise ValueError(f"{file.name}: servos, in joint order, and muscles must drive every joint after the root once")
@@ -270,6 +276,13 @@ def _give_servos(
     use_stable_pd_servos(model, kp, kd, "discrete" if len(driven) == len(names) else "implicitfast")
     model.actuator_forcelimited[model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT] = False
     return gains[:, 0].copy(), gains[:, 1] / gains[:, 0]
+
+
+def robot_named(name: str) -> Robot:
+    """The bundled body of that name, as clips and models say it; ValueError for any other name, such as a path."""
+    if name not in TRAITS:
+        raise ValueError(f"unknown robot {one_line(repr(name))}; known are {', '.join(sorted(TRAITS))}")
+    return load_robot(f"{name}/scene.xml")
 
 
 def wildrobot() -> Robot:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gait_envs.assets import asset_path
+from gait_envs.errors import one_line
 from gait_envs.reading.foreign import refuse_pickles
 from gait_envs.reference.clip import Clip, ClipError, load_clip
 from gait_envs.reference.packed import HEADER, PackedClips, load_packed, positions
@@ -57,6 +58,8 @@ def open_clips(source: ClipSource) -> PackedClips | LazyClips:
         return LazyClips([clip.name for clip in clips], [partial(_itself, clip) for clip in clips], str(source))
     if (of_split := find_part(source)) is not None:
         folder, names = read_part(*of_split)
+        if find_part(folder) is not None:
+            raise ClipError(f"{source}: its clips are {one_line(folder)}, a part of a split; expected a set")
         return open_clips(folder).select(names)
     path = Path(source)
     if not path.exists():

@@ -24,11 +24,11 @@ import numpy as np
 from gait_envs.control.muscle import Curves, TorqueMap, muscle_curves, torque_map
 from gait_envs.control.muscle_control import make_muscle_controller
 from gait_envs.control.stable_pd import StablePD
+from gait_envs.models.muscles import REFRESH
 from gait_envs.models.robot import Robot
 from gait_envs.simulation.base import MuscleReadings, State, renamed
 from gait_envs.simulation.batch import BatchSimulation
 
-REFRESH = 2  # physics steps that activations are held
 SHARE = 16  # least number of simulations per thread; below it, threads cost more than they save
 SAVED = ("memory", "effort", "desired", "residual", "acceleration", "held")  # beside what MuJoCo keeps
 
@@ -49,11 +49,6 @@ class MuscleSimulation(BatchSimulation):
         """`controller` and its options as in `make_muscle_controller`."""
         if robot.muscles is None:
             raise ValueError(f"{robot.name} has no muscles")
-        if robot.substeps % REFRESH:
-            raise ValueError(
-                f"{1.0 / robot.model.opt.timestep:g} Hz physics: muscles are updated every {REFRESH} physics steps, so "
-                f"that their rate is a multiple of {REFRESH * robot.control_rate:g} Hz"
-            )
         self.muscles = robot.muscles
         model, dofs = robot.model, np.arange(6, robot.model.nv)
         kp, kd = np.zeros((2, model.nv))

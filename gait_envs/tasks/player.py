@@ -130,6 +130,12 @@ class Player:
         left = (self.last_frames[memory.clip] - at) / cadence
         return np.where(self.clips.loops[memory.clip], np.inf, left)
 
+    def last_start(self, clip: int, cadence: float) -> int:
+        """The last frame that an episode may begin at: a whole control step of the clip must follow."""
+        if self.clips.loops[clip] or cadence <= 1.0:
+            return int(self.last_frames[clip]) - 1
+        return max(0, int(np.floor(self.last_frames[clip] - self.margin * (cadence - 1.0) - cadence + 1e-9)))
+
     def _row(self, memory: Memory) -> np.ndarray:
         """The table row (n,) of the nearest frame."""
         return self.clips.index_at(memory.clip, memory.frame + (memory.between >= 0.5))

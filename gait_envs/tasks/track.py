@@ -111,7 +111,9 @@ class Following:
             clip = clips.nearest_velocity(numbers_option(options, "command", 3))
         else:
             clip = int(rng.choice(len(clips.clips), p=clips.weights))
-        last = int(player.last_frames[clip]) - 1  # at least one frame must follow
+        values = self.space.values(options.get("params", self.config.body_params or {}))
+        walker = np.concatenate([self.space.of(kind, values[None])[0] for kind in ("stride", "cadence", "scale")])
+        last = player.last_start(clip, float(walker[1]))
         frame, inside = 0, "frame" in options
         if inside:
             frame = plain(options["frame"])
@@ -124,8 +126,6 @@ class Following:
             raise ValueError(f"options['frame'] is {frame}, clip {clips.clips[clip].name!r} has 0 to {last}")
         # Without a limit on the distance, the others start from standing.
         stands = settings.free and not inside
-        values = self.space.values(options.get("params", self.config.body_params or {}))
-        walker = np.concatenate([self.space.of(kind, values[None])[0] for kind in ("stride", "cadence", "scale")])
         if stands:
             qpos, qvel = standing(self.robot, self.config.reset_noise, rng)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gait_envs.models.robot import Robot
+from gait_envs.models.robot import SOLES, Robot
 from gait_envs.reference.clip import ClipError, check_fits
 from gait_envs.reference.library import MotionLibrary, load_clips
 from gait_envs.reference.refnn.generator import named_model
@@ -115,7 +115,13 @@ def load_library(robot: Robot, config: TaskConfig) -> MotionLibrary:
             check_fits(clip, robot.joint_names)
         found = [walking_torques(robot, clip.qpos, clip.qvel) for clip in clips]
         clips = [replace(clip, torque=own[0], contacts=own[1]) for clip, own in zip(clips, found, strict=True)]
-    return MotionLibrary(clips, robot.joint_names, robot.control_rate)
+    library = MotionLibrary(clips, robot.joint_names, robot.control_rate)
+    if (width := library.contacts.shape[1]) != len(SOLES):
+        raise ClipError(
+            f"reference: its clips, {library.names[0]!r} the first, have contacts of {width} soles; of {robot.name} "
+            f"they are {len(SOLES)}, {', '.join(SOLES)}"
+        )
+    return library
 
 
 def standing(robot: Robot, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

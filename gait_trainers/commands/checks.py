@@ -31,8 +31,12 @@ def parse_env_set(assignments: Sequence[str]) -> dict[str, Any]:
 
 def stands_still(policy: Policy, env_kwargs: Mapping[str, Any]) -> bool:
     """Whether neither the start nor the policy, by what its bundle says, has a side to begin with."""
-    networks = policy.details.get("training", {}).get("config", {}).get("networks", {})
-    return env_kwargs.get("reset_noise") == 0 and bool(networks.get("symmetric")) and not follows_clips(policy.env_id)
+    if env_kwargs.get("reset_noise") != 0 or follows_clips(policy.env_id):
+        return False
+    found: Any = policy.details
+    for key in ("training", "config", "networks", "symmetric"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found is True
 
 
 def refuse_others(policy: Policy, **given: Any) -> None:

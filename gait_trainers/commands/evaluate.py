@@ -22,6 +22,7 @@ from gait_trainers.commands.options import (
     SeedOption,
     StochasticOption,
 )
+from gait_trainers.evaluation.rollout import EvaluationError
 from gait_trainers.evaluation.tracking import evaluate_tracking
 from gait_trainers.evaluation.walking import GRID, evaluate, parse_command
 from gait_trainers.policies.environment import follows_clips
@@ -77,6 +78,8 @@ def command(
             ]
         )
     if worst is not None:
+        if stochastic and not both:
+            raise EvaluationError("--worst draws deterministic episodes; leave --stochastic out, or give --both")
         check_page(worst, loaded)
     if follows_clips(loaded.env_id):
         run = partial(evaluate_tracking, loaded, episodes, clip, reference, **common)

@@ -29,7 +29,15 @@ from gait_trainers.config.checking import (
 )
 from gait_trainers.config.design_document import is_design_document, translate
 from gait_trainers.config.registry import LEARNERS, learner_specs
-from gait_trainers.config.schema import EnvConfig, TrainConfig, config_type, env_options, full_schedule, task_config
+from gait_trainers.config.schema import (
+    EnvConfig,
+    TrainConfig,
+    check_body,
+    config_type,
+    env_options,
+    full_schedule,
+    task_config,
+)
 from gait_trainers.config.section import ConfigError
 
 
@@ -69,6 +77,7 @@ def validate(tree: dict[str, Any], source: str) -> TrainConfig:
     config = checked(config_type(), tree, source)
     try:
         task = task_config(config)
+        check_body(config, task)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{source}: env.kwargs: {one_line(error, 500)}") from None
     try:

@@ -294,6 +294,15 @@ def task_config(config: TrainConfig) -> Any:
     return None if options is None else options(**config.env.kwargs)
 
 
+def check_body(config: TrainConfig, task: Any) -> None:
+    """ValueError where the environment's body cannot be simulated at the rate asked for."""
+    from gait_envs.registry import find_id
+
+    row = find_id(config.env.id)
+    if row is not None and task.physics_rate is not None:
+        row.shared_robot(task)  # which is compiled once
+
+
 def full_schedule(config: TrainConfig) -> Schedule:
     """The configured key frames with nothing left out; ValueError says what cannot be scheduled."""
     task = task_config(config)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gait_envs.models.mirror import mirror_of
-from gait_envs.models.robot import Robot, load_robot
-from gait_envs.reference.clip import Clip, check_fits
+from gait_envs.models.robot import Robot, robot_named
+from gait_envs.reference.clip import Clip, ClipError, check_fits
 from gait_envs.reference.mirror import mirror
 from gait_trainers.data.gait_phase import gait_cycles, path_ahead, path_speed, phase_columns, root_path
 from gait_trainers.data.motion_state import states
@@ -31,8 +31,11 @@ class MotionFrames:
 
 
 def robot_of(clip: Clip) -> Robot:
-    """The robot that a clip is of, with its own control rate."""
-    return load_robot(f"{clip.model}/scene.xml")
+    """The robot that a clip is of, with its own control rate; ClipError where that is none of the bundled ones."""
+    try:
+        return robot_named(clip.model)
+    except ValueError as error:
+        raise ClipError(f"clip {clip.name!r}: {error}") from None
 
 
 def read_frames(clip: Clip, robot: Robot, mirrored: bool = False) -> MotionFrames:

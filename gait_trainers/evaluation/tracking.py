@@ -107,6 +107,19 @@ def plan_whole(reference: Reference, clips: np.ndarray, seed: int) -> Plan:
     return Plan(clips, np.zeros_like(clips), np.minimum(steps, reference.longest), seed + np.arange(len(clips)))
 
 
+def plan_evaluation(reference: Reference, clips: np.ndarray, episodes: int, seed: int) -> Plan:
+    """Episodes shared out evenly over the clips (k,), those along loops from phases spread over the cycle."""
+    assert reference.task.library is not None
+    of_clip = np.arange(episodes) % len(clips)
+    return spread_phases(plan_whole(reference, clips[of_clip], seed), reference.task.library)
+
+
+def worst_of(table: Mapping[str, np.ndarray], episodes: np.ndarray) -> int:
+    """Which of these episodes failed, and failed first; without a failure, the one farthest from its clip."""
+    order = np.lexsort((-table["mpjpe_global"][episodes], table["progress"][episodes], table["is_success"][episodes]))
+    return int(episodes[order[0]])
+
+
 def spread_phases(plan: Plan, library: MotionLibrary) -> Plan:
     """Episodes along the same looping clip begin at phases spread evenly over its cycle, one of them at its start."""
     frame = plan.frame.copy()
@@ -182,7 +195,7 @@ def evaluate_tracking(
     if count < len(chosen):
         raise EvaluationError(f"{count} episodes are too few for {len(chosen)} clips; give at least one each")
     of_clip = np.arange(count) % len(chosen)  # episode -> clip, shared out evenly
-    plan = spread_phases(plan_whole(opened, chosen[of_clip], seed), library)
+    plan = plan_evaluation(opened, chosen, count, seed)
     batches = list(plan.batches())
     parts = []
     for rows in batches:
@@ -199,6 +212,7 @@ def evaluate_tracking(
             "seconds": float(library.durations[clip]),
             "speed": float(library.speeds[clip]),
             **summary(table, of_clip == i, CAUSES),
+            "worst_episode": worst_of(table, np.flatnonzero(of_clip == i)),
         }
         for i, clip in enumerate(chosen)
     ]

@@ -80,7 +80,7 @@ def dagger(
         found = demonstrate(
             expert, demonstrations.env_id, episodes=len(demonstrations.episodes), reference=reference,
             env_kwargs=demonstrations.env_kwargs, seed=seed + 1000 * number, keep_failed=True,
-            choose=noisy,
+            choose=noisy, threads=config.env.threads,
         )  # fmt: skip
         lengths = [len(episode.actions) for episode in found.episodes]
         licenses.update(found.licenses)

@@ -106,6 +106,7 @@ class Shared:
             strayed |= step.terminated & collected.alive[-1]
             if choose is not None:
                 self._bring_clip_along(taken)
+                obs = self.tracker.observe()  # of the clip where it has been put
             self.obs = self._observe(taken)
             more = collected.add(self.label, self.result, self.obs, starts)
         episodes = collected.episodes()

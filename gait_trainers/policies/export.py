@@ -57,6 +57,7 @@ def export(run: str | Path, out: str | Path, *, force: bool = False, env_id: str
     """
     check_out(Path(out), force)
     refuse_sb3_model(Path(run))
+    run = open_run(run)[1] or run  # one checkpoint for all of it, though the run may still be training
     policy, normalizer, config = read_networks(run)
     acting = policy_from_run(run)
     if env_id is not None:

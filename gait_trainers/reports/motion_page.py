@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from gait_envs.files import replacing
-from gait_envs.models.robot import load_robot
+from gait_envs.models.robot import robot_named
 from gait_envs.reading.outputs import signature
 from gait_trainers.data.motion_state import Z, poses
 from gait_trainers.models.motion import MotionModel
@@ -55,7 +55,7 @@ def _draw_window(row: Any, model: MotionModel, judged: Judged, at: int) -> None:
     size = len(model.coordinates)
     fps, names = model.spec.fps, list(model.spec.joint_names)
     time = (np.arange(judged.predicted.shape[1]) + 1) / fps
-    robot = load_robot(f"{model.spec.robot}/scene.xml")
+    robot = robot_named(model.spec.robot)
     bodies = [robot.model.body(name).id - robot.pelvis for name in robot.traits.feet]
     for states, style in ((judged.target[at], "--"), (judged.predicted[at], "-")):
         q = np.asarray(states[:, :size], np.float64)

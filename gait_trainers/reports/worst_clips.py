@@ -14,7 +14,7 @@ from gait_envs.files import check_writable, replacing
 from gait_envs.reading.outputs import MADE_BY, check_drawing
 from gait_envs.render import Offscreen
 from gait_trainers.evaluation.rollout import EvaluationError, Recording
-from gait_trainers.evaluation.tracking import follow, open_reference, plan_whole, worst_first
+from gait_trainers.evaluation.tracking import follow, open_reference, plan_evaluation, worst_first
 from gait_trainers.policies.base import Policy
 from gait_trainers.policies.environment import follows_clips
 from gait_trainers.reports.video import INK, PAPER
@@ -42,18 +42,21 @@ def draw_worst(
     reference: str | Sequence[str] | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """The worst `count` clips of what `evaluate_tracking` found, followed again and drawn into a .png.
+    """The worst `count` clips of what `evaluate_tracking` found, each by its worst episode, drawn into a .png.
+
+    The evaluation must be deterministic: sampled actions depend on all episodes that were simulated together.
 
     `reference` and `env_kwargs` are those of the evaluation. Returns the names of the clips.
     """
     opened = open_reference(policy, reference, env_kwargs)
     library = opened.task.library
     assert library is not None
+    chosen = np.array([library.index(row["clip"]) for row in evaluation["per_clip"]])
+    plan = plan_evaluation(opened, chosen, evaluation["episodes"], evaluation["seed"])
     rows = worst_first(evaluation["per_clip"])[:count]
     strips = []
     for row in rows:
-        plan = plan_whole(opened, np.array([library.index(row["clip"])]), evaluation["seed"])
-        found = follow(policy, opened.task, plan, np.array([0]), threads=1)
+        found = follow(policy, opened.task, plan, np.array([row["worst_episode"]]), threads=1)
         strips.append(under_heading(film_strip(found), describe(row)))
     signed = PngInfo()
     signed.add_text("Software", MADE_BY)

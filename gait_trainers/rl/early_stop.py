@@ -78,6 +78,11 @@ class WalkGoal:
             self.env = make_env(plain, self.goal.episodes)
             check_limit(self.env.env.unwrapped.core.max_episode_steps)  # type: ignore[attr-defined]
 
+    @property
+    def met(self) -> bool:
+        """Whether it was reached as often in a row as it must be."""
+        return self.goal is not None and self.reached >= self.goal.times
+
     def __call__(self, iteration: int) -> str | None:
         goal = self.goal
         if goal is None or self.env is None or iteration % goal.every:
@@ -90,7 +95,7 @@ class WalkGoal:
         self.model.logger.record("walk/check_cadence", found.cadence)
         good = found.success_rate >= goal.success_rate and found.speed_error <= goal.speed_error
         self.reached = self.reached + 1 if good and found.cadence <= goal.cadence else 0
-        if self.reached < goal.times:
+        if not self.met:
             return None
         return (
             f"it walks straight: success {found.success_rate:.0%}, speed error {found.speed_error:.2f} m/s, "

@@ -118,6 +118,9 @@ class SB3VecEnv(VecEnv):
         self.env.set_state(state["env"])  # type: ignore[attr-defined]
         self.returns[:] = state["returns"]
         self.lengths[:] = state["lengths"]
+        # SB3 seeds a model's environments when it makes it; a later reset would begin their generators again.
+        self._reset_seeds()
+        self._reset_options()
 
     def _rows(self, indices: VecEnvIndices) -> Iterable[int]:
         return range(self.num_envs) if indices is None else np.atleast_1d(np.asarray(indices))

@@ -35,6 +35,7 @@ from gait_trainers.runs.resumption import (
     elsewhere,
     flat,
     interrupted,
+    iterations_then,
 )
 from gait_trainers.runs.run_folder import Run, RunError, create_run, new_run, open_run
 from gait_trainers.runs.sinks import make_sinks
@@ -181,9 +182,13 @@ def _run(
         keeper.saved_at = done
         goal.reached = state.get("goal_reached", 0)  # checkpoints of earlier versions have none
         keeper.stopped = keeper.out_of_time()  # as it was, unless the limit has been raised
+        if goal.met and config.run.iterations > iterations_then(state, config):
+            goal.reached = 0  # it is asked to go on
+        elif goal.met:
+            keeper.stopped, keeper.goal_met = "run.stop_when was met", True
         run.drop_checkpoints_after(done)  # they belong to the continuation that is run again
         if done >= config.total_steps or keeper.stopped is not None:
-            longer = "--set run.minutes=N" if keeper.stopped else "--iterations N"
+            longer = "--set run.minutes=N" if keeper.stopped and not keeper.goal_met else "--iterations N"
             display.say(complete(run.path, longer if by_command else None))
     for learner in learners.values():
         for line in learner.describe(model):

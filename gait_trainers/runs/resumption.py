@@ -28,6 +28,13 @@ def check_same_run(config: TrainConfig, trained_with: str, run: Path, checkpoint
     check_unchanged(config, validate(tree, str(checkpoint)), RESUMABLE, file, checkpoint, afresh)
 
 
+def iterations_then(state: Mapping[str, Any], config: TrainConfig) -> int:
+    """`run.iterations` when a checkpoint was written; as configured now where it does not say."""
+    tree = parse_yaml(state.get("config", ""), "configuration of the checkpoint", ConfigError)
+    found = tree.get("run", {}).get("iterations") if isinstance(tree, dict) else None
+    return found if isinstance(found, int) else config.run.iterations
+
+
 def check_unchanged(
     config: Section, recorded: Section, resumable: Collection[str], file: Path | str, checkpoint: Path, afresh: str
 ) -> None:

@@ -10,7 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from gait_envs.control.muscle_network import LEAK, SCALE, MuscleNetwork
-from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
+from gait_envs.models.muscles import REFRESH
+from gait_envs.simulation.muscles import MuscleSimulation
 
 OPSET, IR_VERSION = 20, 10  # of the graph's file, as those of policies
 

@@ -116,6 +116,18 @@ def test_every_kernel_reads_one_on_its_own_reference(human_reference: str) -> No
     assert tracked == pytest.approx(dict.fromkeys(tracked, 1.0))
 
 
+def test_no_start_is_behind_the_end_of_a_quick_walkers_clip(human_reference: str, tmp_path: Path) -> None:
+    """Of frames 0 to 36 the last that shows one 15 ahead is 21, and 20 the last to begin at; at 1.25 times the cadence
+    it is 21 - 0.25 * 15 - 1.25 = 16. A step follows there; at 0.8 times it, (21 + 3 - 20) / 0.8."""
+    once = dataclasses.replace(load_clips(human_reference)[0], loop=False)
+    path = str(save_clip(tmp_path / "once.npz", once))
+    for cadence, last, steps in ((1.0, 20, 1), (1.25, 16, 1), (0.8, 20, 5)):
+        env = walkers(path, {"cadence": cadence}, clip=0, frame=last, future_frames=(1, 15))
+        assert env.core.task.player.left(env.core.memory)[0] == pytest.approx(steps)
+        with pytest.raises(ValueError, match=f"has 0 to {last}"):
+            env.reset(options={"clip": 0, "frame": last + 1, "params": {"cadence": cadence}})
+
+
 def test_a_finite_clip_ends_sooner_at_a_higher_cadence(human_reference: str, tmp_path: Path) -> None:
     once = dataclasses.replace(load_clips(human_reference)[0], loop=False)  # frames 0 to 36
     path = str(save_clip(tmp_path / "once.npz", once))

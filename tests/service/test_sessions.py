@@ -77,6 +77,7 @@ def test_a_key_makes_a_start_happen_once(trainer: TestClient, other: TestClient)
         ({"settings": {"networks.policy": [10**6]}}, "networks.policy"),
         ({"settings": {"networks.activation": "relu; rm -rf /"}}, "networks.activation"),
         ({"settings": {"env.kwargs.action_filter": 2.0}}, "env.kwargs"),
+        ({"settings": {"env.kwargs.physics_rate": 77.0}}, "env.kwargs"),  # no multiple of the control rate
         ({"name": ""}, "name"),
         ({"name": "a\nb"}, "name"),
         ({"surprise": 1}, "surprise"),

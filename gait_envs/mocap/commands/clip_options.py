@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gait_envs.errors import one_line
+from gait_envs.mocap.retarget.retarget_config import body_names
 from gait_envs.mocap.retarget.target_body import Body, load_body
-from gait_envs.reference.clip import Clip, check_fits
+from gait_envs.reference.clip import Clip, ClipError, check_fits
 from gait_envs.reference.packed import HEADER, PackedClips
 from gait_envs.reference.sources import LazyClips, find_part, open_clips
 from gait_envs.reference.split import read_part
@@ -34,6 +36,15 @@ def choose_clip(source: str, name: str | None, robot: str | None) -> tuple[Clip,
 
 def body_of(clip: Clip, robot: str | None) -> Body:
     """The robot that a clip is for, by default the one it names; a `ClipError` if their joints differ."""
-    body = load_body(robot or clip.model)
+    body = named_body(clip, robot)
     check_fits(clip, body.joint_names)
     return body
+
+
+def named_body(clip: Clip, robot: str | None) -> Body:
+    """`robot`, or the one that the clip names: a bundled one, as a file does not choose what is opened."""
+    if robot is None and clip.model not in body_names():
+        raise ClipError(
+            f"clip {clip.name!r} is of {one_line(repr(clip.model))}, which is not bundled; say which robot with --robot"
+        )
+    return load_body(robot or clip.model)

@@ -18,7 +18,7 @@ from gait_envs.errors import MotionError
 from gait_envs.mocap.axes import UNITS, in_axes
 from gait_envs.mocap.capture import Capture
 from gait_envs.mocap.cleaning.convert import Cleaning, look
-from gait_envs.mocap.commands.clip_options import find_set
+from gait_envs.mocap.commands.clip_options import find_set, named_body
 from gait_envs.mocap.commands.printing import end, err_console, fail, plain, say, warn
 from gait_envs.mocap.contact_estimate import with_contacts
 from gait_envs.mocap.export import clip_from_bvh, looped, motion_from_clip, resampled, seam
@@ -177,7 +177,7 @@ def _to_clip(
 ) -> tuple[str, ...]:
     if job.clip is not None:
         clip = job.clip()
-        body = load_body(robot or clip.model)
+        body = named_body(clip, robot)
     elif job.path.suffix.lower() != ".bvh":
         raise MotionError(f"{job.path}: only a BVH, or a clip, becomes a clip; other captures need gait-data retarget")
     elif robot is None:
@@ -205,7 +205,7 @@ def _to_bvh(
 ) -> tuple[str, ...]:
     if job.clip is not None:
         clip = job.clip()
-        motion = as_capture(motion_from_clip(clip, load_body(robot or clip.model)))
+        motion = as_capture(motion_from_clip(clip, named_body(clip, robot)))
         capture = in_axes(motion, up or "y", unit or "m")
     else:
         capture = open_capture(job.path)

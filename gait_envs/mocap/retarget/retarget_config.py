@@ -72,11 +72,16 @@ class Description:
 
 
 @loader("retarget description", ".yaml", ".yml")
+def body_names() -> list[str]:
+    """The bundled bodies that captures can be retargeted to."""
+    return sorted(path.parent.name for path in asset_root().glob("*/retarget.yaml"))
+
+
 def read_description(robot: str | os.PathLike[str]) -> Description:
     """A description by the name of its asset folder (`wildrobot`) or by the path of a YAML file."""
     path = Path(robot)
     if path.suffix not in (".yaml", ".yml"):
-        known = sorted(p.parent.name for p in asset_root().glob("*/retarget.yaml"))
+        known = body_names()
         if str(robot) not in known:
             raise MotionError(f"unknown robot {str(robot)!r}; known: {', '.join(known)}, or give a .yaml file")
         path = asset_path(f"{robot}/retarget.yaml")

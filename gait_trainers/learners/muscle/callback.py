@@ -12,7 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from gait_envs.control.muscle_network import save_muscle_network
-from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
+from gait_envs.models.muscles import REFRESH
+from gait_envs.simulation.muscles import MuscleSimulation
 from gait_trainers.learners.background import BackgroundUpdate
 from gait_trainers.learners.muscle.spec import MuscleConfig
 from gait_trainers.learners.muscle.tuples import best_activations, fit, gather, row_size, split_rows

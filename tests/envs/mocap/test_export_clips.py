@@ -628,3 +628,16 @@ def test_verify_has_another_reader_look(run, tmp_path: Path, monkeypatch: pytest
     code, _, errors = run(clip, "--out", tmp_path / "walk.bvh", "--verify")
     assert code == 2
     assert "walk.bvh: bvhio cannot read it: division by zero" in errors
+
+
+@pytest.mark.parametrize("to, out", [("bvh", "out.bvh"), ("clip", "out.npz")])
+def test_a_clip_does_not_choose_what_is_opened(run, tmp_path: Path, to: str, out: str) -> None:
+    """The name of its robot may be anybody's words: here, the path of a description that is there."""
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text("name: theirs\nmodel: theirs.xml\n")
+    clip = load_clip(asset_path("motions/wildrobot_walk/walk_040_calm_0.npz"))
+    save_clip(tmp_path / "a.npz", replace(clip, model=str(theirs)))
+    status, _, err = run("a.npz", "--to", to, "--out", out)
+    assert status == 2, err
+    assert "which is not bundled; say which robot with --robot" in err
+    assert not (tmp_path / out).exists()

@@ -133,6 +133,7 @@ def test_a_part_of_a_split_is_a_source(folder: Path, tmp_path: Path, monkeypatch
         ("{", "#a", "not a readable split"),
         ('{"clips": "clips", "parts": {"a": ["x"]}}', "#a", r"clips: no clip 'x' \(1 missing\); it holds c00, c01"),
         ('{"clips": "nowhere", "parts": {"a": ["x"]}}', "#a", "nowhere: neither a clip"),
+        ('{"clips": "s.json#a", "parts": {"a": ["x"]}}', "#a", r"its clips are .*s.json#a, a part of a split"),
     ],
 )
 def test_what_is_wrong_with_a_split_is_named(folder: Path, tmp_path: Path, text: str, part: str, message: str) -> None:

@@ -14,10 +14,10 @@ from helpers.bodies import walker_spec
 from gait_envs import IDS
 from gait_envs.control.muscle_network import MuscleNetwork, save_muscle_network
 from gait_envs.control.stable_pd import stable_pd
-from gait_envs.models.muscles import find_muscles
+from gait_envs.models.muscles import REFRESH, find_muscles
 from gait_envs.models.robot import humanoid, muscle_humanoid
 from gait_envs.simulation.batch import BatchSimulation
-from gait_envs.simulation.muscles import REFRESH, MuscleSimulation
+from gait_envs.simulation.muscles import MuscleSimulation
 from gait_envs.vector_env import GaitVectorEnv
 
 ROBOT = muscle_humanoid()

@@ -567,6 +567,15 @@ def test_clips_that_cannot_be_seen_at_all_are_refused(clips: Callable) -> None:
     tracking(clips(a=short), 1, future_frames=(1, 29))
 
 
+@pytest.mark.parametrize("width", [2, 8])
+def test_contacts_of_other_soles_are_refused(clips: Callable, width: int) -> None:
+    """Two columns, loads of whole feet, were compared with four soles by broadcasting."""
+    with pytest.raises(
+        ClipError, match=f"its clips, 'a' the first, have contacts of {width} soles; of wildrobot they are 4"
+    ):
+        tracking(clips(a=walking(61, contacts=np.ones((61, width)))), 1)
+
+
 def test_a_fall_on_the_last_frame_is_a_fall(straight: str) -> None:
     env = tracking(straight, 2, reference_observation="none", max_distance=10.0)
     env.reset(seed=0, options={"frame": 59})

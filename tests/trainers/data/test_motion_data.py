@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ def test_the_root_counts_as_six_coordinates() -> None:
     names = state_names(clip.joint_names)
     assert names[:6] == ROOT
     assert len(names) == len(set(names)) == 30
+
+
+@pytest.mark.parametrize("model", ["wildrobot/../../../evil", "../assets/wildrobot", "/tmp/evil", "mine", ""])
+def test_a_clip_names_a_bundled_robot_and_no_path(folder: Path, model: str) -> None:
+    clip = replace(open_clips(folder)[0], model=model)
+    with pytest.raises(ClipError, match=r"unknown robot .*; known are humanoid, wildrobot"):
+        robot_of(clip)
 
 
 def test_velocities_are_backward_differences() -> None:

@@ -304,6 +304,14 @@ def test_a_symmetric_policy_in_a_symmetric_start_is_warned_of(monkeypatch):
             assert json.loads(done.stdout)["success_rate"] == 1.0
 
 
+@pytest.mark.parametrize(
+    "training",
+    [[], {}, None, {"config": []}, {"config": {"networks": 3}}, {"config": {"networks": {"symmetric": "no"}}}],
+)
+def test_a_bundle_that_says_it_otherwise_is_not_symmetric(training):
+    assert not stands_still(stub(details={"training": training}), {"reset_noise": 0})
+
+
 def test_the_bundled_walker_says_that_it_is_symmetric():
     walker = load_policy("wildrobot_walk")
     assert stands_still(walker, {"reset_noise": 0})

@@ -132,6 +132,18 @@ def test_resumed_equals_uninterrupted(run: Path, tmp_path: Path) -> None:
     assert metrics(run) == metrics(again)
 
 
+def test_resumed_before_a_resampling_equals_uninterrupted(run: Path, tmp_path: Path) -> None:
+    """All episodes begin again at the fourth iteration; their generators go on where they were."""
+    again = Path(shutil.copytree(run, tmp_path / "again"))
+    *_, second, _, _ = sorted((again / "checkpoints").glob("step_*.pt"))
+    assert second.name == f"step_{2 * 64:012d}.pt"
+    for later in sorted((again / "checkpoints").glob("step_*.pt"))[-2:]:
+        later.unlink()
+    resume(again)
+    assert differences(final_state(run), final_state(again)) == []
+    assert metrics(run) == metrics(again)
+
+
 def test_clips_that_come_while_it_trains_are_not_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "clips", still("glide", 60, speed=1.0), still("stand", 30))
     opened = Resampling.open

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from helpers.still_clips import WALK, idle, still, write
 from PIL import Image
+from typer.testing import CliRunner
 
-from gait_trainers.evaluation.rollout import EvaluationError
-from gait_trainers.evaluation.tracking import evaluate_tracking
+from gait_trainers.cli import app
+from gait_trainers.evaluation.rollout import EvaluationError, Recording
+from gait_trainers.evaluation.tracking import evaluate_tracking, follow, open_reference, plan_evaluation
 from gait_trainers.reports import worst_clips
 from gait_trainers.reports.worst_clips import HEADING, PICTURES, SIZE, check_page, describe, draw_worst, worst_first
 
@@ -52,6 +54,34 @@ def test_a_page_holds_a_strip_of_each(tmp_path: Path, monkeypatch: pytest.Monkey
     assert told.startswith("glide   lost after ")
     assert " of 0.8 s   off " in told
     assert draw_worst(idle(), found, page, reference=stills, count=1) == ["glide"]
+
+
+def test_the_strip_is_of_the_episode_that_was_worst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of eight episodes of a gliding loop, each pushed in its own way, the heading tells of the shortest."""
+    loop = write(tmp_path, still("loop", 41, speed=0.3, loop=True))
+    options = {"max_episode_steps": 60, "max_distance": 0.1, "randomize": {"push_interval": 0.1, "push_speed": 1.0}}
+    found = evaluate_tracking(idle(), 8, reference=loop, env_kwargs=options, seed=3, threads=1)
+    (row,) = found["per_clip"]
+    opened = open_reference(idle(), loop, options)
+    plan = plan_evaluation(opened, np.array([0]), 8, 3)
+    own = follow(idle(), opened.task, plan, np.arange(8), threads=1).rollout.valid.sum(axis=0)
+    assert own[row["worst_episode"]] == own.min() < own.max()
+    drawn: list[int] = []
+
+    def film_strip(found: Recording) -> np.ndarray:
+        drawn.append(int(found.rollout.valid[:, 0].sum()))
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(worst_clips, "film_strip", film_strip)
+    draw_worst(idle(), found, tmp_path / "worst.png", reference=loop, env_kwargs=options)
+    assert drawn == [own.min()]
+
+
+def test_sampled_episodes_are_not_drawn(tmp_path: Path) -> None:
+    words = ["evaluate", "wildrobot_imitation", "--stochastic", "--worst", str(tmp_path / "worst.png")]
+    with pytest.raises(EvaluationError, match="--worst draws deterministic episodes"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_drawn_is_said_first(tmp_path: Path) -> None:

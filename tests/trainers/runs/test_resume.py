@@ -179,7 +179,9 @@ def test_an_evaluation_on_the_way_changes_nothing(uninterrupted: Path, reference
     assert [row["iteration"] for row in rows if row["check_success_rate"]] == ["10", "20"]
 
 
-def test_training_ends_when_the_goal_is_met(reference_clip: Path, tmp_path: Path) -> None:
+def test_training_ends_when_the_goal_is_met(
+    reference_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     goal = {"success_rate": 0.01, "speed_error": 100, "command": 0.0, "every": 2, "episodes": 4}
     # Nothing counts as a fall here, and none is told to go anywhere, so that an untrained robot meets the goal.
     easy = {"env.kwargs.min_height": 0, "env.kwargs.max_tilt": 9}
@@ -187,6 +189,14 @@ def test_training_ends_when_the_goal_is_met(reference_clip: Path, tmp_path: Path
     assert result.stopped.startswith("it walks straight: success ")
     assert (result.iterations, result.steps) == (4, 4 * 8 * 16)  # the second time in a row
     assert final_state(tmp_path / "early")["sb3"]["num_timesteps"] == 4 * 8 * 16
+
+    before = final_state(tmp_path / "early")
+    again = resume(tmp_path / "early", by_command=True)
+    assert (again.iterations, again.stopped, again.walks) == (4, "run.stop_when was met", True)
+    assert "early is complete: nothing is left to train; --iterations N makes it longer" in capsys.readouterr().err
+    assert differences(before, final_state(tmp_path / "early")) == []
+    longer = resume(tmp_path / "early", {"run.iterations": again.run.config().run.iterations + 1})
+    assert longer.iterations == 8  # asked to go on, until the goal is met twice in a row again
 
     short = settings(tmp_path, "halves", reference_clip, stop_when=goal, iterations=3) | easy
     train(load_config(overrides=short))
