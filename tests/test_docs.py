@@ -185,7 +185,7 @@ def test_shown_commands_exist(page: Path) -> None:
 def test_commands_are_found_in_the_first_place() -> None:
     shown = [words for page in PAGES for words in commands(page, "gait-train")]
     assert len(shown) > 30
-    assert ["ppo-amp", "--preset", "laptop"] in shown
+    assert ["ppo-amp", "--preset", "laptop", "--init", "wildrobot_clone"] in shown
 
 
 def known_keys(model: Any = None, prefix: str = "") -> Iterator[str]:

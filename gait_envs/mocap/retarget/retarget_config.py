@@ -71,12 +71,12 @@ class Description:
     numbers: dict[str, Any]  # posture, smoothing, ...
 
 
-@loader("retarget description", ".yaml", ".yml")
 def body_names() -> list[str]:
     """The bundled bodies that captures can be retargeted to."""
     return sorted(path.parent.name for path in asset_root().glob("*/retarget.yaml"))
 
 
+@loader("retarget description", ".yaml", ".yml")
 def read_description(robot: str | os.PathLike[str]) -> Description:
     """A description by the name of its asset folder (`wildrobot`) or by the path of a YAML file."""
     path = Path(robot)
