@@ -18,6 +18,7 @@ from gait_envs.errors import GaitNetError
 from gait_envs.reference.split import save_split
 
 pytest.importorskip("stable_baselines3")
+from gait_trainers.runs.checkpoint_files import save_checkpoint
 from gait_trainers.runs.run_folder import RunError, create_run, new_run
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -120,7 +121,7 @@ def test_a_calibration_of_another_clone_is_not_taken_for_this_one(
     def calibrate(config, speeds):
         run = new_run(config)
         create_run(config, {}, run)
-        (run.path / "checkpoints").mkdir(exist_ok=True)
+        save_checkpoint(run, {}, 0, 1)
         made.append(config)
         return run
 
@@ -218,7 +219,12 @@ def test_a_comparison_takes_no_run_of_other_iterations(monkeypatch: pytest.Monke
     script = load_script("compare_demonstrations")
     run = new_run(script._config(tmp_path, tmp_path / "bc_gail_0", "ppo", 0, 75))
     create_run(script._config(tmp_path, tmp_path / "bc_gail_0", "ppo", 0, 75), {}, run)
-    (run.path / "checkpoints").mkdir(exist_ok=True)
+    steps = run.config().rollout_steps
+    save_checkpoint(run, {}, 75 * steps, 1)
     assert script.run_of(tmp_path, "bc + gail", None, 0, 75) == run.path
     with pytest.raises(RunError, match="has 75 iterations, not 150"):
         script.run_of(tmp_path, "bc + gail", None, 0, 150)
+    run.checkpoints()[-1].unlink()
+    save_checkpoint(run, {}, 10 * steps, 1)  # as Ctrl-C leaves it
+    with pytest.raises(RunError, match="has 10 iterations, not 75"):
+        script.run_of(tmp_path, "bc + gail", None, 0, 75)

@@ -30,6 +30,8 @@ def wrong(name: str, hint: Any, default: Any) -> Iterator[Any]:
         yield from (1, "yes", None, NAN, [True])
     elif hint is float:
         yield from (value for value in NO_NUMBER if not (name in INFINITE and value is INF))
+    elif set(kinds) == {float, type(None)}:
+        yield from (value for value in NO_NUMBER if value is not None)
     elif hint is int:
         yield from (*NO_NUMBER, 1.5)
     elif isinstance(default, tuple) and default and not isinstance(default[0], str):

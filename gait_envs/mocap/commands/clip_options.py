@@ -45,6 +45,7 @@ def named_body(clip: Clip, robot: str | None) -> Body:
     """`robot`, or the one that the clip names: a bundled one, as a file does not choose what is opened."""
     if robot is None and clip.model not in body_names():
         raise ClipError(
-            f"clip {clip.name!r} is of {one_line(repr(clip.model))}, which is not bundled; say which robot with --robot"
+            f"unknown robot {one_line(repr(clip.model))} of clip {clip.name!r}; bundled are {', '.join(body_names())}, "
+            "others are given with --robot"
         )
     return load_body(robot or clip.model)

@@ -639,5 +639,5 @@ def test_a_clip_does_not_choose_what_is_opened(run, tmp_path: Path, to: str, out
     save_clip(tmp_path / "a.npz", replace(clip, model=str(theirs)))
     status, _, err = run("a.npz", "--to", to, "--out", out)
     assert status == 2, err
-    assert "which is not bundled; say which robot with --robot" in err
+    assert "bundled are humanoid, wildrobot, others are given with --robot" in err
     assert not (tmp_path / out).exists()
