@@ -47,6 +47,7 @@ class Body:
     walk: str  # embedded set, that the teacher was trained on and that is trained on here too
     preset: str
     networks: tuple[int, int]  # units of both, policy and value
+    physics_rate: float | None  # Hz, in training; None: the body's own
     rule: Mapping[str, Any]  # of the evaluation: where a clip is lost
     stages: Mapping[str, Mapping[str, Any]]  # of PPO, each from the one before
 
@@ -59,6 +60,7 @@ BODIES = {
         walk="human_walk",
         preset="imitate_humanoid",
         networks=(512, 256),
+        physics_rate=120.0,  # a quarter of its own; what is learned holds there
         rule={"max_distance": 0.5, "distance_rule": "mean"},  # PHC's (Luo et al. 2023)
         stages={
             "tracker": {"run.iterations": 1400, "ppo.learning_rate": 1e-4},
@@ -73,6 +75,7 @@ BODIES = {
         walk="human_walk",
         preset="muscle",
         networks=(512, 256),
+        physics_rate=None,  # policies by muscles do not carry over to another rate
         rule={"max_distance": 0.5, "distance_rule": "mean"},
         stages={
             # Static optimisation moves the body until the network misses little; then it takes over.
@@ -86,6 +89,7 @@ BODIES = {
         walk="wildrobot_walk",
         preset="imitate",
         networks=(256, 128),
+        physics_rate=None,
         rule={"max_distance": 0.25, "distance_rule": "mean"},  # half of PHC's for half the height
         stages={"tracker": {"run.iterations": 700, "resampling.starts": "failures"}},
     ),
@@ -99,6 +103,7 @@ def settings(body: Body) -> dict[str, Any]:
         "networks.symmetric": True,  # each clip teaches its mirror image too
         "networks.policy": list(body.networks),
         "networks.value": list(body.networks),
+        "env.kwargs.physics_rate": body.physics_rate,
     }
 
 
@@ -125,12 +130,13 @@ def tracked(body: Body, work: Path, seed: int, threads: int, reference: list[str
     """The run of the tracker, complete."""
     shared = {
         "env.threads": threads,
-        "run.torch_threads": max(threads, 1),
         "env.kwargs.reference": reference,
         "run.checkpoint_every": 100,
         "run.out": str(work),
         "run.seed": seed,
     }
+    if body.preset == "imitate_humanoid":  # whose updates take as long as its physics
+        shared["run.torch_threads"] = max(threads, 1)
     if body.preset != "muscle":  # whose clips cannot be resampled: the network that moves the body is in training
         shared |= {"learners": ["resampling"], "resampling.every": 100}
         shared |= {f"resampling.{key}": value for key, value in body.rule.items()}

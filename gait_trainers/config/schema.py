@@ -156,7 +156,10 @@ class RunConfig(Section):
     iterations: int = Field(default=3000, ge=1, description="Number of rollouts, each followed by its updates.")
     device: str = Field(default="cpu", description="Torch device of the networks, such as cpu or cuda.")
     torch_threads: int = Field(
-        default=1, ge=1, le=MOST_THREADS, description="Threads of torch; more than one slows the physics threads down."
+        default=1,
+        ge=1,
+        le=MOST_THREADS,
+        description="Threads of torch; more slow the physics down, which pays where updates take as long.",
     )
     init: str | None = Field(
         default=None, description="Warm start: run folder, checkpoint or bundle; null initialises at random."

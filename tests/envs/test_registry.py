@@ -61,6 +61,8 @@ def test_a_robot_of_ones_own_walks_without_touching_the_package(my_robot: Path) 
     assert ours.unwrapped.core.robot.name == "scene"  # type: ignore[attr-defined]
     action = np.full(9, 0.1, np.float32)
     np.testing.assert_array_equal(ours.step(action)[0], theirs.step(action)[0])  # the same body, after all
+    with pytest.raises(ValueError, match="physics_rate is 250 Hz, and the robot of Mine/Walk-v0 is simulated at 500"):
+        gymnasium.make("Mine/Walk-v0", physics_rate=250.0)
     many = gymnasium.make_vec("Mine/Walk-v0", 2, vectorization_mode="vector_entry_point")
     many.reset(seed=0)
     assert many.step(np.zeros((2, 9), np.float32))[0].shape == (2, 37)

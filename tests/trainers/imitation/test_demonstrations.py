@@ -6,7 +6,8 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,6 +162,22 @@ def test_the_clip_stays_with_a_student_that_lags_behind() -> None:
     assert len(episode.actions) > 250  # of 300; left where it was, the clip is lost after 35
     assert abs(episode.info["x_position"][-1]) < 0.1
     assert episode.actions[100:].std(axis=0).max() > 0.1  # steps, as if it walked
+
+
+def test_the_expert_sees_the_clip_where_it_has_been_put() -> None:
+    core = Core(make_env(WALK, num_envs=1, threads=1).core.task, 2, threads=1, max_episode_steps=12, masks=False)
+    tracker = load_policy(asset_path("policies/wildrobot_imitation"))
+    shared = Shared(tracker, str(asset_path(CLIP)), core)
+    seen: list[np.ndarray] = []
+
+    def act(obs: np.ndarray, *memory: Any) -> Any:
+        np.testing.assert_array_equal(obs, shared.tracker.observe())
+        seen.append(obs)
+        return tracker.act(obs, *memory)
+
+    shared.expert = SimpleNamespace(act=act, initial_state=tracker.initial_state)  # type: ignore[assignment]
+    shared.run([0, 1], np.zeros(2, int), lambda obs, label: np.zeros_like(label))
+    assert len(seen) == 12
 
 
 def test_an_expert_demonstrates_in_its_own_environment() -> None:

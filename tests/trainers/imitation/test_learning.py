@@ -55,7 +55,8 @@ def demonstrations() -> Demonstrations:
 
 def config(folder: Path, **more: object) -> TrainConfig:
     small = {
-        "env.num_envs": 4, "ppo.n_steps": 16, "ppo.minibatches": 2, "networks.policy": [32], "networks.value": [16],
+        "env.num_envs": 4, "env.threads": 1, "ppo.n_steps": 16, "ppo.minibatches": 2,
+        "networks.policy": [32], "networks.value": [16],
         "run.iterations": 1, "run.out": str(folder), "run.tensorboard": False, "algorithm": "ppo",
     }  # fmt: skip
     return load_config(preset="laptop", overrides=small | more)
@@ -195,6 +196,7 @@ def test_dagger_adds_noise_to_what_the_policy_does(
     assert done.std(axis=0) == pytest.approx(np.full(9, 0.2), rel=0.1)
     assert np.abs(done - options["choose"](obs, np.zeros((2000, 9)))).max() > 0.2  # drawn for every step
     assert options["keep_failed"] is True
+    assert options["threads"] == 1  # the configuration's
     for wrong in (-0.1, np.inf, np.nan):
         with pytest.raises(DemonstrationError, match="a standard deviation is finite and not below 0"):
             dagger(config(tmp_path), load_policy(asset_path(EXPERT)), demonstrations, settings, rounds=2, noise=wrong)

@@ -54,6 +54,10 @@ def bundle(exported, tmp_path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "walker"))
 
 
+def load_run_files(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("step_*.pt"))
+
+
 def spoil(bundle: Path, change) -> None:
     """Change policy.json and make its checksum right again."""
     manifest = json.loads((bundle / "policy.json").read_text())
@@ -123,6 +127,25 @@ def test_the_manifest_says_how_to_run_it(exported, run):
     assert manifest["training"]["steps"] == 2 * 16 * 16
     assert manifest["parity"]["largest_difference"] <= 1e-5
     assert manifest["style"]["frames"] == 2
+
+
+def test_a_bundle_is_of_one_checkpoint_while_the_run_goes_on(run, tmp_path, monkeypatch):
+    """Another one comes after the networks have been read: neither discriminator nor steps are its."""
+    own = Path(shutil.copytree(run, tmp_path / "going"))
+    (first, *_), last = load_run_files(own), load_run_files(own)[-1]
+    kept = last.read_bytes()
+    last.unlink()
+    reads: list[Path] = []
+
+    def read(path):
+        reads.append(Path(path))
+        last.write_bytes(kept)
+        return read_networks(path)
+
+    monkeypatch.setattr(export_module, "read_networks", read)
+    bundle = export(own, tmp_path / "bundle")
+    assert json.loads((bundle / "policy.json").read_text())["training"]["checkpoint"] == reads[0].name != last.name
+    assert first.is_file()
 
 
 def test_checksums_are_those_of_sha256sum(exported):
